@@ -1,0 +1,1 @@
+"""Samples: formats, codecs, resampling, pacing, mixing and recording. Knows no call."""

@@ -1,0 +1,138 @@
+"""A line: one leg of one telephone call, whatever carries it.
+
+A carrier's code (`lines/<carrier>/`) turns its protocol into this Protocol and nothing
+else; the conversation (`talk/`) sees only this file. Calls from the line into the
+conversation are plain synchronous callbacks (`LineEvents`): there are fifty audio
+frames a second a call, and a task or a queue for each would cost more than the work.
+
+Positions. A line plays what it is given in order. `sent_ms` is how much was handed to it,
+`heard_ms` how much of that the far end has heard, both in milliseconds of agent audio
+since the line was answered. `clear` throws away what was not heard yet and sets `sent_ms`
+back to `heard_ms`, so positions never run backwards and `heard_ms <= sent_ms` always holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from chorus.audio.frame import AudioFormat
+
+
+class LineCause(StrEnum):
+    """Why a line ended."""
+
+    FAR_END = "far_end"  # the person hung up
+    LOCAL = "local"  # we hung up
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    CANCELED = "canceled"  # withdrawn before it was answered
+    DROPPED = "dropped"  # the socket or the carrier went away without a goodbye
+    FAILED = "failed"  # the carrier refused or broke; `detail` says how
+
+
+@dataclass(frozen=True, slots=True)
+class LineEnded:
+    cause: LineCause
+    detail: str = ""
+
+
+class LineEvents(Protocol):
+    """What a conversation hears of its line. Called on the event loop; must not block."""
+
+    def line_audio(self, chunk: bytes, at_ms: float) -> None:
+        """Caller audio in the line's format, any length; `at_ms` is the line's own time of
+        its first sample, counted from the start of the stream (a hole in it is lost audio)."""
+        ...
+
+    def line_digit(self, digit: str) -> None:
+        """One key, `0`-`9`, `*`, `#` or `A`-`D`; once a press."""
+        ...
+
+    def line_ended(self, ended: LineEnded) -> None:
+        """The last call that a line makes, once, also after `hang_up`."""
+        ...
+
+
+class Line(Protocol):
+    """An answered leg. Methods without `async` return at once and never raise on a line that
+    has already ended: what they were given is dropped."""
+
+    @property
+    def format(self) -> AudioFormat:
+        """Of both directions."""
+        ...
+
+    @property
+    def lead_ms(self) -> int:
+        """How far ahead of what is heard audio may be sent. Larger where the carrier buffers
+        and can be cleared; what `clear` throws away is never more than this."""
+        ...
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def call_sid(self) -> str:
+        """The carrier's own id of the call."""
+        ...
+
+    def start(self, events: LineEvents) -> None:
+        """Begin to deliver; what came earlier is delivered first."""
+        ...
+
+    def play(self, audio: bytes) -> None:
+        """Queue audio in the line's format behind what is queued already."""
+        ...
+
+    def clear(self) -> None:
+        """Stop what is playing now and forget what is queued, here and at the carrier."""
+        ...
+
+    @property
+    def sent_ms(self) -> float: ...
+
+    @property
+    def heard_ms(self) -> float: ...
+
+    def send_digits(self, digits: str) -> None: ...
+
+    async def hang_up(self) -> None:
+        """End the leg at the carrier too. Safe to call twice; `line_ended` follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """An outbound leg to place. Numbers are E.164."""
+
+    call_id: str
+    to: str
+    from_: str
+    ring_timeout_s: int = 60
+    detect_machine: bool = False
+
+
+class Dialler(Protocol):
+    """Places outbound legs for one phone number's credentials."""
+
+    async def dial(self, dial: Dial) -> str:
+        """Ask the carrier to ring; returns its call sid as soon as it has accepted. What comes
+        of it (ringing, answered, busy…) arrives by the carrier's own route. Raises `DialFailed`."""
+        ...
+
+    async def cancel(self, call_sid: str) -> None:
+        """Stop ringing, or end the call if it was answered meanwhile. Never raises for a call
+        that is already over."""
+        ...
+
+
+class DialFailed(Exception):
+    """The carrier did not take the call. `detail` is fit for the call's record: no secrets."""
+
+    def __init__(self, cause: LineCause, detail: str) -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail

@@ -1,0 +1,86 @@
+"""The Protocol of a language model, and the messages that pass through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool. `arguments` is JSON text as the model wrote it, not yet checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the history as a model is shown it. `tool_calls` only on an assistant's
+    message; `tool_call_id` only on a tool's, whose `content` is the result."""
+
+    role: Literal["user", "assistant", "tool"]
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function that the model may call; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request; the last item of a stream, where the vendor tells."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+ModelItem = TextDelta | ToolCall | Usage
+
+
+class ModelFailed(Exception):
+    """The model did not answer. `detail` carries no secrets; `retryable` says whether another
+    try, or another vendor, may help."""
+
+    def __init__(self, vendor: str, detail: str, *, retryable: bool = True) -> None:
+        super().__init__(f"{vendor}: {detail}")
+        self.vendor = vendor
+        self.detail = detail
+        self.retryable = retryable
+
+
+class LanguageModel(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
+        """Stream one reply. Text and tool calls may both come; a tool call comes whole. Closing
+        the generator stops the vendor's work at once. Raises `ModelFailed`, also when the first
+        item does not come within the model's deadline."""
+        ...
+
+    def phrases(self, system: str) -> tuple[str, ...]:
+        """Utterances that this model expects from the caller under that system prompt; empty for
+        models that understand anything."""
+        ...

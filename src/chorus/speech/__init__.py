@@ -1,0 +1,1 @@
+"""Hearing and speaking engines, behind the Protocols in `engines.py`."""

@@ -1,0 +1,116 @@
+"""Everything that a conversation needs to know, frozen when it starts.
+
+`AgentSpec` is a snapshot of an agent: an edit in the dashboard changes the next call, not
+this one. `Engines` are the process's engines that the snapshot selects. `Journal` is where
+the conversation leaves its record; `calls/` implements it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from chorus.llm.model import LanguageModel
+    from chorus.speech.engines import EndOfTurn, Transcriber, Voice, VoiceDetector
+    from chorus.talk.timeline import Happening
+
+ToolMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+FieldType = Literal["string", "number", "integer", "boolean", "array", "object"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpToolField:
+    """One parameter of a tool, as the model is told of it."""
+
+    name: str
+    type: FieldType
+    description: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTool:
+    """An HTTP request that the agent may make. `headers` may hold secrets."""
+
+    name: str
+    description: str
+    url: str
+    method: ToolMethod = "POST"
+    timeout_ms: int = 5000
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    fields: tuple[HttpToolField, ...] = ()
+
+    @property
+    def has_effects(self) -> bool:
+        """GET is a pure read by definition (RFC 9110 §9.2.1); anything else may change things."""
+        return self.method != "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """An agent's turn-taking, milliseconds and probabilities; see docs/turn-taking.md.
+    `eot_threshold` None means the end-of-turn model's own."""
+
+    frame_activation_threshold: float = 0.35
+    turn_endpoint_delay_ms: int = 100
+    min_turn_duration_ms: int = 50
+    min_interruption_duration_ms: int = 100
+    post_speech_cooldown_ms: int = 400
+    eot_threshold: float | None = None
+    speculative_silence_ms: int = 150
+    fallback_silence_ms: int = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """`system_prompt` and `greeting` are templates; `talk/template.py` fills them."""
+
+    agent_id: str
+    name: str
+    system_prompt: str
+    voice: str = ""
+    voice_speed: float = 1.0
+    voice_stability: float = 0.5
+    language: str | None = None
+    turns: TurnSettings = field(default_factory=TurnSettings)
+    allow_end_call: bool = True
+    first_speaker: Literal["user", "agent"] = "user"
+    greeting: str | None = None
+    first_message_uninterruptible: bool = False
+    first_message_delay_ms: int = 0
+    max_call_duration_s: int = 600
+    tools: tuple[HttpTool, ...] = ()
+    background_sound: str | None = None
+    background_volume: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The process's engines that one call uses."""
+
+    transcriber: Transcriber
+    voice: Voice
+    model: LanguageModel
+    detector: VoiceDetector
+    end_of_turn: EndOfTurn
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpec:
+    """One call to hold. `variables` fill the templates; `recording_path` None records nothing."""
+
+    call_id: str
+    direction: Literal["inbound", "outbound"]
+    customer_number: str
+    agent: AgentSpec
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recording_path: str | None = None
+
+
+class Journal(Protocol):
+    """Where the conversation leaves what happens. Called on the event loop, in order; must not
+    block and must not raise: what cannot be stored now is kept and stored later."""
+
+    def note(self, happening: Happening) -> None: ...
