@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from chorus.talk.turns import TurnSettings
+
 if TYPE_CHECKING:
     from chorus.llm.model import LanguageModel
     from chorus.speech.engines import EndOfTurn, Transcriber, Voice, VoiceDetector
@@ -46,21 +48,6 @@ class HttpTool:
     def has_effects(self) -> bool:
         """GET is a pure read by definition (RFC 9110 §9.2.1); anything else may change things."""
         return self.method != "GET"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSettings:
-    """An agent's turn-taking, milliseconds and probabilities; see docs/turn-taking.md.
-    `eot_threshold` None means the end-of-turn model's own."""
-
-    frame_activation_threshold: float = 0.35
-    turn_endpoint_delay_ms: int = 100
-    min_turn_duration_ms: int = 50
-    min_interruption_duration_ms: int = 100
-    post_speech_cooldown_ms: int = 400
-    eot_threshold: float | None = None
-    speculative_silence_ms: int = 150
-    fallback_silence_ms: int = 3000
 
 
 @dataclass(frozen=True, slots=True)
