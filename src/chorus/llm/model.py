@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool. `arguments` is JSON text as the model wrote it, not yet checked."""
+    """The model asks for a tool. `arguments` is JSON text as the model wrote it, unchecked."""
 
     id: str
     name: str

@@ -121,7 +121,7 @@ class VoiceDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A caller's turn so far: audio from its onset to now, its words, and the silence at its end."""
+    """A turn so far: its audio from onset to now, its words, and the silence at its end."""
 
     pcm16: bytes
     rate_hz: int
