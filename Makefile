@@ -1,0 +1,43 @@
+# `make run` is all that a user needs; `make test` is what CI runs.
+
+PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
+
+.PHONY: run setup demo test lint format soak bench profile clean
+.DEFAULT_GOAL := run
+
+run: setup  ## start the platform: API, dashboard and telephone lines
+	.venv/bin/chorus serve
+
+setup: .venv/.synced  ## install everything into .venv, from uv.lock
+
+.venv/.synced: uv.lock pyproject.toml scripts/bootstrap.py
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	$(PYTHON) scripts/bootstrap.py
+	@touch $@
+
+demo: setup  ## a call from end to end on this machine, with no account anywhere
+	.venv/bin/chorus demo
+
+test: setup  ## everything that CI checks
+	.venv/bin/python scripts/check.py
+
+lint: setup  ## the same without the tests
+	.venv/bin/python scripts/check.py lint
+
+format: setup
+	.venv/bin/ruff check --fix --quiet
+	.venv/bin/ruff format --quiet
+
+soak: setup  ## many calls; looks for what does not go away afterwards
+	.venv/bin/pytest -m slow
+	.venv/bin/python -m bench.soak
+
+bench: setup  ## load, beside the peer, into docs/performance.md
+	.venv/bin/python -m bench.run
+
+profile: setup  ## where the server's time goes under load
+	bench/profile.sh
+
+clean:  ## remove what the above made; data/ stays
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer site
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

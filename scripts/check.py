@@ -1,0 +1,61 @@
+"""Everything that a change must pass, in the order that fails soonest.
+
+`check.py` runs the static checks and then the tests; `check.py lint` stops before the tests.
+Every static check runs even if an earlier one failed, so that one run shows all there is to
+mend. The tests come last and so does their closing line.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+
+STATIC = {
+    "ruff check": ["ruff", "check", "--quiet"],
+    "ruff format": ["ruff", "format", "--check", "--quiet"],
+    "file sizes": ["python", "scripts/file_sizes.py"],
+    "imports": ["lint-imports"],
+    "types": ["pyright"],
+}
+# By file, so that what a module's tests share (a database server, a peer) starts once.
+TESTS = ["pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--durations=5"]
+
+
+def main(arguments: list[str]) -> int:
+    failed = [name for name, command in STATIC.items() if not passes(name, command)]
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    if "lint" in arguments:
+        return 1 if failed else 0
+    tests = subprocess.run([BIN / TESTS[0], *TESTS[1:]], cwd=ROOT, stdin=subprocess.DEVNULL)
+    return tests.returncode or (1 if failed else 0)
+
+
+def passes(name: str, command: list[str]) -> bool:
+    """Run one check; its output is shown only if it fails or warns."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # pyright asks the network whether there is a newer one, and says so every time.
+        env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+    )
+    ok = done.returncode == 0
+    print(f"{'ok  ' if ok else 'FAIL'} {name:12} {time.monotonic() - started:5.1f} s", flush=True)
+    if not ok or name == "file sizes":
+        print(done.stdout, end="", flush=True)
+    return ok
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
