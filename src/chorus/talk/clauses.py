@@ -1,0 +1,157 @@
+"""Cuts a reply into clauses while it streams, so that the voice can begin before it is whole.
+
+Text goes through `Speakable`, then each character is asked whether a clause may end there. The
+first clause is let go at the first comma; without one, after a few words. Later ones must be
+longer, because by then there is audio to speak while more text comes. A mark after a letter
+decides at once; only where a digit, a dot or an address is before it is the next character
+waited for, so that `3.50`, `10:30`, `Dr.` and `a@b.example` stay whole.
+
+    clauses = Clauses()
+    for delta in model: voice(clauses.feed(delta.text))
+    voice(clauses.flush())
+
+The clauses joined are `speakable(text)`: a clause begins with the space before it. (Only marks
+without a word at the very end, as the second `!` of `Great!!`, are not worth a clause.)
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chorus.talk.speakable import Speakable
+
+_Kind = Literal["no", "wait", "soft", "hard", "space", "line"]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Letters needed in a clause that ends at a sentence's end, and at a comma: for the first, the
+# second, and all others.
+_LEAST = ((1, 1), (8, 16), (20, 40))
+_FIRST_WORDS = 7  # the first clause ends here without punctuation, or at a later safe word
+_LATER_CHARS = 180  # without punctuation, at a safe word; at any word after twice as many
+
+_HARD_AT_ONCE = frozenset("!?…。！？।؟")
+_SOFT_AT_ONCE = frozenset(",;—，、；：،؛")
+_SOFT_BEFORE_SPACE = frozenset(":-–")
+_CLOSERS = frozenset("\"')]}”’»」』）")
+# Replies often open with one of these alone; no address begins so, hence the full stop is
+# believed without waiting for what follows.
+_OPENERS = _words(
+    "sure yes yeah okay ok great perfect certainly absolutely right thanks hello hi hey sorry "
+    "alright good wonderful excellent understood ja nein genau gerne natürlich danke hallo gut "
+    "oui non bonjour merci parfait sí claro hola gracias perfecto sim olá obrigado"
+)
+_ABBREVIATIONS = _words(
+    "mr mrs ms mx dr prof st sr jr vs etc approx inc ltd co corp dept est ave blvd rd apt mt ft "
+    "gen col sgt lt capt rev hon jan feb mar apr jun jul aug sep sept oct nov dec tel ext hrs min "
+    "max bzw usw evtl ggf inkl str hr fr mme mlle sra dra ud uds dott sig"
+)
+_ABBREVIATIONS_BEFORE_NUMBERS = _words("no nos nr p pp vol fig ch sec art ca")
+# A clause that ends after one of these sounds cut off.
+_UNSAFE_LAST = _words(
+    "a an the of to in on at by for from with and or but nor as is are was were be been will "
+    "would can could shall should may might must do does did has have had i you we they he she "
+    "it this that these those my your our their his her its not no very more most than if when "
+    "while because so about into over under per der die das ein eine und oder zu im in le la les "
+    "un une de du des et ou à el los las y o en para por que"
+)
+
+
+class Clauses:
+    """One reply. After `flush` it begins anew."""
+
+    def __init__(self) -> None:
+        self._text = Speakable()
+        self._buffer = ""
+        self._at = 0
+        self._released = 0
+
+    def feed(self, text: str) -> list[str]:
+        """The clauses that are ready, often none."""
+        self._buffer += self._text.feed(text)
+        return self._cut(final=False)
+
+    def flush(self) -> list[str]:
+        """The text is over: everything that is left."""
+        self._buffer += self._text.flush()
+        ready = self._cut(final=True)
+        if any(char.isalnum() for char in self._buffer):
+            ready.append(self._buffer.replace("\n", " "))
+        self.__init__()
+        return ready
+
+    def _cut(self, *, final: bool) -> list[str]:
+        ready: list[str] = []
+        while self._at < len(self._buffer):
+            kind, stop = self._end(self._at, final)
+            if kind == "wait":
+                break
+            if kind != "no" and self._long_enough(kind, stop):
+                ready.append(self._buffer[:stop].replace("\n", " "))
+                self._buffer = self._buffer[stop:]
+                self._released += 1
+                self._at = 0
+            else:
+                self._at += 1
+        return ready
+
+    def _end(self, at: int, final: bool) -> tuple[_Kind, int]:
+        """Whether a clause may end at the character `at`, and where it stops then."""
+        text = self._buffer
+        char = text[at]
+        if char == " ":
+            return ("space" if at else "no"), at
+        if char == "\n":
+            return ("line" if at else "no"), at
+        before = text[at - 1] if at else " "
+        token = text[max(text.rfind(" ", 0, at), text.rfind("\n", 0, at)) + 1 : at]
+        if char in _HARD_AT_ONCE or char in _SOFT_AT_ONCE:
+            kind: _Kind = "hard" if char in _HARD_AT_ONCE else "soft"
+            numeric = char in ",—" and before.isdigit()
+            if not numeric and not any(c in "@/." for c in token):
+                return kind, at + 1
+        elif char == ".":
+            kind = "hard"
+            word = token.lstrip("\"'([{“‘«").lower()
+            if not self._released and word in _OPENERS and text[:at].strip() == token:
+                return kind, at + 1
+            label = word.rpartition(".")[2]
+            if len(label) == 1 and label.isalpha():
+                return "no", at  # an initial, `e.g.`, `p.m.`
+            if word in _ABBREVIATIONS or (word.isdigit() and text[:at].strip() == token):
+                return "no", at
+            if word in _ABBREVIATIONS_BEFORE_NUMBERS and not final:
+                if len(text) < at + 3:
+                    return "wait", at
+                if text[at + 2].isdigit():
+                    return "no", at
+        elif char in _SOFT_BEFORE_SPACE:
+            kind = "soft"
+            if char != ":" and not before.isspace():
+                return "no", at  # a hyphen inside a word, a range
+        else:
+            return "no", at
+        stop = at + 1
+        while stop < len(text) and (text[stop] in _CLOSERS or text[stop] in ".!?"):
+            stop += 1
+        if stop == len(text):
+            return (kind if final else "wait"), stop
+        return (kind if text[stop].isspace() else "no"), stop
+
+    def _long_enough(self, kind: _Kind, stop: int) -> bool:
+        clause = self._buffer[:stop]
+        letters = sum(char.isalnum() for char in clause)
+        if kind == "line" or not letters:
+            return letters > 0
+        if kind == "space":
+            words = clause.split()
+            last = words[-1].lower()
+            safe = last not in _UNSAFE_LAST and not any(char.isdigit() for char in last)
+            if not self._released and len(words) >= _FIRST_WORDS:
+                return safe
+            return stop >= _LATER_CHARS and (safe or stop >= 2 * _LATER_CHARS)
+        hard, soft = _LEAST[min(self._released, len(_LEAST) - 1)]
+        return letters >= (hard if kind == "hard" else soft)

@@ -1,0 +1,150 @@
+"""What of a model's text can be spoken: markdown, emojis and layout are taken out as it streams.
+
+Each character is either passed on, dropped, or held for as long as the next one decides (the
+`-` at the start of a line may be a bullet, a rule or a minus sign). Runs of white space become
+one space, or one newline where they held one: the splitter takes a newline for a boundary.
+The result does not depend on how the text was cut into pieces.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Pictographs, dingbats, arrows and their modifiers (Unicode 16 emoji-data, coarse blocks).
+_PICTURES = re.compile(
+    "[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
+    "\u3030\u303d\u3297\u3299\ufe00-\ufe0f\u20e3\U0001f000-\U0001faff\U000e0000-\U000e0fff]"
+)
+_DROPPED = frozenset("*`~|\u200b\u2060\ufeff\u00ad")
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ZERO_WIDTH_JOINER = "\u200d"
+_BULLETS = frozenset("•‣◦▪·")
+_LONGEST_LINK = 2000
+_LONGEST_TAG = 200
+
+
+class Speakable:
+    """One reply's text on its way to the voice."""
+
+    def __init__(self) -> None:
+        self._space = ""  # white space not passed on yet: " " or "\n"
+        self._line_start = True
+        self._started = False
+        self._held = ""  # what the next character decides
+        self._skipping = ""  # the character that ends what is being dropped
+        self._skipped = ""
+        self._bracket = False  # the last character was the "]" of a link's text
+        self._last = ""
+
+    def feed(self, text: str) -> str:
+        out: list[str] = []
+        for char in text:
+            self._take(char, out)
+        return "".join(out)
+
+    def flush(self) -> str:
+        """What was still held; white space at the end is not spoken."""
+        out: list[str] = []
+        held, self._held = self._held, ""
+        if self._skipping and self._skipping != "\n":
+            held = self._skipped  # a "(" or "<" that was never closed was no markup
+            self._skipping = ""
+        if held.startswith(("<", "(")):
+            for char in held:
+                self._emit(char, out)
+        self.__init__()
+        return "".join(out)
+
+    def _take(self, char: str, out: list[str]) -> None:
+        if self._skipping:
+            self._skip(char, out)
+        elif self._held:
+            self._decide(char, out)
+        else:
+            self._first_look(char, out)
+
+    def _skip(self, char: str, out: list[str]) -> None:
+        self._skipped += char
+        limit = _LONGEST_LINK if self._skipping == ")" else _LONGEST_TAG
+        if char == self._skipping:
+            self._skipping, self._skipped = "", ""
+            if char == "\n":
+                self._white(char)
+        elif self._skipping != "\n" and (char == "\n" or len(self._skipped) > limit):
+            kept, self._skipping, self._skipped = self._skipped, "", ""
+            for each in kept:
+                self._white(each) if each.isspace() else self._emit(each, out)
+
+    def _decide(self, char: str, out: list[str]) -> None:
+        mark = self._held[0]
+        if mark == char and mark in "#-`>":
+            self._held += char
+            return
+        held, self._held = self._held, ""
+        if mark == "<" and (char.isalpha() or char in "/!"):
+            self._skipping, self._skipped = ">", held + char  # a tag
+            return
+        if mark == "`" and len(held) >= 3:
+            self._skipping = "\n"  # a fence, and the language named beside it
+            self._skip(char, out)
+            return
+        if mark == "_":
+            kept = char.isalnum() and self._last.isalnum() and not self._space
+        elif mark == "-":
+            kept = len(held) < 3 and not char.isspace()  # neither a rule nor a bullet
+        else:
+            kept = mark == "<" or (mark == "#" and not char.isspace())
+        if kept:
+            for each in held:
+                self._emit(each, out)
+        self._first_look(char, out)
+
+    def _first_look(self, char: str, out: list[str]) -> None:
+        bracket, self._bracket = self._bracket, False
+        if char.isspace():
+            self._white(char)
+        elif bracket and char == "(":
+            self._skipping, self._skipped = ")", char
+        elif self._line_start and (char in "#-`>" or char in _BULLETS):
+            self._held = "" if char in _BULLETS else char
+        elif char in "_<":
+            self._held = char
+        elif char in "[]":
+            self._bracket = char == "]"
+        elif char == _ZERO_WIDTH_JOINER:
+            if unicodedata.category(self._last or " ") in ("Mn", "Mc", "Lo"):
+                self._emit(char, out)  # it shapes letters in Indic scripts; else it joins emojis
+        elif not (char in _DROPPED or char in _DIRECTIONS or _unspeakable(char)):
+            self._emit(char, out)
+
+    def _white(self, char: str) -> None:
+        if char in "\n\r\u2028\u2029\x0b\x0c\x85":
+            self._line_start = True
+            self._space = "\n"
+        elif not self._space:
+            self._space = " "
+
+    def _emit(self, char: str, out: list[str]) -> None:
+        if char.isspace():
+            self._white(char)
+            return
+        if self._space and self._started:
+            out.append(self._space)
+        self._space = ""
+        self._started = True
+        self._line_start = False
+        self._last = char
+        out.append(char)
+
+
+def _unspeakable(char: str) -> bool:
+    if char.isascii():
+        return char < " " or char == "\x7f"
+    return bool(_PICTURES.match(char)) or unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn")
+
+
+def speakable(text: str) -> str:
+    """The whole of a text at once, newlines as spaces."""
+    stream = Speakable()
+    return (stream.feed(text) + stream.flush()).replace("\n", " ")
