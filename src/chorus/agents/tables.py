@@ -1,0 +1,68 @@
+"""Tables of agents, and of which tools each may use."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chorus.db import Base, Json, Tenant, choice
+
+
+class Agent(Tenant, Base):
+    __tablename__ = "agents"
+
+    name: Mapped[str] = mapped_column(sa.String(255))
+    system_prompt: Mapped[str] = mapped_column(sa.Text)
+    slm_model_id: Mapped[uuid.UUID | None]
+    voice_id: Mapped[uuid.UUID | None]
+    voice_speed: Mapped[float]
+    voice_stability: Mapped[float]
+    turn_endpoint_delay: Mapped[int | None]
+    min_turn_duration: Mapped[int | None]
+    min_interruption_duration: Mapped[int | None]
+    frame_activation_threshold: Mapped[float | None]
+    post_speech_cooldown: Mapped[int | None]
+    ultravad_eot_threshold: Mapped[float | None]
+    speculative_silence_ms: Mapped[int | None]
+    fallback_silence_ms: Mapped[int | None]
+    allow_end_call: Mapped[bool]
+    is_active: Mapped[bool]
+    post_call_summary_enabled: Mapped[bool]
+    post_call_extraction_schema: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    post_call_webhook_url: Mapped[str | None] = mapped_column(sa.Text)
+    # Encrypted (accounts/secrets.py).
+    post_call_webhook_secret: Mapped[str | None] = mapped_column(sa.Text)
+    first_speaker: Mapped[str] = mapped_column(choice("user", "agent", name="first_speaker"))
+    agent_greeting: Mapped[str | None] = mapped_column(sa.Text)
+    agent_greeting_enabled: Mapped[bool]
+    first_message_uninterruptible: Mapped[bool]
+    first_message_delay: Mapped[int]
+    max_call_duration_seconds: Mapped[int]
+    language_hint: Mapped[str | None] = mapped_column(sa.String(10))
+    knowledge_search_instructions: Mapped[str | None] = mapped_column(sa.Text)
+    background_sound_id: Mapped[uuid.UUID | None]
+    background_sound_volume: Mapped[float]
+    hold_message: Mapped[str | None] = mapped_column(sa.Text)
+    hold_music_url: Mapped[str | None] = mapped_column(sa.Text)
+    knowledge_base_ids: Mapped[list[str]] = mapped_column(Json)
+    transfer_targets: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+
+    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+
+
+class AgentTool(Base):
+    """An agent may use a tool; `position` keeps the order in which they were given. A tool that
+    is used cannot be deleted: the database refuses."""
+
+    __tablename__ = "agent_tools"
+
+    agent_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True
+    )
+    tool_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("tools.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+    position: Mapped[int]

@@ -1,0 +1,107 @@
+"""Tables of calls and of what happened in them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow
+
+STATUSES = ("queued", "ringing", "in_progress", "completed", "failed", "no_answer")
+DIRECTIONS = ("inbound", "outbound")
+PROVIDERS = ("twilio", "sip", "voximplant", "jambonz", "browser")
+TRANSFER_TYPES = ("cold", "warm", "warm_briefing")
+TRANSFER_STATUSES = (
+    "initiated",
+    "ringing",
+    "briefing",
+    "connected",
+    "completed",
+    "failed",
+    "declined",
+    "no_answer",
+    "cancelled",
+)
+
+
+class Call(Tenant, Base):
+    """One call, from the wish to place it or its arrival to what came of it.
+
+    `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names.
+    `token_hash` is the SHA-256 of the secret that the carrier's audio stream must present.
+    `recording_path` is relative to the data folder. `timeline` is the summary that the call
+    leaves: {"turns": [latencies of each turn], ...}.
+    """
+
+    __tablename__ = "calls"
+
+    agent_id: Mapped[uuid.UUID]
+    phone_number_id: Mapped[uuid.UUID | None]
+    call_sid: Mapped[str | None] = mapped_column(sa.String(255))
+    provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
+    direction: Mapped[str] = mapped_column(choice(*DIRECTIONS, name="direction"))
+    status: Mapped[str] = mapped_column(choice(*STATUSES, name="status"), default="queued")
+    customer_number: Mapped[str] = mapped_column(sa.String(64))
+    duration_seconds: Mapped[int | None]
+    cost_micros: Mapped[int | None] = mapped_column(sa.BigInteger)
+    recording_path: Mapped[str | None] = mapped_column(sa.Text)
+    turn_count: Mapped[int] = mapped_column(default=0)
+    transcript: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    analysis: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    timeline: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    ended_reason: Mapped[str | None] = mapped_column(sa.String(64))
+    context_variables: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    parent_call_id: Mapped[uuid.UUID | None] = mapped_column(
+        sa.Uuid, sa.ForeignKey("calls.id", ondelete="SET NULL"), index=True
+    )
+    transfer_type: Mapped[str | None] = mapped_column(choice(*TRANSFER_TYPES, name="transfer_type"))
+    transfer_status: Mapped[str | None] = mapped_column(
+        choice(*TRANSFER_STATUSES, name="transfer_status")
+    )
+    token_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "agent_id", "created_at"),
+        sa.Index(None, "organization_id", "phone_number_id", "created_at"),
+        sa.Index(None, "organization_id", "status", "created_at"),
+        sa.Index(None, "provider", "call_sid"),
+        # Those that are not over, for capacity and for whoever looks after lost calls.
+        sa.Index(
+            "ix_calls_live",
+            "status",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+
+class CallEvent(Base):
+    """One thing that happened in a call; `at_ms` counts from when it was answered."""
+
+    __tablename__ = "call_events"
+
+    id: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
+    )
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    call_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("calls.id", ondelete="CASCADE")
+    )
+    seq: Mapped[int]
+    at_ms: Mapped[int]
+    kind: Mapped[str] = mapped_column(sa.String(64))
+    data: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+    __table_args__ = (sa.UniqueConstraint("call_id", "seq"),)

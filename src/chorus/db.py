@@ -1,0 +1,179 @@
+"""The database: column types, the engine, sessions, and the tenant's select.
+
+`Database` owns the engine. `reading()` and `writing()` open one session, which is one
+transaction: a writing one commits when its block ends and rolls back when it raises, a reading
+one refuses to have changed anything. On SQLite a writing transaction takes the write lock when
+it begins, because one that starts by reading and then writes fails where another wrote between.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, Dialect, make_url
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from chorus import clock
+from chorus.settings import Settings
+
+_BUSY_TIMEOUT_S = 10
+_WRITES = "chorus_writes"
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """A time in UTC, timezone-aware in Python on every database."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def choice(*values: str, name: str) -> sa.Enum:
+    """A column of a fixed set of words: text with a check, the same on every database."""
+    return sa.Enum(*values, name=name, native_enum=False, create_constraint=True, length=32)
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def utcnow() -> datetime:
+    return clock.SystemClock().utcnow()
+
+
+class Tenant:
+    """Columns of every row that belongs to an organization."""
+
+    id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, primary_key=True, default=uuid.uuid4, sort_order=-2
+    )
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), sort_order=-1
+    )
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, sort_order=1)
+    updated_at: Mapped[datetime] = mapped_column(
+        UtcDateTime, default=utcnow, onupdate=utcnow, sort_order=2
+    )
+
+
+T = TypeVar("T", bound=Tenant)
+
+
+def scoped(table: type[T], organization_id: uuid.UUID) -> sa.Select[tuple[T]]:
+    """The rows of one organization; every query of a tenant's table starts here."""
+    return sa.select(table).where(table.organization_id == organization_id)
+
+
+def named_like(column: Any, search: str) -> sa.ColumnElement[bool]:
+    """`column` contains `search`, whatever the case; `%` and `_` mean themselves."""
+    return sa.func.lower(column).contains(search.lower(), autoescape=True)
+
+
+class Database:
+    """One engine and its pool, for the life of the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = _engine(settings)
+        writes = self.engine.execution_options(**{_WRITES: True})
+        self._reading = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+        self._writing = async_sessionmaker(writes, expire_on_commit=False)
+
+    def session(self, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:
+        return self.writing() if writes else self.reading()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession, None]:
+        async with self._reading() as session:
+            yield session
+            if session.new or session.dirty or session.deleted:
+                raise RuntimeError("a reading session was asked to change the database")
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncSession, None]:
+        async with self._writing() as session:
+            yield session
+            await session.commit()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _engine(settings: Settings) -> AsyncEngine:
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    url = make_url(settings.database_url)
+    if not settings.is_sqlite:
+        return create_async_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=20, **options
+        )
+    engine = create_async_engine(
+        url, pool_size=8, max_overflow=24, connect_args={"timeout": _BUSY_TIMEOUT_S}, **options
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # The driver's own BEGIN comes late and is never IMMEDIATE: `_begin_sqlite` sends it.
+    connection.isolation_level = None
+    # SQLite's own lower() knows ASCII only.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"busy_timeout = {_BUSY_TIMEOUT_S * 1000}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

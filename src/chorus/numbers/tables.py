@@ -1,0 +1,36 @@
+"""The table of phone numbers. What must not be read back is encrypted in `credentials`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chorus.db import Base, Json, Tenant, choice
+
+PROVIDERS = ("twilio", "sip", "voximplant", "jambonz")
+
+
+class PhoneNumber(Tenant, Base):
+    """A number, and how its carrier is reached. `connection` holds the settings that are no
+    secrets (camelCase, as in the API), `credentials` the encrypted JSON of those that are."""
+
+    __tablename__ = "phone_numbers"
+
+    name: Mapped[str] = mapped_column(sa.String(255))
+    number: Mapped[str] = mapped_column(sa.String(16))
+    provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
+    agent_id: Mapped[uuid.UUID | None] = mapped_column(
+        sa.Uuid, sa.ForeignKey("agents.id", ondelete="SET NULL"), index=True
+    )
+    connection: Mapped[dict[str, Any]] = mapped_column(Json)
+    credentials: Mapped[str | None] = mapped_column(sa.Text)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json)
+
+    __table_args__ = (
+        # Over all organizations: an inbound call is routed by carrier and number alone.
+        sa.UniqueConstraint("provider", "number"),
+        sa.Index(None, "organization_id", "created_at"),
+    )

@@ -1,0 +1,387 @@
+"""Settings: read once from the environment, checked, and frozen.
+
+`VARIABLES` is the whole list; each entry knows how to read its text and what to say about it.
+`Settings.read` reads them all and raises `SettingsError` with one sentence for each wrong value.
+`docs/configuration.md` is held to `describe()` by a test. Nothing else in Chorus looks at the
+environment. An empty variable counts as not set, because compose files produce those.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "CHORUS_"
+API_KEY_PATTERN = re.compile(r"(sk_live_|chorus_)[A-Za-z0-9_-]{32,200}")
+
+
+class SettingsError(Exception):
+    """What is wrong in the environment: one sentence for each wrong variable."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Wrong(Exception):
+    """Raised by a reader; the text finishes the sentence that begins with the variable's name."""
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _flag(raw: str) -> bool:
+    match raw.lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off":
+            return False
+        case _:
+            raise _Wrong(f"must be 1 or 0, not {raw!r}")
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(raw: str) -> int:
+        # int() would also take "1_000" and digits of other scripts.
+        if not re.fullmatch(r"[0-9]{1,18}", raw) or not low <= int(raw) <= high:
+            raise _Wrong(f"must be a whole number from {low} to {high}, not {raw!r}")
+        return int(raw)
+
+    return read
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(raw: str) -> str:
+        if raw.lower() not in allowed:
+            raise _Wrong(f"must be one of {', '.join(allowed)}, not {raw!r}")
+        return raw.lower()
+
+    return read
+
+
+def _list(raw: str) -> tuple[str, ...]:
+    return tuple(part for part in (piece.strip() for piece in raw.split(",")) if part)
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise _Wrong(f"has a port that is not a number: {raw!r}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _Wrong(f"must be a URL that begins with http:// or https://, not {raw!r}")
+    if parts.username or parts.password:
+        raise _Wrong("must not hold a user name or a password")
+    if parts.query or parts.fragment:
+        raise _Wrong(f"must have no query and no fragment: {raw!r}")
+    return raw.rstrip("/")
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = _list(raw)
+    for origin in origins:
+        if origin != "*" and (origin != _url(origin) or urlsplit(origin).path):
+            raise _Wrong(f"must be origins such as https://app.example.com, not {origin!r}")
+    return origins
+
+
+def _addresses(raw: str) -> tuple[str, ...]:
+    addresses = _list(raw)
+    for address in addresses:
+        try:
+            if address != "*":
+                ipaddress.ip_network(address)
+        except ValueError:
+            raise _Wrong(f"must be IP addresses or networks, not {address!r}") from None
+    return addresses
+
+
+def _path(raw: str) -> Path:
+    return Path(raw).expanduser()
+
+
+def _secret_keys(raw: str) -> tuple[str, ...]:
+    keys = _list(raw)
+    if not keys or min(map(len, keys)) < 32:
+        raise _Wrong(
+            "must be at least 32 characters (several keys are separated by commas); "
+            "make one with: openssl rand -base64 32"
+        )
+    return keys
+
+
+def _api_key(raw: str) -> str:
+    if not API_KEY_PATTERN.fullmatch(raw):
+        raise _Wrong("must be sk_live_ or chorus_ and at least 32 letters, digits, - or _")
+    return raw
+
+
+def _database_url(raw: str) -> str:
+    try:
+        url = make_url(raw)
+    except ArgumentError:
+        # The value may hold a password: it is not repeated.
+        raise _Wrong("is not a database URL such as postgresql://user:password@host/name") from None
+    match url.drivername:
+        case "sqlite" | "sqlite+aiosqlite":
+            if not url.database or url.database == ":memory:":
+                raise _Wrong("must name a file: a SQLite database in memory is not supported")
+            url = url.set(drivername="sqlite+aiosqlite")
+        case "postgres" | "postgresql" | "postgresql+psycopg":
+            url = url.set(drivername="postgresql+psycopg")
+        case other:
+            raise _Wrong(f"must begin with sqlite:// or postgresql://, not {other}://")
+    return url.render_as_string(hide_password=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable. `default` is what the documentation calls the default."""
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    default: str
+    help: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided. `database_url` always names the driver that is used."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+    data_dir: Path = Path("data")
+    database_url: str = field(default="", repr=False)
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    bootstrap_api_key: str | None = field(default=None, repr=False)
+    log_format: Literal["text", "json"] = "text"
+    log_level: str = "info"
+    simulated: bool = False
+    twilio_api_url: str = "https://api.twilio.com"
+    allow_private_addresses: bool = False
+    openai_api_key: str | None = field(default=None, repr=False)
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_models: tuple[str, ...] = ("gpt-4.1-mini", "gpt-4.1-nano", "gpt-4.1")
+    rate_limit_per_minute: int = 100
+    max_request_bytes: int = 1_048_576
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    drain_s: int = 30
+    unknown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.database_url:
+            path = (self.data_dir / "chorus.db").absolute()
+            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{path}")
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Read `environ`, usually `os.environ`. Raises `SettingsError` naming each wrong value.
+
+        Names that begin with CHORUS_ and are not in the list end up in `unknown`; the caller
+        warns of them (`unknown_warnings`), because a typing error there is silent otherwise.
+        """
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for variable in VARIABLES:
+            raw = environ.get(variable.name, "").strip()
+            if not raw:
+                continue
+            try:
+                values[variable.field] = variable.read(raw)
+            except _Wrong as wrong:
+                problems.append(f"{variable.name} {wrong}.")
+        if problems:
+            raise SettingsError(problems)
+        known = {variable.name for variable in VARIABLES}
+        unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in known)
+        return cls(**values, unknown=tuple(unknown))
+
+    @property
+    def url(self) -> str:
+        """Where others reach this server, without a slash at the end."""
+        if self.public_url:
+            return self.public_url
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def openai_usable(self) -> bool:
+        """A key is set, or the models run somewhere that may ask for none."""
+        return self.openai_api_key is not None or self.openai_base_url != _OPENAI_URL
+
+    def unknown_warnings(self) -> list[str]:
+        names = [variable.name for variable in VARIABLES]
+        lines: list[str] = []
+        for name in self.unknown:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            lines.append(f"{name} is set, but Chorus knows no such variable.{hint}")
+        return lines
+
+
+_OPENAI_URL = "https://api.openai.com/v1"
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("CHORUS_HOST", "host", _text, "127.0.0.1", "Address to listen on."),
+    Variable(
+        "CHORUS_PORT", "port", _number(0, 65535), "8000", "Port to listen on; 0 takes a free one."
+    ),
+    Variable(
+        "CHORUS_PUBLIC_URL",
+        "public_url",
+        _url,
+        "http://<host>:<port>",
+        "Where carriers, webhooks' receivers and browsers reach this server. Carriers sign what "
+        "they send with it, so it must be exactly the address that they were given.",
+    ),
+    Variable(
+        "CHORUS_DATA_DIR",
+        "data_dir",
+        _path,
+        "./data",
+        "Folder of the SQLite database, the recordings and the generated secret key.",
+    ),
+    Variable(
+        "CHORUS_DATABASE_URL",
+        "database_url",
+        _database_url,
+        "sqlite:///<data dir>/chorus.db",
+        "Database: sqlite:///path or postgresql://user:password@host/name.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_SECRET_KEY",
+        "secret_keys",
+        _secret_keys,
+        "generated into <data dir>/secret.key",
+        "Key that encrypts credentials at rest, 32 characters or more. To rotate, put the new key "
+        "in front of the old one, separated by a comma.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_BOOTSTRAP_API_KEY",
+        "bootstrap_api_key",
+        _api_key,
+        "generated and printed",
+        "The first API key, made at the first start: sk_live_ and 32 characters or more.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_LOG_FORMAT",
+        "log_format",
+        _choice("text", "json"),
+        "text",
+        "Form of a log line: text or json.",
+    ),
+    Variable(
+        "CHORUS_LOG_LEVEL",
+        "log_level",
+        _choice("debug", "info", "warning", "error"),
+        "info",
+        "Least severity that is logged: debug, info, warning or error.",
+    ),
+    Variable(
+        "CHORUS_SIMULATED",
+        "simulated",
+        _flag,
+        "0",
+        "1 adds simulated engines with known delays, for tests and load measurements.",
+    ),
+    Variable(
+        "CHORUS_TWILIO_API_URL",
+        "twilio_api_url",
+        _url,
+        "https://api.twilio.com",
+        "Base URL of the Twilio API, or of one that speaks the same.",
+    ),
+    Variable(
+        "CHORUS_ALLOW_PRIVATE_ADDRESSES",
+        "allow_private_addresses",
+        _flag,
+        "0",
+        "1 lets tools and webhooks use plain http and reach private and loopback addresses.",
+    ),
+    Variable(
+        "CHORUS_OPENAI_API_KEY",
+        "openai_api_key",
+        _text,
+        "",
+        "Key of the language models' API; without it those models are not offered.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_OPENAI_BASE_URL",
+        "openai_base_url",
+        _url,
+        _OPENAI_URL,
+        "Base URL of the language models' API; any server that speaks the same will do, and a "
+        "server of your own may need no key.",
+    ),
+    Variable(
+        "CHORUS_OPENAI_MODELS",
+        "openai_models",
+        _list,
+        "gpt-4.1-mini,gpt-4.1-nano,gpt-4.1",
+        "Names of the models to offer, separated by commas; the first is the default.",
+    ),
+    Variable(
+        "CHORUS_RATE_LIMIT_PER_MINUTE",
+        "rate_limit_per_minute",
+        _number(1, 1_000_000),
+        "100",
+        "Requests a minute of an API key that has no limit of its own.",
+    ),
+    Variable(
+        "CHORUS_MAX_REQUEST_BYTES",
+        "max_request_bytes",
+        _number(1024, 104_857_600),
+        "1048576",
+        "Largest request body in bytes.",
+    ),
+    Variable(
+        "CHORUS_CORS_ORIGINS",
+        "cors_origins",
+        _origins,
+        "",
+        "Origins whose pages may call the API from a browser, separated by commas; * is any.",
+    ),
+    Variable(
+        "CHORUS_TRUSTED_PROXIES",
+        "trusted_proxies",
+        _addresses,
+        "127.0.0.1,::1",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; * is any.",
+    ),
+    Variable(
+        "CHORUS_DRAIN_SECONDS",
+        "drain_s",
+        _number(0, 3600),
+        "30",
+        "How long a server that is told to stop lets open requests and calls end.",
+    ),
+)
+
+
+def describe() -> list[Variable]:
+    """Every variable, in the order in which the documentation lists them."""
+    assert {v.field for v in VARIABLES} <= {f.name for f in fields(Settings)}
+    return list(VARIABLES)

@@ -1,0 +1,23 @@
+"""The table of tools. `config` is stored without its headers' values, which may be secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chorus.db import Base, Json, Tenant, choice
+
+
+class Tool(Tenant, Base):
+    __tablename__ = "tools"
+
+    name: Mapped[str] = mapped_column(sa.String(64))
+    description: Mapped[str] = mapped_column(sa.Text)
+    type: Mapped[str] = mapped_column(choice("http", name="type"))
+    config: Mapped[dict[str, Any]] = mapped_column(Json)
+    # The headers as encrypted JSON: they carry other systems' credentials.
+    headers: Mapped[str | None] = mapped_column(sa.Text)
+
+    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
