@@ -107,10 +107,13 @@ class Ticker:
     ) -> Ticket:
         """Call `callback` from the next tick on, in the slot that has the fewest. What it raises
         is logged and given to `on_error`; it stays registered until it is removed."""
-        ticket = Ticket(callback, on_error, min(self._slots, key=len))
-        if self._loop is not None and self._timer is None:
-            now_tick = int((self._loop.time() - self._start_s) / self._step_s)
-            self._set_timer(self._loop, max(now_tick, self._tick) + 1)
+        slot = min(range(len(self._slots)), key=lambda n: len(self._slots[n]))
+        ticket = Ticket(callback, on_error, self._slots[slot])
+        if self._loop is not None:
+            following = int((self._loop.time() - self._start_s) / self._step_s) + 1
+            own = following + (slot - following) % len(self._slots)
+            if self._timer is None or own < self._tick:
+                self._set_timer(self._loop, own)
         return ticket
 
     def remove(self, ticket: Ticket) -> None:
@@ -118,6 +121,8 @@ class Ticker:
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, earliest: int) -> None:
         """Set it for the first slot from `earliest` on that has anybody in it."""
+        if self._timer is not None:
+            self._timer.cancel()
         count = len(self._slots)
         for tick in range(earliest, earliest + count):
             if self._slots[tick % count]:

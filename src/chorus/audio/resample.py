@@ -83,17 +83,17 @@ class Resampler:
         if count <= 0:
             self._past = x
             return b""
+        sums: _Floats = np.empty(count)
         if up <= _FEW_PHASES:
-            sums = np.empty(count, np.float64)
             for phase in range(min(up, count)):
                 start, row = divmod(position + phase * down, up)
                 # Every up-th output uses the same row, `down` samples further on.
                 end = start + (count - 1 - phase) // up * down + taps
                 sums[phase::up] = np.correlate(x[start:end], self._bank[row])[::down]
         else:
-            starts, rows = np.divmod(position + np.arange(count) * down, up)
-            windows = np.lib.stride_tricks.sliding_window_view(x, taps)
-            sums: _Floats = np.einsum("ij,ij->i", windows[starts], self._bank[rows])
+            positions: npt.NDArray[np.int64] = np.arange(count) * down + position
+            windows = np.lib.stride_tricks.sliding_window_view(x, taps)[positions // up]
+            np.einsum("ij,ij->i", windows, self._bank[positions % up], out=sums)
         position += count * down
         self._past, self._position = x[position // up :], position % up
         sums *= 1 / _UNIT
