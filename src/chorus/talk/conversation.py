@@ -1,0 +1,404 @@
+"""Who has the floor, and what follows from it: the middle of a call.
+
+Frames, words, keys and verdicts go into the turn-taking machine (`turns.py`); what it decides
+comes out as events and is carried out here, each by one method: a draft is begun or dropped, a
+committed turn is answered, the agent is silenced, resumed, or loses the floor. Replies
+(`thinking.py`) report back when they have words, sound, tools or a failure; the mouth
+(`speaking.py`) when all was heard.
+
+Everything runs on the event loop in plain calls. Tasks exist per reply and per question to the
+end-of-turn model, all in the call's one group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from chorus.llm.model import Message, ToolCall
+from chorus.speech.engines import EndOfTurn, EngineFailed, Words
+from chorus.talk import phrases
+from chorus.talk.dialogue import Dialogue
+from chorus.talk.hearing import Hearing
+from chorus.talk.speaking import Speaking
+from chorus.talk.tasks import Tasks
+from chorus.talk.thinking import Mind, Reply
+from chorus.talk.timeline import Latencies
+from chorus.talk.turns import (
+    AskEndOfTurn,
+    CancelDraft,
+    Draft,
+    Interrupted,
+    PauseAgent,
+    ResumeAgent,
+    Retract,
+    SpeechPaused,
+    SpeechStarted,
+    TurnCommitted,
+    TurnDropped,
+    Turns,
+    Unheard,
+)
+
+MAX_FAILURES = 3
+"""So many replies that failed one after the other end the call."""
+JUDGE_TIMEOUT_S = 2.0
+
+
+class Conversation:
+    """`note(kind, **data)` writes the timeline; `end(reason)` ends the call; `clock()` is the
+    call's time in milliseconds. `hearing` and `speaking` are set by the owner before the first
+    sample, as each needs the other's callbacks."""
+
+    hearing: Hearing
+    speaking: Speaking
+
+    def __init__(
+        self,
+        *,
+        turns: Turns,
+        mind: Mind,
+        end_of_turn: EndOfTurn,
+        language: str | None,
+        tasks: Tasks,
+        clock: Callable[[], float],
+        note: Callable[..., None],
+        end: Callable[[str], None],
+    ) -> None:
+        self.dialogue = Dialogue()
+        self._turns = turns
+        self._mind = mind
+        self._end_of_turn = end_of_turn
+        self._language = language
+        self._tasks = tasks
+        self._clock = clock
+        self._note = note
+        self._end = end
+        self._draft: Reply | None = None
+        self._reply: Reply | None = None
+        self._waiting: list[tuple[Reply, bool]] = []  # own-account speech, and uninterruptible
+        self._latencies = Latencies()
+        self._failures = 0
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def frame(self, probability: float, now_ms: float) -> None:
+        self._turns.hear(probability, now_ms)
+        self._carry_out()
+
+    def words(self, words: Words) -> None:
+        if words.final and words.text:
+            self._note("words", text=words.text, spokenAtMs=round(words.spoken_at_ms))
+        if self._reply is not None:
+            self._turns.agent_text(self.speaking.heard().text)
+        now = self.hearing.now_ms
+        self._turns.words(words.text, words.final, words.spoken_at_ms, now)
+        if words.final:
+            self._latencies.words_final(self._turns.turn, self._clock())
+        self._carry_out()
+
+    def digit(self, digit: str) -> None:
+        self._note("digit", digit=digit)
+        self._turns.digit(digit, self.hearing.now_ms)
+        self._carry_out()
+
+    def tick(self) -> None:
+        """Every 20 ms: send, and notice what was heard and what is due."""
+        now = self.hearing.now_ms
+        timer = self._turns.timer()
+        if timer is not None and timer <= now:
+            self._turns.tick(now)
+            self._carry_out()
+        self.speaking.pump(self._clock())
+        if self._reply is not None and not self.speaking.paused:
+            position_ms = self.speaking.position_ms
+            if position_ms > 0:
+                self._turns.audible(position_ms, now)
+                self._carry_out()
+        elif self._waiting and self._turns.state == "idle":
+            self._begin_waiting()
+
+    # --- what the operator asks for -----------------------------------------------------------
+
+    def say(self, text: str, *, uninterruptible: bool = False) -> None:
+        """Speak `text` as soon as nobody else does."""
+        reply = self._new_reply(None, "")
+        reply.say(self._tasks, text)
+        self._waiting.append((reply, uninterruptible))
+
+    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Callable[[], None]:
+        """Prepare the agent's first message, from the model where there is no greeting; the
+        sound is made at once. Returns what releases it."""
+        reply = self._new_reply(None, "")
+        if greeting:
+            reply.say(self._tasks, greeting)
+        else:
+            reply.think(self._tasks, self.dialogue.messages())
+
+        def release() -> None:
+            if self.dialogue.version == reply.version:
+                self._waiting.insert(0, (reply, uninterruptible))
+            else:  # the caller was faster and has been answered
+                self._discard(reply)
+
+        return release
+
+    def advise(self, text: str) -> None:
+        """A note for the model, from the next reply on."""
+        self._note("operator_note", text=text)
+        self.dialogue.note(text)
+
+    def close(self) -> None:
+        """The call is over: settle what was heard and drop the rest."""
+        now = self._clock()
+        self._turns.agent_text(self.speaking.heard().text)
+        self._turns.end(self.hearing.now_ms)
+        self._carry_out()
+        self._drop_draft()
+        if self._reply is not None:
+            self._settle(self._reply, now)
+        for reply, _ in self._waiting:
+            self._discard(reply)
+        self._waiting.clear()
+
+    # --- turn-taking's decisions --------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        while (event := self._turns.next_event()) is not None:
+            match event:
+                case SpeechStarted():
+                    self._speech_started(event)
+                case SpeechPaused():
+                    self._latencies.of(event.turn).speech_ended(self.hearing.now_ms)
+                    self._note("speech_paused", turn=event.turn)
+                case Draft():
+                    self._begin_draft(event)
+                case CancelDraft():
+                    self._drop_draft()
+                case AskEndOfTurn():
+                    self._tasks.spawn(self._judge(event), "end-of-turn")
+                case TurnCommitted():
+                    self._answer(event)
+                case TurnDropped():
+                    self._drop_draft()
+                    self._note("turn_dropped", turn=event.turn, reason=event.reason)
+                case Unheard():
+                    self._note("unheard")
+                    self.say(phrases.ask_again(self._language))
+                case Retract():
+                    self._retract(event.turn)
+                case PauseAgent():
+                    self.speaking.pause(self._clock())
+                    self._note("agent_paused")
+                case ResumeAgent():
+                    self.speaking.resume(self._clock())
+                    self._note("agent_resumed")
+                case Interrupted():
+                    self._interrupted(event)
+
+    def _speech_started(self, event: SpeechStarted) -> None:
+        self._note("speech_started", turn=event.turn, onsetMs=round(event.onset_ms))
+        reply = self._reply
+        if reply is not None and reply.turn != event.turn:
+            # A new turn before anything was heard: a tool with effects had begun, so the turn
+            # that it belongs to stays as it is.
+            self._settle(reply, self._clock())
+
+    def _begin_draft(self, event: Draft) -> None:
+        self._drop_draft()
+        draft = self._new_reply(event.turn, event.text)
+        self._draft = draft
+        self._note("draft_started", turn=event.turn)
+        draft.think(self._tasks, self._messages_with(event.text))
+
+    def _answer(self, event: TurnCommitted) -> None:
+        text = event.text
+        if event.digits:
+            text = f"{text} [pressed {' '.join(event.digits)}]".strip()
+        self._latencies.of(event.turn).stamp("committed", self._clock())
+        reply, self._draft = self._draft, None
+        usable = (
+            reply is not None
+            and reply.failure is None
+            and reply.version == self.dialogue.version
+            and same_words(reply.text, text)
+        )
+        if reply is None or not usable:
+            if reply is not None:
+                self._discard(reply)
+            messages = self._messages_with(text)
+            reply = self._new_reply(event.turn, text)
+            reply.think(self._tasks, messages)
+        self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
+        for waiting, _ in self._waiting:
+            self._discard(waiting)
+        self._waiting.clear()
+        self.dialogue.caller_said(event.turn, text)
+        self._begin(reply)
+
+    def _retract(self, turn: int) -> None:
+        self._note("retracted", turn=turn)
+        self._drop_draft()
+        reply = self._reply
+        if reply is not None and reply.turn == turn:
+            self._reply = None
+            self.speaking.stop(self._clock())
+            self._discard(reply)
+            self.dialogue.retract(turn)
+
+    def _interrupted(self, event: Interrupted) -> None:
+        self._note("interrupted", turn=event.turn, by=event.by)
+        self._drop_draft()
+        if self._reply is not None:
+            self._settle(self._reply, self._clock())
+
+    async def _judge(self, event: AskEndOfTurn) -> None:
+        heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
+        try:
+            async with asyncio.timeout(JUDGE_TIMEOUT_S):
+                probability = await self._end_of_turn.judge(heard)
+        except (EngineFailed, TimeoutError) as failure:
+            # The fallback silence decides instead: a broken model slows a call, never hangs it.
+            self._note(
+                "engine_failed",
+                vendor=self._end_of_turn.name,
+                stage="end_of_turn",
+                detail=str(failure) or "no verdict in time",
+                remedy="fallback_silence",
+            )
+            return
+        self._latencies.of(event.turn).stamp("verdict", self._clock())
+        self._turns.verdict(event.question, probability, self.hearing.now_ms)
+        self._carry_out()
+
+    # --- replies ------------------------------------------------------------------------------
+
+    def _new_reply(self, turn: int | None, text: str) -> Reply:
+        return Reply(self._mind, self, turn=turn, text=text, version=self.dialogue.version)
+
+    def _messages_with(self, text: str) -> tuple[Message, ...]:
+        messages = self.dialogue.messages()
+        if messages and messages[-1].role == "user":
+            return (*messages[:-1], Message("user", f"{messages[-1].content} {text}".strip()))
+        return (*messages, Message("user", text))
+
+    def _begin(self, reply: Reply) -> None:
+        """The reply has the floor: what it has to say is heard from now on."""
+        self._reply = reply
+        self.dialogue.reply_began(reply.entry)
+        reply.commit()
+        if reply.failure is not None and reply.utterance.finished:
+            self._failed(reply)
+        self.speaking.play(reply.utterance, self._clock())
+
+    def _begin_waiting(self) -> None:
+        reply, uninterruptible = self._waiting.pop(0)
+        self._turns.agent_speaks(self.hearing.now_ms, uninterruptible=uninterruptible)
+        self._begin(reply)
+        self._carry_out()
+
+    def _drop_draft(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            self._discard(draft)
+
+    def _discard(self, reply: Reply) -> None:
+        reply.cancel()
+        self._note("usage", **reply.usage(discarded=True))
+
+    def _settle(self, reply: Reply, now: float) -> None:
+        """The reply has lost the floor before its end."""
+        if self._reply is reply:
+            self._reply = None
+        heard, heard_ms = self.speaking.stop(now)
+        reply.cancel()
+        self.dialogue.reply_settled(
+            reply.entry, heard.text, heard.unsaid, heard_ms, estimated=heard.estimated
+        )
+        self._settled(reply, heard_ms)
+
+    def _settled(self, reply: Reply, heard_ms: float) -> None:
+        self._note("reply_heard", heardMs=round(heard_ms), **reply.entry.as_data())
+        self._note("usage", **reply.usage(discarded=False))
+
+    def all_heard(self) -> None:
+        """The mouth has finished an utterance."""
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        utterance = reply.utterance
+        self.dialogue.reply_settled(
+            reply.entry, utterance.text, "", utterance.length_ms, estimated=False
+        )
+        self._settled(reply, utterance.length_ms)
+        self._turns.agent_text(utterance.text)
+        self._turns.reply_done(self.hearing.now_ms)
+        if reply.ends_call:
+            self._end("agent_ended")
+        elif reply.failure is None:
+            self._failures = 0
+        self._carry_out()
+
+    def first_sent(self) -> None:
+        """The first sound of the reply was handed to the line."""
+        reply = self._reply
+        if reply is None:
+            return
+        self._turns.reply_ready(reply.turn or 0, self.hearing.now_ms)
+        self._note("reply_started", turn=reply.turn)
+        if reply.turn is not None:
+            latency = self._latencies.sent(reply.turn, reply.reached, self._clock())
+            self._note("turn_latency", **latency)
+
+    # --- what replies report --------------------------------------------------------------------
+
+    def reply_token(self, reply: Reply) -> None:
+        reply.reached.setdefault("token", self._clock())
+
+    def reply_audio(self, reply: Reply) -> None:
+        reply.reached.setdefault("audio", self._clock())
+        if reply is self._reply:
+            self.speaking.pump(self._clock())
+
+    def reply_tool(self, reply: Reply, call: ToolCall, *, effects: bool) -> None:
+        if effects:
+            self._turns.effects_begun()
+        self._note(
+            "tool_called", turn=reply.turn, id=call.id, name=call.name, arguments=call.arguments
+        )
+
+    def reply_tool_result(self, reply: Reply, call: ToolCall, result: str, *, ok: bool) -> None:
+        if reply.cancelled:
+            self.dialogue.touched()  # a result came after the reply that wanted it
+        self._note("tool_result", turn=reply.turn, id=call.id, name=call.name, ok=ok, result=result)
+
+    def reply_finished(self, reply: Reply) -> None:
+        if reply.failure is not None and not reply.cancelled:
+            self._note(
+                "engine_failed",
+                vendor=reply.failure.vendor,
+                stage=getattr(reply.failure, "stage", "model"),
+                detail=reply.failure.detail,
+                remedy="apology" if reply is self._reply else "asked_again",
+            )
+            if reply is self._reply:
+                self._failed(reply)
+        if reply is self._reply:
+            self.speaking.pump(self._clock())
+
+    def _failed(self, reply: Reply) -> None:
+        """A reply that has the floor broke: say so, and give up after some."""
+        self._failures += 1
+        if self._failures >= MAX_FAILURES:
+            self._end("provider_error")
+        else:
+            self.say(phrases.apology(self._language))
+
+
+def same_words(one: str, other: str) -> bool:
+    """Equal but for case and punctuation."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(text: str) -> str:
+    return " ".join("".join(c for c in text.casefold() if c.isalnum() or c.isspace()).split())

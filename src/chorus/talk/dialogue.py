@@ -1,0 +1,186 @@
+"""The history of a conversation: what was heard, and what was not.
+
+The caller's turns and the agent's replies in order. A reply enters the history when it is
+committed and is settled when its sound has ended, with the words that the caller really heard;
+the rest is kept beside it as `unsaid`, for people to see, and never shown to the model. Tool
+calls belong to the reply that made them and always carry a result.
+
+`messages()` is what a model is shown; `transcript()` is what the record shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chorus.llm.model import Message, ToolCall
+
+UNHEARD_MS = 200
+"""A reply of which less than this was heard counts as not heard at all."""
+
+
+@dataclass(slots=True)
+class ToolRound:
+    """What the model said and asked for in one request, and the results it got."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    turn: int
+    text: str
+
+
+@dataclass(slots=True)
+class AgentReply:
+    """`turn` None: the agent spoke on its own account. `heard` None while it still sounds."""
+
+    turn: int | None
+    rounds: list[ToolRound] = field(default_factory=list[ToolRound])
+    heard: str | None = None
+    unsaid: str = ""
+    interrupted: bool = False
+    estimated: bool = False
+
+    def as_data(self) -> dict[str, Any]:
+        """For the timeline; JSON-ready."""
+        data: dict[str, Any] = {"turn": self.turn, "heard": self.heard}
+        if self.interrupted:
+            data |= {"interrupted": True, "unsaid": self.unsaid, "estimated": self.estimated}
+        return data
+
+
+@dataclass(slots=True)
+class Note:
+    """Something that the operator tells the model in mid-call; no part of the transcript."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the transcript."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Dialogue:
+    """`version` changes with every change, so that a draft can tell whether it is stale."""
+
+    def __init__(self) -> None:
+        self._entries: list[CallerTurn | AgentReply | Note] = []
+        self.version = 0
+
+    @property
+    def turn_count(self) -> int:
+        """Turns of the caller, those that were joined counted once."""
+        count, previous_was_caller = 0, False
+        for entry in self._entries:
+            if isinstance(entry, CallerTurn):
+                count += not previous_was_caller
+                previous_was_caller = True
+            elif isinstance(entry, AgentReply) and (entry.heard or entry.rounds):
+                previous_was_caller = False
+        return count
+
+    def caller_said(self, turn: int, text: str) -> None:
+        self._changed()
+        self._entries.append(CallerTurn(turn, text))
+
+    def note(self, text: str) -> None:
+        self._changed()
+        self._entries.append(Note(text))
+
+    def reply_began(self, reply: AgentReply) -> None:
+        self._changed()
+        self._entries.append(reply)
+
+    def reply_settled(
+        self, reply: AgentReply, heard: str, unsaid: str, heard_ms: float, *, estimated: bool
+    ) -> None:
+        """The reply's sound has ended. Cut off before `UNHEARD_MS`, it was never said: the
+        caller's turns around it join."""
+        self._changed()
+        reply.interrupted = bool(unsaid)
+        reply.estimated = estimated and reply.interrupted
+        if reply.interrupted and heard_ms < UNHEARD_MS:
+            heard, unsaid = "", f"{heard} {unsaid}".strip()
+        reply.heard, reply.unsaid = heard, unsaid
+
+    def retract(self, turn: int) -> None:
+        """The caller goes on with `turn`: it and the reply to it were never there, but for
+        results of tools that have finished."""
+        self._changed()
+        kept: list[CallerTurn | AgentReply | Note] = []
+        for entry in self._entries:
+            if isinstance(entry, CallerTurn) and entry.turn == turn:
+                continue
+            if isinstance(entry, AgentReply) and entry.turn == turn and entry.heard is None:
+                if not entry.rounds:
+                    continue
+                entry.heard = ""
+            kept.append(entry)
+        self._entries = kept
+
+    def messages(self) -> tuple[Message, ...]:
+        """Adjacent turns of the caller are one message; a reply is its tool rounds, then what
+        was heard of it."""
+        out: list[Message] = []
+        for entry in self._entries:
+            if isinstance(entry, CallerTurn):
+                self._add_user(out, entry.text)
+            elif isinstance(entry, Note):
+                self._add_user(
+                    out, f"[Note from the operator, not said by the caller: {entry.text}]"
+                )
+            else:
+                out.extend(reply_messages(entry))
+        return tuple(out)
+
+    def transcript(self) -> tuple[Line, ...]:
+        lines: list[Line] = []
+        for entry in self._entries:
+            if isinstance(entry, CallerTurn):
+                if lines and lines[-1].role == "user":
+                    joined = f"{lines[-1].content} {entry.text}".strip()
+                    lines[-1] = Line("user", joined)
+                else:
+                    lines.append(Line("user", entry.text))
+            elif isinstance(entry, AgentReply) and entry.heard:
+                lines.append(Line("assistant", entry.heard))
+        return tuple(lines)
+
+    def touched(self) -> None:
+        """An entry was changed from outside: a tool's result came late."""
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version += 1
+
+    @staticmethod
+    def _add_user(out: list[Message], text: str) -> None:
+        if out and out[-1].role == "user":
+            out[-1] = Message("user", f"{out[-1].content} {text}".strip())
+        else:
+            out.append(Message("user", text))
+
+
+def reply_messages(reply: AgentReply) -> list[Message]:
+    """A reply as a model is shown it: its tool rounds, then what was heard of it, text that was
+    spoken before a tool call included."""
+    out: list[Message] = []
+    for done in reply.rounds:
+        out.append(Message("assistant", "", tool_calls=done.calls))
+        for call in done.calls:
+            out.append(Message("tool", done.results.get(call.id, PENDING), tool_call_id=call.id))
+    if reply.heard:
+        out.append(Message("assistant", reply.heard))
+    return out
+
+
+PENDING = '{"pending": "the tool has not answered yet"}'
+"""What a model is shown of a tool with effects that still runs when the caller took the turn."""

@@ -1,0 +1,186 @@
+"""From the caller's audio to speech probabilities and words, on one clock.
+
+The clock is the audio itself: `now_ms` counts samples. Where the line delivers nothing for
+more than 60 ms (mute, loss, comfort noise) silence is put in, so that the clock advances as
+the call does and a turn can end; audio that comes late after all is kept, and the time that
+it is ahead is taken back out of the next quiet frames.
+
+Every frame goes to the recording and the transcriber as it comes, and to the voice detector in
+pieces of 32 ms; a few seconds stay in memory for the end-of-turn model. The transcriber is told
+where speech begins and, some frames into a silence, to finalize: whoever is speaking and whatever
+becomes of it, so that the words which decide about an interruption are there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chorus.audio.codec import decode
+from chorus.audio.frame import PCM_16K, AudioFormat
+from chorus.audio.record import Recording
+from chorus.audio.resample import Resampler
+from chorus.speech import engines
+from chorus.speech.engines import (
+    VAD_FRAME_MS,
+    EngineFailed,
+    Hints,
+    Transcriber,
+    Transcription,
+    VoiceDetector,
+    Words,
+)
+
+GAP_MS = 60
+"""A hole longer than this is filled with silence."""
+KEEP_MS = 8000
+"""How much audio the end-of-turn model may want."""
+FLOOD_MS = 5000
+"""A line that delivers this much more audio than time has passed is broken: the rest is dropped."""
+QUIET = 0.1
+"""Speech probability under which a frame may be left out to take back time."""
+FINALIZE_MS = 96
+"""Silence after which the transcriber is asked for final words. Not the first unvoiced frame: the
+closure of a "t" is silent for up to 80 ms, and half an utterance is transcribed worse."""
+RESET_MS = 20_000
+"""The detector forgets its past after this much silence: long noise makes it deaf."""
+
+
+class Hearing:
+    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms."""
+
+    def __init__(
+        self,
+        format: AudioFormat,
+        detector: VoiceDetector,
+        *,
+        threshold: float,
+        recording: Recording | None,
+        on_frame: Callable[[float, float], None],
+    ) -> None:
+        self._format = format
+        self._recording = recording
+        self._on_frame = on_frame
+        self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
+        self._voiced = False
+        self._finalized = True
+        self._silent_ms = 0.0
+        vad_hz = format.rate_hz if format.rate_hz in (8000, 16000) else PCM_16K.rate_hz
+        self._rate_hz = vad_hz
+        self._resampler = None if vad_hz == format.rate_hz else Resampler(format.rate_hz, vad_hz)
+        self._vad = detector.open(vad_hz, self._probability)
+        self._vad_bytes = vad_hz * VAD_FRAME_MS // 1000 * 2
+        self._transcription: Transcription | None = None
+        self._partial = bytearray()  # less than one detector frame
+        self._kept = bytearray()  # the last KEEP_MS at the detector's rate
+        self._fed_ms = 0.0
+        self._heard_ms = 0.0
+        self._last = 0.0
+        self._quiet_ms = 0.0
+        self._line_ms: float | None = None
+        self.lost_ms = 0.0
+        self.filled_ms = 0.0
+        self.dropped_ms = 0.0
+
+    @property
+    def now_ms(self) -> float:
+        """The audio clock: the end of the last frame that was judged."""
+        return self._heard_ms
+
+    @property
+    def fed_ms(self) -> float:
+        """The end of the last audio that came in."""
+        return self._fed_ms
+
+    async def open(
+        self,
+        transcriber: Transcriber,
+        hints: Hints,
+        on_words: Callable[[Words], None],
+        on_failed: Callable[[EngineFailed], None],
+    ) -> None:
+        """Begin to transcribe from here on. Called again after a stream was lost."""
+        before = self._transcription
+        offset_ms = self._fed_ms
+
+        def words(heard: Words) -> None:
+            at_ms = heard.spoken_at_ms + offset_ms
+            on_words(Words(heard.text, heard.final, at_ms, heard.confidence))
+
+        self._transcription = await transcriber.open(self._format, hints, words, on_failed)
+        if before is not None:
+            await before.close()
+
+    def audio(self, chunk: bytes, at_ms: float, call_ms: float) -> None:
+        """What the line delivered; `call_ms` is the time since the call was answered."""
+        length_ms = self._format.ms(len(chunk))
+        if self._line_ms is not None and at_ms > self._line_ms + 1:
+            self.lost_ms += at_ms - self._line_ms
+        self._line_ms = at_ms + length_ms
+        ahead_ms = self._fed_ms + length_ms - call_ms
+        quiet = self._last < QUIET and self._quiet_ms > GAP_MS
+        if ahead_ms > FLOOD_MS or (ahead_ms > GAP_MS and quiet):
+            self.dropped_ms += length_ms
+            return
+        self._take(chunk)
+
+    def tick(self, call_ms: float) -> None:
+        """Fill what the line has left out."""
+        behind_ms = call_ms - self._fed_ms
+        if behind_ms > GAP_MS:
+            fill_ms = behind_ms - GAP_MS / 2
+            self.filled_ms += fill_ms
+            self._take(self._format.silence(fill_ms))
+
+    def since(self, onset_ms: float, text: str, silence_ms: float) -> engines.Heard:
+        """The turn that began at `onset_ms`, for the end-of-turn model."""
+        size = int((self._fed_ms - onset_ms) * self._rate_hz / 1000) * 2
+        audio = bytes(self._kept[-size:]) if size > 0 else b""
+        return engines.Heard(audio, self._rate_hz, text, silence_ms)
+
+    async def close(self) -> None:
+        self._vad.close()
+        if self._transcription is not None:
+            await self._transcription.close()
+
+    def _take(self, chunk: bytes) -> None:
+        at_ms = self._fed_ms
+        self._fed_ms += self._format.ms(len(chunk))
+        if self._transcription is not None:
+            self._transcription.feed(chunk)
+        pcm16 = decode(self._format, chunk)
+        if self._recording is not None:
+            self._recording.caller(pcm16, at_ms)
+        if self._resampler is not None:
+            pcm16 = self._resampler.feed(pcm16)
+        self._kept += pcm16
+        kept_bytes = self._rate_hz * KEEP_MS // 1000 * 2
+        if len(self._kept) > kept_bytes * 5 // 4:  # seldom, as it moves the rest
+            del self._kept[:-kept_bytes]
+        partial, size = self._partial, self._vad_bytes
+        partial += pcm16
+        while len(partial) >= size:
+            self._vad.feed(bytes(partial[:size]))
+            del partial[:size]
+
+    def _probability(self, probability: float) -> None:
+        self._heard_ms += VAD_FRAME_MS
+        self._last = probability
+        if probability >= (self._closes if self._voiced else self._opens):
+            self._silent_ms = self._quiet_ms = 0.0
+            if not self._voiced:
+                self._voiced = True
+                if self._finalized and self._transcription is not None:
+                    self._transcription.speech_started(self._fed_ms - self._heard_ms + VAD_FRAME_MS)
+                self._finalized = False
+        else:
+            self._voiced = False
+            self._silent_ms += VAD_FRAME_MS
+            self._quiet_ms = self._quiet_ms + VAD_FRAME_MS if probability < QUIET else 0.0
+            if not self._finalized and self._silent_ms >= FINALIZE_MS:
+                self._finalized = True
+                if self._transcription is not None:
+                    self._transcription.finalize()
+            if self._quiet_ms >= RESET_MS:
+                self._quiet_ms = GAP_MS + 1  # still quiet: time may be taken back
+                self._vad.reset()
+        self._on_frame(probability, self._heard_ms)

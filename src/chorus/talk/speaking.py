@@ -1,0 +1,179 @@
+"""From a reply's sound to what the caller heard of it.
+
+`play` takes an utterance, whole or still growing; `pump`, once a tick and whenever audio
+arrives, sends as much as the line lets ahead (`Line.lead_ms`), with the background sound mixed
+under it. `pause` clears the carrier's buffer at once and remembers the place; `resume` goes on
+from the last whole word; `stop` forgets the rest. What was heard is read from the line's own
+position, never from what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chorus.audio.codec import decode
+from chorus.audio.mix import Background
+from chorus.audio.record import Recording
+from chorus.lines.line import Line
+from chorus.talk.utterance import Heard, Utterance
+
+PIECE_MS = 60
+"""Audio is topped up in pieces of at least this much, so that a call in mid-reply costs some
+17 messages a second and not 50."""
+
+
+class Speaking:
+    """The agent's mouth. `now` is the call's clock in milliseconds; `on_sent(first)` is called
+    after reply audio was handed to the line."""
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        background: Background | None,
+        recording: Recording | None,
+        on_first_sent: Callable[[], None],
+        on_done: Callable[[], None],
+    ) -> None:
+        self._line = line
+        self._background = background
+        self._recording = recording
+        self._on_first_sent = on_first_sent
+        self._on_done = on_done
+        self._utterance: Utterance | None = None
+        self._paused = False
+        self._cursor = 0
+        # Where stretches of the utterance lie on the line: (line position, utterance position),
+        # a new one wherever background alone was sent in between or playing was resumed.
+        self._spans: list[tuple[float, float]] = []
+        self._span_end = 0.0
+        self._recorded_to_ms = 0.0
+
+    @property
+    def utterance(self) -> Utterance | None:
+        return self._utterance
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def play(self, utterance: Utterance, now: float) -> None:
+        """Begin a new utterance; the one before must have ended or been stopped."""
+        self._utterance = utterance
+        self._paused = False
+        self._cursor = 0
+        self._spans.clear()
+        self.pump(now)
+
+    def pump(self, now: float) -> None:
+        """Send what may be sent; notice when everything was heard."""
+        line = self._line
+        heard_ms = line.heard_ms
+        room_ms = line.lead_ms - (line.sent_ms - heard_ms)
+        utterance = self._utterance
+        if utterance is None or self._paused:
+            self._fill(room_ms, now)
+            return
+        audio = utterance.audio
+        waiting = len(audio) - self._cursor
+        if waiting:
+            if room_ms >= PIECE_MS or (utterance.finished and room_ms * 2 >= PIECE_MS):
+                size = min(waiting, line.format.size(room_ms))
+                self._send_speech(bytes(audio[self._cursor : self._cursor + size]), now)
+        elif utterance.finished and self.position_ms >= utterance.length_ms - 0.5:
+            self._utterance = None
+            self._on_done()
+        else:
+            self._fill(room_ms, now)
+
+    @property
+    def position_ms(self) -> float:
+        """How much of the utterance has been heard, in its own milliseconds."""
+        heard = self._line.heard_ms
+        for index in range(len(self._spans) - 1, -1, -1):
+            line_at, utterance_at = self._spans[index]
+            if heard >= line_at:
+                end = (
+                    self._spans[index + 1][1]
+                    if index + 1 < len(self._spans)
+                    else self._line.format.ms(self._cursor)
+                )
+                return min(utterance_at + heard - line_at, end)
+        return self._spans[0][1] if self._spans else 0.0
+
+    def heard(self) -> Heard:
+        """What the caller has heard of the utterance so far."""
+        if self._utterance is None:
+            return Heard("", "", 0.0, estimated=False)
+        return self._utterance.split(self.position_ms)
+
+    def pause(self, now: float) -> None:
+        """Silence at once. The place is kept."""
+        if self._utterance is None or self._paused:
+            return
+        self._paused = True
+        self._clear(now)
+
+    def resume(self, now: float) -> None:
+        """Go on with the first word that was not heard whole."""
+        if self._utterance is None or not self._paused:
+            return
+        self._paused = False
+        resume_ms = self._utterance.split(self.position_ms).resume_ms
+        self._cursor = self._line.format.size(resume_ms)
+        self._spans = [(self._line.sent_ms, resume_ms)]
+        self._span_end = self._line.sent_ms
+        self.pump(now)
+
+    def stop(self, now: float) -> tuple[Heard, float]:
+        """Forget the rest; returns what was heard, and how many milliseconds."""
+        heard, position = self.heard(), self.position_ms
+        if self._utterance is not None:
+            if not self._paused:
+                self._clear(now)
+            self._utterance = None
+        self._paused = False
+        return heard, position
+
+    def _clear(self, now: float) -> None:
+        position = self.position_ms
+        self._line.clear()
+        if self._recording is not None:
+            self._recording.agent_cut(now)
+        self._recorded_to_ms = now
+        # What was sent and not heard is gone: the utterance stands at what was heard.
+        self._cursor = self._line.format.size(position)
+        self._spans = [(self._line.heard_ms, position)]
+        self._span_end = self._line.sent_ms
+
+    def _send_speech(self, audio: bytes, now: float) -> None:
+        line = self._line
+        sent_before = line.sent_ms
+        first = self._cursor == 0
+        if not self._spans or abs(sent_before - self._span_end) > 0.5:
+            self._spans.append((sent_before, line.format.ms(self._cursor)))
+        self._cursor += len(audio)
+        if self._background is not None:
+            audio = self._background.under(audio, line.format.ms(len(audio)))
+        self._send(audio, now)
+        self._span_end = line.sent_ms
+        if first:
+            self._on_first_sent()
+
+    def _fill(self, room_ms: float, now: float) -> None:
+        """The background sound alone."""
+        if self._background is not None and room_ms >= PIECE_MS:
+            self._send(self._background.under(None, PIECE_MS), now)
+
+    def _send(self, audio: bytes, now: float) -> None:
+        """Hand audio to the line, and put it where it will be heard in the recording."""
+        line = self._line
+        ahead_ms = line.sent_ms - line.heard_ms
+        line.play(audio)
+        if self._recording is None:
+            return
+        # Audio that follows audio still unheard continues it without a seam; after a silence it
+        # begins now.
+        at_ms = self._recorded_to_ms if ahead_ms > 0 else max(now, self._recorded_to_ms)
+        self._recording.agent(decode(line.format, audio), at_ms)
+        self._recorded_to_ms = at_ms + line.format.ms(len(audio))

@@ -1,0 +1,252 @@
+"""From a caller's turn to the sound of the reply.
+
+A `Reply` is one attempt at an answer: it streams the model, cuts the text into clauses, has the
+voice speak them and collects the sound in an `Utterance`, in two tasks of the call's group. It
+may begin as a draft, before the turn is over: then it runs no tool with effects and nobody hears
+it. `commit` lets it go on to tools with effects; whoever owns it begins to play it. A reply that
+is not wanted any more is cancelled, and what it had cost is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chorus.audio.frame import AudioFormat
+from chorus.llm.model import (
+    LanguageModel,
+    Message,
+    ModelFailed,
+    Prompt,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from chorus.speech.engines import EngineFailed, Voice, VoiceStyle
+from chorus.talk.acting import Acting
+from chorus.talk.clauses import Clauses
+from chorus.talk.dialogue import AgentReply, ToolRound
+from chorus.talk.tasks import Tasks
+from chorus.talk.timeline import Stage
+from chorus.talk.utterance import Utterance
+
+END_CALL = "end_call"
+MAX_ROUNDS = 8
+"""Requests to the model within one reply; a model that only ever calls tools is stopped."""
+
+CANCELLED = '{"error": "cancelled: the caller spoke before there was a result"}'
+
+END_CALL_SPEC = ToolSpec(
+    END_CALL,
+    "Hang up. Call it when the conversation is over, after saying goodbye.",
+    {"type": "object", "properties": {}, "additionalProperties": False},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """What every reply of a call is made with."""
+
+    model: LanguageModel
+    voice: Voice
+    style: VoiceStyle
+    format: AudioFormat
+    system: str
+    acting: Acting
+    tools: tuple[ToolSpec, ...]
+
+
+class ReplyEvents(Protocol):
+    """What a reply tells the conversation; called on the event loop."""
+
+    def reply_token(self, reply: Reply) -> None: ...
+    def reply_audio(self, reply: Reply) -> None: ...
+    def reply_tool(self, reply: Reply, call: ToolCall, *, effects: bool) -> None: ...
+    def reply_tool_result(self, reply: Reply, call: ToolCall, result: str, *, ok: bool) -> None: ...
+    def reply_finished(self, reply: Reply) -> None: ...
+
+
+class Reply:
+    """`turn` None: the agent speaks on its own account. `text`: what it answers to."""
+
+    def __init__(
+        self, mind: Mind, events: ReplyEvents, *, turn: int | None, text: str, version: int
+    ) -> None:
+        self.turn = turn
+        self.text = text
+        self.version = version
+        self.utterance = Utterance(mind.format)
+        self.entry = AgentReply(turn)
+        self.committed = asyncio.Event()
+        self.ends_call = False
+        self.cancelled = False
+        self.reached: dict[Stage, float] = {}
+        self.failure: ModelFailed | EngineFailed | None = None
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self._mind = mind
+        self._events = events
+        self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
+        self._owner: Tasks | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tools: dict[asyncio.Task[None], tuple[ToolRound, ToolCall]] = {}
+
+    # --- beginning and ending ---------------------------------------------------------------
+
+    def think(self, tasks: Tasks, messages: tuple[Message, ...]) -> None:
+        """Ask the model, and speak what it says."""
+        self._owner = tasks
+        self._tasks = [
+            tasks.spawn(self._think(messages), "think"),
+            tasks.spawn(self._speak(), "speak"),
+        ]
+
+    def say(self, tasks: Tasks, text: str) -> None:
+        """Speak `text` as it stands."""
+        splitter = Clauses()
+        for clause in [*splitter.feed(text), *splitter.flush()]:
+            self._add_clause(clause)
+        self._clauses.put_nowait(None)
+        self._tasks = [tasks.spawn(self._speak(), "say")]
+
+    def commit(self) -> None:
+        self.committed.set()
+
+    def cancel(self) -> None:
+        """Stop the model and the voice. A tool with effects that has begun goes on to its end,
+        and its result is added to the history."""
+        self.cancelled = True
+        for task in self._tasks:
+            task.cancel()
+        for task, (done, call) in self._tools.items():
+            if not self._has_effects(call):
+                task.cancel()
+                done.results[call.id] = CANCELLED
+
+    @property
+    def empty(self) -> bool:
+        """Finished, and there is nothing to hear."""
+        return self.utterance.finished and not self.utterance.audio
+
+    def usage(self, *, discarded: bool) -> dict[str, Any]:
+        """What the reply has cost so far; JSON-ready."""
+        return {
+            "model": self._mind.model.name,
+            "voice": self._mind.voice.name,
+            "inputTokens": self.input_tokens,
+            "outputTokens": self.output_tokens,
+            "characters": self.utterance.characters,
+            "discarded": discarded,
+        }
+
+    # --- the model ----------------------------------------------------------------------------
+
+    async def _think(self, messages: tuple[Message, ...]) -> None:
+        try:
+            for _ in range(MAX_ROUNDS):
+                calls = await self._ask(messages)
+                if not calls:
+                    break
+                done = self.entry.rounds[-1]
+                await self._act(done)
+                if self.ends_call:
+                    break
+                messages = (*messages, *_round_messages(done))
+        except ModelFailed as failure:
+            self.failure = failure
+        finally:
+            self._clauses.put_nowait(None)
+
+    async def _ask(self, messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+        """One request: its text goes to the voice; returns the tools that it asks for."""
+        splitter = Clauses()
+        said: list[str] = []
+        calls: list[ToolCall] = []
+        prompt = Prompt(self._mind.system, messages, self._mind.tools)
+        async with aclosing(self._mind.model.reply(prompt)) as items:
+            async for item in items:
+                if isinstance(item, TextDelta):
+                    if not said:
+                        self._events.reply_token(self)
+                    said.append(item.text)
+                    for clause in splitter.feed(item.text):
+                        self._add_clause(clause)
+                elif isinstance(item, Usage):
+                    self.input_tokens += item.input_tokens
+                    self.output_tokens += item.output_tokens
+                else:
+                    calls.append(item)
+        for clause in splitter.flush():
+            self._add_clause(clause)
+        if calls:
+            self.entry.rounds.append(ToolRound("".join(said), tuple(calls)))
+        return tuple(calls)
+
+    async def _act(self, done: ToolRound) -> None:
+        """Run a round's tools side by side; one with effects waits for the commit."""
+        assert self._owner is not None  # set by think(), the only way here
+        if any(self._has_effects(call) for call in done.calls):
+            await self.committed.wait()
+        running: list[asyncio.Task[None]] = []
+        for call in done.calls:
+            if call.name == END_CALL:
+                self.ends_call = True
+                done.results[call.id] = '{"ok": true}'
+                continue
+            self._events.reply_tool(self, call, effects=self._has_effects(call))
+            effects = self._has_effects(call)
+            task = self._owner.spawn(self._run(done, call), "tool", patient=effects)
+            self._tools[task] = (done, call)
+            running.append(task)
+        # Not awaited one by one: when the reply is cancelled, a tool with effects goes on.
+        if running:
+            await asyncio.wait(running)
+
+    async def _run(self, done: ToolRound, call: ToolCall) -> None:
+        try:
+            result = await self._mind.acting.run(call)
+        finally:
+            for task in [t for t, (_, of) in self._tools.items() if of is call]:
+                del self._tools[task]
+        done.results[call.id] = result.content
+        self._events.reply_tool_result(self, call, result.content, ok=result.ok)
+
+    def _has_effects(self, call: ToolCall) -> bool:
+        return call.name == END_CALL or self._mind.acting.has_effects(call.name)
+
+    def _add_clause(self, text: str) -> None:
+        self.utterance.add_clause(text)
+        self._clauses.put_nowait(text)
+
+    # --- the voice ----------------------------------------------------------------------------
+
+    async def _speak(self) -> None:
+        mind = self._mind
+        try:
+            async with aclosing(
+                mind.voice.speak(self._spoken_clauses(), mind.format, mind.style)
+            ) as pieces:
+                async for piece in pieces:
+                    self.utterance.add(piece)
+                    if piece.audio:
+                        self._events.reply_audio(self)
+        except EngineFailed as failure:
+            self.failure = self.failure or failure
+        self.utterance.finished = True
+        self._events.reply_finished(self)
+
+    async def _spoken_clauses(self) -> AsyncIterator[str]:
+        while (clause := await self._clauses.get()) is not None:
+            yield clause
+
+
+def _round_messages(done: ToolRound) -> tuple[Message, ...]:
+    """A finished round as the next request of the same reply is shown it."""
+    return (
+        Message("assistant", done.text, tool_calls=done.calls),
+        *(Message("tool", done.results[call.id], tool_call_id=call.id) for call in done.calls),
+    )

@@ -1,0 +1,199 @@
+"""A whole call on virtual time: a person on one end of a loopback line, an agent on the other.
+
+    async def scene(stage):
+        await stage.person.says("hello", 600)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+    result = play(scene, model=FakeModel(["Hi there."]))
+
+The person makes loud sound for as long as asked, which the detector hears as speech, and the
+transcriber is told the words. `result` is the outcome, the timeline, and what the person heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chorus.audio.codec import decode, peak
+from chorus.audio.frame import AudioFormat
+from chorus.audio.pace import Ticker
+from chorus.lines.line import LineEnded
+from chorus.lines.loopback import FAIR, LoopbackLine, Weather, pair
+from chorus.outbound import Outbound
+from chorus.talk.call import Call, Outcome
+from chorus.talk.spec import AgentSpec, CallSpec, Engines
+from chorus.talk.timeline import Happening
+from tests.fakes.llm import FakeModel
+from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice, tone
+from tests.fakes.virtual import run_virtual
+
+AGENT = AgentSpec(agent_id="a", name="Test", system_prompt="You are a test.")
+
+
+class Timeline:
+    """A Journal that keeps everything and lets a test wait for something."""
+
+    def __init__(self) -> None:
+        self.happenings: list[Happening] = []
+        self._news = asyncio.Event()
+
+    def note(self, happening: Happening) -> None:
+        self.happenings.append(happening)
+        self._news.set()
+
+    def of(self, kind: str) -> list[Happening]:
+        return [h for h in self.happenings if h.kind == kind]
+
+    async def until(self, kind: str, count: int = 1, timeout_s: float = 60.0) -> Happening:
+        async with asyncio.timeout(timeout_s):
+            while len(self.of(kind)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.of(kind)[count - 1]
+
+
+@dataclass
+class Person:
+    """The far end. `heard` is everything that arrived, as (seconds, peak) a frame."""
+
+    line: LoopbackLine
+    transcriber: FakeTranscriber
+    heard: list[tuple[float, int]] = field(default_factory=list)
+    ended: LineEnded | None = None
+
+    async def says(self, words: str | None, ms: float = 600) -> None:
+        """Speak for `ms`; `words` None is a noise that nobody understands."""
+        self.transcriber.understands(words or "")
+        self.line.play(tone(self.line.format, ms))
+        await asyncio.sleep(ms / 1000)
+
+    async def waits(self, ms: float) -> None:
+        await asyncio.sleep(ms / 1000)
+
+    async def hang_up(self) -> None:
+        await self.line.hang_up()
+
+    def sound_between(self, start_s: float, end_s: float) -> bool:
+        return any(start_s <= at < end_s and loud > 500 for at, loud in self.heard)
+
+    # LineEvents
+    def line_audio(self, chunk: bytes, at_ms: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self.heard.append((now, peak(decode(self.line.format, chunk))))
+
+    def line_digit(self, digit: str) -> None: ...
+
+    def line_ended(self, ended: LineEnded) -> None:
+        self.ended = ended
+
+
+@dataclass
+class Stage:
+    person: Person
+    call: Call
+    timeline: Timeline
+    model: FakeModel
+    voice: FakeVoice
+    transcriber: FakeTranscriber
+    detector: FakeDetector
+    end_of_turn: FakeEndOfTurn
+    running: asyncio.Task[Outcome]
+
+    async def until(self, kind: str, count: int = 1, timeout_s: float = 60.0) -> Happening:
+        return await self.timeline.until(kind, count, timeout_s)
+
+
+@dataclass
+class Result:
+    outcome: Outcome
+    timeline: Timeline
+    person: Person
+    stage: Stage
+
+    @property
+    def transcript(self) -> list[tuple[str, str]]:
+        return [(line.role, line.content) for line in self.outcome.transcript]
+
+
+def play(
+    scene: Callable[[Stage], Awaitable[None]],
+    *,
+    agent: AgentSpec = AGENT,
+    model: FakeModel | None = None,
+    voice: FakeVoice | None = None,
+    transcriber: FakeTranscriber | None = None,
+    detector: FakeDetector | None = None,
+    end_of_turn: FakeEndOfTurn | None = None,
+    weather: Weather = FAIR,
+    format: AudioFormat | None = None,
+    variables: dict[str, Any] | None = None,
+    recording_path: str | None = None,
+    outbound: Outbound | None = None,
+) -> Result:
+    """Hold one call; returns when it is over. A scene that ends without the call ending fails
+    after the agent's maximum duration."""
+
+    async def main() -> Result:
+        near, far = pair(weather=weather) if format is None else pair(format, weather)
+        engines = Engines(
+            transcriber=transcriber or FakeTranscriber(),
+            voice=voice or FakeVoice(),
+            model=model or FakeModel(lambda _: "All right."),
+            detector=detector or FakeDetector(),
+            end_of_turn=end_of_turn or FakeEndOfTurn(),
+        )
+        timeline, ticker = Timeline(), Ticker()
+        ticker.start()
+        client = outbound or Outbound(allow_private=True)
+        spec = CallSpec(
+            call_id="call",
+            direction="inbound",
+            customer_number="+15551230000",
+            agent=agent,
+            variables=variables or {},
+            recording_path=recording_path,
+        )
+        person = Person(far, engines.transcriber)
+        call = Call(spec, near, engines, timeline, ticker, client)
+        far.start(person)
+        running = asyncio.create_task(call.run())
+        stage = Stage(
+            person,
+            call,
+            timeline,
+            engines.model,
+            engines.voice,
+            engines.transcriber,
+            engines.detector,
+            engines.end_of_turn,
+            running,
+        )
+        acting = asyncio.ensure_future(scene(stage))
+        try:
+            await asyncio.wait({acting, running}, return_when=asyncio.FIRST_COMPLETED)
+            if acting.done():
+                await acting  # a failed assertion of the scene comes first
+            outcome = await running
+            if not acting.done():
+                await asyncio.wait({acting}, timeout=5)
+            acting.cancel() if not acting.done() else acting.result()
+        finally:
+            for task in (acting, running):
+                if not task.done():
+                    task.cancel()
+            await asyncio.gather(acting, running, return_exceptions=True)
+            ticker.stop()
+            await client.aclose()
+        return Result(outcome, timeline, person, stage)
+
+    return run_virtual(main())
+
+
+def agent(**fields: Any) -> AgentSpec:
+    """The test agent with some fields changed; `turns_…` reach into the turn settings."""
+    turns = {k[6:]: v for k, v in fields.items() if k.startswith("turns_")}
+    rest = {k: v for k, v in fields.items() if not k.startswith("turns_")}
+    return replace(AGENT, **rest, turns=replace(AGENT.turns, **turns))
