@@ -46,10 +46,11 @@ class Resampler:
             if rate_hz not in RATES_HZ:
                 raise ValueError(f"unsupported sample rate {rate_hz} Hz")
         common = gcd(from_hz, to_hz)
-        self._up, self._down = to_hz // common, from_hz // common
+        self._up: int = to_hz // common
+        self._down: int = from_hz // common
         self._bank = _filters(self._up, self._down)
         # Where the window of the next output begins, in 1/up samples after past[0].
-        self._position = 0
+        self._position: int = 0
         self._past: _Floats = np.zeros(self._wings)
         self._half = b""
         self.delay_ms = 0.0 if from_hz == to_hz else self._wings * 1000 / from_hz
@@ -83,7 +84,7 @@ class Resampler:
         if count <= 0:
             self._past = x
             return b""
-        sums: _Floats = np.empty(count)
+        sums = np.empty(count)
         if up <= _FEW_PHASES:
             for phase in range(min(up, count)):
                 start, row = divmod(position + phase * down, up)
@@ -91,7 +92,7 @@ class Resampler:
                 end = start + (count - 1 - phase) // up * down + taps
                 sums[phase::up] = np.correlate(x[start:end], self._bank[row])[::down]
         else:
-            positions: npt.NDArray[np.int64] = np.arange(count) * down + position
+            positions = np.arange(count, dtype=np.int64) * down + position
             windows = np.lib.stride_tricks.sliding_window_view(x, taps)[positions // up]
             np.einsum("ij,ij->i", windows, self._bank[positions % up], out=sums)
         position += count * down
