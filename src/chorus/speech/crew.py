@@ -1,0 +1,195 @@
+"""A small crew of worker processes that calls share: leased in the order of asking.
+
+Workers are started when first needed, or ahead by `warm`, up to the crew's size. Whoever
+leases one has it alone until `release`. A worker that dies makes room for another; if it
+was leased, its holder is told and leases again. A worker that is not ready in time, or
+does not answer its holder (`Hand.kill`), is killed like any other that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from chorus.speech.engines import EngineFailed
+from chorus.speech.workers import Worker
+
+log = logging.getLogger(__name__)
+
+
+def _nobody(kind: int, payload: bytes) -> None:
+    """Answers that come after their holder has gone are dropped."""
+
+
+class Hand:
+    """One worker of a crew. The holder sets `on_message` and `on_gone`."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.on_message: Callable[[int, bytes], None] = _nobody
+        self.on_gone: Callable[[], None] | None = None
+        self.alive = True
+        self.worker: Worker | None = None
+        self._crew = crew
+
+    def send(self, kind: int, payload: bytes = b"") -> None:
+        if self.worker is not None:
+            self.worker.send(kind, payload)
+
+    def kill(self) -> None:
+        """For a worker that hangs; `on_gone` follows."""
+        if self.worker is not None:
+            self.worker.kill()
+
+    def hear(self, kind: int, payload: bytes) -> None:
+        self.on_message(kind, payload)
+
+    def gone(self) -> None:
+        self.alive = False
+        on_gone, self.on_gone, self.on_message = self.on_gone, None, _nobody
+        self._crew.lost(self)
+        if on_gone is not None:
+            on_gone()
+
+
+class Crew:
+    """Up to `size` workers of `module`, each of which says `ready` (a message kind) first."""
+
+    def __init__(
+        self, vendor: str, module: str, size: int, ready: int, *, start_timeout_s: float = 20
+    ) -> None:
+        if size < 1:
+            raise ValueError(f"{vendor}: at least one worker is needed, not {size}")
+        self.size = size
+        self._vendor = vendor
+        self._module = module
+        self._ready = ready
+        self._start_timeout_s = start_timeout_s
+        self._hands: set[Hand] = set()
+        self._idle: deque[Hand] = deque()
+        self._starting = 0
+        self._waiters: deque[asyncio.Future[Hand | None]] = deque()
+        self._closed = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the live workers, for diagnosis."""
+        return tuple(hand.worker.pid for hand in self._hands if hand.worker is not None)
+
+    async def warm(self, count: int | None = None) -> None:
+        """Start workers ahead of the first call: `count`, or all. Raises `EngineFailed`."""
+        wanted = min(self.size, count or self.size)
+        for hand in await asyncio.gather(*(self.lease() for _ in range(wanted))):
+            self.release(hand)
+
+    async def lease(self) -> Hand:
+        """A ready worker, alone. Waits while all are leased. Raises `EngineFailed`."""
+        while True:
+            if self._closed:
+                raise EngineFailed(self._vendor, "worker", "the engine is closed")
+            if self._idle:
+                return self._idle.popleft()
+            if len(self._hands) + self._starting < self.size:
+                return await self._start()
+            hand = await self._wait()
+            if hand is not None:
+                return hand
+
+    def release(self, hand: Hand) -> None:
+        """Give a leased worker back, unless it has died; what it still says is dropped."""
+        if not hand.alive:
+            return
+        hand.on_message, hand.on_gone = _nobody, None
+        self._hand_on(hand)
+
+    def lost(self, hand: Hand) -> None:
+        self._hands.discard(hand)
+        if hand in self._idle:
+            self._idle.remove(hand)
+        if not self._closed:
+            log.warning("%s: a worker died", self._vendor)
+            self._wake()
+
+    async def aclose(self) -> None:
+        """End every worker; whoever waits for one gets `EngineFailed`."""
+        self._closed = True
+        while self._waiters:
+            self._wake()
+        hands, self._hands = list(self._hands), set[Hand]()
+        self._idle.clear()
+        for hand in hands:
+            hand.alive = False
+        await asyncio.gather(*(h.worker.close() for h in hands if h.worker is not None))
+
+    async def _start(self) -> Hand:
+        self._starting += 1
+        hand = Hand(self)
+        try:
+            ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+            def on_message(kind: int, payload: bytes) -> None:
+                if kind == self._ready and not ready.done():
+                    ready.set_result(True)
+
+            def on_gone() -> None:
+                if not ready.done():
+                    ready.set_result(False)
+
+            hand.on_message = on_message
+            hand.on_gone = on_gone
+            worker = await Worker.start(self._module, hand.hear, hand.gone)
+            hand.worker = worker
+            self._hands.add(hand)
+            try:
+                async with asyncio.timeout(self._start_timeout_s):
+                    came = await ready
+            except BaseException:
+                self._hands.discard(hand)
+                hand.alive = False
+                await asyncio.shield(worker.close())
+                raise
+            if not came:
+                raise EngineFailed(self._vendor, "worker", "it died while it started")
+        except TimeoutError as error:
+            raise EngineFailed(self._vendor, "worker", "it did not start in time") from error
+        finally:
+            self._starting -= 1
+            if not hand.alive:
+                self._wake()
+        hand.on_message, hand.on_gone = _nobody, None
+        if self._closed:
+            await worker.close()
+            raise EngineFailed(self._vendor, "worker", "the engine is closed")
+        return hand
+
+    async def _wait(self) -> Hand | None:
+        waiter: asyncio.Future[Hand | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # Cancelled just after it was served: pass it on, or a worker is lost for good.
+            if waiter.done() and not waiter.cancelled():
+                hand = waiter.result()
+                if hand is not None:
+                    self._hand_on(hand)
+                else:
+                    self._wake()
+            raise
+
+    def _hand_on(self, hand: Hand) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(hand)
+                return
+        self._idle.append(hand)
+
+    def _wake(self) -> None:
+        """There is room for another worker: let the first in line start it."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return

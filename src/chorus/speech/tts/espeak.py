@@ -1,0 +1,167 @@
+"""The offline voice: espeak-ng, in worker processes that all calls share.
+
+In order, for each clause: a worker is leased, given the text, and released as soon as it
+has answered, milliseconds later; the answer is handed out in pieces as the caller asks for
+them. So a call holds no worker while it speaks, a closed generator leaves no work behind,
+and calls are served in turn. A worker that dies or hangs is replaced and the clause is
+spoken again.
+
+espeak-ng ends a text without a pause, so the pause that a clause's punctuation asks for is
+put in front of the next clause, where it delays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from chorus.audio.frame import AudioFormat
+from chorus.speech.crew import Crew, Hand
+from chorus.speech.engines import EngineFailed, Spoken, VoiceStyle, WordTime
+from chorus.speech.tts import espeak_worker as worker
+from chorus.speech.tts.espeak_voices import EspeakVoiceInfo, espeak_voices, pick_voice
+
+_PIECE_MS = 80
+_MAX_PART = 200  # characters: what is synthesised at once
+_PAUSES_MS = {".": 220, "!": 220, "?": 220, "…": 220, ",": 90, ";": 120, ":": 120}
+_ATTEMPTS = 2
+
+
+class EspeakVoice:
+    """`Voice` by espeak-ng (GPL-3, hence a separate process). `stability` has no meaning to it.
+
+    `deadline_s` is how long one part of a clause may take before its worker is killed.
+    `close` it with `aclose`.
+    """
+
+    name = "espeak"
+
+    def __init__(self, *, workers: int = 1, deadline_s: float = 5.0) -> None:
+        if deadline_s <= 0:
+            raise ValueError(f"deadline_s must be positive: {deadline_s}")
+        self._crew = Crew(self.name, worker.__name__, workers, worker.READY)
+        self._deadline_s = deadline_s
+
+    @staticmethod
+    def voices() -> tuple[EspeakVoiceInfo, ...]:
+        return espeak_voices()
+
+    async def warm(self) -> None:
+        """Start the workers ahead of the first call. Raises `EngineFailed`."""
+        await self._crew.warm()
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        return self._crew.pids
+
+    async def aclose(self) -> None:
+        await self._crew.aclose()
+
+    async def speak(
+        self, clauses: AsyncIterator[str], format: AudioFormat, style: VoiceStyle
+    ) -> AsyncGenerator[Spoken, None]:
+        voice = pick_voice(style.voice, style.language)
+        if voice is None:
+            raise EngineFailed(self.name, "voice", f"there is no voice {style.voice!r}")
+        index = -1
+        pause_ms = 0
+        async for clause in clauses:
+            index += 1
+            parts = split(clause)
+            offset_ms = 0.0
+            if not parts:
+                yield Spoken(b"", index, last=True)
+            for number, part in enumerate(parts):
+                job = {
+                    "text": part,
+                    "voice": voice.file,
+                    "speed": style.speed,
+                    "pause_ms": pause_ms,
+                    "encoding": format.encoding,
+                    "rate_hz": format.rate_hz,
+                }
+                pause_ms = 0
+                audio, words = await self._render(json.dumps(job).encode())
+                for piece in cut(audio, words, format, index, offset_ms, number == len(parts) - 1):
+                    yield piece
+                offset_ms += format.ms(len(audio))
+            if parts:
+                pause_ms = _PAUSES_MS.get(parts[-1].rstrip("\"')]»”’")[-1:], 0)
+
+    async def _render(self, job: bytes) -> tuple[bytes, list[Any]]:
+        failure = EngineFailed(self.name, "worker", "no attempt")
+        for _ in range(_ATTEMPTS):
+            hand = await self._crew.lease()
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    kind, payload = await self._ask(hand, job)
+            except TimeoutError:
+                hand.kill()
+                failure = EngineFailed(self.name, "worker", "it did not answer in time")
+                continue
+            except EngineFailed as error:
+                failure = error
+                continue
+            if kind == worker.FAILED:
+                raise EngineFailed(self.name, "speak", payload.decode("utf-8", "replace"))
+            at = worker.SIZE.size + worker.SIZE.unpack_from(payload)[0]
+            return payload[at:], json.loads(payload[worker.SIZE.size : at])
+        raise failure
+
+    async def _ask(self, hand: Hand, job: bytes) -> tuple[int, bytes]:
+        """One question, one answer. The worker is released when the answer is there, whether
+        anybody still waits for it or not."""
+        answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+
+        def on_message(kind: int, payload: bytes) -> None:
+            self._crew.release(hand)
+            if not answer.done():
+                answer.set_result((kind, payload))
+
+        def on_gone() -> None:
+            if not answer.done():
+                answer.set_exception(EngineFailed(self.name, "worker", "it died"))
+
+        if not hand.alive:  # between the lease and now
+            raise EngineFailed(self.name, "worker", "it died")
+        hand.on_message, hand.on_gone = on_message, on_gone
+        hand.send(worker.SPEAK, job)
+        return await answer
+
+
+def split(clause: str) -> list[str]:
+    """A clause as texts of at most 200 characters, cut between words where there is a gap, and
+    free of control characters; none where nothing would be left to say."""
+    clean = "".join(c if c.isprintable() else " " for c in clause)
+    parts: list[str] = []
+    rest = " ".join(clean.split())
+    while len(rest) > _MAX_PART:
+        gap = rest.rfind(" ", 1, _MAX_PART + 1)
+        at = gap if gap > 0 else _MAX_PART
+        parts.append(rest[:at])
+        rest = rest[at:].lstrip()
+    return [*parts, rest] if rest else parts
+
+
+def cut(
+    audio: bytes, words: list[Any], format: AudioFormat, clause: int, offset_ms: float, last: bool
+) -> list[Spoken]:
+    """Audio in pieces of 80 ms, each with the words that begin in it. `words` are in ms of
+    `audio`, which begins `offset_ms` into its clause."""
+    size = format.size(_PIECE_MS)
+    count = max(1, -(-len(audio) // size))
+    places: list[list[WordTime]] = [[] for _ in range(count)]
+    for text, start_ms, end_ms in words:
+        place = min(count - 1, int(start_ms // _PIECE_MS))
+        places[place].append(WordTime(text, start_ms + offset_ms, end_ms + offset_ms))
+    return [
+        Spoken(
+            audio[i * size : (i + 1) * size],
+            clause,
+            tuple(places[i]),
+            last=last and i == count - 1,
+        )
+        for i in range(count)
+    ]
