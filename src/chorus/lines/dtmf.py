@@ -6,10 +6,9 @@ ETSI ES 201 235-2 asks of a sender, each tone at about -10 dBm0, with 2 dB of tw
 
 from __future__ import annotations
 
-import audioop
-
 import numpy as np
 
+from chorus.audio.codec import encode
 from chorus.audio.frame import AudioFormat
 
 KEYS = "123A456B789C*0#D"
@@ -51,8 +50,4 @@ def _key(digit: str, format: AudioFormat) -> bytes:
     at = np.arange(TONE_MS * format.rate_hz // 1000) * (2 * np.pi / format.rate_hz)
     wave = LOW_LEVEL * np.sin(at * LOW_HZ[row]) + HIGH_LEVEL * np.sin(at * HIGH_HZ[column])
     pcm = (wave * 32767).astype("<i2").tobytes()
-    if format.encoding == "mulaw":
-        return audioop.lin2ulaw(pcm, 2)
-    if format.encoding == "alaw":
-        return audioop.lin2alaw(pcm, 2)
-    return pcm
+    return encode(format, pcm)

@@ -1,0 +1,44 @@
+"""The addresses at which Twilio reaches Chorus, built from the public URL only.
+
+Signatures cover the URL that the carrier requested. Behind a proxy that is not the URL that
+arrives here, and a `Host` header is the visitor's to choose; so routes never look at either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+VOICE_PATH = "/twilio/voice"
+STATUS_PATH = "/twilio/status"
+MACHINE_PATH = "/twilio/amd"
+MEDIA_PATH = "/twilio/media"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`public_url` is the origin, with a path if a proxy mounts Chorus below one. Raises
+    `ValueError` if it is not an http or https URL."""
+
+    public_url: str
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.public_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+            raise ValueError(f"public URL must look like https://voice.example: {self.public_url}")
+        object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+
+    @property
+    def voice_url(self) -> str:
+        return self.public_url + VOICE_PATH
+
+    def status_url(self, call_id: str | None) -> str:
+        return self.public_url + STATUS_PATH + (f"/{call_id}" if call_id else "")
+
+    def machine_url(self, call_id: str) -> str:
+        return f"{self.public_url}{MACHINE_PATH}/{call_id}"
+
+    @property
+    def media_url(self) -> str:
+        # http becomes ws, https wss.
+        return "ws" + self.public_url.removeprefix("http") + MEDIA_PATH

@@ -1,0 +1,34 @@
+"""The three TwiML documents that Chorus answers with.
+
+https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from xml.etree import ElementTree as Xml
+
+MEDIA_TYPE = "application/xml"
+
+
+def connect_stream(media_url: str, call_id: str, token: str) -> str:
+    """Open a two-way stream to `media_url` (wss) that shows who it is in its `start` message.
+
+    Nothing follows `<Connect>`, so the carrier hangs up when the stream is closed.
+    """
+    response = Xml.Element("Response")
+    stream = Xml.SubElement(Xml.SubElement(response, "Connect"), "Stream", url=media_url)
+    Xml.SubElement(stream, "Parameter", name="callId", value=call_id)
+    Xml.SubElement(stream, "Parameter", name="token", value=token)
+    return _document(response)
+
+
+def reject(how: Literal["busy", "rejected"]) -> str:
+    """Do not answer, and do not pay."""
+    response = Xml.Element("Response")
+    Xml.SubElement(response, "Reject", reason=how)
+    return _document(response)
+
+
+def _document(response: Xml.Element) -> str:
+    return '<?xml version="1.0" encoding="UTF-8"?>' + Xml.tostring(response, encoding="unicode")

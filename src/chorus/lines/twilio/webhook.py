@@ -1,0 +1,80 @@
+"""Reading a webhook: a small form, signed by the account that it speaks for.
+
+1. `read_form`: only `application/x-www-form-urlencoded`, bounded in bytes, fields and time;
+2. `signed`: `X-Twilio-Signature` over the public URL and every field.
+
+https://www.twilio.com/docs/usage/security#validating-requests
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import ImmutableMultiDict
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from twilio.request_validator import RequestValidator
+
+from chorus.lines.twilio.desk import TwilioAccount
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_FIELDS = 200
+BODY_TIMEOUT_S = 10.0
+SIGNATURE = "X-Twilio-Signature"
+
+Form = ImmutableMultiDict[str, str]
+
+
+async def read_form(request: Request) -> Form:
+    """Raises `HTTPException` 400, 408, 413 or 415."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise HTTPException(415, "a webhook is application/x-www-form-urlencoded")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise HTTPException(413, f"a webhook holds at most {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise HTTPException(408, "the webhook's body did not arrive in time") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the webhook's body is incomplete") from None
+    try:
+        pairs = parse_qsl(
+            body.decode(),
+            keep_blank_values=True,
+            max_num_fields=MAX_FIELDS,
+            errors="strict",
+        )
+    except ValueError:
+        # Also UnicodeDecodeError; the number of fields is told as a ValueError too.
+        raise HTTPException(400, "the webhook's body is not a form") from None
+    return ImmutableMultiDict(pairs)
+
+
+def signed(request: Request, url: str, form: Form, account: TwilioAccount) -> bool:
+    """Whether the account's holder sent exactly this to exactly `url` (the public one; the
+    query that came with the request is appended)."""
+    signature = request.headers.get(SIGNATURE)
+    if not signature:
+        return False
+    query = request.url.query
+    full_url = f"{url}?{query}" if query else url
+    validator: Any = RequestValidator(account.auth_token)
+    return validator.validate(full_url, form, signature) is True
+
+
+def plain(form: Form) -> Mapping[str, str]:
+    """The fields as they are kept with a call: the last value of each."""
+    return dict(form.items())
+
+
+def number(form: Form, name: str) -> int | None:
+    """A field that holds a small whole number; None if it is missing or is none."""
+    text = form.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
