@@ -30,13 +30,13 @@ format: setup
 
 soak: setup  ## many calls; looks for what does not go away afterwards
 	.venv/bin/pytest -m slow
-	.venv/bin/python -m bench.soak
+	.venv/bin/python -W ignore -m bench.soak $(ARGS)
 
 bench: setup  ## load, beside the peer, into docs/performance.md
-	.venv/bin/python -m bench.run
+	.venv/bin/python -W ignore -m bench.run $(ARGS)
 
 profile: setup  ## where the server's time goes under load
-	bench/profile.sh
+	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 
 clean:  ## remove what the above made; data/ stays
 	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer site

@@ -31,8 +31,9 @@ import uvloop
 from picows import WSError, ws_connect  # pyright: ignore[reportUnknownVariableType]  # **kwargs
 
 from bench import procfs
-from bench.carrier import FRAME_MS, QUESTION, Call, Manners, now_s, speech_frames
+from bench.carrier import QUESTION, Call, Manners, now_s, speech_frames
 from bench.dial import Door, PlainAddress, Refused, chorus_number
+from bench.grid import Grid
 from bench.tally import Tally, ms, percentile
 
 CONNECT_TIMEOUT_S = 30
@@ -55,40 +56,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Clock:
-    """Calls `tick` of every call once in 20 ms, spread over the grid's milliseconds."""
-
-    def __init__(self, tally: Tally) -> None:
-        self.lag_s: list[float] = []
-        self._tally = tally
-        self._slots: list[list[Call]] = [[] for _ in range(FRAME_MS)]
-        self._added = 0
-
-    def add(self, call: Call) -> None:
-        # 7 and 20 have no common divisor: neighbours in time are far apart on the grid.
-        self._slots[self._added * 7 % FRAME_MS].append(call)
-        self._added += 1
-
-    async def run(self) -> None:
-        start, k = now_s(), 0
-        while True:
-            k += 1
-            due = start + k / 1000
-            ahead = due - now_s()
-            if ahead > 0:
-                await asyncio.sleep(ahead)
-            elif k % 5 == 0:
-                await asyncio.sleep(0)
-            slot = self._slots[k % FRAME_MS]
-            if not slot:
-                continue
-            now = now_s()
-            if self._tally.measuring:
-                self.lag_s.append(now - due)
-            for call in slot:
-                call.tick(now)
-
-
 async def connect(door: Door, manners: Manners, tally: Tally) -> Call:
     """Raises `Refused`."""
     try:
@@ -107,12 +74,12 @@ async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
     manners = Manners(speech_frames(options.speech), barge_in_every=options.barge_in_every)
     pid = options.pid
     before = procfs.usage(pid) if pid else None
-    clock = Clock(tally)
-    ticking = asyncio.create_task(clock.run())
+    grid = Grid(tally)
+    ticking = asyncio.create_task(grid.run())
     calls: list[Call] = []
     for _ in range(options.calls):
         calls.append(await connect(door, manners, tally))
-        clock.add(calls[-1])
+        grid.add(calls[-1])
         await asyncio.sleep(options.ramp)
     # Nobody has said a word for the first seconds, and the last caller begins latest.
     await asyncio.sleep(options.warm_up + manners.stagger_s)
@@ -147,7 +114,7 @@ async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
         }
     return result | {
         "caller_cpu": round(own / seconds, 3),
-        "caller_lag_p99_ms": ms(percentile(clock.lag_s, 99)),
+        "caller_lag_p99_ms": ms(percentile(grid.lag_s, 99)),
         "foreign_cpu": round(max(0.0, busy - own - server_s) / seconds, 3),
         "stolen_cpu": round(stolen / seconds, 3),
     }

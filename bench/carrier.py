@@ -88,6 +88,7 @@ class Call(WSListener):
     def __init__(self, invitation: Invitation, manners: Manners, tally: Tally) -> None:
         self.closed = False
         self.turns = 0
+        self.answers = 0
         self._invitation = invitation
         self._manners = manners
         self._tally = tally
@@ -185,6 +186,7 @@ class Call(WSListener):
     def _answered(self, heard: float) -> None:
         if self._tally.measuring:
             self._tally.response_s.append(heard - self._speech_ended)
+        self.answers += 1
         self._phase = Phase.HEARING
         every = self._manners.barge_in_every
         wants = every and self.turns % every == 0

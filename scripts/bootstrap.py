@@ -160,15 +160,20 @@ def has_system_certificates() -> bool:
     return bool(paths.capath) and any(Path(paths.capath).iterdir())
 
 
-def sync(uv: str) -> int:
+def uv_environment() -> dict[str, str]:
+    """Ours, with uv told which authorities to trust."""
     environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
-    environment["UV_PROJECT_ENVIRONMENT"] = str(VENV)
     if has_system_certificates():
         # uv brings its own list of authorities; a company's proxy is only in the system's.
         environment.setdefault("UV_SYSTEM_CERTS", "1")
+    return environment
+
+
+def sync(uv: str) -> int:
     command = [uv, "sync", "--frozen", "--all-extras"]
     if not (VENV / "bin" / "python").exists() and sys.version_info >= OLDEST_PYTHON:
         command += ["--python", sys.executable]
+    environment = uv_environment() | {"UV_PROJECT_ENVIRONMENT": str(VENV)}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

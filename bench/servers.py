@@ -1,0 +1,127 @@
+"""The servers that are measured: how each is started, found ready, and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PEER_PYTHON = ROOT / "bench" / ".peer" / "bin" / "python"
+READY_WITHIN_S = 60
+STOPPED_WITHIN_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """`agent` are fields of the agent on Chorus; `peer` are arguments of peer_pipecat.py, and
+    mark a system that is not Chorus."""
+
+    name: str
+    label: str
+    agent: dict[str, Any] = field(default_factory=dict[str, Any])
+    peer: tuple[str, ...] | None = None
+
+
+SYSTEMS = (
+    System("chorus", "Chorus, end-of-turn model (default)"),
+    System(
+        "chorus-silence",
+        "Chorus, 350 ms of silence",
+        agent={"ultravadEotThreshold": 0, "turnEndpointDelay": 350},
+    ),
+    System("pipecat", "Pipecat 1.14, Smart Turn v3 (default)", peer=()),
+    System("pipecat-silence", "Pipecat 1.14, 0.6 s of silence", peer=("--turns", "silence")),
+)
+
+
+class NotReady(Exception):
+    """The server did not come up; the message ends with what it said last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    pid: int
+    base_url: str
+    api_key: str
+    # What bench.caller must be told in order to reach it.
+    caller_arguments: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def running(system: System, core: int | None = None) -> Generator[Server]:
+    """A fresh server with an empty database, on one core if `core` is given. Raises `NotReady`."""
+    port, api_key = free_port(), f"sk_live_{secrets.token_urlsafe(32)}"
+    base_url = f"http://127.0.0.1:{port}"
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    with tempfile.TemporaryDirectory(prefix="chorus-bench-") as folder:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}
+        if system.peer is None:
+            command = [sys.executable, "-m", "chorus", "serve"]
+            reach = ("--webhook", base_url, "--api-key", api_key)
+            reach += ("--agent", json.dumps(system.agent))
+            environment |= {
+                "CHORUS_SIMULATED": "1",
+                "CHORUS_PORT": str(port),
+                "CHORUS_PUBLIC_URL": base_url,
+                "CHORUS_DATA_DIR": folder,
+                "CHORUS_BOOTSTRAP_API_KEY": api_key,
+                "CHORUS_LOG_LEVEL": "warning",
+            }
+        else:
+            command = [str(PEER_PYTHON), "-W", "ignore", "bench/peer_pipecat.py"]
+            command += ["--port", str(port), *system.peer]
+            reach = ("--url", f"ws://127.0.0.1:{port}/ws")
+        log = Path(folder) / "server.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [*pin, *command],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            _await_ready(process, base_url, log)
+            yield Server(process.pid, base_url, api_key, reach)
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _await_ready(process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{base_url}/healthz", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise NotReady(f"no answer from {base_url}\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOPPED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
