@@ -1,0 +1,176 @@
+"""Whether a turn is over: what one silence at its end leads to.
+
+Begun by the first unvoiced frame (the transcriber is told to finalize), a pause asks the
+end-of-turn model, lets the reply be drafted, and says when the turn is to be committed or
+dropped. It is forgotten as soon as the caller goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import ceil
+from typing import Literal
+
+from chorus.talk.turn_events import (
+    AskEndOfTurn,
+    CancelDraft,
+    Draft,
+    Event,
+    SpeechPaused,
+    TurnSettings,
+)
+from chorus.talk.turn_words import OpenTurn
+
+FRAME_MS = 32
+EPS_MS = 0.01  # times are floats
+
+
+def frames(ms: float) -> int:
+    """`ms` rounded up to whole frames, in milliseconds."""
+    return ceil(ms / FRAME_MS) * FRAME_MS
+
+
+_ASK_FIRST_MS = 192
+_ASK_AGAIN_MS = frames(256)
+_KEY_GAP_MS = 1500  # between two keys of one number
+_MAX_DRAFTS = 3
+
+Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
+
+
+class Pause:
+    """The present silence of one call; its events go to `events`. `asked`: the transcriber was
+    told to finalize in it; `final`: it has answered; `verdict`: the end-of-turn model has."""
+
+    __slots__ = (
+        "_ask_first",
+        "_asked_at",
+        "_count",
+        "_draft",
+        "_endpoint",
+        "_events",
+        "_fallback",
+        "_give_up",
+        "_key_gap",
+        "_min_turn",
+        "_question",
+        "_questions",
+        "_speculate",
+        "_threshold",
+        "asked",
+        "final",
+        "verdict",
+    )
+
+    def __init__(self, settings: TurnSettings, threshold: float, events: deque[Event]) -> None:
+        delay = settings.turn_endpoint_delay_ms
+        fallback = max(settings.fallback_silence_ms, delay)
+        self._threshold = threshold
+        self._endpoint = frames(delay)
+        self._ask_first = frames(min(_ASK_FIRST_MS, delay))
+        self._speculate = frames(settings.speculative_silence_ms)
+        self._fallback = frames(fallback)
+        self._give_up = frames(fallback + 1000)
+        self._key_gap = frames(max(_KEY_GAP_MS, delay))
+        self._min_turn = frames(settings.min_turn_duration_ms)
+        self._events = events
+        self._count = 0
+        self._questions = 0
+        self._draft: Draft | None = None
+        self._asked_at = 0.0
+        self.forget()
+
+    def forget(self) -> None:
+        """The caller goes on, or the turn has ended: nothing asked in this silence counts."""
+        self.asked = self.final = False
+        self.verdict: bool | None = None
+        self._question = 0
+
+    def begin(self, turn: OpenTurn) -> None:
+        self.forget()
+        self.asked = True
+        self._count += 1
+        self._events.append(SpeechPaused(turn.id, self._count))
+
+    def answer(self, question: int, p: float) -> bool:
+        """The model's verdict; False if it is not the one waited for."""
+        if question != self._question:
+            return False
+        self.verdict = p >= self._threshold
+        return True
+
+    def judge(
+        self, turn: OpenTurn, interim: str, since: float, now: float, *, silent: bool
+    ) -> Outcome | None:
+        """What is due at `now`, when nothing was said since `since`. `silent`: nothing is
+        voiced either, so that a reply may be drafted."""
+        silence = now - since + EPS_MS
+        worded = bool(turn.finals or interim)
+        if turn.digits:
+            complete = turn.digits[-1] == "#" or now - turn.key_at + EPS_MS >= self._key_gap
+            settled = self.final or not (worded or turn.voiced_ms)
+            over = complete and (settled or silence >= self._fallback)
+            return "digits" if over else None
+        if not worded:
+            if silence >= self._give_up or (turn.doubtful and self.final):
+                return "no_words"
+            if not turn.doubtful:
+                self._ask(turn, silence, now, again=False)
+            return None
+        decided = self._threshold == 0 or bool(self.verdict)
+        if decided and self.final and not interim and silence >= self._endpoint:
+            by = "eot"
+        elif silence >= self._fallback:
+            by = "fallback"
+        else:
+            self._ask(turn, silence, now, again=True)
+            if silent and (silence >= self._speculate or self.final):
+                self._draft_reply(turn, interim)
+            return None
+        return by if turn.by_words or turn.voiced_ms >= self._min_turn else "too_short"
+
+    def _ask(self, turn: OpenTurn, silence: float, now: float, *, again: bool) -> None:
+        if not 0 < self._threshold < 1 or not self._ask_first <= silence < self._fallback:
+            return
+        if self._question:
+            # An answer that is late or lost is not asked for twice: the fallback stands in.
+            if self.verdict is not False or not again:
+                return
+            if now - self._asked_at + EPS_MS < _ASK_AGAIN_MS:
+                return
+        self._questions += 1
+        self._question = self._questions
+        self._asked_at = now
+        self.verdict = None
+        silence_ms = round(silence - EPS_MS, 3)
+        self._events.append(AskEndOfTurn(self._question, turn.id, turn.onset_ms, silence_ms))
+
+    def _draft_reply(self, turn: OpenTurn, interim: str) -> None:
+        if self._speculate and not self._draft and turn.drafts < _MAX_DRAFTS:
+            turn.drafts += 1
+            self._draft = Draft(turn.id, self._count, turn.text(interim))
+            self._events.append(self._draft)
+
+    def cancel_draft(self, *, unless: str | None = None) -> None:
+        """Cancel the open draft, unless it was made of just these words."""
+        draft = self._draft
+        if draft and draft.text != unless:
+            self._draft = None
+            self._events.append(CancelDraft(draft.turn, draft.pause))
+
+    def hand_over_draft(self, text: str) -> None:
+        """The turn is committed with `text`: a draft of it is the owner's now."""
+        self.cancel_draft(unless=text)
+        self._draft = None
+
+    def deadlines(self, turn: OpenTurn, since: float) -> tuple[float, ...]:
+        """All the times at which something might be due."""
+        return (
+            since + self._ask_first,
+            since + self._endpoint,
+            since + self._speculate,
+            since + self._fallback,
+            since + self._give_up,
+            self._asked_at + _ASK_AGAIN_MS,
+            turn.key_at + self._key_gap,
+        )
