@@ -8,11 +8,14 @@ only when it is whole.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import wave
 from pathlib import Path
 from typing import Protocol, cast
+
+log = logging.getLogger(__name__)
 
 _PIECE_S = 0.1
 # Rates below 16 kHz are MPEG 2.5, an extension of the standard that not every player and
@@ -49,6 +52,8 @@ async def wav_to_mp3(wav: str | Path, mp3: str | Path, kbps: int = 48) -> None:
         stop.set()
         # Within one piece; the caller may delete the source as soon as this has returned.
         await asyncio.wait([work])
+        if error := work.exception():
+            log.warning("encoding %s was cancelled and failed too: %s", wav, error)
         raise
 
 
