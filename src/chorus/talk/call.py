@@ -240,6 +240,15 @@ class Call:
         if self._talk is not None:
             self._talk.advise(text)
 
+    def answered_by(self, who: str, *, is_machine: bool) -> None:
+        """The carrier's detection has decided who picked up."""
+        self._note("answered_by", who=who, isMachine=is_machine)
+        if is_machine:
+            self.advise(
+                "An answering machine or voicemail has picked up, not a person. Leave a short "
+                "message if that makes sense, else end the call."
+            )
+
     # --- callbacks of the line, the detector and the ticker ---------------------------------------
     # What goes wrong in one of these ends this call and no other: the caller of a callback is
     # shared by all calls of the process.

@@ -1,0 +1,105 @@
+"""An agent, frozen into what a conversation needs.
+
+Taken when a call is answered: what is changed afterwards counts from the next call on. Null in
+a turn-taking field means the platform's default. An id that the catalogue has lost (a vendor's
+key was taken away) falls back to the default, so that a number goes on being answered.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.accounts.secrets import Secrets
+from chorus.agents.tables import Agent, AgentTool
+from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.db import scoped
+from chorus.talk.spec import AgentSpec, HttpTool
+from chorus.talk.turns import TurnSettings
+from chorus.tools.spec import http_tool
+from chorus.tools.tables import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`model` and `voice` None: the process has none at all."""
+
+    spec: AgentSpec
+    model: SlmModel | None
+    voice: Voice | None
+    is_active: bool
+
+
+async def snapshot(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    agent_id: uuid.UUID,
+    secrets: Secrets,
+    catalogue: Catalogue,
+) -> Snapshot | None:
+    """None if the organization has no such agent. Raises `SecretsUnreadable`."""
+    agent = await session.scalar(scoped(Agent, organization_id).where(Agent.id == agent_id))
+    if agent is None:
+        return None
+    tools = await session.scalars(
+        scoped(Tool, organization_id)
+        .join(AgentTool, AgentTool.tool_id == Tool.id)
+        .where(AgentTool.agent_id == agent_id)
+        .order_by(AgentTool.position)
+    )
+    voice = catalogue.voice(agent.voice_id) if agent.voice_id else None
+    voice = voice or catalogue.default_voice
+    model = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    return Snapshot(
+        spec=_spec(agent, [http_tool(tool, secrets) for tool in tools], voice),
+        model=model or catalogue.default_model,
+        voice=voice,
+        is_active=agent.is_active,
+    )
+
+
+async def is_active(session: AsyncSession, agent_id: uuid.UUID) -> bool:
+    """Whether the agent exists and takes calls."""
+    found = await session.scalar(sa.select(Agent.is_active).where(Agent.id == agent_id))
+    return bool(found)
+
+
+def _spec(agent: Agent, tools: Sequence[HttpTool], voice: Voice | None) -> AgentSpec:
+    speaks_first = agent.first_speaker == "agent"
+    return AgentSpec(
+        agent_id=str(agent.id),
+        name=agent.name,
+        system_prompt=agent.system_prompt,
+        voice=voice.engine_id if voice else "",
+        voice_speed=agent.voice_speed,
+        voice_stability=agent.voice_stability,
+        language=agent.language_hint,
+        turns=_turn_settings(agent),
+        allow_end_call=agent.allow_end_call,
+        first_speaker="agent" if speaks_first else "user",
+        greeting=agent.agent_greeting if agent.agent_greeting_enabled else None,
+        first_message_uninterruptible=agent.first_message_uninterruptible,
+        first_message_delay_ms=agent.first_message_delay,
+        max_call_duration_s=agent.max_call_duration_seconds,
+        tools=tuple(tools),
+        background_sound=str(agent.background_sound_id) if agent.background_sound_id else None,
+        background_volume=agent.background_sound_volume,
+    )
+
+
+def _turn_settings(agent: Agent) -> TurnSettings:
+    given = {
+        "frame_activation_threshold": agent.frame_activation_threshold,
+        "turn_endpoint_delay_ms": agent.turn_endpoint_delay,
+        "min_turn_duration_ms": agent.min_turn_duration,
+        "min_interruption_duration_ms": agent.min_interruption_duration,
+        "post_speech_cooldown_ms": agent.post_speech_cooldown,
+        "eot_threshold": agent.ultravad_eot_threshold,
+        "speculative_silence_ms": agent.speculative_silence_ms,
+        "fallback_silence_ms": agent.fallback_silence_ms,
+    }
+    return TurnSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type] # each value has its field's type

@@ -1,0 +1,81 @@
+"""An inbound call: from the number that was dialled to a row and a token for its audio.
+
+number → agent → active? → room? → row `ringing`, with the hash of a token that the carrier's
+stream must show. A carrier that asks twice for the same call gets the same row and a new token.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets as random
+import uuid
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from chorus.accounts.secrets import digest
+from chorus.agents.snapshot import is_active
+from chorus.calls.status import advance
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call
+from chorus.db import utcnow
+from chorus.numbers.routing import Route
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The call will be answered: its audio shows `token`."""
+
+    call_id: uuid.UUID
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """It will not. `busy`: somebody else may have more luck in a while."""
+
+    reason: str
+    busy: bool = False
+
+
+async def answer(
+    switchboard: Switchboard, route: Route, call_sid: str, customer_number: str
+) -> Taken | Declined:
+    if switchboard.draining:
+        return Declined("the server is stopping", busy=True)
+    if route.agent_id is None:
+        return Declined("the number has no agent")
+    token = random.token_urlsafe(32)
+    async with switchboard.database.writing() as session:
+        if not await is_active(session, route.agent_id):
+            return Declined("the number's agent is not active")
+        known = await session.scalar(
+            sa.select(Call).where(
+                Call.organization_id == route.organization_id,
+                Call.provider == route.provider,
+                Call.call_sid == call_sid,
+            )
+        )
+        if known is not None:
+            if known.answered_at is not None or known.ended_at is not None:
+                return Declined("the call was answered before")
+            known.token_hash = digest(token)
+            return Taken(known.id, token)
+        call = Call(
+            organization_id=route.organization_id,
+            agent_id=route.agent_id,
+            phone_number_id=route.phone_number_id,
+            call_sid=call_sid,
+            provider=route.provider,
+            direction="inbound",
+            status="queued",
+            customer_number=customer_number[:64],
+            token_hash=digest(token),
+            started_at=utcnow(),
+        )
+        session.add(call)
+        await session.flush()
+        await advance(session, call.id, call.organization_id, "ringing")
+    return Taken(call.id, token)

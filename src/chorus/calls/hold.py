@@ -1,0 +1,131 @@
+"""An answered call, from its line to its record: the one path that all carriers join.
+
+`claim` checks the token that a stream shows; `hold` takes the snapshot, marks the call in
+progress, has the conversation held (`talk/call.py`) and its record written (`finish.py`),
+whatever happens in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets as random
+import uuid
+
+import sqlalchemy as sa
+
+from chorus.accounts.secrets import SecretsUnreadable, digest
+from chorus.agents.snapshot import Snapshot, snapshot
+from chorus.calls.finish import finish, finish_unanswered
+from chorus.calls.status import FINAL, advance
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call as CallRow
+from chorus.catalogue.engines import NoEngine
+from chorus.db import utcnow
+from chorus.lines.line import Line, LineCause, LineEnded
+from chorus.talk.call import Call
+from chorus.talk.spec import CallSpec, Engines
+
+log = logging.getLogger(__name__)
+
+
+async def claim(switchboard: Switchboard, call_id: str, token: str) -> bool:
+    """Whether a stream that shows `token` may be this call's; true once only."""
+    try:
+        id = uuid.UUID(call_id)
+    except ValueError:
+        return False
+    shown = digest(token)
+    async with switchboard.database.writing() as session:
+        stored = await session.scalar(
+            sa.select(CallRow.token_hash).where(
+                CallRow.id == id, CallRow.status.not_in(FINAL), CallRow.answered_at.is_(None)
+            )
+        )
+        if stored is None or not random.compare_digest(stored, shown):
+            return False
+        used = await session.execute(
+            sa.update(CallRow)
+            .where(CallRow.id == id, CallRow.token_hash == shown)
+            .values(token_hash=None)
+        )
+        return used.rowcount == 1  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
+
+
+async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None:
+    """Hold the conversation; returns when its record is written. The line is down by then."""
+    row = await _answered(switchboard, line, call_id)
+    if row is None:
+        await line.hang_up()
+        return
+    try:
+        taken = await _snapshot(switchboard, row)
+        engines = switchboard.engines.select(taken.model, taken.voice)
+    except (NoEngine, SecretsUnreadable, LookupError) as failure:
+        log.error("call %s cannot be held: %s", call_id, failure)
+        await line.hang_up()
+        ended = LineEnded(LineCause.FAILED, str(failure))
+        await finish_unanswered(switchboard.database, row.id, row.organization_id, ended)
+        return
+    await _converse(switchboard, line, row, taken, engines)
+
+
+async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> CallRow | None:
+    """The row, now in progress; None if the call is over or somebody else holds it."""
+    async with switchboard.database.writing() as session:
+        row = await session.get(CallRow, call_id)
+        if row is None:
+            return None
+        now = utcnow()
+        moved = await advance(
+            session,
+            row.id,
+            row.organization_id,
+            "in_progress",
+            answered_at=now,
+            started_at=row.started_at or now,
+            call_sid=line.call_sid,
+        )
+        if not moved:
+            log.warning("call %s was answered, but it is %s", call_id, row.status)
+            return None
+        return row
+
+
+async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
+    async with switchboard.database.reading() as session:
+        taken = await snapshot(
+            session,
+            row.organization_id,
+            row.agent_id,
+            switchboard.secrets,
+            switchboard.catalogue,
+        )
+    if taken is None:
+        raise LookupError("the agent was deleted")
+    return taken
+
+
+async def _converse(
+    switchboard: Switchboard, line: Line, row: CallRow, taken: Snapshot, engines: Engines
+) -> None:
+    recording = f"recordings/{row.id}.wav"
+    spec = CallSpec(
+        call_id=str(row.id),
+        direction="outbound" if row.direction == "outbound" else "inbound",
+        customer_number=row.customer_number,
+        agent=taken.spec,
+        variables=row.context_variables,
+        recording_path=str(switchboard.settings.data_dir / recording),
+    )
+    journal = switchboard.journals.open(row.id, row.organization_id)
+    call = Call(spec, line, engines, journal, switchboard.ticker, switchboard.outbound)
+    switchboard.began(row.id, call)
+    try:
+        await call.run()
+    finally:
+        try:
+            switchboard.journals.close(journal)
+            if call.outcome is not None:
+                await finish(switchboard.database, journal, call.outcome, recording)
+        finally:
+            switchboard.ended(row.id)

@@ -1,0 +1,87 @@
+"""What the calls of this process share, and the calls that live in it.
+
+Owned by the application: `start` before the first call, `drain` when the process is asked to
+stop, `close` at the very end. Everything else in `calls/` is a verb that is handed this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from pathlib import Path
+
+from chorus.accounts.secrets import Secrets
+from chorus.audio.pace import Ticker
+from chorus.calls.journal import Journals
+from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.engines import EngineRoom
+from chorus.db import Database
+from chorus.lines.twilio.rest import TwilioApi
+from chorus.outbound import Outbound
+from chorus.settings import Settings
+from chorus.talk.call import Call
+
+log = logging.getLogger(__name__)
+
+
+class Switchboard:
+    """`live` holds the calls that are being talked on here, by their id."""
+
+    def __init__(
+        self, settings: Settings, database: Database, secrets: Secrets, catalogue: Catalogue
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.secrets = secrets
+        self.catalogue = catalogue
+        self.journals = Journals(database)
+        self.engines = EngineRoom(settings, catalogue)
+        self.ticker = Ticker()
+        self.outbound = Outbound(allow_private=settings.allow_private_addresses)
+        self.twilio = TwilioApi()
+        self.live: dict[uuid.UUID, Call] = {}
+        self.queued = asyncio.Event()
+        """Set when a call was queued, so that dispatch does not wait for its next look."""
+        self.draining = False
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+
+    @property
+    def recordings(self) -> Path:
+        return self.settings.data_dir / "recordings"
+
+    async def start(self) -> None:
+        """Load what every call needs; after this the process may say that it is ready."""
+        self.recordings.mkdir(parents=True, exist_ok=True)
+        self.ticker.start()
+        await self.engines.start()
+
+    def began(self, call_id: uuid.UUID, call: Call) -> None:
+        self.live[call_id] = call
+        self._emptied.clear()
+
+    def ended(self, call_id: uuid.UUID) -> None:
+        self.live.pop(call_id, None)
+        if not self.live:
+            self._emptied.set()
+
+    async def drain(self) -> None:
+        """Take no new calls; give those under way some time, then end them."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._emptied.wait()
+        except TimeoutError:
+            log.warning("%d calls are ended because the process stops", len(self.live))
+            for call in list(self.live.values()):
+                call.hang_up("worker_lost", "the server was stopped")
+            async with asyncio.timeout(30):
+                await self._emptied.wait()
+
+    async def close(self) -> None:
+        await self.journals.flush()
+        self.ticker.stop()
+        await self.twilio.aclose()
+        await self.outbound.aclose()
+        await self.engines.aclose()

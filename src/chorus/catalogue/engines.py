@@ -1,0 +1,167 @@
+"""The engines of this process: made when first needed, shared by all calls, closed at the end.
+
+What every call needs (the voice detector and the end-of-turn model) is loaded by `start`, before
+the process says that it is ready; the rest when the first call selects it. Which transcriber a
+call gets follows from its model: the simulated one speaks to simulated callers, all others to
+people. Importing this module loads no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.llm.model import LanguageModel
+from chorus.settings import Settings
+from chorus.speech import engines as speech
+from chorus.speech.models import find_model
+from chorus.talk.spec import Engines
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class NoEngine(Exception):
+    """A call selects something that this process does not have; the message says what."""
+
+
+class EngineRoom:
+    """One a process, owned by the application."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._made: dict[str, object] = {}
+
+    async def start(self) -> None:
+        """Load what every call needs. Blocking work is done in a thread."""
+        await asyncio.to_thread(self._detector)
+        await asyncio.to_thread(self._end_of_turn)
+
+    async def aclose(self) -> None:
+        for name, engine in reversed(self._made.items()):
+            close = cast("Callable[[], Awaitable[None]] | None", getattr(engine, "aclose", None))
+            if close is None:
+                continue
+            try:
+                await close()
+            except Exception:  # the others must still be closed
+                log.exception("engine %s did not close", name)
+        self._made.clear()
+
+    def select(self, model: SlmModel | None, voice: Voice | None) -> Engines:
+        """The engines of one call; None is the platform's default. Raises `NoEngine`."""
+        model = model or self._catalogue.default_model
+        voice = voice or self._catalogue.default_voice
+        if model is None:
+            raise NoEngine("no language model is available; see `chorus doctor`")
+        if voice is None:
+            raise NoEngine("no voice is available; see `chorus doctor`")
+        return Engines(
+            transcriber=self._transcriber(model),
+            voice=self._voice(voice),
+            model=self._model(model),
+            detector=self._detector(),
+            end_of_turn=self._end_of_turn(),
+        )
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("T", self._made[name])
+
+    def _detector(self) -> speech.VoiceDetector:
+        def make() -> speech.VoiceDetector:
+            path = find_model("silero_vad")
+            if path is None:
+                from chorus.speech.vad.webrtc import WebRtcDetector
+
+                return WebRtcDetector()
+            from chorus.speech.vad.silero import SileroDetector
+
+            return SileroDetector(path)
+
+        return self._once("detector", make)
+
+    def _end_of_turn(self) -> speech.EndOfTurn:
+        def make() -> speech.EndOfTurn:
+            path = find_model("smart_turn")
+            if path is None:
+                from chorus.speech.eot.silence import SilenceEndOfTurn
+
+                return SilenceEndOfTurn()
+            from chorus.speech.eot.smart_turn import SmartTurn
+
+            return SmartTurn(path)
+
+        return self._once("end_of_turn", make)
+
+    def _transcriber(self, model: SlmModel) -> speech.Transcriber:
+        def simulated() -> speech.Transcriber:
+            from chorus.speech.stt.simulated import SimulatedTranscriber
+
+            return SimulatedTranscriber()
+
+        def pocketsphinx() -> speech.Transcriber:
+            from chorus.speech.stt.pocketsphinx import PocketsphinxTranscriber
+
+            return PocketsphinxTranscriber()
+
+        if model.engine == "simulated":
+            return self._once("transcriber simulated", simulated)
+        return self._once("transcriber pocketsphinx", pocketsphinx)
+
+    def _voice(self, voice: Voice) -> speech.Voice:
+        def simulated() -> speech.Voice:
+            from chorus.speech.tts.simulated import SimulatedVoice
+
+            return SimulatedVoice()
+
+        def espeak() -> speech.Voice:
+            from chorus.speech.tts.espeak import EspeakVoice
+
+            return EspeakVoice()
+
+        match voice.engine:
+            case "simulated":
+                return self._once("voice simulated", simulated)
+            case "espeak":
+                return self._once("voice espeak", espeak)
+            case other:
+                raise NoEngine(f"this process has no voice engine {other!r}")
+
+    def _model(self, model: SlmModel) -> LanguageModel:
+        settings = self._settings
+
+        def simulated() -> LanguageModel:
+            from chorus.llm.simulated import SimulatedModel
+
+            return SimulatedModel()
+
+        def script() -> LanguageModel:
+            from chorus.llm.script import ScriptModel
+
+            return ScriptModel()
+
+        def openai() -> LanguageModel:
+            from chorus.llm.openai import Endpoint, OpenAIModel
+
+            endpoint = self._once(
+                "endpoint openai",
+                lambda: Endpoint("openai", settings.openai_base_url, settings.openai_api_key or ""),
+            )
+            return OpenAIModel(endpoint, model.engine_id)
+
+        match model.engine:
+            case "simulated":
+                return self._once("model simulated", simulated)
+            case "script":
+                return self._once("model script", script)
+            case "openai":
+                return self._once(f"model openai {model.engine_id}", openai)
+            case other:
+                raise NoEngine(f"this process has no language model engine {other!r}")
