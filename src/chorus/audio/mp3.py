@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -67,13 +68,17 @@ def _convert(wav: Path, mp3: Path, kbps: int, stop: threading.Event) -> None:
         ):
             encoder = _encoder(source, kbps)
             frames = round(source.getframerate() * _PIECE_S)
-            while (pcm16 := source.readframes(frames)) and not stop.is_set():
+            # No sound at all would be no MP3 at all: such a recording becomes one silent piece.
+            pcm16 = source.readframes(frames) or bytes(frames * source.getnchannels() * 2)
+            while pcm16 and not stop.is_set():
                 target.write(encoder.encode(pcm16))
+                pcm16 = source.readframes(frames)
             target.write(encoder.flush())
         if not stop.is_set():
             part.replace(mp3)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing to do about it, and it would hide the first error
+            part.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> wave.Wave_read:

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -99,7 +100,8 @@ def _loaded(sound: Sound, rate_hz: int, folder: Path | None) -> bytes:
         part.replace(path)
     except OSError as error:
         log.warning("%s cannot be kept for the next start: %s", path, error)
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return pcm16
 
 
