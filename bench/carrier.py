@@ -102,6 +102,8 @@ class Call(WSListener):
         self._speak_at = 0.0
         self._speech_ended = 0.0
         self._played_until = 0.0
+        # Not every caller in the same turn.
+        self._first_barge_in = random.randrange(max(1, manners.barge_in_every))
         self._barge_in_at = 0.0
         self._barged_in = 0.0
         self._cut_in = False
@@ -189,7 +191,7 @@ class Call(WSListener):
         self.answers += 1
         self._phase = Phase.HEARING
         every = self._manners.barge_in_every
-        wants = every and self.turns % every == 0
+        wants = every and (self.turns + self._first_barge_in) % every == 0
         self._barge_in_at = heard + self._manners.barge_in_after_s if wants else 0.0
 
     def _clear(self, now: float) -> None:

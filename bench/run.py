@@ -1,6 +1,6 @@
 """Chorus and its peer under the same load, side by side, into docs/performance.md.
 
-    python -m bench.run                                   (what `make bench` does, 25 minutes)
+    python -m bench.run                                   (what `make bench` does, half an hour)
     python -m bench.run --systems chorus --calls 10 --seconds 10 --repeats 1 --no-write
 
 Every measurement gets a fresh server on core 0, the callers run on core 1, and the systems take
@@ -36,9 +36,11 @@ def numbers(text: str) -> list[int]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     names = [system.name for system in SYSTEMS]
-    parser.add_argument("--systems", default=",".join(names), help="of " + ", ".join(names))
+    parser.add_argument(
+        "--systems", default="chorus,chorus-silence,pipecat", help="of " + ", ".join(names)
+    )
     parser.add_argument("--calls", type=numbers, default=[1, 10, 50, 100], help="e.g. 1,10,50")
-    parser.add_argument("--seconds", type=float, default=20.0, help="measured in each run")
+    parser.add_argument("--seconds", type=float, default=30.0, help="measured in each run")
     parser.add_argument("--warm-up", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-write", action="store_true", help="print only")
