@@ -168,10 +168,9 @@ class Floor:
             self._ids += 1
             turn.id = self._ids
 
-    def _open(self, turn: OpenTurn, *, since: float | None = None, heard: bool = False) -> None:
-        """`turn` is the caller's from now on; `heard`: with final words to its end."""
-        asked, final = self._pause.asked, self._pause.final
-        held = self._state == "held"
+    def _open(self, turn: OpenTurn, *, since: float | None = None) -> None:
+        """`turn` is the caller's from now on; his speech began at `since`."""
+        asked = self._state == "held" and self._pause.asked
         self._announce(turn)
         self._current = turn.id
         self._state = "user"
@@ -184,12 +183,12 @@ class Floor:
         self._begin_segment(onset)
         if self._voice:
             return
-        if held and asked:  # in the silence in which it was confirmed
+        if asked:  # already, in the silence in which it is confirmed
             self._state = "pause"
-            self._pause.asked, self._pause.final = True, final
+            self._pause.asked = True
         else:
             self._fall_silent()
-            self._pause.final = heard
+        self._pause.final = turn.settled
 
     def _begin_segment(self, onset: float) -> None:
         self._segment_onset = onset
@@ -245,7 +244,7 @@ class Floor:
     def _outlast(self, turn: OpenTurn, now: float) -> None:
         """The cooldown is over and there was speech in it: an answer, or an echo."""
         going_on = now - self._voice_end <= GAP_MS + EPS_MS
-        if going_on or turn.voiced_ms >= self._min_turn:
+        if going_on or (turn.voiced_ms >= self._min_turn and not turn.settled):
             turn.doubtful = not going_on
             self._open(turn)
         else:

@@ -15,7 +15,8 @@ class OpenTurn:
 
     `onset_ms` is where its audio begins, `speech_end_ms` where it last held speech, `voiced_ms`
     how much of it was voiced. `by_words`: its words opened it, however short it was.
-    `doubtful`: opened only to find out whether it holds words."""
+    `doubtful`: opened only to find out whether it holds words. `settled`: a final came after its
+    last voice."""
 
     __slots__ = (
         "by_words",
@@ -26,6 +27,7 @@ class OpenTurn:
         "id",
         "key_at",
         "onset_ms",
+        "settled",
         "speech_end_ms",
         "voiced_ms",
         "word_at",
@@ -38,6 +40,7 @@ class OpenTurn:
         self.voiced_ms = 0
         self.by_words = False
         self.doubtful = False
+        self.settled = False
         self.finals: list[str] = []
         self.word_at = onset_ms
         self.digits = ""
@@ -49,10 +52,12 @@ class OpenTurn:
 
     def join(self, other: OpenTurn) -> None:
         """Take over what was heard after this turn as part of it."""
+        self.settled = other.settled or other.voiced_ms == 0
         self.voiced_ms += other.voiced_ms
         self.by_words = self.by_words or other.by_words
         self.word_at = max(self.word_at, other.word_at)
-        self.speech_end_ms = max(self.speech_end_ms, other.speech_end_ms)
+        if other.voiced_ms or other.finals:
+            self.speech_end_ms = max(self.speech_end_ms, other.speech_end_ms)
         self.finals += other.finals
         self.digits += other.digits
         self.key_at = max(self.key_at, other.key_at)

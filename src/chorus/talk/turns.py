@@ -99,11 +99,11 @@ class Turns(Floor):
         if turn and self._state in ("user", "pause"):
             more = bool(new) and tokens(new) != tokens(known)
             self._words_in_turn(turn, new, final, spoken_at, more)
-            self._advance(now)
         elif new:
             self._words_outside(new, final, spoken_at, now)
-        elif final and self._pause.asked:
-            self._pause.final = True
+        elif final and turn and not self._voice:
+            turn.settled = True
+        self._advance(now)
 
     def digit(self, d: str, now: float) -> None:
         """A key was pressed. It opens a turn or joins the open one; `#` ends it."""
@@ -115,6 +115,8 @@ class Turns(Floor):
             turn = self._turn = OpenTurn(now)
         turn.digits += d
         turn.key_at = now
+        if not turn.voiced_ms and not turn.finals:
+            turn.speech_end_ms = now
         if self._state == "idle":
             self._open(turn)
         elif self._state in ("agent", "held") and not self._uninterruptible:
@@ -196,6 +198,7 @@ class Turns(Floor):
         self._answered = self._resumed = None
         if self._turn:
             self._judge_kept(self._turn, held, kept, now)
+            self._advance(now)
 
     def end(self, now: float) -> None:
         """The call is over."""
@@ -242,6 +245,7 @@ class Turns(Floor):
             if state in ("reply", "agent") and not self._uninterruptible and not turn.id:
                 turn.onset_ms, turn.voiced_ms = onset, 0
         self._run += FRAME_MS
+        turn.settled = False
         turn.voiced_ms += FRAME_MS
         turn.speech_end_ms = now
         self._speech_outside(turn, now)
@@ -271,12 +275,10 @@ class Turns(Floor):
         elif text and not self._is_backchannel(text, final=True):
             turn.by_words = True
             self._open(turn)
-        elif kept and not text and turn.voiced_ms >= self._min_interruption:
+        elif kept and not text and not turn.settled and turn.voiced_ms >= self._min_interruption:
             turn.doubtful = not going_on
             self._open(turn)
-        elif going_on:
-            self._advance(now)
-        else:
+        elif not going_on:
             self._transcript.use(now)
             self._turn = None
 
@@ -304,8 +306,7 @@ class Turns(Floor):
             if self._turn or final:
                 turn = self._keep(new, final, spoken_at)
                 turn.by_words = True
-                self._open(turn, heard=final)
-                self._advance(now)
+                self._open(turn)
         elif self._uninterruptible:
             if final:
                 self._keep(new, final, spoken_at)
@@ -314,15 +315,11 @@ class Turns(Floor):
                 self._keep(new, final, spoken_at)
                 sure = self._pause.verdict
                 self._take_back(now)
-                if self.state == "pause":
-                    self._pause.final = True
-                    if spoken_at <= self._committed_at:
-                        self._pause.verdict = sure  # nothing was said since the turn was judged
-                    self._advance(now)
+                if self.state == "pause" and spoken_at <= self._committed_at:
+                    self._pause.verdict = sure  # nothing was said since the turn was judged
         elif self._state == "held":
             if final:
                 self._keep(new, final, spoken_at)
-                self._pause.final = self._pause.asked
             if not self._is_backchannel(new, final=final):
                 self._interrupt("speech", now)
         else:
@@ -339,8 +336,7 @@ class Turns(Floor):
             self._turn = resumed[0]
             self._state = "held"
             self._events.append(PauseAgent())
-            if final:
-                self._turn.finals.append(new)
+            self._keep(new, final, spoken_at)
             self._interrupt("speech", now)
             return
         if final:
@@ -359,6 +355,7 @@ class Turns(Floor):
         turn.word_at = max(turn.word_at, spoken_at)
         if final:
             turn.finals.append(new)
+            turn.settled = not self._voice
         return turn
 
     def _is_backchannel(self, text: str, *, final: bool) -> bool:
