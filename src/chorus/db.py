@@ -9,7 +9,7 @@ it begins, because one that starts by reading and then writes fails where anothe
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect, make_url
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -32,6 +33,7 @@ from chorus.settings import Settings
 
 _BUSY_TIMEOUT_S = 10
 _WRITES = "chorus_writes"
+_AFTERWARDS = "chorus_afterwards"
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -96,7 +98,7 @@ class Tenant:
 T = TypeVar("T", bound=Tenant)
 
 
-def scoped(table: type[T], organization_id: uuid.UUID) -> sa.Select[tuple[T]]:
+def scoped(table: type[T], organization_id: uuid.UUID) -> sa.Select[T]:
     """The rows of one organization; every query of a tenant's table starts here."""
     return sa.select(table).where(table.organization_id == organization_id)
 
@@ -104,6 +106,32 @@ def scoped(table: type[T], organization_id: uuid.UUID) -> sa.Select[tuple[T]]:
 def named_like(column: Any, search: str) -> sa.ColumnElement[bool]:
     """`column` contains `search`, whatever the case; `%` and `_` mean themselves."""
     return sa.func.lower(column).contains(search.lower(), autoescape=True)
+
+
+def breaks_unique(error: IntegrityError, table: type[Base], *columns: str) -> bool:
+    """Whether it was this unique constraint that the database refused by."""
+    name = table.__tablename__
+    sqlite = ", ".join(f"{name}.{column}" for column in columns)
+    text = str(error.orig)
+    return sqlite in text or f"uq_{name}_{'_'.join(columns)}" in text
+
+
+def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
+    """Have `call` made when, and only if, the transaction of a writing session has committed."""
+    session.info.setdefault(_AFTERWARDS, []).append(call)
+
+
+async def listed(
+    session: AsyncSession, query: sa.Select[T], table: type[T], limit: int, offset: int
+) -> tuple[list[T], int]:
+    """One page of `query`, the newest first, and how many rows there are in all."""
+    total = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
+    page = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit).offset(offset)
+    found = await session.execute(page.add_columns(total.scalar_subquery()))
+    rows = found.all()
+    if rows or offset == 0:
+        return [row[0] for row in rows], rows[0][1] if rows else 0
+    return [], await session.scalar(total) or 0
 
 
 class Database:
@@ -131,6 +159,8 @@ class Database:
         async with self._writing() as session:
             yield session
             await session.commit()
+            for call in session.info.pop(_AFTERWARDS, ()):
+                call()
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -138,7 +168,7 @@ class Database:
 
 def _engine(settings: Settings) -> AsyncEngine:
     options: dict[str, Any] = {
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_serializer": _dump_json,
         "json_deserializer": orjson.loads,
     }
     url = make_url(settings.database_url)
@@ -152,6 +182,10 @@ def _engine(settings: Settings) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _dump_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -224,6 +224,10 @@ class Settings:
         return self.database_url.startswith("sqlite")
 
     @property
+    def sqlite_path(self) -> Path:
+        return Path(make_url(self.database_url).database or "")
+
+    @property
     def openai_usable(self) -> bool:
         """A key is set, or the models run somewhere that may ask for none."""
         return self.openai_api_key is not None or self.openai_base_url != _OPENAI_URL

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import chorus.accounts.tables
-import chorus.agents.tables
-import chorus.calls.tables
-import chorus.numbers.tables
-import chorus.tools.tables  # noqa: F401  imported for the tables that they define
+from chorus.accounts import tables as accounts
+from chorus.agents import tables as agents
+from chorus.calls import tables as calls
 from chorus.db import Base
+from chorus.numbers import tables as numbers
+from chorus.tools import tables as tools
+
+TABLES = (accounts, agents, calls, numbers, tools)
 
 metadata = Base.metadata

@@ -1,4 +1,4 @@
-"""The table of tools. `config` is stored without its headers' values, which may be secrets."""
+"""The table of tools. The headers, which may hold secrets, are stored apart and encrypted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chorus.db import Base, Json, Tenant, choice
 class Tool(Tenant, Base):
     __tablename__ = "tools"
 
-    name: Mapped[str] = mapped_column(sa.String(64))
+    name: Mapped[str] = mapped_column(sa.String(255))
     description: Mapped[str] = mapped_column(sa.Text)
     type: Mapped[str] = mapped_column(choice("http", name="type"))
     config: Mapped[dict[str, Any]] = mapped_column(Json)
-    # The headers as encrypted JSON: they carry other systems' credentials.
+    # Encrypted JSON: [{"key", "value"}].
     headers: Mapped[str | None] = mapped_column(sa.Text)
 
     __table_args__ = (sa.Index(None, "organization_id", "created_at"),)

@@ -1,0 +1,131 @@
+"""Idempotency-Key: a POST repeated within a day gets its first answer again.
+
+1. `claim` writes down, in a transaction of its own, that a request with this key is under way.
+   It finds instead: the answer to give again; another body under the same key (409); or one
+   that is still under way (409).
+2. The request does its work, and `keep` stores its answer in the same transaction: either both
+   are there afterwards or neither.
+3. A request that was refused or failed had no effect: `drop` forgets the claim, so that it can
+   be sent again with the same key. A claim whose process died is taken over after a minute; the
+   first one, should it still live, finds at `keep` that the claim is no longer its own and
+   undoes its work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.accounts.tables import IdempotentRequest
+from chorus.db import Database, utcnow
+
+KEPT_FOR = timedelta(hours=24)
+_UNDER_WAY_FOR = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored response."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request under way. `id` tells this attempt from one that takes it over."""
+
+    organization_id: uuid.UUID
+    path: str
+    key: str
+    id: uuid.UUID
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        row = IdempotentRequest
+        return sa.and_(_is(self.organization_id, self.path, self.key), row.claim == self.id)
+
+    async def keep(self, session: AsyncSession, answer: Answer) -> None:
+        """Store the answer with the work that it tells of."""
+        done = await session.execute(
+            sa.update(IdempotentRequest)
+            .where(self._mine())
+            .values(status=answer.status, body=answer.body.decode())
+            .returning(IdempotentRequest.claim)
+        )
+        if done.first() is None:
+            raise _in_progress()
+
+    async def drop(self, database: Database) -> None:
+        async with database.writing() as session:
+            unanswered = sa.and_(self._mine(), IdempotentRequest.status.is_(None))
+            await session.execute(sa.delete(IdempotentRequest).where(unanswered))
+
+
+async def claim(
+    database: Database, organization_id: uuid.UUID, path: str, key: str, body: bytes
+) -> Claim | Answer:
+    """Raises `Error` 400 for a key that is none, 409 as above."""
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise errors.invalid_field(
+            "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable characters"
+        )
+    mine = Claim(organization_id, path, key, uuid.uuid4())
+    request_hash = hashlib.sha256(body).hexdigest()
+    try:
+        return await _claim(database, mine, request_hash)
+    except IntegrityError:
+        # On Postgres two claims may both find nothing; the second one's insert fails here.
+        return await _claim(database, mine, request_hash)
+
+
+async def _claim(database: Database, mine: Claim, request_hash: str) -> Claim | Answer:
+    async with database.writing() as session:
+        row = await session.scalar(
+            sa.select(IdempotentRequest)
+            .where(_is(mine.organization_id, mine.path, mine.key))
+            .with_for_update()
+        )
+        now = utcnow()
+        lasts = KEPT_FOR if row is not None and row.status is not None else _UNDER_WAY_FOR
+        if row is not None and row.created_at + lasts > now:
+            if row.request_hash != request_hash:
+                raise errors.conflict(
+                    "idempotency_conflict",
+                    "This Idempotency-Key was used with a different request body",
+                )
+            if row.status is None:
+                raise _in_progress()
+            return Answer(row.status, (row.body or "").encode())
+        if row is None:
+            row = IdempotentRequest(
+                organization_id=mine.organization_id, path=mine.path, key=mine.key
+            )
+            session.add(row)
+        row.request_hash, row.claim, row.created_at = request_hash, mine.id, now
+        row.status = row.body = None
+        return mine
+
+
+async def sweep(database: Database) -> None:
+    """Forget what is older than a day."""
+    async with database.writing() as session:
+        old = IdempotentRequest.created_at < utcnow() - KEPT_FOR
+        await session.execute(sa.delete(IdempotentRequest).where(old))
+
+
+def _is(organization_id: uuid.UUID, path: str, key: str) -> sa.ColumnElement[bool]:
+    row = IdempotentRequest
+    return sa.and_(row.organization_id == organization_id, row.path == path, row.key == key)
+
+
+def _in_progress() -> errors.Error:
+    return errors.conflict(
+        "idempotency_in_progress", "A request with this Idempotency-Key is still under way"
+    )

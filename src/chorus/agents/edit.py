@@ -1,0 +1,125 @@
+"""Making, changing and deleting agents."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.agents import queries
+from chorus.agents.schemas import AgentCreate
+from chorus.agents.tables import Agent, AgentTool
+from chorus.errors import Problem
+from chorus.process import Process
+from chorus.tools import queries as tools
+
+
+async def create(
+    session: AsyncSession, process: Process, organization_id: uuid.UUID, wish: AgentCreate
+) -> Agent:
+    values = {name: getattr(wish, name) for name in AgentCreate.model_fields}
+    agent = Agent(organization_id=organization_id, id=uuid.uuid4())
+    await _apply(session, process, agent, values)
+    return agent
+
+
+async def change(
+    session: AsyncSession,
+    process: Process,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    changes: dict[str, Any],
+) -> Agent:
+    """Writes the columns that are named in `changes` and no other, so that two who change
+    different fields at the same time both succeed."""
+    agent = await queries.one(session, organization_id, id, lock=True)
+    await _apply(session, process, agent, changes)
+    return agent
+
+
+async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
+    """Its phone numbers are left without an agent; its calls keep its id."""
+    agent = await queries.one(session, organization_id, id, lock=True)
+    await session.delete(agent)
+    await session.flush()
+
+
+async def _apply(
+    session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
+) -> None:
+    await _check(session, process, agent.organization_id, values)
+    tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
+    for name, value in values.items():
+        setattr(agent, name, _stored(process, name, value))
+    session.add(agent)
+    try:
+        await session.flush()
+        if tool_ids is not None:
+            await _give_tools(session, agent, tool_ids)
+    except IntegrityError:
+        # A tool that was there a moment ago was deleted meanwhile.
+        raise errors.invalid_field("toolIds", "Tool not found") from None
+
+
+def _stored(process: Process, name: str, value: Any) -> Any:
+    """A field as its column takes it."""
+    if name == "post_call_webhook_secret" and value is not None:
+        return process.secrets.encrypt(value)
+    if isinstance(value, list):
+        return [_json(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _json(item: Any) -> Any:
+    return item.model_dump(mode="json", by_alias=True) if isinstance(item, BaseModel) else str(item)
+
+
+async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.UUID]) -> None:
+    await session.execute(sa.delete(AgentTool).where(AgentTool.agent_id == agent.id))
+    session.add_all(
+        AgentTool(agent_id=agent.id, tool_id=tool_id, position=position)
+        for position, tool_id in enumerate(tool_ids)
+    )
+    await session.flush()
+
+
+async def _check(
+    session: AsyncSession, process: Process, organization_id: uuid.UUID, values: dict[str, Any]
+) -> None:
+    """What is named must be there. Only what is sent is looked at: an agent whose voice is no
+    longer installed can still be renamed."""
+    catalogue = process.catalogue
+    problems: list[Problem] = []
+    for name, field, known, noun in (
+        ("slm_model_id", "slmModelId", catalogue.model, "SLM model"),
+        ("voice_id", "voiceId", catalogue.voice, "Voice"),
+        ("background_sound_id", "backgroundSoundId", catalogue.sound, "Background sound"),
+    ):
+        id = values.get(name)
+        if id is not None and known(id) is None:
+            problems.append(Problem(field, f"{noun} not found"))
+    tool_ids: list[uuid.UUID] = values.get("tool_ids") or []
+    absent = await tools.missing(session, organization_id, tool_ids)
+    problems += [
+        Problem(f"toolIds.{place}", "Tool not found")
+        for place, id in enumerate(tool_ids)
+        if id in absent
+    ]
+    problems += [
+        Problem(f"knowledgeBaseIds.{place}", "Knowledge base not found")
+        for place, _ in enumerate(values.get("knowledge_base_ids") or [])
+    ]
+    for name, field, noun in (
+        ("post_call_webhook_url", "postCallWebhookUrl", "Post call webhook URL"),
+        ("hold_music_url", "holdMusicUrl", "Hold music URL"),
+    ):
+        url: str | None = values.get(name)
+        if url and url.startswith("http:") and not process.settings.allow_private_addresses:
+            problems.append(Problem(field, f"{noun} must begin with https://"))
+    if problems:
+        raise errors.invalid(*problems)

@@ -1,0 +1,86 @@
+"""Reading agents."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.agents.schemas import AgentOut
+from chorus.agents.tables import Agent, AgentTool
+from chorus.db import listed, named_like, scoped
+from chorus.errors import not_found
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    limit: int,
+    offset: int,
+    search: str | None = None,
+) -> tuple[list[Agent], int]:
+    query = scoped(Agent, organization_id)
+    if search:
+        query = query.where(named_like(Agent.name, search))
+    return await listed(session, query, Agent, limit, offset)
+
+
+async def find(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+) -> Agent | None:
+    query = scoped(Agent, organization_id).where(Agent.id == id)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def one(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+) -> Agent:
+    """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
+    agent = await find(session, organization_id, id, lock=lock)
+    if agent is None:
+        raise not_found("Agent")
+    return agent
+
+
+def ids_named(organization_id: uuid.UUID, search: str) -> sa.Select[uuid.UUID]:
+    """A query for the ids of agents whose name contains `search`, for use in other queries."""
+    query = scoped(Agent, organization_id).where(named_like(Agent.name, search))
+    return query.with_only_columns(Agent.id)
+
+
+async def tool_ids(
+    session: AsyncSession, agents: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[uuid.UUID]]:
+    """The tools of each agent, in the order in which they were given."""
+    found: defaultdict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    if agents:
+        rows = await session.execute(
+            sa.select(AgentTool.agent_id, AgentTool.tool_id)
+            .where(AgentTool.agent_id.in_(agents))
+            .order_by(AgentTool.agent_id, AgentTool.position)
+        )
+        for agent_id, tool_id in rows:
+            found[agent_id].append(tool_id)
+    return found
+
+
+_AS_THEY_ARE = AgentOut.model_fields.keys() - {"tool_ids", "has_post_call_webhook_secret"}
+
+
+async def present(session: AsyncSession, agents: Sequence[Agent]) -> list[AgentOut]:
+    """Agents as the API shows them."""
+    tools = await tool_ids(session, [agent.id for agent in agents])
+    return [
+        AgentOut.model_validate(
+            {
+                **{name: getattr(agent, name) for name in _AS_THEY_ARE},
+                "tool_ids": tools.get(agent.id, []),
+                "has_post_call_webhook_secret": agent.post_call_webhook_secret is not None,
+            }
+        )
+        for agent in agents
+    ]

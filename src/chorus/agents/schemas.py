@@ -1,0 +1,165 @@
+"""Agents at the HTTP edge. Ranges and defaults of the turn's settings: `talk/turns.py` says what
+each does. Where a field may be null, null means the platform's own value."""
+
+# ruff: noqa: RUF012  pydantic copies the defaults of a model
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from chorus.wire import (
+    Flag,
+    In,
+    Name,
+    Number,
+    Out,
+    Phone,
+    Text,
+    Time,
+    UniqueIds,
+    Url,
+    Whole,
+    patch_of,
+)
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError("must be a language code such as en or pt-BR")
+    return value
+
+
+def _field_name(value: str) -> str:
+    if not _FIELD.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits or underscores, and begin with no digit")
+    return value
+
+
+class ExtractionField(In):
+    """One value to take out of a finished call."""
+
+    name: Annotated[Text, AfterValidator(_field_name)]
+    type: Literal["string", "number", "integer", "boolean", "array", "object"]
+    description: Annotated[Text, Field(max_length=2000)] = ""
+    required: Flag = False
+    enum: Annotated[
+        list[Text | Number | Flag] | None,
+        Field(min_length=1, max_length=100, description="The values that are allowed."),
+    ] = None
+
+
+def _unique_names(fields: list[ExtractionField]) -> list[ExtractionField]:
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        raise ValueError("must not hold the same name twice")
+    return fields
+
+
+class TransferTarget(In):
+    """Somebody to whom the agent may transfer a call."""
+
+    name: Name
+    number: Phone
+    description: Annotated[Text, Field(max_length=2000, description="When to transfer there.")] = ""
+    type: Literal["cold", "warm", "warm_briefing"] = "cold"
+
+
+Milliseconds = Whole
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class AgentCreate(In):
+    name: Name
+    system_prompt: Annotated[Text, Field(max_length=32_000)] = ""
+    slm_model_id: UUID | None = None
+    voice_id: UUID | None = None
+    voice_speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
+    voice_stability: Share = 0.5
+    turn_endpoint_delay: Annotated[Milliseconds, Field(ge=50, le=2000)] | None = 100
+    min_turn_duration: Annotated[Milliseconds, Field(ge=0, le=2000)] | None = 50
+    min_interruption_duration: Annotated[Milliseconds, Field(ge=0, le=2000)] | None = 100
+    frame_activation_threshold: Share | None = 0.35
+    post_speech_cooldown: Annotated[Milliseconds, Field(ge=0, le=5000)] | None = 400
+    ultravad_eot_threshold: Share | None = None
+    speculative_silence_ms: Annotated[Milliseconds, Field(ge=0, le=5000)] | None = 150
+    fallback_silence_ms: Annotated[Milliseconds, Field(ge=0, le=10_000)] | None = 3000
+    allow_end_call: Flag = True
+    is_active: Flag = True
+    post_call_summary_enabled: Flag = False
+    post_call_extraction_schema: Annotated[
+        list[ExtractionField], Field(max_length=100), AfterValidator(_unique_names)
+    ] = []
+    post_call_webhook_url: Url | None = None
+    first_speaker: Literal["user", "agent"] = "user"
+    agent_greeting: Annotated[Text, Field(max_length=1000)] | None = None
+    agent_greeting_enabled: Flag = False
+    first_message_uninterruptible: Flag = False
+    first_message_delay: Annotated[Milliseconds, Field(ge=0, le=10_000)] = 0
+    max_call_duration_seconds: Annotated[Whole, Field(ge=30, le=3600)] = 600
+    language_hint: Annotated[Text, Field(max_length=10), AfterValidator(_language)] | None = None
+    knowledge_search_instructions: Annotated[Text, Field(max_length=2000)] | None = None
+    background_sound_id: UUID | None = None
+    background_sound_volume: Share = 0.15
+    hold_message: Annotated[Text, Field(max_length=500)] | None = None
+    hold_music_url: Annotated[Url, Field(max_length=500)] | None = None
+    tool_ids: UniqueIds = []
+    knowledge_base_ids: UniqueIds = []
+    transfer_targets: Annotated[list[TransferTarget], Field(max_length=50)] = []
+    post_call_webhook_secret: Annotated[
+        Text | None,
+        Field(min_length=1, max_length=512, description="Signs the webhook. Never returned."),
+    ] = None
+
+
+if TYPE_CHECKING:
+    AgentPatch = AgentCreate
+else:
+    AgentPatch = patch_of(AgentCreate, "AgentPatch")
+
+
+class AgentOut(Out):
+    id: UUID
+    name: str
+    system_prompt: str
+    slm_model_id: UUID | None
+    voice_id: UUID | None
+    voice_speed: float
+    voice_stability: float
+    turn_endpoint_delay: int | None
+    min_turn_duration: int | None
+    min_interruption_duration: int | None
+    frame_activation_threshold: float | None
+    post_speech_cooldown: int | None
+    ultravad_eot_threshold: float | None
+    speculative_silence_ms: int | None
+    fallback_silence_ms: int | None
+    allow_end_call: bool
+    is_active: bool
+    post_call_summary_enabled: bool
+    post_call_extraction_schema: list[ExtractionField]
+    post_call_webhook_url: str | None
+    has_post_call_webhook_secret: bool
+    first_speaker: Literal["user", "agent"]
+    agent_greeting: str | None
+    agent_greeting_enabled: bool
+    first_message_uninterruptible: bool
+    first_message_delay: int
+    max_call_duration_seconds: int
+    language_hint: str | None
+    knowledge_search_instructions: str | None
+    background_sound_id: UUID | None
+    background_sound_volume: float
+    hold_message: str | None
+    hold_music_url: str | None
+    tool_ids: list[UUID]
+    knowledge_base_ids: list[UUID]
+    transfer_targets: list[TransferTarget]
+    created_at: Time
+    updated_at: Time

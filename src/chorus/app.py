@@ -1,0 +1,164 @@
+"""The application: its list of routers is the table of contents.
+
+`create_app` opens nothing. When the server starts, `_life` brings a SQLite database to this
+version's schema (Postgres is migrated by `chorus migrate`), makes the first organization and
+key, and closes everything again when the server stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+import chorus
+from chorus import errors
+from chorus.accounts import idempotency
+from chorus.accounts.bootstrap import bootstrap
+from chorus.agents.routes import routes as agents
+from chorus.calls.routes import outbound_routes
+from chorus.calls.routes import routes as calls
+from chorus.catalogue.routes import routes as catalogue
+from chorus.gate import Gate
+from chorus.migrations import run as migrations
+from chorus.numbers.routes import routes as numbers
+from chorus.process import Process
+from chorus.settings import Settings
+from chorus.tools.routes import routes as tools
+
+log = logging.getLogger(__name__)
+
+ROUTERS = (
+    ("/v1", agents),
+    ("/v1", numbers),
+    ("/v1", tools),
+    ("/v1", calls),
+    ("/v1", catalogue),
+    ("/api", outbound_routes),
+)
+
+_FLUSH_EVERY_S = 30
+_SWEEP_EVERY_S = 3600
+_EXPOSED = (
+    "X-Request-Id",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+    "Idempotency-Replayed",
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    process = Process.of(settings)
+    app = FastAPI(
+        title="Chorus",
+        version=chorus.__version__,
+        summary=chorus.__doc__,
+        lifespan=_life(process),
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    app.state.process = process
+    for prefix, routes in ROUTERS:
+        app.include_router(routes, prefix=prefix)
+    _add_health(app, process)
+    errors.install(app)
+    # The last added is the outermost.
+    app.add_middleware(Gate, process=process)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+    return app
+
+
+def _life(process: Process) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncGenerator[None, None]:
+        process.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        if process.settings.is_sqlite:
+            await migrations.upgrade(process.database)
+        else:
+            await _require_schema(process)
+        process.secrets.encrypt("")  # makes the key file, or fails now rather than in a request
+        key = await bootstrap(process.database, process.settings)
+        if key is not None:
+            _announce(key, given=process.settings.bootstrap_api_key is not None)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                chores = [
+                    tasks.create_task(_every(_FLUSH_EVERY_S, process.keys.flush)),
+                    tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
+                ]
+                yield
+                for chore in chores:
+                    chore.cancel()
+        finally:
+            await process.close()
+
+    return life
+
+
+async def _require_schema(process: Process) -> None:
+    found, wanted = await migrations.current(process.database), migrations.head()
+    if found != wanted:
+        raise migrations.MigrationFailed(
+            f"The database's schema is {found or 'empty'}, this version needs {wanted}: "
+            "run `chorus migrate` first."
+        )
+
+
+def _announce(key: str, *, given: bool) -> None:
+    """Once, on standard output and not in the log: logs are kept and shipped elsewhere."""
+    if given:
+        print("The first API key is the one from CHORUS_BOOTSTRAP_API_KEY.", flush=True)
+    else:
+        text = f"\nYour first API key, shown this once:\n\n    {key}\n"
+        print(text, file=sys.stdout, flush=True)
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await chore()
+        except Exception:
+            # The database may be away for a while; the next round tries again.
+            log.exception("a chore failed")
+
+
+async def _sweep(process: Process) -> None:
+    await idempotency.sweep(process.database)
+
+
+def _add_health(app: FastAPI, process: Process) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
+        return JSONResponse({"status": "ok", "version": chorus.__version__})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
+        """Whether this process can do its work: the database answers."""
+        try:
+            async with asyncio.timeout(5), process.database.reading() as session:
+                await session.execute(sa.text("SELECT 1"))
+        except Exception:
+            log.exception("not ready")
+            return JSONResponse({"status": "unavailable", "database": "unreachable"}, 503)
+        return JSONResponse({"status": "ready", "database": "ok"})

@@ -1,0 +1,145 @@
+"""Reading calls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.agents import queries as agents
+from chorus.calls.schemas import CallOut, CallQuery, ListedCall, TransferCall
+from chorus.calls.tables import Call, CallEvent
+from chorus.db import named_like, scoped
+from chorus.errors import not_found
+from chorus.process import Process
+
+# As rows, not objects: a list of calls is what dashboards ask for all day.
+_LISTED = (
+    Call.id,
+    Call.organization_id,
+    Call.agent_id,
+    Call.phone_number_id,
+    Call.call_sid,
+    Call.provider,
+    Call.direction,
+    Call.status,
+    Call.customer_number,
+    Call.duration_seconds,
+    Call.cost_micros,
+    Call.recording_path,
+    Call.turn_count,
+    Call.ended_reason,
+    Call.context_variables,
+    Call.meta.label("metadata"),
+    Call.parent_call_id,
+    Call.transfer_type,
+    Call.transfer_status,
+    Call.started_at,
+    Call.answered_at,
+    Call.ended_at,
+    Call.created_at,
+)
+
+
+async def page(
+    session: AsyncSession, organization_id: uuid.UUID, wanted: CallQuery, process: Process
+) -> tuple[list[ListedCall], int]:
+    """One page of calls, the newest first, and how many there are in all."""
+    conditions = [Call.organization_id == organization_id, *_conditions(organization_id, wanted)]
+    total = sa.select(sa.func.count()).select_from(Call).where(*conditions)
+    rows = await session.execute(
+        sa.select(*_LISTED, total.scalar_subquery().label("total"))
+        .where(*conditions)
+        .order_by(Call.created_at.desc(), Call.id.desc())
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    found = rows.mappings().all()
+    if found:
+        return [ListedCall.model_validate(_shown(row, process)) for row in found], found[0]["total"]
+    return [], await session.scalar(total) or 0 if wanted.offset else 0
+
+
+def _conditions(organization_id: uuid.UUID, wanted: CallQuery) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    for column, value in (
+        (Call.status, wanted.status),
+        (Call.direction, wanted.direction),
+        (Call.agent_id, wanted.agent_id),
+        (Call.phone_number_id, wanted.phone_number_id),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if wanted.from_ is not None:
+        found.append(Call.created_at >= wanted.from_)
+    if wanted.to is not None:
+        found.append(Call.created_at < wanted.to)
+    search = (wanted.search or "").replace("\0", "")
+    if search:
+        found.append(
+            sa.or_(
+                named_like(Call.customer_number, search),
+                Call.agent_id.in_(agents.ids_named(organization_id, search)),
+            )
+        )
+    return found
+
+
+async def one(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+) -> Call:
+    """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
+    query = scoped(Call, organization_id).where(Call.id == id)
+    call = await session.scalar(query.with_for_update() if lock else query)
+    if call is None:
+        raise not_found("Call")
+    return call
+
+
+async def events(
+    session: AsyncSession, organization_id: uuid.UUID, call_id: uuid.UUID, limit: int, offset: int
+) -> tuple[Sequence[CallEvent], int]:
+    """A call's events in their order. Raises `Error` 404."""
+    await one(session, organization_id, call_id)
+    mine = sa.select(CallEvent).where(CallEvent.call_id == call_id)
+    total = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
+    found = await session.scalars(mine.order_by(CallEvent.seq).limit(limit).offset(offset))
+    return found.all(), total or 0
+
+
+async def present(
+    session: AsyncSession, call: Call, process: Process, *, turns: bool = False
+) -> CallOut:
+    """The call as the API shows it, with the legs of its transfers."""
+    legs = await session.scalars(
+        scoped(Call, call.organization_id)
+        .where(Call.parent_call_id == call.id)
+        .order_by(Call.created_at, Call.id)
+    )
+    values = _values(call, process)
+    values["transfer_calls"] = [TransferCall.model_validate(_values(leg, process)) for leg in legs]
+    if turns:
+        values["turns"] = (call.timeline or {}).get("turns", [])
+    return CallOut.model_validate(values)
+
+
+def recording_url(process: Process, call_id: uuid.UUID, path: str | None) -> str | None:
+    """Where the recording can be heard with an API key; None where there is none."""
+    return f"{process.settings.url}/v1/calls/{call_id}/recording" if path else None
+
+
+def _values(call: Call, process: Process) -> dict[str, Any]:
+    row = {column.key: getattr(call, column.key) for column in sa.inspect(Call).columns}
+    return _shown({**row, "metadata": call.meta}, process)
+
+
+def _shown(row: Mapping[Any, Any], process: Process) -> dict[str, Any]:
+    cost = row["cost_micros"]
+    return {
+        **row,
+        "cost": None if cost is None else cost / 1_000_000,
+        "recording_url": recording_url(process, row["id"], row["recording_path"]),
+    }

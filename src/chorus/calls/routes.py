@@ -1,0 +1,99 @@
+"""/v1/calls, and /api/calls/outbound, which is another name for placing one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query
+from fastapi.responses import FileResponse
+
+from chorus.calls import queries
+from chorus.calls.place import place
+from chorus.calls.schemas import CallCreate, CallOut, CallQuery, EventOut, ListedCall
+from chorus.errors import not_found
+from chorus.route import InOrganization, InProcess, InSession, failures, router
+from chorus.wire import Data, Page, PageQuery, page
+
+routes = router("Calls")
+outbound_routes = router("Calls")
+
+
+@routes.get("/calls", operation_id="listCalls", summary="List calls")
+async def list_calls(
+    process: InProcess,
+    session: InSession,
+    organization_id: InOrganization,
+    query: Annotated[CallQuery, Query()],
+) -> Page[ListedCall]:
+    calls, total = await queries.page(session, organization_id, query, process)
+    return page(calls, total, query)
+
+
+@outbound_routes.post(
+    "/calls/outbound",
+    operation_id="createOutboundCall",
+    summary="Place a call",
+    status_code=201,
+    responses=failures(402, 404),
+)
+@routes.post(
+    "/calls",
+    operation_id="createCall",
+    summary="Place a call",
+    status_code=201,
+    responses=failures(402, 404),
+)
+async def create_call(
+    process: InProcess, session: InSession, organization_id: InOrganization, wish: CallCreate
+) -> Data[CallOut]:
+    """Queues the call and answers at once; what comes of it is seen in the call."""
+    call = await place(session, organization_id, wish)
+    return Data(data=await queries.present(session, call, process))
+
+
+@routes.get("/calls/{id}", operation_id="getCall", summary="Get a call", responses=failures(404))
+async def get_call(
+    process: InProcess,
+    session: InSession,
+    organization_id: InOrganization,
+    id: UUID,
+    include: Annotated[list[Literal["turns"]], Query()] = [],  # noqa: B006  FastAPI copies it
+) -> Data[CallOut]:
+    call = await queries.one(session, organization_id, id)
+    return Data(data=await queries.present(session, call, process, turns="turns" in include))
+
+
+@routes.get(
+    "/calls/{id}/events",
+    operation_id="listCallEvents",
+    summary="List what happened in a call",
+    responses=failures(404),
+)
+async def list_events(
+    session: InSession,
+    organization_id: InOrganization,
+    id: UUID,
+    query: Annotated[PageQuery, Query()],
+) -> Page[EventOut]:
+    events, total = await queries.events(session, organization_id, id, query.limit, query.offset)
+    return page([EventOut.model_validate(event) for event in events], total, query)
+
+
+@routes.get(
+    "/calls/{id}/recording",
+    operation_id="getCallRecording",
+    summary="Hear a call's recording",
+    response_class=FileResponse,
+    responses=failures(404),
+)
+async def get_recording(
+    process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
+) -> FileResponse:
+    """The audio file; parts of it with a Range header."""
+    call = await queries.one(session, organization_id, id)
+    folder = process.settings.data_dir.resolve()
+    path = (folder / (call.recording_path or "")).resolve()
+    if call.recording_path is None or not path.is_relative_to(folder) or not path.is_file():
+        raise not_found("Recording")
+    return FileResponse(path, filename=f"{call.id}{path.suffix}", content_disposition_type="inline")

@@ -1,0 +1,136 @@
+"""Calls at the HTTP edge."""
+
+# ruff: noqa: RUF012  pydantic copies the defaults of a model
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from chorus.wire import Anything, In, Out, PageQuery, Phone, Time, TimeIn
+
+Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
+Direction = Literal["inbound", "outbound"]
+TransferType = Literal["cold", "warm", "warm_briefing"]
+TransferStatus = Literal[
+    "initiated",
+    "ringing",
+    "briefing",
+    "connected",
+    "completed",
+    "failed",
+    "declined",
+    "no_answer",
+    "cancelled",
+]
+
+
+class CallCreate(In):
+    """An outbound call to place."""
+
+    agent_id: UUID
+    phone_number_id: UUID
+    to: Phone
+    context_variables: Annotated[
+        dict[str, Any],
+        Field(max_length=200, description="Fill the templates of the prompt and the greeting."),
+    ] = {}
+    metadata: Annotated[
+        dict[str, Any],
+        Field(max_length=200, description="Stored with the call; the agent never sees it."),
+    ] = {}
+
+
+class TranscriptEntry(Out):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Analysis(Out):
+    summary: str | None = None
+    extractions: dict[str, Any] = {}
+
+
+class TransferCall(Out):
+    """One leg of a transfer."""
+
+    id: UUID
+    transfer_type: TransferType | None
+    transfer_status: TransferStatus | None
+    duration_seconds: int | None
+    customer_number: str
+    recording_url: str | None
+    transcript: list[TranscriptEntry] | None
+    started_at: Time | None
+    ended_at: Time | None
+    cost: float | None
+    status: Status
+
+
+class ListedCall(Out):
+    """A call as lists show it: without transcript and analysis."""
+
+    id: UUID
+    organization_id: UUID
+    agent_id: UUID
+    phone_number_id: UUID | None
+    call_sid: str | None
+    provider: str
+    direction: Direction
+    status: Status
+    customer_number: str
+    duration_seconds: int | None
+    cost: Annotated[float | None, Field(description="Dollars.")]
+    recording_url: str | None
+    turn_count: int
+    ended_reason: str | None
+    context_variables: Anything
+    metadata: Anything
+    parent_call_id: UUID | None
+    transfer_type: TransferType | None
+    transfer_status: TransferStatus | None
+    started_at: Time | None
+    answered_at: Time | None
+    ended_at: Time | None
+    created_at: Time
+
+
+class CallOut(ListedCall):
+    """A call with all that is known of it."""
+
+    transcript: list[TranscriptEntry] | None
+    analysis: Analysis | None
+    transfer_calls: list[TransferCall]
+    turns: Annotated[
+        list[dict[str, Any]] | None,
+        Field(description="The latencies of each turn; only with include=turns."),
+    ] = None
+
+
+class EventOut(Out):
+    """One thing that happened in a call; `atMs` counts from when it was answered."""
+
+    seq: int
+    at_ms: int
+    kind: str
+    data: Anything
+    created_at: Time
+
+
+class CallQuery(PageQuery):
+    """Which calls to list; all that is given must hold."""
+
+    search: Annotated[
+        str | None,
+        Field(max_length=255, description="Part of the customer's number or the agent's name."),
+    ] = None
+    status: Status | None = None
+    direction: Direction | None = None
+    agent_id: UUID | None = None
+    phone_number_id: UUID | None = None
+    from_: Annotated[
+        TimeIn | None, Field(alias="from", description="Created at this time or later.")
+    ] = None
+    to: Annotated[TimeIn | None, Field(description="Created before this time.")] = None

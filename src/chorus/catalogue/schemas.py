@@ -1,0 +1,43 @@
+"""How the catalogue looks in the API."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from chorus.wire import Out
+
+
+class VoiceOut(Out):
+    """A voice that agents of this installation can speak with."""
+
+    id: UUID
+    name: str
+    provider: str
+    language: str
+    languages: list[str]
+    gender: str | None
+    preview_url: str | None
+    price_per_million_characters: float | None
+    available: bool
+    is_default: bool
+
+
+class SlmModelOut(Out):
+    """A language model that agents of this installation can think with."""
+
+    id: UUID
+    name: str
+    provider: str
+    context_window: int | None
+    price_per_million_input_tokens: float | None
+    price_per_million_output_tokens: float | None
+    available: bool
+    is_default: bool
+
+
+class BackgroundSoundOut(Out):
+    """A sound that can be played under a call."""
+
+    id: UUID
+    name: str
+    description: str

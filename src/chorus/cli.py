@@ -1,0 +1,125 @@
+"""The `chorus` command: one function for each subcommand.
+
+Imports are made where they are needed, so that `chorus --help` and a wrong setting answer at
+once. Exit status: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import chorus
+from chorus.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.read(os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    for warning in settings.unknown_warnings():
+        print(f"Warning: {warning}", file=sys.stderr)
+    command: Callable[[Settings, argparse.Namespace], int] = options.command
+    return command(settings, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chorus", description=chorus.__doc__)
+    parser.add_argument("--version", action="version", version=f"chorus {chorus.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="run the server")
+    serve.add_argument("--host", help="address to listen on (CHORUS_HOST)")
+    serve.add_argument("--port", type=int, help="port to listen on, 0 for any (CHORUS_PORT)")
+    serve.set_defaults(command=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(command=_migrate)
+
+    doctor = commands.add_parser("doctor", help="say what works here, and how to get the rest")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(command=_doctor)
+
+    keys = commands.add_parser("keys", help="make, list and revoke API keys")
+    verbs = keys.add_subparsers(required=True, metavar="verb")
+    create = verbs.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("name", help="what it is for")
+    create.add_argument("--read-only", action="store_true", help="may not change anything")
+    create.add_argument("--expires-days", type=int, help="days until it ends by itself")
+    create.add_argument("--rate-limit", type=int, help="requests a minute of this key")
+    create.add_argument("--organization", help="id, needed only where there are several")
+    create.set_defaults(command=_keys_create)
+    listing = verbs.add_parser("list", help="list the keys")
+    listing.add_argument("--organization", help="id, needed only where there are several")
+    listing.set_defaults(command=_keys_list)
+    revoke = verbs.add_parser("revoke", help="end a key at once")
+    revoke.add_argument("id", help="the key's id, as `chorus keys list` shows it")
+    revoke.add_argument("--organization", help="id, needed only where there are several")
+    revoke.set_defaults(command=_keys_revoke)
+    return parser
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.serve import serve
+
+    return serve(settings, host=options.host, port=options.port)
+
+
+def _migrate(settings: Settings, _: argparse.Namespace) -> int:
+    import asyncio
+
+    from chorus.db import Database
+    from chorus.migrations import run as migrations
+
+    async def migrate() -> int:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        database = Database(settings)
+        try:
+            before, after = await migrations.upgrade(database)
+        except Exception as error:
+            print(f"The database could not be migrated: {error}", file=sys.stderr)
+            return 1
+        finally:
+            await database.close()
+        if before == after:
+            print(f"The schema is up to date ({after}).")
+        else:
+            print(f"The schema went from {before or 'nothing'} to {after}.")
+        return 0
+
+    return asyncio.run(migrate())
+
+
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.doctor import report
+
+    return report(settings, as_json=options.json)
+
+
+def _keys_create(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.accounts import command
+
+    return command.create(settings, options)
+
+
+def _keys_list(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.accounts import command
+
+    return command.list_keys(settings, options)
+
+
+def _keys_revoke(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.accounts import command
+
+    return command.revoke(settings, options)

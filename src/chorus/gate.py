@@ -1,0 +1,139 @@
+"""What every request passes before any route: id, size, key, rate limit, log.
+
+In order: the request gets its id; a body larger than the limit is refused (413); on the API's
+paths the key is looked up and a request counted against its limit (429); the routes run, and
+find the id and the principal in `request.state`. Every response leaves with `X-Request-Id`, on
+the API's paths with the rate limit's headers, and with a line in the log. An exception that
+nobody expected becomes a 500 here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from time import perf_counter
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chorus import errors, logs
+from chorus.accounts.keys import Principal
+from chorus.accounts.limits import Quota
+from chorus.process import Process
+
+log = logging.getLogger("chorus.http")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+API_PATHS = ("/v1", "/api")
+
+
+def is_api(path: str) -> bool:
+    return any(path == start or path.startswith(start + "/") for start in API_PATHS)
+
+
+class Gate:
+    """ASGI middleware; plain, because it stands before every request."""
+
+    def __init__(self, app: ASGIApp, process: Process) -> None:
+        self._app = app
+        self._process = process
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["principal"] = None
+        status = 0
+        quota: Quota | None = None
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                sent = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if quota is not None:
+                    sent += quota.headers()
+                message = {**message, "headers": sent}
+            await send(message)
+
+        with logs.named(request_id):
+            try:
+                if is_api(scope["path"]):
+                    principal = await self._principal(headers)
+                    state["principal"] = principal
+                    quota = self._process.limits.take(principal, _address(scope))
+                    if not quota.allowed:
+                        raise errors.rate_limited(quota.retry_after_s)
+                body = self._limited(headers, receive)
+                await self._app(scope, body, reply)
+            except Exception as error:
+                ours = errors.translate(error)
+                if ours.status >= 500:
+                    log.exception("a request failed")
+                if status:
+                    # Half a response is out: the server must cut the connection.
+                    raise
+                await _send(reply, ours, request_id)
+            finally:
+                self._note(scope, status, started)
+
+    async def _principal(self, headers: Headers) -> Principal | None:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return await self._process.keys.principal(key.strip())
+
+    def _limited(self, headers: Headers, receive: Receive) -> Receive:
+        """`receive`, which raises `Error` 413 as soon as the body is known to be too large."""
+        most = self._process.settings.max_request_bytes
+        length = headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > most:
+            raise _too_large(most)
+        size = 0
+
+        async def limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                raise _too_large(most)
+            return message
+
+        return limited
+
+    def _note(self, scope: Scope, status: int, started: float) -> None:
+        if not log.isEnabledFor(logging.INFO):
+            return
+        # The path alone: a query may hold a signature.
+        fields = {
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round((perf_counter() - started) * 1000, 1),
+        }
+        log.info("request", extra={"fields": fields})
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+def _too_large(most: int) -> errors.Error:
+    return errors.Error(413, "request_too_large", f"The request body must be at most {most} bytes")
+
+
+async def _send(reply: Send, error: errors.Error, request_id: str) -> None:
+    sent = errors.envelope(error, request_id)
+    headers = [(name.lower().encode(), value.encode()) for name, value in sent.headers.items()]
+    headers.append((b"content-length", str(len(sent.body)).encode()))
+    await reply({"type": "http.response.start", "status": sent.status, "headers": headers})
+    await reply({"type": "http.response.body", "body": sent.body})

@@ -1,0 +1,81 @@
+"""The log: a line of text or of JSON for each record, with its request id, without secrets.
+
+Fields given as `extra={"fields": {...}}` are kept apart in JSON and appended in text. What
+looks like an API key or an Authorization header is blotted out wherever it stands, as a last
+net: code is not to log secrets in the first place.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from chorus.settings import Settings
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_SECRETS = re.compile(
+    r"\b(sk_live_|chorus_(?=[A-Za-z0-9_-]{32})|Bearer\s+|sk-)[A-Za-z0-9_\-.=]{8,}"
+)
+
+
+def blot(text: str) -> str:
+    return _SECRETS.sub(lambda match: f"{match[1]}…", text)
+
+
+@contextmanager
+def named(value: str) -> Generator[None]:
+    """Every record inside carries this request id (or a call's id, in a call's task)."""
+    token = request_id.set(value)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if current := request_id.get():
+            line["requestId"] = current
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return blot(orjson.dumps(line, default=str).decode())
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
+        parts = [when, f"{record.levelname.lower():<7}", record.name, record.getMessage()]
+        parts += [f"{key}={value}" for key, value in getattr(record, "fields", {}).items()]
+        if current := request_id.get():
+            parts.append(f"requestId={current}")
+        if record.exc_info:
+            parts.append("\n" + self.formatException(record.exc_info))
+        return blot(" ".join(parts))
+
+
+def configure(settings: Settings) -> None:
+    """Send every logger of the process to stderr in the chosen form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    # These tell of every statement, request or connection at INFO.
+    for noisy in ("httpx", "httpcore", "alembic", "aiosqlite", "uvicorn.access", "twilio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

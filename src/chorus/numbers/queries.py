@@ -1,0 +1,78 @@
+"""Reading phone numbers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic.alias_generators import to_snake
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.accounts.secrets import Secrets
+from chorus.db import listed, named_like, scoped
+from chorus.errors import not_found
+from chorus.numbers.schemas import PhoneNumberOut
+from chorus.numbers.tables import PhoneNumber
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    limit: int,
+    offset: int,
+    search: str | None = None,
+) -> tuple[list[PhoneNumber], int]:
+    """`search` looks at the name and at the number."""
+    query = scoped(PhoneNumber, organization_id)
+    if search:
+        query = query.where(
+            sa.or_(named_like(PhoneNumber.name, search), named_like(PhoneNumber.number, search))
+        )
+    return await listed(session, query, PhoneNumber, limit, offset)
+
+
+async def one(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+) -> PhoneNumber:
+    """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
+    query = scoped(PhoneNumber, organization_id).where(PhoneNumber.id == id)
+    number = await session.scalar(query.with_for_update() if lock else query)
+    if number is None:
+        raise not_found("Phone number")
+    return number
+
+
+async def by_number(session: AsyncSession, provider: str, number: str) -> PhoneNumber | None:
+    """Whose number an inbound call is for: the one query that knows no organization, because it
+    is what finds the organization."""
+    return await session.scalar(
+        sa.select(PhoneNumber).where(PhoneNumber.provider == provider, PhoneNumber.number == number)
+    )
+
+
+def connection(number: PhoneNumber, secrets: Secrets) -> dict[str, Any]:
+    """All of a carrier's settings by their names in the API, secrets included: for the line
+    that uses them, not to be shown."""
+    return {**number.connection, **_secret(number, secrets)}
+
+
+def _secret(number: PhoneNumber, secrets: Secrets) -> dict[str, Any]:
+    return secrets.decrypt(number.credentials) if number.credentials else {}
+
+
+def present(number: PhoneNumber) -> PhoneNumberOut:
+    """The number as the API shows it."""
+    return PhoneNumberOut(
+        id=number.id,
+        name=number.name,
+        number=number.number,
+        provider=number.provider,  # pyright: ignore[reportArgumentType]  the column allows these
+        agent_id=number.agent_id,
+        metadata=number.meta,
+        has_credentials=number.credentials is not None,
+        created_at=number.created_at,
+        updated_at=number.updated_at,
+        **{to_snake(name): value for name, value in number.connection.items()},
+    )

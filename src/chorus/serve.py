@@ -1,0 +1,87 @@
+"""`chorus serve`: the server process, from its first line to its last.
+
+The schema and the first key are made by the application as it starts (`app.py`); a mistake
+there, such as a port that is taken or a database that is away, ends the process with one
+sentence and status 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import sys
+
+import uvicorn
+
+from chorus import logs
+from chorus.app import create_app
+from chorus.settings import Settings
+
+# A carrier's audio message is below 4 KB; whatever is larger is no audio.
+_WS_MAX_BYTES = 256 * 1024
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> int:
+    """Run until told to stop; returns the exit status."""
+    logs.configure(settings)
+    host = settings.host if host is None else host
+    port = settings.port if port is None else port
+    try:
+        listener = _listen(host, port)
+    except (OSError, OverflowError) as error:
+        print(f"Cannot listen on {host} port {port}: {error}", file=sys.stderr)
+        return 1
+    # The port that it is now, for URLs that the server tells of itself.
+    settings = dataclasses.replace(settings, host=host, port=listener.getsockname()[1])
+    server = _Server(
+        uvicorn.Config(
+            create_app(settings),
+            http="httptools",
+            loop="auto",
+            ws="websockets-sansio",
+            ws_max_size=_WS_MAX_BYTES,
+            ws_per_message_deflate=False,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=settings.drain_s,
+        ),
+        settings,
+    )
+    with listener:
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says where it is as soon as it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            url = self._settings.url
+            print(f"Chorus is at {url}  (API {url}/v1, health {url}/healthz)", flush=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except BaseException:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,114 @@
+"""Tools at the HTTP edge."""
+
+# ruff: noqa: RUF012  pydantic copies the defaults of a model
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from chorus.talk.spec import FieldType, ToolMethod
+from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, web_url
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.2
+# What all vendors of language models allow as the name of a parameter.
+_PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MASK = "********"
+_SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password|signature", re.I)
+_OURS = ("host", "content-length", "transfer-encoding", "connection")
+
+
+def _parameter_name(value: str) -> str:
+    if not _PARAMETER.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits, underscores or hyphens")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise ValueError("is not the name of an HTTP header")
+    if value.lower() in _OURS:
+        raise ValueError("is a header that Chorus sets itself")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if any(ord(character) < 32 or ord(character) > 126 for character in value):
+        raise ValueError("must be printable ASCII")
+    return value
+
+
+def is_secret(header: str) -> bool:
+    return _SECRET_HEADER.search(header) is not None
+
+
+def _template_url(value: str) -> str:
+    """A URL in which `{name}` stands for a parameter, but not in the host: what a caller says
+    must not choose where the request goes."""
+    web_url(value.replace("{", "").replace("}", ""))
+    if "{" in urlsplit(value).netloc:
+        raise ValueError("must not have a parameter in its host")
+    return value
+
+
+class ToolHeader(In):
+    """A header. In responses the value of one that usually holds a secret is `MASK`; sent back
+    like that in a PATCH, it keeps the value that is stored."""
+
+    key: Annotated[Text, Field(max_length=255), AfterValidator(_header_name)]
+    value: Annotated[Text, Field(max_length=8192), AfterValidator(_header_value)]
+
+
+class ToolParameter(In):
+    """One parameter of the function that the language model calls."""
+
+    name: Annotated[Text, AfterValidator(_parameter_name)]
+    type: FieldType
+    description: Annotated[Text, Field(max_length=2000)] = ""
+    required: Flag = False
+
+
+def _unique_names(parameters: list[ToolParameter]) -> list[ToolParameter]:
+    names = [parameter.name for parameter in parameters]
+    if len(set(names)) < len(names):
+        raise ValueError("must not hold the same name twice")
+    return parameters
+
+
+class HttpConfig(In):
+    """The request that the tool makes. `{name}` in the URL is filled from the body's fields."""
+
+    url: Annotated[Text, Field(max_length=2048), AfterValidator(_template_url)]
+    method: ToolMethod = "POST"
+    timeout: Annotated[Whole, Field(ge=100, le=60_000, description="Milliseconds.")] = 5000
+    headers: Annotated[list[ToolHeader], Field(max_length=50)] = []
+    body: Annotated[list[ToolParameter], Field(max_length=100), AfterValidator(_unique_names)] = []
+
+
+class ToolCreate(In):
+    name: Name
+    description: Annotated[
+        Text, Field(min_length=1, max_length=4000, description="When and why to call it.")
+    ]
+    type: Literal["http"] = "http"
+    config: HttpConfig
+
+
+if TYPE_CHECKING:
+    ToolPatch = ToolCreate
+else:
+    ToolPatch = patch_of(ToolCreate, "ToolPatch")
+
+
+class ToolOut(Out):
+    id: UUID
+    name: str
+    description: str
+    type: str
+    config: HttpConfig
+    created_at: Time
+    updated_at: Time

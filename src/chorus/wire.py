@@ -1,0 +1,209 @@
+"""What all requests and responses are made of.
+
+`In` and `Out` are the bases of the models at the HTTP edge: camelCase outside, snake_case
+inside; an unknown field in a request is an error. `patch_of` makes the model of a PATCH from
+that of the POST. The types are checks that more than one resource needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import phonenumbers
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    create_model,
+)
+from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+
+
+class In(BaseModel):
+    """A request's object. Types are strict: "5" is no number and 1 is no boolean."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", validate_by_name=False, validate_by_alias=True
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """What was sent, by the names inside: all that a PATCH is to change."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Out(BaseModel):
+    """A response's object, made from a row, a mapping or keywords by the names inside."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        from_attributes=True,
+        validate_by_name=True,
+        validate_by_alias=False,
+        serialize_by_alias=True,
+    )
+
+
+class Data(Out, Generic[T]):
+    data: T
+
+
+class Pagination(Out):
+    total: int
+    limit: int
+    offset: int
+
+
+class Page(Out, Generic[T]):
+    data: list[T]
+    pagination: Pagination
+
+
+class Deleted(Out):
+    id: UUID
+    deleted: bool = True
+
+
+class FailureDetail(Out):
+    field: str
+    message: str
+
+
+class Failure(Out):
+    """What every error looks like. `code` is stable and meant for programs."""
+
+    error: str
+    code: str
+    request_id: str
+    details: list[FailureDetail] | None = None
+    retry_after: int | None = None
+
+
+def page(rows: Sequence[T], total: int, query: PageQuery) -> Page[T]:
+    return Page[T](
+        data=list(rows),
+        pagination=Pagination(total=total, limit=query.limit, offset=query.offset),
+    )
+
+
+class PageQuery(BaseModel):
+    """Which part of a list. Query parameters are text, so these are not strict."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100, description="How many results at most.")] = 50
+    # The upper bound is the largest that both databases take.
+    offset: Annotated[int, Field(ge=0, le=2**63 - 1, description="How many to skip.")] = 0
+
+
+class SearchQuery(PageQuery):
+    search: Annotated[
+        str | None, Field(max_length=255, description="Only those whose name contains this.")
+    ] = None
+
+    @property
+    def wanted(self) -> str | None:
+        return (self.search or "").replace("\0", "") or None
+
+
+def patch_of(model: type[In], name: str) -> type[In]:
+    """`model` with every field optional; what is not sent is not in `changes()`."""
+    fields: dict[str, Any] = {}
+    for field_name, info in model.model_fields.items():
+        optional = copy(info)
+        optional.default = None  # never validated, never read: only `changes()` is used
+        optional.default_factory = None
+        optional.json_schema_extra = _without_default
+        fields[field_name] = (info.annotation, optional)
+    made: Any = create_model(name, __base__=In, __module__=model.__module__, **fields)
+    return cast("type[In]", made)
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+# --- types -------------------------------------------------------------------------------
+
+
+def e164(value: str) -> str:
+    """Raises `ValueError` unless the text is a number that could be dialled, in E.164."""
+    if not value.startswith("+") or not value[1:].isdigit() or not value.isascii():
+        raise ValueError("must be in E.164 format, such as +14155551234")
+    try:
+        number = phonenumbers.parse(value)
+    except phonenumbers.NumberParseException:
+        raise ValueError("is not a phone number, such as +14155551234") from None
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("is not a possible phone number of its country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def web_url(value: str) -> str:
+    """Raises `ValueError` unless the text is an absolute http or https URL."""
+    try:
+        parts = urlsplit(value)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError("must be a valid URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        raise ValueError("must be a URL that begins with https:// or http://")
+    if any(character.isspace() or ord(character) < 32 for character in value):
+        raise ValueError("must not contain spaces")
+    if parts.username or parts.password:
+        raise ValueError("must not contain a user name or a password")
+    return value
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _unique(values: list[T]) -> list[T]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not name the same thing twice")
+    return values
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Text = StrictStr
+Whole = StrictInt
+Flag = StrictBool
+Number = Annotated[StrictFloat, BeforeValidator(_number)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(_not_blank)]
+Phone = Annotated[
+    StrictStr,
+    # Told, not enforced, by the schema: `e164` says better what is wrong.
+    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{1,14}$", "example": "+14155551234"}),
+    AfterValidator(e164),
+]
+Url = Annotated[
+    StrictStr, Field(max_length=2048, json_schema_extra={"format": "uri"}), AfterValidator(web_url)
+]
+UniqueIds = Annotated[list[UUID], Field(max_length=100), AfterValidator(_unique)]
+Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+TimeIn = AwareDatetime
+Anything = Mapping[str, Any]
