@@ -290,6 +290,7 @@ async def test_closing_does_not_wait_for_ever_and_may_be_cancelled(tmp_path, mon
         monkeypatch.setattr("chorus.audio.record._CLOSE_S", 30)
         left = Recording(tmp_path / "left.wav", RATE_HZ, writer=writer)
         left.caller(pcm(1, 20), 0)
+        left.advance(3000)  # beyond the end: only finishing the file cuts it to its length
         closing = asyncio.create_task(left.close(20))
         await asyncio.sleep(0)
         closing.cancel()
@@ -299,10 +300,12 @@ async def test_closing_does_not_wait_for_ever_and_may_be_cancelled(tmp_path, mon
         gate.set()
         writer.shutdown()
     for name in ("slow.wav", "left.wav"):  # the thread finished both
-        assert runs(read(tmp_path / name)[0]) == [(1, 0, 160)]
+        caller, _ = read(tmp_path / name)
+        assert len(caller) == 160
+        assert (caller == 1).all()
 
 
-async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path):
+async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path, caplog):
     recording = Recording(tmp_path / "call.wav", RATE_HZ)
     await recording.close(100)
     recording.caller(pcm(1, 20), 0)
@@ -310,7 +313,11 @@ async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path):
     recording.agent_cut(0)
     recording.advance(60_000)
     await recording.close(5000)
+    # Whatever that gave the writer is done before the next recording is.
+    await Recording(tmp_path / "next.wav", RATE_HZ).close(0)
     assert len(read(recording.path)[0]) == 800
+    assert recording.failed is None
+    assert not caplog.records
 
 
 async def test_nonsense_is_refused(tmp_path):

@@ -43,10 +43,11 @@ def test_length_and_loudness(sound, rate_hz):
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 24000])
 def test_no_seam_where_it_starts_over(sound, rate_hz):
     loop = samples(sound, rate_hz)
-    around = np.concatenate((loop[-rate_hz:], loop[:rate_hz]))
-    jumps, bends = np.abs(np.diff(around)), np.abs(np.diff(around, 2))
-    assert jumps[rate_hz - 1] <= np.quantile(jumps, 0.999)
-    assert bends[rate_hz - 2 : rate_hz].max() <= np.quantile(bends, 0.999)
+    round_again = np.concatenate((loop[-2:], loop))
+    jumps, bends = np.abs(np.diff(round_again[1:])), np.abs(np.diff(round_again, 2))
+    # The first of each is at the seam, where a click would be among the largest of all.
+    assert jumps[0] < np.quantile(jumps, 0.95)
+    assert bends[:2].max() < np.quantile(bends, 0.95)
 
 
 @pytest.mark.parametrize("sound", SOUNDS, ids=lambda s: s.name)

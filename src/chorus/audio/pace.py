@@ -152,7 +152,8 @@ class Ticker:
 
 class Lag:
     """How late ticks were, in milliseconds: `max_ms` since ever, and a histogram of which
-    `buckets` counts since ever (for a metrics export) and `p99_ms` the recent ones only."""
+    `buckets` counts since ever (for a metrics export) and `p99_ms` the recent ones only.
+    Measured while somebody is registered; uvloop's timers count in whole milliseconds."""
 
     BOUNDS_MS = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 250.0, 1000.0)
     # Recent counts are halved after so many: a minute at one busy slot, 15 s at four.

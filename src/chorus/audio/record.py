@@ -98,6 +98,8 @@ class Recording:
     def advance(self, now_ms: float) -> None:
         """The call has come to `now_ms`; what is old enough goes to the disk. To be called at
         least every few seconds; cheap when there is nothing to do."""
+        if self._closed:
+            return
         self._now_ms = max(self._now_ms, now_ms)
         self._check()
         due = self._sample(self._now_ms - _HOLD_MS)
@@ -229,6 +231,7 @@ class _WavFile:
             self._file.truncate(_HEADER_BYTES + self._frames * _FRAME_BYTES)
         with self._failing():
             self._file.close()
+        self._file = None
 
     def _write(self, at: int, data: bytes) -> None:
         assert self._file is not None
