@@ -85,11 +85,10 @@ async def chorus_number(base_url: str, api_key: str, agent: dict[str, Any]) -> C
             raise Refused(f"{method} {path} answered {reply.status_code}: {reply.text[:500]}")
         return reply.json()["data"]
 
-    def simulated(catalogue: list[dict[str, Any]]) -> str:
-        for entry in catalogue:
-            if "simulated" in f"{entry['provider']} {entry['name']}".lower():
-                return entry["id"]
-        raise Refused("the server lists nothing simulated: start it with CHORUS_SIMULATED=1")
+    async def simulated(catalogue: str) -> str:
+        for entry in await ask("GET", f"/{catalogue}?search=simulated"):
+            return entry["id"]
+        raise Refused(f"no simulated entry in /{catalogue}: start it with CHORUS_SIMULATED=1")
 
     made = await ask(
         "POST",
@@ -97,8 +96,8 @@ async def chorus_number(base_url: str, api_key: str, agent: dict[str, Any]) -> C
         {
             "name": f"Bench {secrets.token_hex(3)}",
             "systemPrompt": "You take bookings for a restaurant.",
-            "slmModelId": simulated(await ask("GET", "/slm-models?limit=100")),
-            "voiceId": simulated(await ask("GET", "/voices?limit=100")),
+            "slmModelId": await simulated("slm-models"),
+            "voiceId": await simulated("voices"),
             "maxCallDurationSeconds": 3600,
         }
         | agent,
