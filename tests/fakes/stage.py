@@ -17,6 +17,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.fakes.llm import FakeModel
+from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice, tone
+from tests.fakes.virtual import run_virtual
+
 from chorus.audio.codec import decode, peak
 from chorus.audio.frame import AudioFormat
 from chorus.audio.pace import Ticker
@@ -26,9 +30,6 @@ from chorus.outbound import Outbound
 from chorus.talk.call import Call, Outcome
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
 from chorus.talk.timeline import Happening
-from tests.fakes.llm import FakeModel
-from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice, tone
-from tests.fakes.virtual import run_virtual
 
 AGENT = AgentSpec(agent_id="a", name="Test", system_prompt="You are a test.")
 

@@ -32,7 +32,8 @@ class Call(Tenant, Base):
     """One call, from the wish to place it or its arrival to what came of it.
 
     `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names.
-    `token_hash` is the SHA-256 of the secret that the carrier's audio stream must present.
+    `dialled_at` is the fence: set before the carrier is asked to ring, so that a call which may
+    have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's audio stream must present.
     `recording_path` is relative to the data folder. `timeline` is the summary that the call
     leaves: {"turns": [latencies of each turn], ...}.
     """
@@ -65,6 +66,7 @@ class Call(Tenant, Base):
     )
     token_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    dialled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

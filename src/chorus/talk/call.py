@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from chorus.audio import sounds
 from chorus.audio.mix import Background
@@ -24,7 +24,7 @@ from chorus.audio.record import Recording
 from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, VoiceStyle
-from chorus.talk.acting import Acting
+from chorus.talk.acting import Acting, Action
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Line as TranscriptLine
 from chorus.talk.hearing import Hearing
@@ -32,14 +32,14 @@ from chorus.talk.speaking import Speaking
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.tasks import Tasks
 from chorus.talk.template import fill
-from chorus.talk.thinking import END_CALL_SPEC, Mind
+from chorus.talk.thinking import END_CALL, END_CALL_SPEC, Mind
 from chorus.talk.timeline import Happening
 from chorus.talk.turns import Turns
 
 log = logging.getLogger(__name__)
 
-HANG_UP_TIMEOUT_S = 5.0
-EFFECTS_GRACE_S = 10.0
+STEP_TIMEOUT_S = 20.0
+EFFECTS_GRACE_MS = 10_000
 """A tool with effects that still runs when the call ends is let finish for so long."""
 REOPEN_TRIES = 3
 FIRST_PACKET_TIMEOUT_S = 5.0
@@ -91,7 +91,13 @@ class Call:
         self._engines = engines
         self._journal = journal
         self._ticker = ticker
-        self._acting = Acting(spec.agent.tools, outbound, spec.variables)
+        self._acting = Acting(
+            spec.agent.tools,
+            outbound,
+            spec.variables,
+            reserved=(END_CALL,),
+            on_result=self._tool_done,
+        )
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
@@ -137,9 +143,7 @@ class Call:
                 ticket = self._ticker.add(self._tick, self._broke)
                 tasks.spawn(self._open(talk), "open")
                 reason, detail = await self._wait_for_end()
-                ticket.remove()
-                talk.close()
-                await tasks.wind_down(EFFECTS_GRACE_S)
+                tasks.cancel()
         except asyncio.CancelledError:
             reason = "worker_lost"
             raise
@@ -154,9 +158,9 @@ class Call:
 
     def _blame(self, failure: Exception) -> tuple[str, str]:
         """The reason of a call that an exception ended: an engine's, or a fault of ours."""
-        broken: BaseException = failure
-        while isinstance(broken, BaseExceptionGroup):
-            broken = broken.exceptions[0]
+        broken = failure
+        while isinstance(broken, ExceptionGroup):
+            broken = cast("ExceptionGroup[Exception]", broken).exceptions[0]
         if isinstance(broken, EngineFailed):
             return "provider_error", str(broken)
         log.error("call %s broke", self.spec.call_id, exc_info=failure)
@@ -193,15 +197,21 @@ class Call:
         """The one end. Each step is tried whatever became of the one before."""
         duration_ms = self.call_ms
         talk = self._talk
+        if talk is not None:
+            try:
+                talk.close()
+            except Exception:  # the rest of the end must still happen
+                log.exception("call %s: the history could not be settled", self.spec.call_id)
         for step in (
             self._hang_up_line(),
+            self._acting.finish(EFFECTS_GRACE_MS),
             hearing.close() if hearing else None,
             recording.close(duration_ms) if recording else None,
         ):
             if step is None:
                 continue
             try:
-                async with asyncio.timeout(HANG_UP_TIMEOUT_S):
+                async with asyncio.timeout(STEP_TIMEOUT_S):
                     await step
             except Exception as failure:  # the rest of the end must still happen
                 log.warning("call %s: while ending: %r", self.spec.call_id, failure)
@@ -280,6 +290,10 @@ class Call:
                 self._talk.frame(probability, now_ms)
             except Exception as failure:
                 self._broke(failure)
+
+    def _tool_done(self, action: Action) -> None:
+        if self._talk is not None:
+            self._talk.tool_done(action)
 
     def _tick(self, _now: float) -> None:
         if self._talk is not None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from chorus.llm.model import Message, ToolCall
 from chorus.speech.engines import EndOfTurn, EngineFailed, Words
 from chorus.talk import phrases
+from chorus.talk.acting import Action
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing
 from chorus.talk.speaking import Speaking
@@ -367,10 +368,21 @@ class Conversation:
             "tool_called", turn=reply.turn, id=call.id, name=call.name, arguments=call.arguments
         )
 
-    def reply_tool_result(self, reply: Reply, call: ToolCall, result: str, *, ok: bool) -> None:
-        if reply.cancelled:
-            self.dialogue.touched()  # a result came after the reply that wanted it
-        self._note("tool_result", turn=reply.turn, id=call.id, name=call.name, ok=ok, result=result)
+    def tool_done(self, action: Action) -> None:
+        """A tool has its result, perhaps long after the turn that asked for it."""
+        result = action.result
+        assert result is not None
+        self._note(
+            "tool_result",
+            id=action.call.id,
+            name=action.call.name,
+            ok=result.ok,
+            status=result.status,
+            elapsedMs=result.elapsed_ms,
+            result=result.content,
+        )
+        if action.has_effects:  # others belong to one reply, which waits for them
+            self.dialogue.touched()
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:

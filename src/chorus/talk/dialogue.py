@@ -14,18 +14,33 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chorus.llm.model import Message, ToolCall
+from chorus.talk.acting import Action
 
 UNHEARD_MS = 200
 """A reply of which less than this was heard counts as not heard at all."""
 
 
+PENDING = '{"pending": true, "note": "The tool has not answered yet."}'
+"""Of a tool with effects that still runs when the caller took the turn."""
+NEVER_RUN = '{"cancelled": true, "note": "The caller spoke before the tool was begun."}'
+
+
 @dataclass(slots=True)
 class ToolRound:
-    """What the model said and asked for in one request, and the results it got."""
+    """What the model said and asked for in one request, and what came of it: `actions` of the
+    agent's tools, `answers` of the conversation's own, both by the id of the call."""
 
     text: str
     calls: tuple[ToolCall, ...]
-    results: dict[str, str] = field(default_factory=dict[str, str])
+    actions: dict[str, Action] = field(default_factory=dict[str, Action])
+    answers: dict[str, str] = field(default_factory=dict[str, str])
+
+    def result(self, call: ToolCall) -> str:
+        """As the model is shown it; there is always one."""
+        action = self.actions.get(call.id)
+        if action is None:
+            return self.answers.get(call.id, NEVER_RUN)
+        return action.result.content if action.result else PENDING
 
 
 @dataclass(slots=True)
@@ -155,7 +170,7 @@ class Dialogue:
         return tuple(lines)
 
     def touched(self) -> None:
-        """An entry was changed from outside: a tool's result came late."""
+        """Something that an entry refers to has changed: a tool's result came late."""
         self._changed()
 
     def _changed(self) -> None:
@@ -176,11 +191,7 @@ def reply_messages(reply: AgentReply) -> list[Message]:
     for done in reply.rounds:
         out.append(Message("assistant", "", tool_calls=done.calls))
         for call in done.calls:
-            out.append(Message("tool", done.results.get(call.id, PENDING), tool_call_id=call.id))
+            out.append(Message("tool", done.result(call), tool_call_id=call.id))
     if reply.heard:
         out.append(Message("assistant", reply.heard))
     return out
-
-
-PENDING = '{"pending": "the tool has not answered yet"}'
-"""What a model is shown of a tool with effects that still runs when the caller took the turn."""

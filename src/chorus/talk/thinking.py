@@ -38,7 +38,7 @@ END_CALL = "end_call"
 MAX_ROUNDS = 8
 """Requests to the model within one reply; a model that only ever calls tools is stopped."""
 
-CANCELLED = '{"error": "cancelled: the caller spoke before there was a result"}'
+NOT_ENDED = '{"cancelled": true, "note": "The caller spoke before the goodbye was heard."}'
 
 END_CALL_SPEC = ToolSpec(
     END_CALL,
@@ -66,7 +66,6 @@ class ReplyEvents(Protocol):
     def reply_token(self, reply: Reply) -> None: ...
     def reply_audio(self, reply: Reply) -> None: ...
     def reply_tool(self, reply: Reply, call: ToolCall, *, effects: bool) -> None: ...
-    def reply_tool_result(self, reply: Reply, call: ToolCall, result: str, *, ok: bool) -> None: ...
     def reply_finished(self, reply: Reply) -> None: ...
 
 
@@ -91,15 +90,12 @@ class Reply:
         self._mind = mind
         self._events = events
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        self._owner: Tasks | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._tools: dict[asyncio.Task[None], tuple[ToolRound, ToolCall]] = {}
 
     # --- beginning and ending ---------------------------------------------------------------
 
     def think(self, tasks: Tasks, messages: tuple[Message, ...]) -> None:
         """Ask the model, and speak what it says."""
-        self._owner = tasks
         self._tasks = [
             tasks.spawn(self._think(messages), "think"),
             tasks.spawn(self._speak(), "speak"),
@@ -122,10 +118,11 @@ class Reply:
         self.cancelled = True
         for task in self._tasks:
             task.cancel()
-        for task, (done, call) in self._tools.items():
-            if not self._has_effects(call):
-                task.cancel()
-                done.results[call.id] = CANCELLED
+        for done in self.entry.rounds:
+            for action in done.actions.values():
+                action.interrupt()
+            if self.ends_call:
+                done.answers = dict.fromkeys(done.answers, NOT_ENDED)
 
     @property
     def empty(self) -> bool:
@@ -188,32 +185,16 @@ class Reply:
 
     async def _act(self, done: ToolRound) -> None:
         """Run a round's tools side by side; one with effects waits for the commit."""
-        assert self._owner is not None  # set by think(), the only way here
         if any(self._has_effects(call) for call in done.calls):
             await self.committed.wait()
-        running: list[asyncio.Task[None]] = []
         for call in done.calls:
             if call.name == END_CALL:
                 self.ends_call = True
-                done.results[call.id] = '{"ok": true}'
-                continue
-            self._events.reply_tool(self, call, effects=self._has_effects(call))
-            effects = self._has_effects(call)
-            task = self._owner.spawn(self._run(done, call), "tool", patient=effects)
-            self._tools[task] = (done, call)
-            running.append(task)
-        # Not awaited one by one: when the reply is cancelled, a tool with effects goes on.
-        if running:
-            await asyncio.wait(running)
-
-    async def _run(self, done: ToolRound, call: ToolCall) -> None:
-        try:
-            result = await self._mind.acting.run(call)
-        finally:
-            for task in [t for t, (_, of) in self._tools.items() if of is call]:
-                del self._tools[task]
-        done.results[call.id] = result.content
-        self._events.reply_tool_result(self, call, result.content, ok=result.ok)
+                done.answers[call.id] = '{"ok": true}'
+            else:
+                self._events.reply_tool(self, call, effects=self._has_effects(call))
+                done.actions[call.id] = self._mind.acting.begin(call)
+        await asyncio.gather(*(action.wait() for action in done.actions.values()))
 
     def _has_effects(self, call: ToolCall) -> bool:
         return call.name == END_CALL or self._mind.acting.has_effects(call.name)
@@ -248,5 +229,5 @@ def _round_messages(done: ToolRound) -> tuple[Message, ...]:
     """A finished round as the next request of the same reply is shown it."""
     return (
         Message("assistant", done.text, tool_calls=done.calls),
-        *(Message("tool", done.results[call.id], tool_call_id=call.id) for call in done.calls),
+        *(Message("tool", done.result(call), tool_call_id=call.id) for call in done.calls),
     )

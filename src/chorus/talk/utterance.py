@@ -74,7 +74,7 @@ class Utterance:
         return sum(len(clause.text) for clause in self.clauses)
 
     def add_clause(self, text: str) -> None:
-        self.clauses.append(Clause(text))
+        self.clauses.append(Clause(text.strip()))
 
     def add(self, spoken: Spoken) -> None:
         clause = self.clauses[spoken.clause]

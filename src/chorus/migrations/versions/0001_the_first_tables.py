@@ -218,6 +218,7 @@ def upgrade() -> None:
         ),
         sa.Column("token_hash", sa.String(length=64), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("dialled_at", UtcDateTime(), nullable=True),
         sa.Column("answered_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
