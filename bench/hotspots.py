@@ -34,6 +34,7 @@ def count(stacks: Iterable[str]) -> tuple[Counter[str], Counter[str], int]:
     for line in stacks:
         frames, _, samples = line.rpartition(" ")
         names = [frame.strip() for frame in frames.split(";")]
+        names = [name for name in names if not name.startswith("process ")] or names
         own[names[-1]] += int(samples)
         under.update(dict.fromkeys(set(names), int(samples)))
         total += int(samples)
