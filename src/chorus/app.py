@@ -23,10 +23,14 @@ from chorus import errors
 from chorus.accounts import idempotency
 from chorus.accounts.bootstrap import bootstrap
 from chorus.agents.routes import routes as agents
+from chorus.calls.desk import TwilioDesk
+from chorus.calls.dispatch import Dispatch
+from chorus.calls.recover import end_lost_calls
 from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.catalogue.routes import routes as catalogue
 from chorus.gate import Gate
+from chorus.lines.twilio.routes import build_routes as twilio_routes
 from chorus.migrations import run as migrations
 from chorus.numbers.routes import routes as numbers
 from chorus.process import Process
@@ -72,6 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.process = process
     for prefix, routes in ROUTERS:
         app.include_router(routes, prefix=prefix)
+    switchboard = process.switchboard
+    app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
     _add_health(app, process)
     errors.install(app)
     # The last added is the outermost.
@@ -100,16 +106,23 @@ def _life(process: Process) -> Callable[[FastAPI], AbstractAsyncContextManager[N
         key = await bootstrap(process.database, process.settings)
         if key is not None:
             _announce(key, given=process.settings.bootstrap_api_key is not None)
+        switchboard = process.switchboard
         try:
+            if process.settings.is_sqlite:
+                await end_lost_calls(switchboard)
+            await switchboard.start()
             async with asyncio.TaskGroup() as tasks:
                 chores = [
                     tasks.create_task(_every(_FLUSH_EVERY_S, process.keys.flush)),
                     tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
+                    tasks.create_task(switchboard.journals.run()),
+                    tasks.create_task(Dispatch(switchboard).run()),
                 ]
                 yield
                 for chore in chores:
                     chore.cancel()
         finally:
+            await switchboard.close()
             await process.close()
 
     return life
@@ -150,7 +163,15 @@ async def _sweep(process: Process) -> None:
 def _add_health(app: FastAPI, process: Process) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
-        return JSONResponse({"status": "ok", "version": chorus.__version__})
+        return JSONResponse(
+            {
+                "status": "ok",
+                "version": chorus.__version__,
+                "calls": len(process.switchboard.live),
+                "tasks": len(asyncio.all_tasks()),
+                "loopLagMs": round(process.switchboard.ticker.lag.p99_ms, 1),
+            }
+        )
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route

@@ -7,6 +7,7 @@ sentence and status 1.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import socket
 import sys
@@ -15,10 +16,14 @@ import uvicorn
 
 from chorus import logs
 from chorus.app import create_app
+from chorus.calls.switchboard import Switchboard
+from chorus.process import Process
 from chorus.settings import Settings
 
 # A carrier's audio message is below 4 KB; whatever is larger is no audio.
 _WS_MAX_BYTES = 256 * 1024
+# For requests under way once the calls have ended; calls have CHORUS_DRAIN_SECONDS before that.
+_SHUTDOWN_S = 10
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> int:
@@ -33,9 +38,11 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         return 1
     # The port that it is now, for URLs that the server tells of itself.
     settings = dataclasses.replace(settings, host=host, port=listener.getsockname()[1])
+    app = create_app(settings)
+    process: Process = app.state.process
     server = _Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             http="httptools",
             loop="auto",
             ws="websockets-sansio",
@@ -47,9 +54,10 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
             server_header=False,
             proxy_headers=True,
             forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_graceful_shutdown=settings.drain_s,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
         ),
         settings,
+        process.switchboard,
     )
     with listener:
         server.run(sockets=[listener])
@@ -57,11 +65,20 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says where it is as soon as it can be reached."""
+    """uvicorn's server, which says where it is as soon as it can be reached, and lets calls end
+    before it closes their sockets. A second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, calls: Switchboard) -> None:
         super().__init__(config)
         self._settings = settings
+        self._calls = calls
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.ensure_future(self._calls.drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        draining.cancel()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from functools import cached_property
 from pathlib import Path
 
 from chorus.accounts.secrets import Secrets
@@ -28,12 +29,9 @@ log = logging.getLogger(__name__)
 class Switchboard:
     """`live` holds the calls that are being talked on here, by their id."""
 
-    def __init__(
-        self, settings: Settings, database: Database, secrets: Secrets, catalogue: Catalogue
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, catalogue: Catalogue) -> None:
         self.settings = settings
         self.database = database
-        self.secrets = secrets
         self.catalogue = catalogue
         self.journals = Journals(database)
         self.engines = EngineRoom(settings, catalogue)
@@ -46,6 +44,11 @@ class Switchboard:
         self.draining = False
         self._emptied = asyncio.Event()
         self._emptied.set()
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Reads the key, or makes it, when it is first needed."""
+        return Secrets.of(self.settings)
 
     @property
     def recordings(self) -> Path:

@@ -33,7 +33,8 @@ class Call(Tenant, Base):
 
     `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names.
     `dialled_at` is the fence: set before the carrier is asked to ring, so that a call which may
-    have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's audio stream must present.
+    have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's
+    audio stream must present.
     `recording_path` is relative to the data folder. `timeline` is the summary that the call
     leaves: {"turns": [latencies of each turn], ...}.
     """
