@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-import sqlalchemy as sa
 from fastapi import Query
 from fastapi.responses import FileResponse
+from sqlalchemy import event
 
 from chorus.calls import queries
 from chorus.calls.place import place
@@ -51,7 +51,7 @@ async def create_call(
     """Queues the call and answers at once; what comes of it is seen in the call."""
     call = await place(session, organization_id, wish)
     queued = process.switchboard.queued
-    sa.event.listen(session.sync_session, "after_commit", lambda _: queued.set(), once=True)
+    event.listen(session.sync_session, "after_commit", lambda _session: queued.set(), once=True)
     return Data(data=await queries.present(session, call, process))
 
 
