@@ -50,8 +50,11 @@ async def create_call(
 ) -> Data[CallOut]:
     """Queues the call and answers at once; what comes of it is seen in the call."""
     call = await place(session, organization_id, wish)
-    queued = process.switchboard.queued
-    event.listen(session.sync_session, "after_commit", lambda _session: queued.set(), once=True)
+
+    def tell_dispatch(_: object) -> None:
+        process.switchboard.queued.set()
+
+    event.listen(session.sync_session, "after_commit", tell_dispatch, once=True)
     return Data(data=await queries.present(session, call, process))
 
 
