@@ -30,6 +30,7 @@ class Hand:
         self.on_message: Callable[[int, bytes], None] = _nobody
         self.on_gone: Callable[[], None] | None = None
         self.alive = True
+        self.ready = False
         self.worker: Worker | None = None
         self._crew = crew
 
@@ -70,6 +71,7 @@ class Crew:
         self._idle: deque[Hand] = deque()
         self._starting = 0
         self._waiters: deque[asyncio.Future[Hand | None]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -107,15 +109,22 @@ class Crew:
         self._hands.discard(hand)
         if hand in self._idle:
             self._idle.remove(hand)
-        if not self._closed:
-            log.warning("%s: a worker died", self._vendor)
-            self._wake()
+        if self._closed:
+            return
+        log.warning("%s: a worker died", self._vendor)
+        self._wake()
+        # Only for one that had come up: what dies at its start would die again, for ever.
+        if hand.ready and not self._waiters:
+            task = asyncio.get_running_loop().create_task(self._replace(), name="worker")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def aclose(self) -> None:
         """End every worker; whoever waits for one gets `EngineFailed`."""
         self._closed = True
         while self._waiters:
             self._wake()
+        await asyncio.gather(*self._tasks)
         hands, self._hands = list(self._hands), set[Hand]()
         self._idle.clear()
         for hand in hands:
@@ -157,11 +166,20 @@ class Crew:
             self._starting -= 1
             if not hand.alive:
                 self._wake()
-        hand.on_message, hand.on_gone = _nobody, None
+        hand.on_message, hand.on_gone, hand.ready = _nobody, None, True
         if self._closed:
             await worker.close()
             raise EngineFailed(self._vendor, "worker", "the engine is closed")
         return hand
+
+    async def _replace(self) -> None:
+        """Have another ready before somebody needs it."""
+        if len(self._hands) + self._starting >= self.size:
+            return
+        try:
+            self.release(await self._start())
+        except EngineFailed as failure:
+            log.error("%s", failure)
 
     async def _wait(self) -> Hand | None:
         waiter: asyncio.Future[Hand | None] = asyncio.get_running_loop().create_future()

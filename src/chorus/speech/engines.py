@@ -60,8 +60,9 @@ class Transcription(Protocol):
         ...
 
     def speech_started(self, ago_ms: float) -> None:
-        """The voice detector heard speech begin `ago_ms` before the end of what was fed. An
-        engine that need not decode silence may wait for this; others ignore it."""
+        """The voice detector heard speech begin `ago_ms` before the end of what was fed; told
+        again when speech goes on after a `finalize`, in the same turn too. An engine that need
+        not decode silence may wait for this; others ignore it."""
         ...
 
     def finalize(self) -> None:
