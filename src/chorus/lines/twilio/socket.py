@@ -17,7 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -28,6 +28,8 @@ from chorus.lines.twilio.rest import TwilioApi
 from chorus.lines.twilio.stream import MAX_MESSAGE_CHARS, TwilioLine
 
 log = logging.getLogger(__name__)
+
+Way = TypeVar("Way", Receive, Send)
 
 # `start` follows the handshake at once.
 START_TIMEOUT_S = 10.0
@@ -119,8 +121,8 @@ class MediaSocket:
             line.end(LineCause.FAILED, detail)
         key = (start.account_sid, start.call_sid)
         self._lines[key] = line
-        reader = asyncio.create_task(_guarded(line, _read(line, receive)))
-        writer = asyncio.create_task(_guarded(line, _write(line, send)))
+        reader = asyncio.create_task(_guarded(line, _read, receive))
+        writer = asyncio.create_task(_guarded(line, _write, send))
         code = NORMAL
         try:
             await self._desk.stream(line, start.call_id)
@@ -218,9 +220,11 @@ async def _write(line: TwilioLine, send: Send) -> None:
                 return
 
 
-async def _guarded(line: TwilioLine, work: Awaitable[None]) -> None:
+async def _guarded(
+    line: TwilioLine, work: Callable[[TwilioLine, Way], Awaitable[None]], way: Way
+) -> None:
     try:
-        await work
+        await work(line, way)
     except Exception as error:
         log.exception("call %s: the media stream failed", line.call_sid)
         line.end(LineCause.FAILED, f"the media stream failed inside ({type(error).__name__})")

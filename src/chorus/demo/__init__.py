@@ -1,0 +1,1 @@
+"""What `chorus demo` starts beside the platform: a telephone network in a box."""

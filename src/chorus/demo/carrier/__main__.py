@@ -1,0 +1,58 @@
+"""`python -m chorus.demo.carrier`: run the carrier until it is told to stop.
+
+Prints one line of JSON, `{"url": "http://127.0.0.1:<port>"}`, once it takes connections. With
+`--with-parent` it ends when its standard input is closed, so that it never outlives a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Sequence
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from chorus.demo.carrier.api import Api
+from chorus.demo.carrier.control import Control
+from chorus.demo.carrier.exchange import Exchange
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="carrier", description="A telephone network that speaks Twilio's protocols."
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="end when standard input is closed"
+    )
+    given = parser.parse_args(arguments)
+    asyncio.run(_serve(given.port, given.with_parent))
+
+
+async def _serve(port: int, with_parent: bool) -> None:
+    listening = socket.create_server(("127.0.0.1", port))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with httpx.AsyncClient() as http:
+        exchange = Exchange(http)
+        app = Starlette(routes=[*Api(exchange).routes(), *Control(exchange).routes()])
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        if with_parent:
+            # Its own thread: reading a pipe has no portable asynchronous form.
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, sys.stdin.read).add_done_callback(
+                lambda _: setattr(server, "should_exit", True)
+            )
+        print(json.dumps({"url": url}), flush=True)
+        await server.serve(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The REST API, as much of it as placing and ending calls needs.
+
+https://www.twilio.com/docs/voice/api/call-resource, errors https://www.twilio.com/docs/api/errors
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import re
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chorus.demo.carrier.call import FINAL, Call, Order
+from chorus.demo.carrier.exchange import Account, Exchange
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
+_BASE = "/2010-04-01/Accounts/{account_sid}/Calls"
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class Api:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(_BASE + ".json", self.create, methods=["POST"]),
+            Route(_BASE + "/{sid}.json", self.fetch, methods=["GET"]),
+            Route(_BASE + "/{sid}.json", self.update, methods=["POST"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        return await self._answered(request, self._create)
+
+    async def fetch(self, request: Request) -> Response:
+        return await self._answered(request, self._fetch)
+
+    async def update(self, request: Request) -> Response:
+        return await self._answered(request, self._update)
+
+    async def _answered(self, request: Request, do: Any) -> Response:
+        form = await request.form() if request.method == "POST" else FormData()
+        self._exchange.tell(
+            "api", "", method=request.method, path=request.url.path, form=_listed(form)
+        )
+        fault = self._exchange.next_fault()
+        if fault is not None:
+            await asyncio.sleep(fault.delay_s)
+            return Response(fault.body, fault.status, media_type="application/json")
+        try:
+            return do(request, self._account(request), form)
+        except _Refused as refused:
+            body = {
+                "code": refused.code,
+                "message": refused.message,
+                "more_info": f"https://www.twilio.com/docs/errors/{refused.code}",
+                "status": refused.status,
+            }
+            return JSONResponse(body, refused.status)
+
+    def _account(self, request: Request) -> Account:
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            sid, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            sid = token = ""
+        account = self._exchange.accounts.get(sid)
+        known = account is not None and hmac.compare_digest(account.auth_token, token)
+        if scheme.lower() != "basic" or account is None or not known:
+            raise _Refused(401, 20003, "Authenticate")
+        if request.path_params["account_sid"] != sid:
+            raise _Refused(404, 20404, f"The requested resource {request.url.path} was not found")
+        return account
+
+    def _create(self, request: Request, account: Account, form: FormData) -> Response:
+        to, from_ = _text(form, "To"), _text(form, "From")
+        if not to:
+            raise _Refused(400, 21201, "No 'To' number is specified")
+        if not _E164.fullmatch(to):
+            raise _Refused(
+                400, 21211, f"The phone number you are attempting to call, {to}, is not valid."
+            )
+        if not _E164.fullmatch(from_):
+            raise _Refused(400, 21212, f"The 'From' number {from_} is not a valid phone number.")
+        number = self._exchange.numbers.get(from_)
+        if number is None or number.account.sid != account.sid:
+            raise _Refused(400, 21210, f"'From' phone number not verified: {from_}")
+        call = Call(
+            exchange=self._exchange,
+            account=account,
+            from_=from_,
+            to=to,
+            direction="outbound-api",
+            order=_order(form),
+            person=self._exchange.person_at(to),
+        )
+        self._exchange.calls[call.sid] = call
+        created = call.resource()
+        self._exchange.spawn(call.run(call.outbound()))
+        return JSONResponse(created, 201)
+
+    def _fetch(self, request: Request, account: Account, form: FormData) -> Response:
+        return JSONResponse(self._call(request, account).resource())
+
+    def _update(self, request: Request, account: Account, form: FormData) -> Response:
+        call = self._call(request, account)
+        status = _text(form, "Status")
+        if status not in ("completed", "canceled"):
+            raise _Refused(400, 20001, f"Invalid parameter Status: {status!r}")
+        if call.status in FINAL:
+            raise _Refused(400, 21220, "Call is not in-progress. Cannot redirect.")
+        if status == "completed" or call.answered_s is None:
+            call.force(status)
+        return JSONResponse(call.resource())
+
+    def _call(self, request: Request, account: Account) -> Call:
+        call = self._exchange.calls.get(request.path_params["sid"])
+        if call is None or call.account.sid != account.sid:
+            raise _Refused(404, 20404, f"The requested resource {request.url.path} was not found")
+        return call
+
+
+def _order(form: FormData) -> Order:
+    twiml, url = _text(form, "Twiml") or None, _text(form, "Url") or None
+    if twiml is None and url is None:
+        raise _Refused(400, 21205, "One of Url, Twiml and ApplicationSid is required")
+    if twiml is not None and len(twiml) > 4000:
+        raise _Refused(400, 20001, "Twiml may hold at most 4000 characters")
+    events = {e for value in form.getlist("StatusCallbackEvent") for e in str(value).split()}
+    if not events <= _EVENTS:
+        raise _Refused(400, 21626, f"Invalid StatusCallbackEvent: {sorted(events - _EVENTS)}")
+    timeout = _text(form, "Timeout") or "60"
+    if not timeout.isdecimal() or not 1 <= int(timeout) <= 600:
+        raise _Refused(400, 20001, f"Invalid parameter Timeout: {timeout!r}")
+    detection = _text(form, "MachineDetection")
+    if detection not in ("", "Enable", "DetectMessageEnd"):
+        raise _Refused(400, 20001, f"Invalid parameter MachineDetection: {detection!r}")
+    return Order(
+        twiml=twiml,
+        url=url,
+        status_url=_text(form, "StatusCallback") or None,
+        status_events=frozenset(events) or frozenset({"completed"}),
+        ring_timeout_s=int(timeout),
+        detect_machine=bool(detection),
+        async_detection=_text(form, "AsyncAmd") == "true",
+        machine_url=_text(form, "AsyncAmdStatusCallback") or None,
+    )
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _listed(form: FormData) -> dict[str, list[str]]:
+    return {name: [str(value) for value in form.getlist(name)] for name in form}

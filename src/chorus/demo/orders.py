@@ -1,0 +1,93 @@
+"""The shop behind the demo's agent: a small HTTP API in a process of its own.
+
+GET  /orders/{number}           the state of an order
+POST /orders/{number}/delivery  move its delivery: {"day": "saturday"}
+
+Run as `python -m chorus.demo.orders`; it prints its address as one line of JSON and ends with
+its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+START_TIMEOUT_S = 20.0
+
+
+def app() -> Starlette:
+    """Forgets everything when it ends."""
+    orders = {"427": {"number": "427", "item": "two pear trees", "day": "friday"}}
+
+    async def show(request: Request) -> Response:
+        order = orders.get(request.path_params["number"])
+        return JSONResponse(order or {"error": "no such order"}, 200 if order else 404)
+
+    async def move(request: Request) -> Response:
+        order = orders.get(request.path_params["number"])
+        if order is None:
+            return JSONResponse({"error": "no such order"}, 404)
+        order["day"] = str((await request.json()).get("day", order["day"]))
+        return JSONResponse(order)
+
+    return Starlette(
+        routes=[
+            Route("/orders/{number}", show),
+            Route("/orders/{number}/delivery", move, methods=["POST"]),
+        ]
+    )
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[str]:
+    """The server in a process of its own; yields its address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chorus.demo.orders"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("the order server did not start; see standard error")
+        yield json.loads(line)["url"]
+    finally:
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(5):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _main() -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(app(), host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+        if serving.done():
+            await serving
+    port = server.servers[0].sockets[0].getsockname()[1]
+    print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
+    await asyncio.to_thread(sys.stdin.buffer.read)
+    server.should_exit = True
+    await serving
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,203 @@
+"""`TwilioLine` without a socket, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fakes.virtual import run_virtual
+from tests.lines.twilio.switchboard import Talk
+
+from chorus.audio.frame import MULAW_8K
+from chorus.lines.line import LineCause
+from chorus.lines.twilio.stream import MAX_UNSENT_BYTES, TwilioLine
+
+SID = "MZ1"
+
+
+def said(line: TwilioLine) -> list[dict[str, Any]]:
+    """All that the line has to send now."""
+    messages: list[dict[str, Any]] = []
+    while (text := line.next_message()) is not None:
+        messages.append(json.loads(text))
+    return messages
+
+
+def payload(message: dict[str, Any]) -> bytes:
+    return base64.b64decode(message["media"]["payload"], validate=True)
+
+
+def marked(name: str) -> str:
+    return json.dumps({"event": "mark", "streamSid": SID, "mark": {"name": name}})
+
+
+def media(audio: bytes, **more: Any) -> str:
+    body = {"payload": base64.b64encode(audio).decode(), **more}
+    return json.dumps({"media": body, "streamSid": SID, "event": "media"})
+
+
+def test_pieces_played_together_travel_together_and_are_marked() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        for n in range(5):
+            line.play(bytes([n]) * 160)
+        audio, mark = said(line)
+        assert audio["event"] == "media"
+        assert audio["streamSid"] == SID
+        assert payload(audio) == b"".join(bytes([n]) * 160 for n in range(5))
+        assert mark == {"event": "mark", "streamSid": SID, "mark": {"name": "0:800"}}
+        line.play(b"x" * 160)
+        assert [m["event"] for m in said(line)] == ["media"]
+
+    run_virtual(main())
+
+
+def test_a_long_prompt_is_cut_into_marked_messages() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        line.play(b"y" * 8000)
+        messages = said(line)
+        assert [m["event"] for m in messages] == ["media", "mark"] * 3
+        assert b"".join(payload(m) for m in messages[::2]) == b"y" * 8000
+
+    run_virtual(main())
+
+
+def test_clear_overtakes_what_was_not_sent_and_starts_a_new_count() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        line.play(b"a" * 1600)
+        said(line)
+        await asyncio.sleep(0.1)
+        line.play(b"b" * 1600)
+        line.clear()
+        line.play(b"c" * 1600)
+        clear, audio, mark = said(line)
+        assert clear == {"event": "clear", "streamSid": SID}
+        assert payload(audio) == b"c" * 1600
+        assert mark["mark"]["name"] == "1:1600"
+        assert line.sent_ms == pytest.approx(300, abs=0.01)
+        line.take(marked("0:1600"))  # what the carrier echoes at once after a clear
+        assert line.heard_ms == pytest.approx(100, abs=0.01)
+        line.take(marked("1:1600"))
+        assert line.heard_ms == line.sent_ms
+        assert line.bad == 0
+
+    run_virtual(main())
+
+
+def test_any_order_of_keys_and_a_missing_timestamp_are_understood() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        talk = Talk(line, "c")
+        line.start(talk)
+        line.take(media(b"1" * 160, track="inbound", chunk="1", timestamp="61"))
+        line.take(media(b"2" * 160))
+        line.take(media(b"3" * 160, timestamp=181))
+        line.take(media(b"4" * 160, timestamp="180"))
+        line.take(media(b"5" * 160, track="outbound"))
+        line.take(media(b""))
+        assert talk.audio == [
+            (b"1" * 160, 0),
+            (b"2" * 160, 20),
+            (b"3" * 160, 120),
+            (b"4" * 160, 140),
+        ]
+        assert line.bad == 0
+        for stamp in ("nan", "inf", "-inf", "1e400"):
+            line.take(media(b"6" * 160, timestamp=stamp))
+        assert all(at < 1000 for _, at in talk.audio)
+
+    run_virtual(main())
+
+
+def test_without_measure_is_an_end_not_a_leak() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        talk = Talk(line, "c")
+        line.start(talk)
+        line.play(b"x" * MAX_UNSENT_BYTES)
+        assert not talk.ended
+        line.play(b"x")
+        assert talk.ended[0].cause is LineCause.DROPPED
+        assert said(line) == []
+
+    run_virtual(main())
+
+
+def test_hanging_up_is_local_whatever_follows() -> None:
+    async def main() -> None:
+        ended: list[str] = []
+
+        async def end_call() -> None:
+            ended.append("asked")
+            line.take(json.dumps({"event": "stop", "streamSid": SID}))
+            raise RuntimeError("the API is down")
+
+        line = TwilioLine(SID, "CA1", end_call)
+        talk = Talk(line, "c")
+        line.start(talk)
+        await asyncio.gather(line.hang_up(), line.hang_up())
+        await line.hang_up()
+        assert ended == ["asked"]
+        assert [e.cause for e in talk.ended] == [LineCause.LOCAL]
+        line.take(media(b"1" * 160))
+        assert talk.audio == []
+
+    run_virtual(main())
+
+
+ACT = st.one_of(
+    st.tuples(st.just("play"), st.integers(0, 6000)),
+    st.tuples(st.just("sleep"), st.integers(0, 900)),
+    st.tuples(st.just("send"), st.just(0)),
+    st.tuples(st.just("clear"), st.just(0)),
+    st.tuples(st.just("mark"), st.integers(0, 12)),
+    st.tuples(st.just("junk"), st.integers(0, 20_000)),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(ACT, max_size=40))
+def test_positions_hold_whatever_a_carrier_does(acts: list[tuple[str, int]]) -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        names: list[str] = []
+        before_ms = 0.0
+        for act, value in acts:
+            match act:
+                case "play":
+                    line.play(b"z" * value)
+                case "sleep":
+                    await asyncio.sleep(value / 1000)
+                case "send":
+                    names += [m["mark"]["name"] for m in said(line) if m["event"] == "mark"]
+                case "clear":
+                    line.clear()
+                    assert line.sent_ms == line.heard_ms
+                case "mark" if names:
+                    # In any order, repeated, from before a clear.
+                    line.take(marked(names[value % len(names)]))
+                case _:
+                    line.take(marked(f"0:{value}"))
+            heard_ms = line.heard_ms
+            assert before_ms <= heard_ms <= line.sent_ms
+            before_ms = heard_ms
+        await asyncio.sleep(3600)
+        assert line.heard_ms == line.sent_ms
+        assert line.bad == 0
+
+    run_virtual(main())
+
+
+def test_format_and_lead() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        assert (line.format, line.lead_ms, line.call_sid) == (MULAW_8K, 200, "CA1")
+
+    run_virtual(main())
