@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.talk.turn_script import Script
 
 SCRIPTS = sorted(Path(__file__).parents[1].joinpath("scripts").glob("*.turns"))

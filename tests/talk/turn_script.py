@@ -53,9 +53,8 @@ class Script:
                 settings |= dict(pair.split("=") for pair in line.split("#")[0].split()[1:])
         threshold = float(settings.pop("threshold", "0.5"))
         language = settings.pop("language", "en")
-        kinds = {f.name: type(f.default) for f in fields(TurnSettings)}
         self.turns = Turns(
-            TurnSettings(**{k: kinds[k](v) for k, v in settings.items()}),  # pyright: ignore[reportArgumentType] - each by its default's type
+            TurnSettings(**{name: int(value) for name, value in settings.items()}),
             threshold=threshold,
             language=language,
         )

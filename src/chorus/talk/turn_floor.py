@@ -15,6 +15,7 @@ from collections import deque
 from math import inf
 from typing import Literal
 
+from chorus.talk.backchannel import is_backchannel, is_question
 from chorus.talk.turn_events import (
     Event,
     Interrupted,
@@ -95,6 +96,7 @@ class Floor:
         self._said = ""
         self._sound_end = -inf  # when the agent was last audible
         self._cooldown_end = -inf
+        self._held_voice = 0  # voiced ms of the interruption that holds the agent
         self._confirmed = False  # the candidate's words are an interruption's
         self._resumed: tuple[OpenTurn, float] | None = None  # held in vain, and until when
 
@@ -160,6 +162,8 @@ class Floor:
                 self._resume(turn, now)
         elif self._state == "idle" and now + EPS_MS >= self._cooldown_end:
             self._outlast(turn, now)
+            if self.state == "pause":
+                self._judge(turn, now)
 
     # --- the caller takes the floor ---------------------------------------------------------
 
@@ -202,6 +206,7 @@ class Floor:
 
     def _hold(self, turn: OpenTurn, now: float) -> None:
         self._state = "held"
+        self._held_voice = self._run
         self._sound_end = now
         self._resumed = None
         self._announce(turn)
@@ -211,12 +216,18 @@ class Floor:
 
     def _resume(self, turn: OpenTurn, now: float) -> None:
         self._resumed = (turn, now)
-        self._transcript.use(now)
         self._pause.forget()
-        self._turn = None
+        if self._is_backchannel(self._transcript.interim, final=False):
+            self._transcript.use(now)
+        if not turn.digits and (not turn.finals or self._is_backchannel(turn.text(""), final=True)):
+            self._turn = None  # else there is more in it than what has just been judged
         self._run = 0
         self._state = "agent"
         self._events.append(ResumeAgent())
+
+    def _is_backchannel(self, text: str, *, final: bool) -> bool:
+        """After a question "mm-hm" is an answer."""
+        return not is_question(self._said) and is_backchannel(text, self._language, final=final)
 
     def _interrupt(self, by: Literal["speech", "digit"], now: float) -> None:
         turn = self._turn = self._turn or OpenTurn(now)
@@ -293,7 +304,7 @@ class Floor:
 
     def _commit(self, turn: OpenTurn, by: Literal["eot", "fallback", "digits"], now: float) -> None:
         if self._state == "user" and (turn.finals or self._transcript.interim):
-            turn.speech_end_ms = turn.word_at
+            turn.speech_end_ms = max(turn.word_at, turn.onset_ms)
         if interim := self._transcript.use(now):
             turn.finals.append(interim)
         text = turn.text("")

@@ -94,7 +94,7 @@ class Pause:
 
     def answer(self, question: int, p: float) -> bool:
         """The model's verdict; False if it is not the one waited for."""
-        if question != self._question:
+        if not self._question or question != self._question:
             return False
         self.verdict = p >= self._threshold
         return True

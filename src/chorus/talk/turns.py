@@ -8,7 +8,7 @@ turn is over in `turn_pause.py`. The rules and their numbers are those of docs/t
 
 from __future__ import annotations
 
-from chorus.talk.backchannel import is_backchannel, is_echo, is_question, tokens
+from chorus.talk.backchannel import is_echo, tokens
 from chorus.talk.turn_events import (
     AskEndOfTurn,
     CancelDraft,
@@ -263,8 +263,10 @@ class Turns(Floor):
         elif self._state == "agent":
             if self._run >= self._min_interruption:
                 self._hold(turn, now)
-        elif turn.voiced_ms >= self._min_wordless:
-            self._interrupt("speech", now)
+        else:
+            self._held_voice += FRAME_MS
+            if self._held_voice >= self._min_wordless:
+                self._interrupt("speech", now)
 
     def _judge_kept(self, turn: OpenTurn, held: bool, kept: bool, now: float) -> None:
         """The agent's audio has ended: what was said meanwhile."""
@@ -357,10 +359,6 @@ class Turns(Floor):
             turn.finals.append(new)
             turn.settled = not self._voice
         return turn
-
-    def _is_backchannel(self, text: str, *, final: bool) -> bool:
-        """After a question "mm-hm" is an answer."""
-        return not is_question(self._said) and is_backchannel(text, self._language, final=final)
 
     def _echoes(self, text: str, spoken_at: float) -> bool:
         end = self._now if self._state == "agent" else self._sound_end
