@@ -124,7 +124,9 @@ class Crew:
         self._closed = True
         while self._waiters:
             self._wake()
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         hands, self._hands = list(self._hands), set[Hand]()
         self._idle.clear()
         for hand in hands:

@@ -50,17 +50,23 @@ class Worker(asyncio.Protocol):
         """Raises `EngineFailed` (stage `worker`) if the process cannot be started."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
+        # Off the loop: starting a process blocks for milliseconds.
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, module, theirs))
         try:
-            # Off the loop: starting a process blocks for milliseconds.
-            process = await asyncio.to_thread(_spawn, module, theirs)
+            process = await asyncio.shield(spawning)
         except OSError as error:
             ours.close()
             raise EngineFailed(module.rsplit(".", 1)[-1], "worker", str(error)) from error
-        except BaseException:
+        except asyncio.CancelledError:
             ours.close()
+            # Started all the same, perhaps in a moment: nobody else would ever reap it.
+            spawning.add_done_callback(_discard)
             raise
         finally:
-            theirs.close()
+            if spawning.done():
+                theirs.close()
+            else:
+                spawning.add_done_callback(lambda _: theirs.close())
         ours.setblocking(False)
         worker = cls(process, on_message, on_gone)
         try:
@@ -133,6 +139,13 @@ class Worker(asyncio.Protocol):
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+def _discard(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> None:
+    if not spawning.cancelled() and spawning.exception() is None:
+        process = spawning.result()
+        process.kill()
+        process.wait()
 
 
 def _spawn(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
