@@ -278,7 +278,7 @@ async def test_unknown_events_are_ignored(board: Switchboard, carrier: CarrierCl
 async def test_a_message_beyond_the_servers_limit_fails_the_line(
     board: Switchboard, carrier: CarrierClient
 ) -> None:
-    await carrier.call(OURS, THEIRS, Person(steps=[Send(text="x" * 200_000)]))
+    await carrier.call(OURS, THEIRS, Person(steps=[Wait(ms=60), Send(text="x" * 200_000)]))
     ended = await (await board.desk.talk()).end()
     assert ended.cause is LineCause.FAILED
     assert "too large" in ended.detail

@@ -231,10 +231,7 @@ class MediaStream:
                 if deaf_s > 0:
                     await asyncio.sleep(deaf_s)
                 await self._take(text)
-        except ConnectionClosed as closed:
-            received = closed.rcvd
-            code = received.code if received else None
-            self._tell("stream.closed", code=code, reason=received.reason if received else "")
+        except ConnectionClosed:
             self.end("closed")
 
     async def _take(self, text: str | bytes) -> None:
@@ -343,7 +340,9 @@ class MediaStream:
                     await self._send({"event": "stop", "streamSid": self.stream_sid, "stop": ids})
                 await ws.close()
             except ConnectionClosed:
-                self._tell("stream.closed", code=None, reason="before our stop")
+                self.over = "closed"
+        if self.over == "closed":
+            self._tell("stream.closed", code=ws.close_code, reason=ws.close_reason)
         self._tell("stream.over", why=self.over or "hung_up")
 
     def _tell(self, kind: str, **facts: Any) -> None:
