@@ -123,7 +123,7 @@ def envelope(error: Error, request_id: str) -> Envelope:
 def label(name: str) -> str:
     """`systemPrompt` as people say it: "System prompt"."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").lower()
-    words = re.sub(r"\b(id|url|sip|ip)\b", lambda m: m[0].upper(), words)
+    words = re.sub(r"\b(id|url|sip|ip|slm|api)\b", lambda m: m[0].upper(), words)
     return words[:1].upper() + words[1:]
 
 

@@ -1,0 +1,123 @@
+"""Rate limits, their headers, CORS, health, and the log's silence about secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from chorus import logs
+from chorus.accounts.limits import RateLimits
+from tests.conftest import settings_for
+from tests.fakes.api import KEY, Api, running
+
+
+async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
+    for path, status in (("/v1/agents", 200), ("/v1/agents/x", 400), ("/v1/no", 404)):
+        response = await sqlite_api.get(path)
+        assert response.status_code == status
+        assert response.headers["X-RateLimit-Limit"] == "100000"
+        assert int(response.headers["X-RateLimit-Remaining"]) < 100_000
+        assert int(response.headers["X-RateLimit-Reset"]) > 1_700_000_000
+    assert "X-RateLimit-Limit" in (await sqlite_api.client_with(None).get("/v1/agents")).headers
+
+
+async def test_too_many_requests(tmp_path: Path):
+    async with running(settings_for(tmp_path, rate_limit_per_minute=3)) as api:
+        answers = [await api.get("/v1/agents") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert [int(a.headers["X-RateLimit-Remaining"]) for a in answers] == [2, 1, 0, 0]
+        body = answers[3].json()
+        assert body["error"] == "Rate limit exceeded"
+        assert body["code"] == "rate_limited"
+        assert 1 <= body["retryAfter"] <= 61
+        assert answers[3].headers["Retry-After"] == str(body["retryAfter"])
+        # Another key has its own minute, and its own limit.
+        other = await api.another_organization(rate_limit_per_minute=7)
+        response = await other.get("/v1/agents")
+        assert response.status_code == 200
+        assert response.headers["X-RateLimit-Limit"] == "7"
+        # Health is not the API.
+        assert (await api.get("/healthz")).status_code == 200
+
+
+async def test_wrong_keys_are_counted_by_address(tmp_path: Path):
+    async with running(settings_for(tmp_path, rate_limit_per_minute=3)) as api:
+        answers = [
+            await api.client_with(f"sk_live_{n:032}").get("/v1/agents") for n in range(4)
+        ]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+
+
+def test_a_window_slides(monkeypatch: pytest.MonkeyPatch):
+    now = 1_000_000_020.0
+    monkeypatch.setattr("time.time", lambda: now)
+    limits = RateLimits(10)
+    assert [limits.take(None, "a").allowed for _ in range(11)] == [True] * 10 + [False]
+    now += 85
+    # In the next minute the old requests still weigh, less and less.
+    allowed = sum(limits.take(None, "a").allowed for _ in range(10))
+    assert 0 < allowed < 10
+
+
+async def test_health(api: Api):
+    assert (await api.client_with(None).get("/healthz")).json()["status"] == "ok"
+    ready = await api.client_with(None).get("/readyz")
+    assert (ready.status_code, ready.json()["database"]) == (200, "ok")
+
+
+async def test_not_ready_without_a_database(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
+    def gone(_: object) -> object:
+        raise OSError("gone")
+
+    monkeypatch.setattr("chorus.db.Database.reading", gone)
+    ready = await sqlite_api.get("/readyz")
+    assert ready.status_code == 503
+    assert "gone" not in ready.text
+
+
+async def test_cors_is_off_unless_allowed(tmp_path: Path):
+    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "PATCH"}
+    async with running(settings_for(tmp_path / "a")) as api:
+        response = await api.get("/v1/agents", headers={"Origin": "https://a.example"})
+        assert "Access-Control-Allow-Origin" not in response.headers
+    settings = settings_for(tmp_path / "b", cors_origins=("https://a.example",))
+    async with running(settings) as api:
+        response = await api.client.options("/v1/agents/1", headers=preflight)
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+        for path in ("/v1/agents", "/v1/agents/x"):
+            response = await api.get(path, headers={"Origin": "https://a.example"})
+            assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
+            assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
+        response = await api.get("/v1/agents", headers={"Origin": "https://b.example"})
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_holds_no_secrets(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    level = root.level
+    try:
+        logs.configure(settings_for(tmp_path, log_format=form))
+        with logs.named("r-9"):
+            try:
+                raise ValueError(f"could not use {KEY}")
+            except ValueError:
+                logging.getLogger("a").exception("key %s", KEY, extra={"fields": {"n": 1}})
+    finally:
+        root.setLevel(level)
+    written = capsys.readouterr().err
+    assert KEY not in written
+    assert "r-9" in written
+    if form == "json":
+        line = json.loads(written)
+        assert line["message"] == "key sk_live_…"
+        assert (line["n"], line["requestId"], line["level"]) == (1, "r-9", "error")
+        assert "ValueError" in line["exception"]

