@@ -91,7 +91,7 @@ class Transcript(STTService):
 
     async def run_stt(self, audio: bytes):
         now = time.monotonic()
-        if audioop.max(audio, 2) > 500:
+        if audioop.max(audio, 2) > 100:
             self._loud_at = now
         elif self._loud_at is not None and now - self._loud_at >= TRANSCRIPT_S:
             self._loud_at = None
