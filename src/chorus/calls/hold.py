@@ -59,7 +59,7 @@ async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None
         return
     try:
         taken = await _snapshot(switchboard, row)
-        engines = switchboard.engines.select(taken.model, taken.voice)
+        engines = switchboard.engines.select(taken.model, taken.voice, taken.spec.language)
     except (NoEngine, SecretsUnreadable, LookupError) as failure:
         log.error("call %s cannot be held: %s", call_id, failure)
         await line.hang_up()

@@ -17,6 +17,7 @@ from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.llm.model import LanguageModel
 from chorus.settings import Settings
 from chorus.speech import engines as speech
+from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.models import find_model
 from chorus.talk.spec import Engines
 
@@ -53,7 +54,7 @@ class EngineRoom:
                 log.exception("engine %s did not close", name)
         self._made.clear()
 
-    def select(self, model: SlmModel | None, voice: Voice | None) -> Engines:
+    def select(self, model: SlmModel | None, voice: Voice | None, language: str | None) -> Engines:
         """The engines of one call; None is the platform's default. Raises `NoEngine`."""
         model = model or self._catalogue.default_model
         voice = voice or self._catalogue.default_voice
@@ -66,7 +67,7 @@ class EngineRoom:
             voice=self._voice(voice),
             model=self._model(model),
             detector=self._detector(),
-            end_of_turn=self._end_of_turn(),
+            end_of_turn=self._end_of_turn() or SilenceEndOfTurn(language),
         )
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
@@ -87,13 +88,13 @@ class EngineRoom:
 
         return self._once("detector", make)
 
-    def _end_of_turn(self) -> speech.EndOfTurn:
-        def make() -> speech.EndOfTurn:
-            path = find_model("smart_turn")
-            if path is None:
-                from chorus.speech.eot.silence import SilenceEndOfTurn
+    def _end_of_turn(self) -> speech.EndOfTurn | None:
+        """None where the model is not installed: then silence and the last words decide."""
+        path = find_model("smart_turn")
+        if path is None:
+            return None
 
-                return SilenceEndOfTurn()
+        def make() -> speech.EndOfTurn:
             from chorus.speech.eot.smart_turn import SmartTurn
 
             return SmartTurn(path)
@@ -107,9 +108,9 @@ class EngineRoom:
             return SimulatedTranscriber()
 
         def pocketsphinx() -> speech.Transcriber:
-            from chorus.speech.stt.pocketsphinx import PocketsphinxTranscriber
+            from chorus.speech.stt.pocketsphinx import PocketSphinx
 
-            return PocketsphinxTranscriber()
+            return PocketSphinx()
 
         if model.engine == "simulated":
             return self._once("transcriber simulated", simulated)
