@@ -11,7 +11,8 @@ response_ms   from handing over the last frame of the caller's speech to the fir
 late_20ms     frames that came more than 20 ms after the caller had heard all before them
 barge_in_ms   from the first frame of speech over the agent to `clear`
 cut_ins       turns in which the agent spoke before the caller was done
-cpu, memory   of the process tree of `--pid`; memory against what it was before the first call
+cpu, memory   of the process tree of `--pid`; `idle_cpu` and the memory that is taken off are those
+              of the seconds before the first call
 foreign_cpu   cores that neither the server nor this program used, stolen_cpu those that the
               hypervisor took: a run on a busy machine says little
 """
@@ -37,6 +38,7 @@ from bench.grid import Grid
 from bench.tally import Tally, ms, percentile
 
 CONNECT_TIMEOUT_S = 30
+IDLE_S = 3.0
 
 
 def arguments() -> argparse.Namespace:
@@ -73,6 +75,9 @@ async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
     tally = Tally()
     manners = Manners(speech_frames(options.speech), barge_in_every=options.barge_in_every)
     pid = options.pid
+    at_rest = procfs.usage(pid) if pid else None
+    if pid:
+        await asyncio.sleep(IDLE_S)
     before = procfs.usage(pid) if pid else None
     grid = Grid(tally)
     ticking = asyncio.create_task(grid.run())
@@ -102,10 +107,11 @@ async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
         call.hang_up()
     result = {"calls": options.calls, "seconds": round(seconds, 1)} | tally.summary()
     server_s = 0.0
-    if before and first and last:
+    if at_rest and before and first and last:
         server_s = last.cpu_s - first.cpu_s
         result |= {
             "server_cpu": round(server_s / seconds, 3),
+            "idle_cpu": round((before.cpu_s - at_rest.cpu_s) / IDLE_S, 3),
             "cpu_per_call_pct": round(100 * server_s / seconds / options.calls, 3),
             "memory_before_mb": round(before.memory_mb, 1),
             "memory_mb": round(last.memory_mb, 1),
