@@ -3,7 +3,8 @@
 In order: `judge` queues the question and waits; one thread of low priority takes the oldest
 question that somebody still waits for, brings its last eight seconds to 16 kHz, makes
 Whisper's features of them and runs the model, 30 to 70 ms of one core. So a call whose
-question is out of date cancels it and asks again, and only the newest is computed. A full queue and a missed deadline are
+question is out of date cancels it and asks again, and only the newest is computed. A full
+queue and a missed deadline are
 `EngineFailed`: turn-taking then falls back on silence.
 
 The model (pipecat-ai/smart-turn, BSD-2): `input_features` float32 [N, 80, 800]; its output,

@@ -1,0 +1,78 @@
+"""The engines that run on this machine, the best of each kind that is installed.
+
+A model that is missing is replaced by what needs none, which is logged; a transcriber and a
+voice have no such substitute, and their absence is `EngineFailed`. Nothing is loaded before
+it is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from chorus.speech.engines import EngineFailed
+from chorus.speech.models import find_model
+
+if TYPE_CHECKING:
+    from chorus.speech.eot.silence import SilenceEndOfTurn
+    from chorus.speech.eot.smart_turn import SmartTurn
+    from chorus.speech.stt.pocketsphinx import PocketSphinx
+    from chorus.speech.tts.espeak import EspeakVoice
+    from chorus.speech.vad.silero import SileroDetector
+    from chorus.speech.vad.webrtc import WebRtcDetector
+
+log = logging.getLogger(__name__)
+
+_INSTALL = "pip install 'chorus-voice[local]'"
+
+
+def local_detector() -> SileroDetector | WebRtcDetector:
+    """Silero, or WebRTC's detector without its model."""
+    path = find_model("silero_vad")
+    try:
+        if path is None:
+            raise EngineFailed("silero", "load", f"no model; {_INSTALL}")
+        from chorus.speech.vad.silero import SileroDetector
+
+        return SileroDetector(path)
+    except EngineFailed as failure:
+        log.warning("%s; voice is detected by WebRTC's detector", failure)
+        from chorus.speech.vad.webrtc import WebRtcDetector
+
+        return WebRtcDetector()
+
+
+def local_end_of_turn(language: str | None = None) -> SmartTurn | SilenceEndOfTurn:
+    """Smart Turn, or the length of the silence without its model; only the latter is of a
+    `language`."""
+    path = find_model("smart_turn")
+    try:
+        if path is None:
+            raise EngineFailed("smart-turn", "load", f"no model; {_INSTALL}")
+        from chorus.speech.eot.smart_turn import SmartTurn
+
+        return SmartTurn(path)
+    except EngineFailed as failure:
+        log.warning("%s; turns end by silence", failure)
+        from chorus.speech.eot.silence import SilenceEndOfTurn
+
+        return SilenceEndOfTurn(language)
+
+
+def local_transcriber(workers: int | None = None) -> PocketSphinx:
+    """PocketSphinx. Raises `EngineFailed` where it is not installed."""
+    if find_spec("pocketsphinx") is None:
+        raise EngineFailed("pocketsphinx", "load", f"not installed; {_INSTALL}")
+    from chorus.speech.stt.pocketsphinx import PocketSphinx
+
+    return PocketSphinx(workers=workers)
+
+
+def local_voice(workers: int = 1) -> EspeakVoice:
+    """espeak-ng. Raises `EngineFailed` where it is not installed."""
+    if find_spec("espeakng_loader") is None:
+        raise EngineFailed("espeak", "load", f"not installed; {_INSTALL}")
+    from chorus.speech.tts.espeak import EspeakVoice
+
+    return EspeakVoice(workers=workers)
