@@ -67,7 +67,10 @@ def measure(system: System, calls: int, options: argparse.Namespace) -> dict[str
                 text=True,
                 timeout=options.seconds + options.warm_up + 60 + calls,
             )
-            return json.loads(done.stdout.splitlines()[-1])
+            run = json.loads(done.stdout.splitlines()[-1])
+            if "error" in run:
+                run["error"] += f"\n{server.last_words()}"
+            return run
     except NotReady as failed:
         return {"calls": calls, "error": str(failed)}
     except (subprocess.TimeoutExpired, IndexError, ValueError) as failed:

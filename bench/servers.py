@@ -58,6 +58,13 @@ class Server:
     api_key: str
     # What bench.caller must be told in order to reach it.
     caller_arguments: tuple[str, ...]
+    log: Path | None = None
+
+    def last_words(self, lines: int = 12) -> str:
+        """The end of what it logged, for the message of a run that failed."""
+        if self.log is None:
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 @contextlib.contextmanager
@@ -96,7 +103,7 @@ def running(system: System, core: int | None = None) -> Generator[Server]:
             )
         try:
             _await_ready(process, base_url, log)
-            yield Server(process.pid, base_url, api_key, reach)
+            yield Server(process.pid, base_url, api_key, reach, log)
         finally:
             _stop(process)
 
