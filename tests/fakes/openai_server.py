@@ -57,7 +57,8 @@ def call(index: int, call_id: str, name: str, *arguments: str) -> list[Any]:
 class Answer:
     """`events`: chunks (as JSON), or text sent just as it is. `first_ms` before the headers,
     `event_ms` between events. `stall_after`: say nothing more after so many events; `drop_after`:
-    cut the connection there (`cleanly`: as if that were all). `status` other than 200: `body`."""
+    cut the connection there (`cleanly`: as if that were all). `hang_up`: answer nothing at all.
+    `status` other than 200: `body`. `done`: whether `[DONE]` ends the stream."""
 
     events: list[Any] = field(default_factory=list[Any])
     status: int = 200
@@ -68,6 +69,7 @@ class Answer:
     drop_after: int | None = None
     cleanly: bool = False
     done: bool = True
+    hang_up: bool = False
 
 
 @dataclass
@@ -171,6 +173,9 @@ class OpenAIServer:
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter, asked: Asked) -> bool:
         await asyncio.sleep(answer.first_ms / 1000)
+        if answer.hang_up:
+            asked.ended = "dropped"
+            return False
         if answer.status != 200:
             await self._json(writer, answer.status, answer.body)
             asked.ended = "done"

@@ -366,6 +366,17 @@ async def test_a_pooled_connection_that_the_vendor_closed_costs_nothing(
     assert await items(OpenAIModel(endpoint, "m")) == [TextDelta("still here")]
 
 
+async def test_a_request_that_was_not_answered_at_all_is_sent_once_more(
+    server: OpenAIServer, endpoint: Endpoint
+) -> None:
+    server.answer(Answer(hang_up=True), Answer(say("second try")))
+    assert await items(OpenAIModel(endpoint, "m")) == [TextDelta("second try")]
+    server.answer(Answer(hang_up=True), Answer(hang_up=True), Answer(say("too late")))
+    _, error = await failure(OpenAIModel(endpoint, "m"))
+    assert "no connection" in error.detail
+    assert len(server.replies) == 4
+
+
 async def test_many_replies_at_once(server: OpenAIServer, endpoint: Endpoint) -> None:
     server.answer(*[Answer(say("a", "b"), event_ms=2) for _ in range(40)])
     model = OpenAIModel(endpoint, "m")

@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 # Vendors close an idle connection after one to five minutes. The pool's own default of 5 s would
 # make nearly every turn of a call pay a TLS handshake.
 _KEEP_ALIVE_S = 55.0
-_FAILURES = (TimeoutError, OSError, ValueError)  # ValueError: JSON, text or a URL that is none
 _SECRET = re.compile(r"(?i)\b(?:(?:sk|pk|rk|gsk|key|xai)[-_]|bearer )[\w*.\-]{4,}")
 
 
@@ -127,8 +126,11 @@ class OpenAIModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
         """See `LanguageModel.reply`."""
+        import httpx2
         import openai
 
+        # ValueError: JSON, text or a URL that is none.
+        failures = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, OSError, ValueError)
         loop = asyncio.get_running_loop()
         options = self.options
         deadline = loop.time() + options.first_item_ms / 1000
@@ -138,7 +140,7 @@ class OpenAIModel:
             try:
                 async with asyncio.timeout_at(deadline):
                     stream = await self._request(prompt)
-            except (*_FAILURES, openai.OpenAIError) as error:
+            except failures as error:
                 raise self._failure(error, parts) from None
             while True:
                 try:
@@ -147,7 +149,7 @@ class OpenAIModel:
                     if chunk is None:
                         break
                     text = parts.take(chunk)
-                except (*_FAILURES, openai.OpenAIError) as error:
+                except failures as error:
                     if parts.finished:
                         break  # only the token counts were still to come
                     raise self._failure(error, parts) from None

@@ -23,10 +23,12 @@ from chorus.llm.script_parse import (
     End,
     Expect,
     GoTo,
+    Named,
     Remember,
     Rule,
     Say,
     Script,
+    ScriptError,
     Value,
     parse,
 )
@@ -50,8 +52,11 @@ class ScriptModel:
         return "script"
 
     def phrases(self, system: str) -> tuple[str, ...]:
-        """At most 500. Raises `ScriptError`, as `reply` does, where the script cannot be read."""
-        return _phrases(system)
+        """At most 500; none where the script cannot be read, which `reply` will say."""
+        try:
+            return _phrases(system)
+        except ScriptError:
+            return ()
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
         """See `LanguageModel.reply`. A mistake in the script is a `ScriptError`."""
@@ -173,10 +178,9 @@ class _Replay:
                 self.output.append(action)
 
     def _value(self, value: Value) -> Any:
-        if not isinstance(value, str):
-            return value
-        alone = _NAMED.fullmatch(value)
-        return self._look_up(alone.group(1)) if alone else self._text(value)
+        if isinstance(value, Named):
+            return self._look_up(value.path)
+        return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:
         def put(match: re.Match[str]) -> str:

@@ -110,6 +110,7 @@ class _Search:
         self._said = said
         literal = [p for p in self._parts if isinstance(p, str)]
         needed = [p for p in literal if p not in _OPTIONAL]
+        self._needed = needed
         # "please" alone must be said; in "book a table please" it need not be.
         bare = not needed and not any(isinstance(p, Capture) for p in self._parts)
         self._optional: frozenset[str] = frozenset() if bare else _OPTIONAL
@@ -117,6 +118,9 @@ class _Search:
         self._known: dict[tuple[int, int, int, int], Match | None] = {}
 
     def best(self) -> Match | None:
+        here = sum(any(_likeness(w, said) for said in self._said) for w in self._needed)
+        if here < len(self._needed) - self._may_miss:
+            return None  # most patterns, most of the time
         found = [self._from(0, at, _GAP, 0) for at in range(len(self._said))]
         return _better(*(f for f in found if f and f.score > 0))
 

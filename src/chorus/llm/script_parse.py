@@ -17,8 +17,16 @@ from typing import Literal, NoReturn
 from chorus.llm.model import ModelFailed
 from chorus.llm.script_match import KINDS, Capture, Pattern, pattern_of
 
-Value = str | int | float | bool
-"""A string may hold `{name}`s; one that is nothing else keeps the type of what it names."""
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """`{name}` without quotation marks: the value itself, of whatever type."""
+
+    path: str
+
+
+Value = str | int | float | bool | Named
+"""A string may hold `{name}`s and stays a string."""
 
 
 class ScriptError(ModelFailed):
@@ -272,7 +280,9 @@ class _Line:
         if not self._tokens:
             self.fail(f"a value is needed for {name!r}.")
         kind, text = self._tokens.pop(0)
-        if kind in ("string", "name"):
+        if kind == "name":
+            return name, Named(self._checked(text)[1:-1])
+        if kind == "string":
             return name, self._checked(_unescaped(text))
         if kind == "number":
             return name, float(text) if "." in text else int(text)
@@ -325,9 +335,14 @@ def _check(script: Script, last_line: int) -> None:
 
 
 def _texts(action: Action) -> Iterator[str]:
+    """The texts of an action in which names may be."""
     if isinstance(action, Say):
         yield action.text
-    elif isinstance(action, Remember) and isinstance(action.value, str):
-        yield action.value
+    elif isinstance(action, Remember):
+        yield _text(action.value)
     elif isinstance(action, Call):
-        yield from (value for _, value in action.arguments if isinstance(value, str))
+        yield from (_text(value) for _, value in action.arguments)
+
+
+def _text(value: Value) -> str:
+    return f"{{{value.path}}}" if isinstance(value, Named) else str(value)
