@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
 from chorus.lines.twilio.desk import TwilioAccount
+from chorus.numbers import queries
 from chorus.numbers.tables import PhoneNumber
 
 
@@ -27,8 +28,8 @@ class Route:
     agent_id: uuid.UUID | None
     number: str
     provider: str
-    connection: dict[str, Any]
-    credentials: dict[str, str] = field(repr=False)
+    connection: dict[str, Any] = field(repr=False)
+    """How the carrier is reached, secrets included, by the API's names."""
 
     def twilio(self, api_url: str) -> TwilioAccount | None:
         """None for a number of another carrier. `api_url` is the operator's."""
@@ -36,7 +37,7 @@ class Route:
             return None
         return TwilioAccount(
             account_sid=self.connection["twilioAccountSid"],
-            auth_token=self.credentials["twilioAuthToken"],
+            auth_token=self.connection["twilioAuthToken"],
             api_url=api_url,
         )
 
@@ -63,6 +64,5 @@ def _route(row: PhoneNumber, secrets: Secrets) -> Route:
         agent_id=row.agent_id,
         number=row.number,
         provider=row.provider,
-        connection=row.connection,
-        credentials=secrets.decrypt(row.credentials) if row.credentials else {},
+        connection=queries.connection(row, secrets),
     )
