@@ -179,7 +179,6 @@ class Floor:
         self._current = turn.id
         self._state = "user"
         self._cooldown_end = -inf
-        self._answered = None
         self._effects = False
         self._run = 0
         onset = turn.onset_ms if since is None else since
