@@ -99,6 +99,7 @@ class Outbound:
             Allowed(allow_hosts, everything=allow_private), resolve or self._resolve
         )
         self._pool: httpcore.AsyncConnectionPool | None = None
+        self._opening = asyncio.Lock()
         self._resolvers: ThreadPoolExecutor | None = None
 
     async def send(
@@ -192,7 +193,10 @@ class Outbound:
             content=content,
         )
         try:
-            response = await self._connections().handle_async_request(request)
+            if self._pool is None:
+                await self.open()
+            assert self._pool is not None
+            response = await self._pool.handle_async_request(request)
             try:
                 body, whole = await read_body(response, max_bytes)
             finally:
@@ -213,16 +217,20 @@ class Outbound:
         )
         return OutboundAnswer(response.status, answered, body, str(url), truncated=not whole)
 
-    def _connections(self) -> httpcore.AsyncConnectionPool:
-        if self._pool is None:
-            self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=self._ssl_context or httpx.create_ssl_context(),
-                max_connections=500,
-                max_keepalive_connections=100,
-                keepalive_expiry=15.0,
-                network_backend=self._backend,
-            )
-        return self._pool
+    async def open(self) -> None:
+        """Get ready, which the first request does otherwise; loading the certificates of the
+        world's authorities takes tens of milliseconds, in a thread."""
+        async with self._opening:
+            if self._pool is None:
+                if self._ssl_context is None:
+                    self._ssl_context = await asyncio.to_thread(httpx.create_ssl_context)
+                self._pool = httpcore.AsyncConnectionPool(
+                    ssl_context=self._ssl_context,
+                    max_connections=500,
+                    max_keepalive_connections=100,
+                    keepalive_expiry=15.0,
+                    network_backend=self._backend,
+                )
 
     async def _resolve(self, host: str, port: int) -> Sequence[str]:
         # Threads of its own: a name server that never answers holds a thread long after the
