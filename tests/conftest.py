@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests.fakes.api import KEY, Api, running
 
 from chorus.db import Database
 from chorus.migrations import run as migrations
 from chorus.settings import Settings
-from tests.fakes.api import KEY, Api, running
 
 
 class Postgres:

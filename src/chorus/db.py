@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect, make_url
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -80,6 +81,11 @@ def utcnow() -> datetime:
     return clock.SystemClock().utcnow()
 
 
+def when_created(context: DefaultExecutionContext) -> datetime:
+    """The default of `updated_at`: a new row was never updated."""
+    return context.get_current_parameters()["created_at"]
+
+
 class Tenant:
     """Columns of every row that belongs to an organization."""
 
@@ -91,7 +97,7 @@ class Tenant:
     )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, sort_order=1)
     updated_at: Mapped[datetime] = mapped_column(
-        UtcDateTime, default=utcnow, onupdate=utcnow, sort_order=2
+        UtcDateTime, default=when_created, onupdate=utcnow, sort_order=2
     )
 
 

@@ -233,11 +233,11 @@ class Settings:
         return self.openai_api_key is not None or self.openai_base_url != _OPENAI_URL
 
     def unknown_warnings(self) -> list[str]:
-        names = [variable.name for variable in VARIABLES]
+        names = [variable.name.removeprefix(PREFIX) for variable in VARIABLES]
         lines: list[str] = []
         for name in self.unknown:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            close = difflib.get_close_matches(name.removeprefix(PREFIX), names, 1)
+            hint = f" Did you mean {PREFIX}{close[0]}?" if close else ""
             lines.append(f"{name} is set, but Chorus knows no such variable.{hint}")
         return lines
 

@@ -7,7 +7,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
@@ -102,7 +101,7 @@ async def test_every_field_is_stored(api: Api):
     ]
     wish = {
         "name": "Zoë",
-        "systemPrompt": "You are {{who}}.\n\"Quotes\" and 日本語 🎉",
+        "systemPrompt": 'You are {{who}}.\n"Quotes" and 日本語 🎉',
         "slmModelId": model,
         "voiceId": voice,
         "voiceSpeed": 1.25,
@@ -198,7 +197,11 @@ async def test_null_where_it_is_allowed_and_nowhere_else(sqlite_api: Api, field:
         ({"postCallWebhookUrl": "https://a.example:0x"}, "postCallWebhookUrl", "valid URL"),
         ({"postCallWebhookSecret": ""}, "postCallWebhookSecret", "must not be empty"),
         ({"languageHint": "english!"}, "languageHint", "language code"),
-        ({"transferTargets": [{"name": "a", "number": "5551"}]}, "transferTargets.0.number", "E.164"),
+        (
+            {"transferTargets": [{"name": "a", "number": "5551"}]},
+            "transferTargets.0.number",
+            "E.164",
+        ),
         (
             {
                 "postCallExtractionSchema": [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.conftest import settings_for
 from tests.fakes.api import KEY, Api, running
 

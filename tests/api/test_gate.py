@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 import pytest
+from tests.conftest import settings_for
+from tests.fakes.api import KEY, Api, running
 
 from chorus import logs
 from chorus.accounts.limits import RateLimits
-from tests.conftest import settings_for
-from tests.fakes.api import KEY, Api, running
 
 
 async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
@@ -45,9 +45,7 @@ async def test_too_many_requests(tmp_path: Path):
 
 async def test_wrong_keys_are_counted_by_address(tmp_path: Path):
     async with running(settings_for(tmp_path, rate_limit_per_minute=3)) as api:
-        answers = [
-            await api.client_with(f"sk_live_{n:032}").get("/v1/agents") for n in range(4)
-        ]
+        answers = [await api.client_with(f"sk_live_{n:032}").get("/v1/agents") for n in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 

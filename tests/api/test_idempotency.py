@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from tests.fakes.api import Api
 
 from chorus.accounts import idempotency
 from chorus.accounts.tables import IdempotentRequest
 from chorus.db import utcnow
-from tests.fakes.api import Api
 
 HEADERS = {"Idempotency-Key": "order-1"}
 BODY = {"name": "An agent"}
@@ -50,9 +50,7 @@ async def test_many_at_once_make_one(api: Api):
     assert await count(api) == 1
 
 
-async def test_the_second_while_the_first_is_under_way(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-):
+async def test_the_second_while_the_first_is_under_way(api: Api, monkeypatch: pytest.MonkeyPatch):
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(*_: object) -> None:
@@ -117,7 +115,9 @@ async def test_after_a_day_a_key_is_new(api: Api):
     first = await api.post("/v1/agents", json=BODY, headers=HEADERS)
     async with api.process.database.writing() as session:
         await session.execute(
-            sa.update(IdempotentRequest).values(created_at=utcnow() - timedelta(hours=24, seconds=1))
+            sa.update(IdempotentRequest).values(
+                created_at=utcnow() - timedelta(hours=24, seconds=1)
+            )
         )
     second = await api.post("/v1/agents", json=BODY, headers=HEADERS)
     assert second.json()["data"]["id"] != first.json()["data"]["id"]

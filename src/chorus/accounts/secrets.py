@@ -103,7 +103,10 @@ def _key_file(folder: Path) -> str:
             pass
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    key = path.read_text().strip()
+    if len(key) < 32:
+        raise SecretsUnreadable(f"{path} holds no key; put back the one that was in it")
+    return key
 
 
 def digest(token: str) -> str:
