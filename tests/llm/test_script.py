@@ -127,6 +127,20 @@ def test_tools_one_after_the_other_each_with_the_result_of_the_one_before() -> N
     assert said(*history, system=script) == "x"
 
 
+def test_a_look_up_that_the_caller_cut_short_has_not_failed() -> None:
+    script = (
+        'script:\nwhen caller says "go": call x; go to b; say "{x.cancelled}"\n'
+        'when tool x fails: go to b\nwhen caller says "where": say "still here"\n'
+        'step b:\nwhen caller says "where": say "in b"'
+    )
+    start = ("go", agent("", ToolCall("1", "x", "{}")))
+    cut = Message("tool", '{"cancelled": true, "note": "The caller spoke."}', tool_call_id="1")
+    assert said(*start, cut, "where", system=script) == "still here"
+    # What a tool itself calls so is its answer.
+    theirs = Message("tool", '{"cancelled": true, "error": null}', tool_call_id="1")
+    assert said(*start, theirs, system=script) == "true"
+
+
 def test_a_caller_who_goes_on_before_the_result_is_answered() -> None:
     call = ToolCall("script_1", "book_table", "{}")
     start = ("book a table for two on friday", agent("Right?"), "yes", agent("One moment.", call))

@@ -149,8 +149,12 @@ class _Replay:
         except ValueError:
             result = content
         self._values |= {"result": result, tool: result}
-        if isinstance(result, dict) and ("error" in result or "cancelled" in result):
-            rest = self._of_kind("fails", tool) or self._of_kind("fails") or [Say(_FAILED)]
+        if isinstance(result, dict):
+            keys = cast(dict[str, Any], result)
+            if keys.keys() == {"cancelled", "note"}:
+                return  # the caller took the turn; what they said comes next
+            if keys.get("error"):
+                rest = self._of_kind("fails", tool) or self._of_kind("fails") or [Say(_FAILED)]
         self._run(rest)
 
     def _of_kind(self, kind: str, tool: str = "") -> list[Action] | None:
