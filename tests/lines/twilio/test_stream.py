@@ -15,7 +15,7 @@ from tests.lines.twilio.switchboard import Talk
 
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.line import LineCause
-from chorus.lines.twilio.stream import MAX_UNSENT_BYTES, TwilioLine
+from chorus.lines.twilio.stream import MAX_UNSENT_BYTES, STALL_S, TwilioLine
 
 SID = "MZ1"
 
@@ -126,6 +126,26 @@ def test_without_measure_is_an_end_not_a_leak() -> None:
         line.play(b"x")
         assert talk.ended[0].cause is LineCause.DROPPED
         assert said(line) == []
+
+    run_virtual(main())
+
+
+def test_audio_that_nobody_takes_ends_the_line_in_time() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        talk = Talk(line, "c")
+        line.start(talk)
+        line.play(b"x" * 160)
+        await asyncio.sleep(STALL_S * 2)
+        said(line)
+        line.play(b"x" * 160)  # the last was taken, however late
+        await asyncio.sleep(STALL_S - 1)
+        line.play(b"x" * 160)
+        assert not talk.ended
+        await asyncio.sleep(1.1)
+        line.play(b"x" * 160)
+        assert talk.ended[0].cause is LineCause.DROPPED
+        assert "stopped reading" in talk.ended[0].detail
 
     run_virtual(main())
 

@@ -35,8 +35,8 @@ Way = TypeVar("Way", Receive, Send)
 START_TIMEOUT_S = 10.0
 # Sockets that have not shown a token yet. Each costs little, but anybody can open one.
 MAX_STRANGERS = 500
-# How long one message may wait for the peer to read what was sent before.
-STALL_S = 10.0
+# How long the close may wait for a peer that does not read.
+CLOSE_TIMEOUT_S = 5.0
 
 # RFC 6455 §7.4.1.
 NORMAL, UNSUPPORTED, POLICY, BROKEN, LATER = 1000, 1003, 1008, 1011, 1013
@@ -210,11 +210,7 @@ async def _write(line: TwilioLine, send: Send) -> None:
         line.wake.clear()
         while (text := line.next_message()) is not None:
             try:
-                async with asyncio.timeout(STALL_S):
-                    await send({"type": "websocket.send", "text": text})
-            except TimeoutError:
-                line.end(LineCause.DROPPED, "the carrier stopped reading the media stream")
-                return
+                await send({"type": "websocket.send", "text": text})
             except OSError:
                 # The peer is gone; the reader learns how.
                 return
@@ -232,7 +228,7 @@ async def _guarded(
 
 async def _close(send: Callable[[Message], Awaitable[None]], code: int) -> None:
     try:
-        async with asyncio.timeout(STALL_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await send({"type": "websocket.close", "code": code})
     except (OSError, RuntimeError, TimeoutError):
         # Closed already, or it does not read: the server drops the connection next.

@@ -42,8 +42,10 @@ PIECE_BYTES = MULAW_8K.size(400)
 # Below this, time alone tells the position well enough, and a mark for every 20 ms piece
 # would double the messages in both directions.
 MARK_EVERY_BYTES = MULAW_8K.size(100)
-# Audio that the socket has not taken yet. The writer gives up on a peer that does not read
-# long before (`socket.STALL_S`); this bounds memory for a caller of `play` without measure.
+# A peer that does not read is given up when audio has waited for it this long. Looked at when
+# more is played: a timer for every message would cost as much as sending it.
+STALL_S = 10.0
+# What may wait in memory meanwhile.
 MAX_UNSENT_BYTES = MULAW_8K.size(5 * 60_000)
 # How long a status callback that says "completed" waits for the `stop` that belongs to it.
 STOP_GRACE_S = 2.0
@@ -72,6 +74,7 @@ class TwilioLine:
         self._inbox = Inbox()
         self._head = Playhead()
         self._unsent = bytearray()
+        self._waits_since_s = 0.0
         self._clear_due = False
         # Since the last `clear`: bytes that left `_unsent`, and how many of them are marked.
         self._written = 0
@@ -104,11 +107,15 @@ class TwilioLine:
     def play(self, audio: bytes) -> None:
         if not audio or self.over:
             return
-        if len(self._unsent) + len(audio) > MAX_UNSENT_BYTES:
-            self.end(LineCause.DROPPED, "the carrier does not take the audio")
+        now_s = self._loop.time()
+        if not self._unsent:
+            self._waits_since_s = now_s
+        stalled = now_s - self._waits_since_s > STALL_S
+        if stalled or len(self._unsent) + len(audio) > MAX_UNSENT_BYTES:
+            self.end(LineCause.DROPPED, "the carrier stopped reading the media stream")
             return
         self._unsent += audio
-        self._head.sent(MULAW_8K.ms(len(audio)), self._loop.time())
+        self._head.sent(MULAW_8K.ms(len(audio)), now_s)
         self.wake.set()
 
     def clear(self) -> None:
@@ -212,6 +219,7 @@ class TwilioLine:
             return f'{self._mark_head}{self._head.epoch}:{self._written}"}}}}'
         if not self._unsent:
             return None
+        self._waits_since_s = self._loop.time()
         piece = self._unsent[:PIECE_BYTES]
         del self._unsent[:PIECE_BYTES]
         self._written += len(piece)
