@@ -29,7 +29,6 @@ from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import audible
 from chorus.lines.dtmf import tones
 from chorus.lines.line import Dial, LineCause
-from chorus.lines.twilio.desk import Refused
 from chorus.lines.twilio.stream import MAX_BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -312,117 +311,6 @@ async def test_a_carrier_that_does_not_read_is_given_up(
             await asyncio.sleep(0.01)
     assert talk.ended[0].cause is LineCause.DROPPED
     assert "stopped reading" in talk.ended[0].detail
-
-
-@pytest.mark.parametrize(
-    "person",
-    [
-        Person(parameters={"token": "wrong"}),
-        Person(parameters={"token": ""}),
-        Person(parameters={"token": None}),
-        Person(parameters={"callId": "call-of-somebody"}),
-        Person(parameters={"callId": None}),
-        Person(start={"customParameters": None}),
-        Person(start={"streamSid": 5}),
-        Person(start={"callSid": "x" * 300}),
-        Person(media_before_start=True),
-    ],
-)
-async def test_a_stranger_gets_no_conversation(
-    board: Switchboard, carrier: CarrierClient, person: Person
-) -> None:
-    call = await carrier.call(OURS, THEIRS, person)
-    assert (await call.wait("stream.closed"))["code"] == 1008
-    assert board.desk.talks.empty()
-
-
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        (b"\x00", 1003),
-        ("{", 1007),
-        ("[]", 1007),
-        ('{"event": "start"}', 1008),
-        ('{"event": "mark"}', 1008),
-        ("x" * 70_000, 1009),
-        (None, 1008),  # silence
-    ],
-)
-async def test_a_socket_that_does_not_introduce_itself_is_closed(
-    board: Switchboard, monkeypatch: pytest.MonkeyPatch, message: str | bytes | None, code: int
-) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.socket.START_TIMEOUT_S", 0.2)
-    async with connect(board.media_url) as ws:
-        await ws.send('{"event": "connected"}')
-        if message is not None:
-            await ws.send(message)
-        await ws.wait_closed()
-        assert ws.close_code == code
-    assert board.desk.claims == []
-
-
-async def test_too_many_strangers_are_turned_away_and_calls_go_on(
-    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.socket.MAX_STRANGERS", 1)
-    call = await carrier.call(OURS, THEIRS)
-    talk = await board.desk.talk()  # has introduced itself, so it is no stranger
-    async with connect(board.media_url) as one:
-        await one.send('{"event": "connected"}')
-        with pytest.raises(InvalidStatus):
-            await connect(board.media_url)
-    await asyncio.sleep(0.05)
-    async with connect(board.media_url):
-        assert not talk.ended
-    await talk.line.hang_up()
-    await call.wait("call.over")
-
-
-async def test_a_token_works_once(board: Switchboard, carrier: CarrierClient) -> None:
-    first = await carrier.call(OURS, THEIRS)
-    talk = await board.desk.talk()
-    call_id, token, right = board.desk.claims[0]
-    assert right
-    again = Person(parameters={"callId": call_id, "token": token})
-    second = await carrier.call(OURS, THEIRS, again)
-    assert (await second.wait("stream.closed"))["code"] == 1008
-    assert not talk.ended
-    assert first.events("stream.closed") == []
-    await talk.line.hang_up()
-
-
-async def test_a_format_that_is_not_the_lines_fails_with_a_sentence(
-    board: Switchboard, carrier: CarrierClient
-) -> None:
-    format = {"encoding": "audio/x-l16", "sampleRate": 16000, "channels": 1}
-    await carrier.call(OURS, THEIRS, Person(start={"mediaFormat": format}))
-    ended = await (await board.desk.talk()).end()
-    assert ended.cause is LineCause.FAILED
-    assert "audio/x-l16 at 16000 Hz" in ended.detail
-
-
-@pytest.mark.parametrize(("how", "status"), [("busy", "busy"), ("rejected", "no-answer")])
-async def test_a_refused_call_is_not_answered(
-    board: Switchboard, carrier: CarrierClient, how: str, status: str
-) -> None:
-    board.desk.refuse = Refused("no capacity", "busy" if how == "busy" else "rejected")
-    call = await carrier.call(OURS, THEIRS)
-    assert (await call.wait("call.rejected"))["reason"] == how
-    await call.wait("call.over", status=status)
-
-
-async def test_a_desk_that_does_not_decide_is_a_503(
-    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def never(inbound: object) -> Refused:
-        await asyncio.sleep(60)
-        return Refused("late")
-
-    monkeypatch.setattr("chorus.lines.twilio.routes.ANSWER_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(board.desk, "answer", never)
-    call = await carrier.call(OURS, THEIRS)
-    await call.wait("webhook", status=503)
-    await call.wait("call.over", status="failed")
 
 
 async def test_an_outbound_call_is_answered_and_reported(
