@@ -14,18 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, ParamSpec, cast
 
 from chorus.audio import sounds
 from chorus.audio.mix import Background
-from chorus.audio.pace import Ticker
+from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording
 from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, VoiceStyle
 from chorus.talk.acting import Acting, Action
 from chorus.talk.conversation import Conversation
+from chorus.talk.dialogue import Dialogue
 from chorus.talk.dialogue import Line as TranscriptLine
 from chorus.talk.hearing import Hearing
 from chorus.talk.speaking import Speaking
@@ -34,14 +37,16 @@ from chorus.talk.tasks import Tasks
 from chorus.talk.template import fill
 from chorus.talk.thinking import END_CALL, END_CALL_SPEC, Mind
 from chorus.talk.timeline import Happening
+from chorus.talk.transcribing import Transcribing
 from chorus.talk.turns import Turns
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+
 STEP_TIMEOUT_S = 20.0
 EFFECTS_GRACE_MS = 10_000
 """A tool with effects that still runs when the call ends is let finish for so long."""
-REOPEN_TRIES = 3
 FIRST_PACKET_TIMEOUT_S = 5.0
 """A line that sends nothing at all is spoken to after this long all the same."""
 
@@ -75,7 +80,7 @@ class Outcome:
 
 class Call:
     """One conversation on one line. `run` once. The operator's verbs (`say`, `advise`,
-    `hang_up`) may be called while it runs."""
+    `hang_up`) may be called while it runs. `recording_writer` is for tests."""
 
     def __init__(
         self,
@@ -85,8 +90,11 @@ class Call:
         journal: Journal,
         ticker: Ticker,
         outbound: Outbound,
+        *,
+        recording_writer: Executor | None = None,
     ) -> None:
         self.spec = spec
+        self._recording_writer = recording_writer
         self._line = line
         self._engines = engines
         self._journal = journal
@@ -102,57 +110,56 @@ class Call:
         self._answered_at = self._loop.time()
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
-        self._line_over = asyncio.Event()
+        self._line_over = False
         self._talk: Conversation | None = None
-        self._tasks: Tasks | None = None
+        self._hearing: Hearing | None = None
         self._recording: Recording | None = None
-        self._reopened = 0
+        self._ticket: Ticket | None = None
+        self._duration_ms: float | None = None
         self.outcome: Outcome | None = None
 
     # --- from beginning to end ------------------------------------------------------------------
 
     async def run(self) -> Outcome:
         agent = self.spec.agent
-        recording: Recording | None = None
-        hearing: Hearing | None = None
-        ticket = None
         reason, detail = "internal_error", ""
         try:
             self._note("answered", provider=self._line.provider, callSid=self._line.call_sid)
-            background = await self._background()
-            recording = self._recording = self._open_recording()
+            self._recording = self._open_recording()
             async with asyncio.TaskGroup() as group:
-                tasks = self._tasks = Tasks(group)
+                tasks = Tasks(group)
                 talk = self._talk = self._conversation(tasks)
-                hearing = talk.hearing = Hearing(
+                transcribing = self._transcribing(talk)
+                self._hearing = talk.hearing = Hearing(
                     self._line.format,
                     self._engines.detector,
+                    transcribing,
                     threshold=agent.turns.frame_activation_threshold,
-                    recording=recording,
-                    on_frame=self._frame,
+                    recording=self._recording,
+                    on_frame=self._guarded(talk.frame),
                 )
                 talk.speaking = Speaking(
                     self._line,
-                    background=background,
-                    recording=recording,
+                    recording=self._recording,
                     on_first_sent=talk.first_sent,
                     on_done=talk.all_heard,
                 )
-                await self._open_transcriber()
+                self._ticket = self._ticker.add(self._tick, self._broke)
                 self._line.start(self)
-                ticket = self._ticker.add(self._tick, self._broke)
+                tasks.spawn(transcribing.run(), "transcribe")
                 tasks.spawn(self._open(talk), "open")
+                tasks.spawn(self._load_background(talk.speaking), "background")
                 reason, detail = await self._wait_for_end()
                 tasks.cancel()
+                self._settle()
+                await self._hang_up_line()
         except asyncio.CancelledError:
             reason = "worker_lost"
             raise
         except Exception as failure:
             reason, detail = self._blame(failure)
         finally:
-            if ticket is not None:
-                ticket.remove()
-            await self._put_down(hearing, recording, reason, detail)
+            await self._put_down(reason, detail)
         assert self.outcome is not None  # set by _put_down on every way out
         return self.outcome
 
@@ -181,7 +188,7 @@ class Call:
         agent = self.spec.agent
         if agent.first_speaker != "agent":
             return
-        greeting = fill(agent.greeting, self.spec.variables).text if agent.greeting else None
+        greeting = self._filled(agent.greeting) if agent.greeting else None
         release = talk.open_with(greeting, uninterruptible=agent.first_message_uninterruptible)
         try:
             async with asyncio.timeout(FIRST_PACKET_TIMEOUT_S):
@@ -191,17 +198,28 @@ class Call:
         await asyncio.sleep(agent.first_message_delay_ms / 1000)
         release()
 
-    async def _put_down(
-        self, hearing: Hearing | None, recording: Recording | None, reason: str, detail: str
-    ) -> None:
-        """The one end. Each step is tried whatever became of the one before."""
-        duration_ms = self.call_ms
-        talk = self._talk
-        if talk is not None:
+    def _settle(self) -> None:
+        """Nothing is heard or said from now on: what was is the record."""
+        if self._duration_ms is not None:
+            return
+        self._duration_ms = self.call_ms
+        if not self._ending.done():
+            self._ending.cancel()
+        if self._ticket is not None:
+            self._ticket.remove()
+        if self._talk is not None:
             try:
-                talk.close()
+                self._talk.close()
             except Exception:  # the rest of the end must still happen
                 log.exception("call %s: the history could not be settled", self.spec.call_id)
+
+    async def _put_down(self, reason: str, detail: str) -> None:
+        """The one end. Each step is tried whatever became of the one before; to be cancelled in
+        one is to be cancelled after all of them, each of which is bounded in time."""
+        self._settle()
+        duration_ms = self._duration_ms or 0.0
+        hearing, recording = self._hearing, self._recording
+        cancelled = False
         for step in (
             self._hang_up_line(),
             self._acting.finish(EFFECTS_GRACE_MS),
@@ -213,15 +231,18 @@ class Call:
             try:
                 async with asyncio.timeout(STEP_TIMEOUT_S):
                     await step
+            except asyncio.CancelledError:
+                cancelled = True
             except Exception as failure:  # the rest of the end must still happen
                 log.warning("call %s: while ending: %r", self.spec.call_id, failure)
+        dialogue = self._talk.dialogue if self._talk else Dialogue()
         self.outcome = Outcome(
             status="failed" if reason in FAILED_REASONS else "completed",
             reason=reason,
             detail=detail,
             duration_ms=round(duration_ms),
-            turn_count=talk.dialogue.turn_count if talk else 0,
-            transcript=talk.dialogue.transcript() if talk else (),
+            turn_count=dialogue.turn_count,
+            transcript=dialogue.transcript(),
             recording_fault=recording.failed if recording else None,
         )
         self._note(
@@ -231,23 +252,32 @@ class Call:
             lostMs=round(hearing.lost_ms) if hearing else 0,
             filledMs=round(hearing.filled_ms) if hearing else 0,
         )
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _hang_up_line(self) -> None:
-        if not self._line_over.is_set():
-            await self._line.hang_up()
+        if not self._line_over:
+            try:
+                async with asyncio.timeout(STEP_TIMEOUT_S):
+                    await self._line.hang_up()
+            except Exception as failure:  # a line that cannot be ended must not keep the call
+                log.warning("call %s: hanging up: %r", self.spec.call_id, failure)
 
     # --- the operator's verbs -------------------------------------------------------------------
 
     def hang_up(self, reason: str = "operator_ended", detail: str = "") -> None:
+        """The first reason stands."""
         if not self._ending.done():
             self._ending.set_result((reason, detail))
 
     def say(self, text: str) -> None:
-        if self._talk is not None:
+        """The agent says `text` as soon as nobody speaks, in its own voice."""
+        if self._talk is not None and not self._ending.done():
             self._talk.say(text)
 
     def advise(self, text: str) -> None:
-        if self._talk is not None:
+        """The model is told `text` with its next reply; the caller hears nothing of it."""
+        if self._talk is not None and not self._ending.done():
             self._talk.advise(text)
 
     def answered_by(self, who: str, *, is_machine: bool) -> None:
@@ -261,47 +291,51 @@ class Call:
 
     # --- callbacks of the line, the detector and the ticker ---------------------------------------
     # What goes wrong in one of these ends this call and no other: the caller of a callback is
-    # shared by all calls of the process.
+    # shared by all calls of the process. Once there is a reason to end they do nothing.
 
     def line_audio(self, chunk: bytes, at_ms: float) -> None:
-        talk = self._talk
-        if talk is None:
+        if self._hearing is None or self._ending.done():
             return
-        self._first_packet.set()
+        if not self._first_packet.is_set():
+            self._first_packet.set()
         try:
-            talk.hearing.audio(chunk, at_ms, self.call_ms)
+            self._hearing.audio(chunk, at_ms, self.call_ms)
         except Exception as failure:
             self._broke(failure)
 
     def line_digit(self, digit: str) -> None:
         if self._talk is not None:
-            try:
-                self._talk.digit(digit)
-            except Exception as failure:
-                self._broke(failure)
+            self._guarded(self._talk.digit)(digit)
 
     def line_ended(self, ended: LineEnded) -> None:
-        self._line_over.set()
+        self._line_over = True
         self.hang_up(LINE_REASONS[ended.cause], ended.detail)
 
-    def _frame(self, probability: float, now_ms: float) -> None:
-        if self._talk is not None:
+    def _guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+        def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            if self._ending.done():
+                return
             try:
-                self._talk.frame(probability, now_ms)
+                callback(*args, **kwargs)
             except Exception as failure:
                 self._broke(failure)
 
+        return call
+
     def _tool_done(self, action: Action) -> None:
+        """Also after the end: a tool with effects is let finish."""
         if self._talk is not None:
             self._talk.tool_done(action)
 
     def _tick(self, _now: float) -> None:
-        if self._talk is not None:
-            call_ms = self.call_ms
-            self._talk.hearing.tick(call_ms)
-            if self._recording is not None:
-                self._recording.advance(call_ms)
-            self._talk.tick()
+        talk, hearing = self._talk, self._hearing
+        if talk is None or hearing is None or self._ending.done():
+            return
+        call_ms = self.call_ms
+        hearing.tick(call_ms)
+        if self._recording is not None:
+            self._recording.advance(call_ms)
+        talk.tick()
 
     def _broke(self, failure: Exception) -> None:
         self.hang_up(*self._blame(failure))
@@ -315,9 +349,6 @@ class Call:
 
     def _conversation(self, tasks: Tasks) -> Conversation:
         agent, engines = self.spec.agent, self._engines
-        system = fill(agent.system_prompt, self.spec.variables)
-        if system.missing:
-            self._note("variables_missing", names=list(system.missing))
         threshold = agent.turns.eot_threshold
         if threshold is None:
             threshold = engines.end_of_turn.threshold
@@ -331,9 +362,10 @@ class Call:
                     agent.voice, agent.voice_speed, agent.voice_stability, agent.language
                 ),
                 format=self._line.format,
-                system=system.text,
+                system=self._filled(agent.system_prompt),
                 acting=self._acting,
                 tools=(*tools, END_CALL_SPEC) if agent.allow_end_call else tools,
+                may_hang_up=agent.allow_end_call,
             ),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
@@ -343,13 +375,32 @@ class Call:
             end=self.hang_up,
         )
 
-    async def _background(self) -> Background | None:
+    def _filled(self, template: str) -> str:
+        filled = fill(template, self.spec.variables)
+        if filled.missing:
+            self._note("variables_missing", names=list(filled.missing))
+        return filled.text
+
+    def _transcribing(self, talk: Conversation) -> Transcribing:
+        return Transcribing(
+            self._engines.transcriber,
+            self._line.format,
+            Hints(self.spec.agent.language, self._engines.model.phrases(talk.system)),
+            on_words=self._guarded(talk.words),
+            note=self._note,
+        )
+
+    async def _load_background(self, speaking: Speaking) -> None:
+        """The first call of a process to use a sound waits for it to be made; nobody else waits."""
         agent = self.spec.agent
         if agent.background_sound is None or agent.background_volume <= 0:
-            return None
+            return
         rate_hz = self._line.format.rate_hz
-        pcm16 = await asyncio.to_thread(sounds.load, agent.background_sound, rate_hz)
-        return Background(pcm16, agent.background_volume, self._line.format)
+        try:
+            pcm16 = await asyncio.to_thread(sounds.load, agent.background_sound, rate_hz)
+            speaking.background = Background(pcm16, agent.background_volume, self._line.format)
+        except (LookupError, OSError, ValueError) as failure:
+            self._note("background_failed", detail=str(failure))
 
     def _open_recording(self) -> Recording | None:
         if self.spec.recording_path is None:
@@ -358,41 +409,8 @@ class Call:
             self.spec.recording_path,
             self._line.format.rate_hz,
             on_failed=lambda fault: self._note("recording_failed", detail=fault),
+            writer=self._recording_writer,
         )
-
-    async def _open_transcriber(self) -> None:
-        assert self._talk is not None
-        system = fill(self.spec.agent.system_prompt, self.spec.variables).text
-        hints = Hints(self.spec.agent.language, self._engines.model.phrases(system))
-        await self._talk.hearing.open(
-            self._engines.transcriber, hints, self._talk.words, self._transcriber_failed
-        )
-
-    def _transcriber_failed(self, failure: EngineFailed) -> None:
-        """A stream that recovers by itself is noted; a lost one is opened anew, some times."""
-        lost = failure.stage == "lost"
-        self._reopened += lost
-        remedy = "recovered" if not lost else "reopened"
-        if self._reopened > REOPEN_TRIES:
-            remedy = "call_ended"
-        self._note(
-            "engine_failed",
-            vendor=failure.vendor,
-            stage=failure.stage,
-            detail=failure.detail,
-            remedy=remedy,
-        )
-        if remedy == "call_ended":
-            self.hang_up("provider_error", failure.detail)
-        elif lost and self._tasks is not None:
-            self._tasks.spawn(self._reopen(), "reopen")
-
-    async def _reopen(self) -> None:
-        try:
-            await self._open_transcriber()
-        except EngineFailed as failure:
-            await asyncio.sleep(0.5)
-            self._transcriber_failed(EngineFailed(failure.vendor, "lost", failure.detail))
 
     def _note(self, kind: str, **data: object) -> None:
         self._journal.note(Happening(round(self.call_ms), kind, data))

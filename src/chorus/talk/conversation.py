@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from chorus.llm.model import Message, ToolCall
+from chorus.llm.model import ToolCall
 from chorus.speech.engines import EndOfTurn, EngineFailed, Words
 from chorus.talk import phrases
 from chorus.talk.acting import Action
-from chorus.talk.dialogue import Dialogue
+from chorus.talk.announcing import Announcement, Announcements
+from chorus.talk.dialogue import Dialogue, same_words
 from chorus.talk.hearing import Hearing
 from chorus.talk.speaking import Speaking
 from chorus.talk.tasks import Tasks
@@ -29,6 +30,7 @@ from chorus.talk.turns import (
     AskEndOfTurn,
     CancelDraft,
     Draft,
+    Event,
     Interrupted,
     PauseAgent,
     ResumeAgent,
@@ -40,6 +42,7 @@ from chorus.talk.turns import (
     Turns,
     Unheard,
 )
+from chorus.talk.utterance import Utterance
 
 MAX_FAILURES = 3
 """So many replies that failed one after the other end the call."""
@@ -47,9 +50,9 @@ JUDGE_TIMEOUT_S = 2.0
 
 
 class Conversation:
-    """`note(kind, **data)` writes the timeline; `end(reason)` ends the call; `clock()` is the
-    call's time in milliseconds. `hearing` and `speaking` are set by the owner before the first
-    sample, as each needs the other's callbacks."""
+    """`note(kind, **data)` writes the timeline; `end(reason, detail)` ends the call; `clock()`
+    is the call's time in milliseconds. `hearing` and `speaking` are set by the owner before the
+    first sample, as each needs the other's callbacks."""
 
     hearing: Hearing
     speaking: Speaking
@@ -64,7 +67,7 @@ class Conversation:
         tasks: Tasks,
         clock: Callable[[], float],
         note: Callable[..., None],
-        end: Callable[[str], None],
+        end: Callable[[str, str], None],
     ) -> None:
         self.dialogue = Dialogue()
         self._turns = turns
@@ -77,9 +80,14 @@ class Conversation:
         self._end = end
         self._draft: Reply | None = None
         self._reply: Reply | None = None
-        self._waiting: list[tuple[Reply, bool]] = []  # own-account speech, and uninterruptible
+        self._announcements = Announcements()
         self._latencies = Latencies()
         self._failures = 0
+
+    @property
+    def system(self) -> str:
+        """The system prompt, filled in."""
+        return self._mind.system
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -95,7 +103,7 @@ class Conversation:
         now = self.hearing.now_ms
         self._turns.words(words.text, words.final, words.spoken_at_ms, now)
         if words.final:
-            self._latencies.words_final(self._turns.turn, self._clock())
+            self._latencies.heard("words", self._turns.turn, self._clock())
         self._carry_out()
 
     def digit(self, digit: str) -> None:
@@ -104,119 +112,128 @@ class Conversation:
         self._carry_out()
 
     def tick(self) -> None:
-        """Every 20 ms: send, and notice what was heard and what is due."""
-        now = self.hearing.now_ms
-        timer = self._turns.timer()
-        if timer is not None and timer <= now:
-            self._turns.tick(now)
-            self._carry_out()
-        self.speaking.pump(self._clock())
-        if self._reply is not None and not self.speaking.paused:
-            position_ms = self.speaking.position_ms
-            if position_ms > 0:
-                self._turns.audible(position_ms, now)
+        """Every 20 ms: send, and notice what was heard. What falls due in time is noticed with
+        the frames, whose clock it is."""
+        speaking = self.speaking
+        speaking.pump(self._clock())
+        if self._reply is not None:
+            if not speaking.paused and (position_ms := speaking.position_ms) > 0:
+                self._turns.audible(position_ms, self.hearing.now_ms)
                 self._carry_out()
-        elif self._waiting and self._turns.state == "idle":
-            self._begin_waiting()
+        elif self._announcements:
+            self._announce()
 
     # --- what the operator asks for -----------------------------------------------------------
 
-    def say(self, text: str, *, uninterruptible: bool = False) -> None:
+    def say(self, text: str) -> None:
         """Speak `text` as soon as nobody else does."""
-        reply = self._new_reply(None, "")
-        reply.say(self._tasks, text)
-        self._waiting.append((reply, uninterruptible))
-
-    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Callable[[], None]:
-        """Prepare the agent's first message, from the model where there is no greeting; the
-        sound is made at once. Returns what releases it."""
-        reply = self._new_reply(None, "")
-        if greeting:
-            reply.say(self._tasks, greeting)
-        else:
-            reply.think(self._tasks, self.dialogue.messages())
-
-        def release() -> None:
-            if self.dialogue.version == reply.version:
-                self._waiting.insert(0, (reply, uninterruptible))
-            else:  # the caller was faster and has been answered
-                self._discard(reply)
-
-        return release
+        self._note("operator_said", text=text)
+        self._prepare(text, lasting=True)
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
         self._note("operator_note", text=text)
         self.dialogue.note(text)
 
+    # --- its beginning and its end ------------------------------------------------------------
+
+    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Callable[[], None]:
+        """Prepare the agent's first message, from the model where there is no greeting; the
+        sound is made at once. Returns what releases it. A caller who is faster is answered
+        instead, unless the message may not be interrupted: then it must be heard."""
+        opening = Announcement(
+            self._new_reply(None, ""), uninterruptible, lasting=uninterruptible, held_back=True
+        )
+        self._announcements.add(opening)
+        if greeting:
+            opening.reply.say(self._tasks, greeting)
+        else:
+            opening.reply.think(self._tasks, self.dialogue.messages())
+
+        def release() -> None:
+            opening.held_back = False
+
+        return release
+
     def close(self) -> None:
-        """The call is over: settle what was heard and drop the rest."""
-        now = self._clock()
-        self._turns.agent_text(self.speaking.heard().text)
+        """The call is over: settle what was heard and drop the rest. What the caller had begun
+        to say is kept."""
+        turn, text = self._turns.turn, self._turns.text
         self._turns.end(self.hearing.now_ms)
-        self._carry_out()
+        while self._turns.next_event() is not None:
+            pass  # only the draft's end, which is seen to here
         self._drop_draft()
         if self._reply is not None:
-            self._settle(self._reply, now)
-        for reply, _ in self._waiting:
+            self._settle(self._reply)
+        if text:
+            self._note("turn_unanswered", text=text)
+            self.dialogue.caller_said(turn, text)
+        for reply in self._announcements.void(everything=True):
             self._discard(reply)
-        self._waiting.clear()
 
     # --- turn-taking's decisions --------------------------------------------------------------
 
     def _carry_out(self) -> None:
         while (event := self._turns.next_event()) is not None:
-            match event:
-                case SpeechStarted():
-                    self._speech_started(event)
-                case SpeechPaused():
-                    self._latencies.of(event.turn).speech_ended(self.hearing.now_ms)
-                    self._note("speech_paused", turn=event.turn)
-                case Draft():
-                    self._begin_draft(event)
-                case CancelDraft():
-                    self._drop_draft()
-                case AskEndOfTurn():
-                    self._tasks.spawn(self._judge(event), "end-of-turn")
-                case TurnCommitted():
-                    self._answer(event)
-                case TurnDropped():
-                    self._drop_draft()
-                    self._note("turn_dropped", turn=event.turn, reason=event.reason)
-                case Unheard():
-                    self._note("unheard")
-                    self.say(phrases.ask_again(self._language))
-                case Retract():
-                    self._retract(event.turn)
-                case PauseAgent():
-                    self.speaking.pause(self._clock())
-                    self._note("agent_paused")
-                case ResumeAgent():
-                    self.speaking.resume(self._clock())
-                    self._note("agent_resumed")
-                case Interrupted():
-                    self._interrupted(event)
+            self._decided(event)
+
+    def _decided(self, event: Event) -> None:
+        match event:
+            case SpeechStarted():
+                self._speech_started(event)
+            case SpeechPaused():
+                self._note("speech_paused", turn=event.turn)
+            case Draft():
+                self._begin_draft(event)
+            case CancelDraft():
+                self._drop_draft()
+            case AskEndOfTurn():
+                self._tasks.spawn(self._judge(event), "end-of-turn")
+            case TurnCommitted():
+                self._answer(event)
+            case TurnDropped():
+                self._drop_draft()
+                self._latencies.dropped(event.turn)
+                self._note("turn_dropped", turn=event.turn, reason=event.reason)
+            case Unheard():
+                self._note("unheard")
+                self._prepare(phrases.ask_again(self._language))
+            case Retract():
+                self._retract(event.turn)
+            case PauseAgent():
+                self.speaking.pause(self._clock())
+                self._note("agent_paused")
+            case ResumeAgent():
+                self.speaking.resume(self._clock())
+                self._note("agent_resumed")
+            case Interrupted():
+                self._note("interrupted", turn=event.turn, by=event.by)
+                self._drop_draft()
+                if self._reply is not None:
+                    self._settle(self._reply)
 
     def _speech_started(self, event: SpeechStarted) -> None:
         self._note("speech_started", turn=event.turn, onsetMs=round(event.onset_ms))
+        self._latencies.opened(event.turn)
         reply = self._reply
         if reply is not None and reply.turn != event.turn:
             # A new turn before anything was heard: a tool with effects had begun, so the turn
             # that it belongs to stays as it is.
-            self._settle(reply, self._clock())
+            self._settle(reply)
 
     def _begin_draft(self, event: Draft) -> None:
         self._drop_draft()
-        draft = self._new_reply(event.turn, event.text)
-        self._draft = draft
+        draft = self._draft = self._new_reply(event.turn, event.text)
         self._note("draft_started", turn=event.turn)
-        draft.think(self._tasks, self._messages_with(event.text))
+        draft.think(self._tasks, self.dialogue.messages_with(event.text))
 
     def _answer(self, event: TurnCommitted) -> None:
         text = event.text
         if event.digits:
             text = f"{text} [pressed {' '.join(event.digits)}]".strip()
-        self._latencies.of(event.turn).stamp("committed", self._clock())
+        now = self._clock()
+        ended_ms = now - (self.hearing.fed_ms - event.speech_end_ms)
+        self._latencies.committed(event.turn, ended_ms, now)
         reply, self._draft = self._draft, None
         usable = (
             reply is not None
@@ -224,16 +241,15 @@ class Conversation:
             and reply.version == self.dialogue.version
             and same_words(reply.text, text)
         )
+        self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
         if reply is None or not usable:
             if reply is not None:
                 self._discard(reply)
-            messages = self._messages_with(text)
+            messages = self.dialogue.messages_with(text)
             reply = self._new_reply(event.turn, text)
             reply.think(self._tasks, messages)
-        self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
-        for waiting, _ in self._waiting:
-            self._discard(waiting)
-        self._waiting.clear()
+        for needless in self._announcements.void():
+            self._discard(needless)
         self.dialogue.caller_said(event.turn, text)
         self._begin(reply)
 
@@ -245,13 +261,7 @@ class Conversation:
             self._reply = None
             self.speaking.stop(self._clock())
             self._discard(reply)
-            self.dialogue.retract(turn)
-
-    def _interrupted(self, event: Interrupted) -> None:
-        self._note("interrupted", turn=event.turn, by=event.by)
-        self._drop_draft()
-        if self._reply is not None:
-            self._settle(self._reply, self._clock())
+        self.dialogue.retract(turn)
 
     async def _judge(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
@@ -260,15 +270,10 @@ class Conversation:
                 probability = await self._end_of_turn.judge(heard)
         except (EngineFailed, TimeoutError) as failure:
             # The fallback silence decides instead: a broken model slows a call, never hangs it.
-            self._note(
-                "engine_failed",
-                vendor=self._end_of_turn.name,
-                stage="end_of_turn",
-                detail=str(failure) or "no verdict in time",
-                remedy="fallback_silence",
-            )
+            detail = str(failure) or "no verdict in time"
+            self._engine_failed(self._end_of_turn.name, "end_of_turn", detail, "fallback_silence")
             return
-        self._latencies.of(event.turn).stamp("verdict", self._clock())
+        self._latencies.heard("verdict", event.turn, self._clock())
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
         self._carry_out()
 
@@ -277,26 +282,28 @@ class Conversation:
     def _new_reply(self, turn: int | None, text: str) -> Reply:
         return Reply(self._mind, self, turn=turn, text=text, version=self.dialogue.version)
 
-    def _messages_with(self, text: str) -> tuple[Message, ...]:
-        messages = self.dialogue.messages()
-        if messages and messages[-1].role == "user":
-            return (*messages[:-1], Message("user", f"{messages[-1].content} {text}".strip()))
-        return (*messages, Message("user", text))
-
     def _begin(self, reply: Reply) -> None:
         """The reply has the floor: what it has to say is heard from now on."""
         self._reply = reply
         self.dialogue.reply_began(reply.entry)
         reply.commit()
-        if reply.failure is not None and reply.utterance.finished:
-            self._failed(reply)
         self.speaking.play(reply.utterance, self._clock())
 
-    def _begin_waiting(self) -> None:
-        reply, uninterruptible = self._waiting.pop(0)
-        self._turns.agent_speaks(self.hearing.now_ms, uninterruptible=uninterruptible)
-        self._begin(reply)
-        self._carry_out()
+    def _prepare(self, text: str, *, lasting: bool = False) -> None:
+        """Have the agent say `text` on its own account, as soon as nobody speaks."""
+        reply = self._new_reply(None, "")
+        reply.say(self._tasks, text)
+        self._announcements.add(Announcement(reply, lasting=lasting))
+
+    def _announce(self) -> None:
+        announcement = self._announcements.next(self._turns.state)
+        if announcement is not None:
+            self._turns.agent_speaks(
+                self.hearing.now_ms, uninterruptible=announcement.uninterruptible
+            )
+            self._carry_out()
+            self._begin(announcement.reply)
+            self._carry_out()
 
     def _drop_draft(self) -> None:
         draft, self._draft = self._draft, None
@@ -307,38 +314,35 @@ class Conversation:
         reply.cancel()
         self._note("usage", **reply.usage(discarded=True))
 
-    def _settle(self, reply: Reply, now: float) -> None:
+    def _settle(self, reply: Reply) -> None:
         """The reply has lost the floor before its end."""
-        if self._reply is reply:
-            self._reply = None
-        heard, heard_ms = self.speaking.stop(now)
+        self._reply = None
+        utterance = reply.utterance
+        position_ms = self.speaking.stop(self._clock())
         reply.cancel()
-        self.dialogue.reply_settled(
-            reply.entry, heard.text, heard.unsaid, heard_ms, estimated=heard.estimated
-        )
-        self._settled(reply, heard_ms)
+        self._settled(reply, utterance, position_ms)
 
-    def _settled(self, reply: Reply, heard_ms: float) -> None:
-        self._note("reply_heard", heardMs=round(heard_ms), **reply.entry.as_data())
-        self._note("usage", **reply.usage(discarded=False))
-
-    def all_heard(self) -> None:
-        """The mouth has finished an utterance."""
+    def all_heard(self, utterance: Utterance) -> None:
+        """The mouth has finished."""
         reply, self._reply = self._reply, None
         if reply is None:
             return
-        utterance = reply.utterance
-        self.dialogue.reply_settled(
-            reply.entry, utterance.text, "", utterance.length_ms, estimated=False
-        )
-        self._settled(reply, utterance.length_ms)
-        self._turns.agent_text(utterance.text)
+        self._settled(reply, utterance, utterance.length_ms)
+        self._turns.agent_text(reply.entry.heard or "")
         self._turns.reply_done(self.hearing.now_ms)
         if reply.ends_call:
-            self._end("agent_ended")
-        elif reply.failure is None:
-            self._failures = 0
+            self._end("agent_ended", "")
         self._carry_out()
+
+    def _settled(self, reply: Reply, utterance: Utterance, heard_ms: float) -> None:
+        heard = utterance.split(heard_ms)
+        self.dialogue.reply_settled(
+            reply.entry, heard.text, heard.unsaid, heard_ms, estimated=heard.estimated
+        )
+        if reply.thought and reply.failure is None and heard.text:
+            self._failures = 0
+        self._note("reply_heard", heardMs=round(heard_ms), **reply.entry.as_data())
+        self._note("usage", **reply.usage(discarded=False))
 
     def first_sent(self) -> None:
         """The first sound of the reply was handed to the line."""
@@ -360,6 +364,8 @@ class Conversation:
         reply.reached.setdefault("audio", self._clock())
         if reply is self._reply:
             self.speaking.pump(self._clock())
+        elif self._reply is None and self._announcements:
+            self._announce()
 
     def reply_tool(self, reply: Reply, call: ToolCall, *, effects: bool) -> None:
         if effects:
@@ -386,31 +392,26 @@ class Conversation:
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:
-            self._note(
-                "engine_failed",
-                vendor=reply.failure.vendor,
-                stage=getattr(reply.failure, "stage", "model"),
-                detail=reply.failure.detail,
-                remedy="apology" if reply is self._reply else "asked_again",
-            )
-            if reply is self._reply:
-                self._failed(reply)
+            self._failed(reply)
         if reply is self._reply:
             self.speaking.pump(self._clock())
 
     def _failed(self, reply: Reply) -> None:
-        """A reply that has the floor broke: say so, and give up after some."""
+        """A reply broke. A draft is only asked again; of any other the caller is told, and after
+        some in a row the call is given up."""
+        failure = reply.failure
+        assert failure is not None
+        vendor, stage = failure.vendor, getattr(failure, "stage", "model")
+        if reply is self._draft:
+            self._engine_failed(vendor, stage, failure.detail, "asked_again")
+            return
         self._failures += 1
-        if self._failures >= MAX_FAILURES:
-            self._end("provider_error")
+        if self._failures < MAX_FAILURES:
+            self._engine_failed(vendor, stage, failure.detail, "apology")
+            self._prepare(phrases.apology(self._language))
         else:
-            self.say(phrases.apology(self._language))
+            self._engine_failed(vendor, stage, failure.detail, "call_ended")
+            self._end("provider_error", f"{vendor}: {failure.detail}")
 
-
-def same_words(one: str, other: str) -> bool:
-    """Equal but for case and punctuation."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return " ".join("".join(c for c in text.casefold() if c.isalnum() or c.isspace()).split())
+    def _engine_failed(self, vendor: str, stage: str, detail: str, remedy: str) -> None:
+        self._note("engine_failed", vendor=vendor, stage=stage, detail=detail, remedy=remedy)

@@ -156,6 +156,12 @@ class Dialogue:
                 out.extend(reply_messages(entry))
         return tuple(out)
 
+    def messages_with(self, text: str) -> tuple[Message, ...]:
+        """`messages()` as they will be when the caller has said `text`."""
+        out = list(self.messages())
+        self._add_user(out, text)
+        return tuple(out)
+
     def transcript(self) -> tuple[Line, ...]:
         lines: list[Line] = []
         for entry in self._entries:
@@ -195,3 +201,12 @@ def reply_messages(reply: AgentReply) -> list[Message]:
     if reply.heard:
         out.append(Message("assistant", reply.heard))
     return out
+
+
+def same_words(one: str, other: str) -> bool:
+    """Equal but for case and punctuation."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(text: str) -> str:
+    return " ".join("".join(c for c in text.casefold() if c.isalnum() or c.isspace()).split())

@@ -6,7 +6,7 @@ the call does and a turn can end; audio that comes late after all is kept, and t
 it is ahead is taken back out of the next quiet frames.
 
 Every frame goes to the recording and the transcriber as it comes, and to the voice detector in
-pieces of 32 ms; a few seconds stay in memory for the end-of-turn model. The transcriber is told
+pieces of 32 ms; some seconds stay in memory for the end-of-turn model. The transcriber is told
 where speech begins and, some frames into a silence, to finalize: whoever is speaking and whatever
 becomes of it, so that the words which decide about an interruption are there too.
 """
@@ -20,20 +20,11 @@ from chorus.audio.frame import PCM_16K, AudioFormat
 from chorus.audio.record import Recording
 from chorus.audio.resample import Resampler
 from chorus.speech import engines
-from chorus.speech.engines import (
-    VAD_FRAME_MS,
-    EngineFailed,
-    Hints,
-    Transcriber,
-    Transcription,
-    VoiceDetector,
-    Words,
-)
+from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, VoiceDetector
+from chorus.talk.transcribing import KEEP_MS, Transcribing
 
 GAP_MS = 60
 """A hole longer than this is filled with silence."""
-KEEP_MS = 8000
-"""How much audio the end-of-turn model may want."""
 FLOOD_MS = 5000
 """A line that delivers this much more audio than time has passed is broken: the rest is dropped."""
 QUIET = 0.1
@@ -43,21 +34,27 @@ FINALIZE_MS = 96
 closure of a "t" is silent for up to 80 ms, and half an utterance is transcribed worse."""
 RESET_MS = 20_000
 """The detector forgets its past after this much silence: long noise makes it deaf."""
+STALL_MS = 3000
+"""A detector that is this far behind is broken: without its clock no turn would ever end."""
 
 
 class Hearing:
-    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms."""
+    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms. Raises
+    `ValueError` where the detector cannot take the line's rate."""
 
     def __init__(
         self,
         format: AudioFormat,
         detector: VoiceDetector,
+        transcribing: Transcribing,
         *,
         threshold: float,
         recording: Recording | None,
         on_frame: Callable[[float, float], None],
     ) -> None:
         self._format = format
+        self._detector = detector.name
+        self._transcribing = transcribing
         self._recording = recording
         self._on_frame = on_frame
         self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
@@ -69,9 +66,11 @@ class Hearing:
         self._resampler = None if vad_hz == format.rate_hz else Resampler(format.rate_hz, vad_hz)
         self._vad = detector.open(vad_hz, self._probability)
         self._vad_bytes = vad_hz * VAD_FRAME_MS // 1000 * 2
-        self._transcription: Transcription | None = None
         self._partial = bytearray()  # less than one detector frame
-        self._kept = bytearray()  # the last KEEP_MS at the detector's rate
+        # The last KEEP_MS at the detector's rate, only where that is not the line's own: what
+        # is resampled once need not be resampled again for the end-of-turn model.
+        self._kept = bytearray()
+        self._kept_bytes = vad_hz * KEEP_MS // 1000 * 2
         self._fed_ms = 0.0
         self._heard_ms = 0.0
         self._last = 0.0
@@ -91,96 +90,84 @@ class Hearing:
         """The end of the last audio that came in."""
         return self._fed_ms
 
-    async def open(
-        self,
-        transcriber: Transcriber,
-        hints: Hints,
-        on_words: Callable[[Words], None],
-        on_failed: Callable[[EngineFailed], None],
-    ) -> None:
-        """Begin to transcribe from here on. Called again after a stream was lost."""
-        before = self._transcription
-        offset_ms = self._fed_ms
-
-        def words(heard: Words) -> None:
-            at_ms = heard.spoken_at_ms + offset_ms
-            on_words(Words(heard.text, heard.final, at_ms, heard.confidence))
-
-        self._transcription = await transcriber.open(self._format, hints, words, on_failed)
-        if before is not None:
-            await before.close()
-
     def audio(self, chunk: bytes, at_ms: float, call_ms: float) -> None:
         """What the line delivered; `call_ms` is the time since the call was answered."""
         length_ms = self._format.ms(len(chunk))
-        if self._line_ms is not None and at_ms > self._line_ms + 1:
-            self.lost_ms += at_ms - self._line_ms
+        line_ms = self._line_ms
+        if line_ms is not None and at_ms > line_ms + 1:
+            self.lost_ms += at_ms - line_ms
         self._line_ms = at_ms + length_ms
         ahead_ms = self._fed_ms + length_ms - call_ms
-        quiet = self._last < QUIET and self._quiet_ms > GAP_MS
-        if ahead_ms > FLOOD_MS or (ahead_ms > GAP_MS and quiet):
+        if ahead_ms > GAP_MS and (
+            ahead_ms > FLOOD_MS or (self._last < QUIET and self._quiet_ms > GAP_MS)
+        ):
             self.dropped_ms += length_ms
             return
-        self._take(chunk)
+        self._take(chunk, length_ms)
 
     def tick(self, call_ms: float) -> None:
-        """Fill what the line has left out."""
+        """Fill what the line has left out. Raises `EngineFailed` if the detector has stopped."""
         behind_ms = call_ms - self._fed_ms
         if behind_ms > GAP_MS:
-            fill_ms = behind_ms - GAP_MS / 2
+            silence = self._format.silence(behind_ms - GAP_MS / 2)
+            fill_ms = self._format.ms(len(silence))
             self.filled_ms += fill_ms
-            self._take(self._format.silence(fill_ms))
+            self._take(silence, fill_ms)
+        if self._fed_ms - self._heard_ms > STALL_MS:
+            raise EngineFailed(self._detector, "lost", "the voice detector does not answer")
 
     def since(self, onset_ms: float, text: str, silence_ms: float) -> engines.Heard:
         """The turn that began at `onset_ms`, for the end-of-turn model."""
-        size = int((self._fed_ms - onset_ms) * self._rate_hz / 1000) * 2
-        audio = bytes(self._kept[-size:]) if size > 0 else b""
+        if self._resampler is None:
+            audio = decode(self._format, self._transcribing.since(onset_ms))
+        else:
+            size = int((self._fed_ms - onset_ms) * self._rate_hz / 1000) * 2
+            audio = bytes(self._kept[-size:]) if size > 0 else b""
         return engines.Heard(audio, self._rate_hz, text, silence_ms)
 
     async def close(self) -> None:
         self._vad.close()
-        if self._transcription is not None:
-            await self._transcription.close()
+        await self._transcribing.close()
 
-    def _take(self, chunk: bytes) -> None:
+    def _take(self, chunk: bytes, length_ms: float) -> None:
         at_ms = self._fed_ms
-        self._fed_ms += self._format.ms(len(chunk))
-        if self._transcription is not None:
-            self._transcription.feed(chunk)
+        self._fed_ms = at_ms + length_ms
+        self._transcribing.feed(chunk)
         pcm16 = decode(self._format, chunk)
         if self._recording is not None:
             self._recording.caller(pcm16, at_ms)
         if self._resampler is not None:
             pcm16 = self._resampler.feed(pcm16)
-        self._kept += pcm16
-        kept_bytes = self._rate_hz * KEEP_MS // 1000 * 2
-        if len(self._kept) > kept_bytes * 5 // 4:  # seldom, as it moves the rest
-            del self._kept[:-kept_bytes]
+            kept = self._kept
+            kept += pcm16
+            if len(kept) > self._kept_bytes * 5 // 4:  # seldom, as it moves the rest
+                del kept[: -self._kept_bytes]
         partial, size = self._partial, self._vad_bytes
         partial += pcm16
         while len(partial) >= size:
-            self._vad.feed(bytes(partial[:size]))
+            frame = bytes(partial[:size])
             del partial[:size]
+            self._vad.feed(frame)
 
     def _probability(self, probability: float) -> None:
-        self._heard_ms += VAD_FRAME_MS
+        now_ms = self._heard_ms = self._heard_ms + VAD_FRAME_MS
         self._last = probability
         if probability >= (self._closes if self._voiced else self._opens):
             self._silent_ms = self._quiet_ms = 0.0
             if not self._voiced:
                 self._voiced = True
-                if self._finalized and self._transcription is not None:
-                    self._transcription.speech_started(self._fed_ms - self._heard_ms + VAD_FRAME_MS)
-                self._finalized = False
+                if self._finalized:
+                    self._finalized = False
+                    self._transcribing.speech_started(self._fed_ms - now_ms + VAD_FRAME_MS)
         else:
             self._voiced = False
-            self._silent_ms += VAD_FRAME_MS
             self._quiet_ms = self._quiet_ms + VAD_FRAME_MS if probability < QUIET else 0.0
-            if not self._finalized and self._silent_ms >= FINALIZE_MS:
-                self._finalized = True
-                if self._transcription is not None:
-                    self._transcription.finalize()
+            if not self._finalized:
+                self._silent_ms += VAD_FRAME_MS
+                if self._silent_ms >= FINALIZE_MS:
+                    self._finalized = True
+                    self._transcribing.finalize()
             if self._quiet_ms >= RESET_MS:
                 self._quiet_ms = GAP_MS + 1  # still quiet: time may be taken back
                 self._vad.reset()
-        self._on_frame(probability, self._heard_ms)
+        self._on_frame(probability, now_ms)

@@ -20,28 +20,31 @@ from chorus.talk.utterance import Heard, Utterance
 PIECE_MS = 60
 """Audio is topped up in pieces of at least this much, so that a call in mid-reply costs some
 17 messages a second and not 50."""
+FILL_MS = 40
+"""The background sound alone is kept this far ahead, and no more: a reply waits behind it."""
 
 
 class Speaking:
-    """The agent's mouth. `now` is the call's clock in milliseconds; `on_sent(first)` is called
-    after reply audio was handed to the line."""
+    """The agent's mouth. `now` is the call's clock in milliseconds. `on_first_sent` is called when
+    the first audio of an utterance was handed to the line, `on_done` when all of it was heard."""
 
     def __init__(
         self,
         line: Line,
         *,
-        background: Background | None,
         recording: Recording | None,
         on_first_sent: Callable[[], None],
-        on_done: Callable[[], None],
+        on_done: Callable[[Utterance], None],
     ) -> None:
         self._line = line
-        self._background = background
+        self.background: Background | None = None
+        """Under everything from now on; set as soon as it is loaded."""
         self._recording = recording
         self._on_first_sent = on_first_sent
         self._on_done = on_done
         self._utterance: Utterance | None = None
         self._paused = False
+        self._begun = False
         self._cursor = 0
         # Where stretches of the utterance lie on the line: (line position, utterance position),
         # a new one wherever background alone was sent in between or playing was resumed.
@@ -60,31 +63,30 @@ class Speaking:
     def play(self, utterance: Utterance, now: float) -> None:
         """Begin a new utterance; the one before must have ended or been stopped."""
         self._utterance = utterance
-        self._paused = False
+        self._paused = self._begun = False
         self._cursor = 0
         self._spans.clear()
         self.pump(now)
 
     def pump(self, now: float) -> None:
         """Send what may be sent; notice when everything was heard."""
-        line = self._line
-        heard_ms = line.heard_ms
-        room_ms = line.lead_ms - (line.sent_ms - heard_ms)
         utterance = self._utterance
         if utterance is None or self._paused:
-            self._fill(room_ms, now)
+            if self.background is not None:
+                self._fill(now)
             return
-        audio = utterance.audio
-        waiting = len(audio) - self._cursor
+        line = self._line
+        waiting = len(utterance.audio) - self._cursor
         if waiting:
+            room_ms = line.lead_ms - (line.sent_ms - line.heard_ms)
             if room_ms >= PIECE_MS or (utterance.finished and room_ms * 2 >= PIECE_MS):
                 size = min(waiting, line.format.size(room_ms))
-                self._send_speech(bytes(audio[self._cursor : self._cursor + size]), now)
+                self._send_speech(bytes(utterance.audio[self._cursor : self._cursor + size]), now)
         elif utterance.finished and self.position_ms >= utterance.length_ms - 0.5:
             self._utterance = None
-            self._on_done()
-        else:
-            self._fill(room_ms, now)
+            self._on_done(utterance)
+        elif self.background is not None:
+            self._fill(now)
 
     @property
     def position_ms(self) -> float:
@@ -125,15 +127,15 @@ class Speaking:
         self._span_end = self._line.sent_ms
         self.pump(now)
 
-    def stop(self, now: float) -> tuple[Heard, float]:
-        """Forget the rest; returns what was heard, and how many milliseconds."""
-        heard, position = self.heard(), self.position_ms
+    def stop(self, now: float) -> float:
+        """Forget the rest; returns how many milliseconds of it were heard."""
+        position_ms = self.position_ms
         if self._utterance is not None:
             if not self._paused:
                 self._clear(now)
             self._utterance = None
         self._paused = False
-        return heard, position
+        return position_ms
 
     def _clear(self, now: float) -> None:
         position = self.position_ms
@@ -149,21 +151,23 @@ class Speaking:
     def _send_speech(self, audio: bytes, now: float) -> None:
         line = self._line
         sent_before = line.sent_ms
-        first = self._cursor == 0
         if not self._spans or abs(sent_before - self._span_end) > 0.5:
             self._spans.append((sent_before, line.format.ms(self._cursor)))
         self._cursor += len(audio)
-        if self._background is not None:
-            audio = self._background.under(audio, line.format.ms(len(audio)))
+        if self.background is not None:
+            # A hair more, so that rounding does not make it a sample less than the speech.
+            audio = self.background.under(audio, line.format.ms(len(audio)) + 1e-6)
         self._send(audio, now)
         self._span_end = line.sent_ms
-        if first:
+        if not self._begun:
+            self._begun = True
             self._on_first_sent()
 
-    def _fill(self, room_ms: float, now: float) -> None:
+    def _fill(self, now: float) -> None:
         """The background sound alone."""
-        if self._background is not None and room_ms >= PIECE_MS:
-            self._send(self._background.under(None, PIECE_MS), now)
+        line = self._line
+        if self.background is not None and line.sent_ms - line.heard_ms < FILL_MS:
+            self._send(self.background.under(None, PIECE_MS), now)
 
     def _send(self, audio: bytes, now: float) -> None:
         """Hand audio to the line, and put it where it will be heard in the recording."""

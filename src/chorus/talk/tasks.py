@@ -13,14 +13,19 @@ class Tasks:
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._live: set[asyncio.Task[None]] = set()
+        self._over = False
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = self._group.create_task(work, name=name)
         self._live.add(task)
         task.add_done_callback(self._live.discard)
+        if self._over:
+            task.cancel()
         return task
 
     def cancel(self) -> None:
-        """All of them; the end of the group waits until they have ended."""
-        for task in self._live:
+        """All of them, and whichever might still come; the end of the group waits until they
+        have ended."""
+        self._over = True
+        for task in tuple(self._live):
             task.cancel()

@@ -10,7 +10,6 @@ is not wanted any more is cancelled, and what it had cost is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -40,6 +39,8 @@ MAX_ROUNDS = 8
 
 NOT_ENDED = '{"cancelled": true, "note": "The caller spoke before the goodbye was heard."}'
 
+NOT_ALLOWED = '{"error": "You cannot hang up in this call. The caller will."}'
+
 END_CALL_SPEC = ToolSpec(
     END_CALL,
     "Hang up. Call it when the conversation is over, after saying goodbye.",
@@ -49,7 +50,7 @@ END_CALL_SPEC = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """What every reply of a call is made with."""
+    """What every reply of a call is made with. `tools` are what the model is told of."""
 
     model: LanguageModel
     voice: Voice
@@ -58,6 +59,7 @@ class Mind:
     system: str
     acting: Acting
     tools: tuple[ToolSpec, ...]
+    may_hang_up: bool
 
 
 class ReplyEvents(Protocol):
@@ -89,25 +91,24 @@ class Reply:
         self.output_tokens = 0
         self._mind = mind
         self._events = events
-        self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._clauses = _Clauses()
+        self._thinking: asyncio.Task[None] | None = None
+        self._speaking: asyncio.Task[None] | None = None
 
     # --- beginning and ending ---------------------------------------------------------------
 
     def think(self, tasks: Tasks, messages: tuple[Message, ...]) -> None:
         """Ask the model, and speak what it says."""
-        self._tasks = [
-            tasks.spawn(self._think(messages), "think"),
-            tasks.spawn(self._speak(), "speak"),
-        ]
+        self._thinking = tasks.spawn(self._think(messages), "think")
+        self._speaking = tasks.spawn(self._speak(), "speak")
 
     def say(self, tasks: Tasks, text: str) -> None:
         """Speak `text` as it stands."""
         splitter = Clauses()
         for clause in [*splitter.feed(text), *splitter.flush()]:
             self._add_clause(clause)
-        self._clauses.put_nowait(None)
-        self._tasks = [tasks.spawn(self._speak(), "say")]
+        self._clauses.put(None)
+        self._speaking = tasks.spawn(self._speak(), "say")
 
     def commit(self) -> None:
         self.committed.set()
@@ -116,18 +117,17 @@ class Reply:
         """Stop the model and the voice. A tool with effects that has begun goes on to its end,
         and its result is added to the history."""
         self.cancelled = True
-        for task in self._tasks:
-            task.cancel()
-        for done in self.entry.rounds:
-            for action in done.actions.values():
-                action.interrupt()
-            if self.ends_call:
+        self._stop_thinking()
+        if self._speaking is not None:
+            self._speaking.cancel()
+        if self.ends_call:
+            for done in self.entry.rounds:
                 done.answers = dict.fromkeys(done.answers, NOT_ENDED)
 
     @property
-    def empty(self) -> bool:
-        """Finished, and there is nothing to hear."""
-        return self.utterance.finished and not self.utterance.audio
+    def thought(self) -> bool:
+        """Made by the model, not given as a text."""
+        return self._thinking is not None
 
     def usage(self, *, discarded: bool) -> dict[str, Any]:
         """What the reply has cost so far; JSON-ready."""
@@ -153,10 +153,19 @@ class Reply:
                 if self.ends_call:
                     break
                 messages = (*messages, *_round_messages(done))
+            else:
+                raise ModelFailed(self._mind.model.name, f"called tools {MAX_ROUNDS} times over")
         except ModelFailed as failure:
             self.failure = failure
-        finally:
-            self._clauses.put_nowait(None)
+        self._clauses.put(None)
+
+    def _stop_thinking(self) -> None:
+        """No more requests; tools that only read are given up."""
+        if self._thinking is not None:
+            self._thinking.cancel()
+        for done in self.entry.rounds:
+            for action in done.actions.values():
+                action.interrupt()
 
     async def _ask(self, messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
         """One request: its text goes to the voice; returns the tools that it asks for."""
@@ -189,40 +198,58 @@ class Reply:
             await self.committed.wait()
         for call in done.calls:
             if call.name == END_CALL:
-                self.ends_call = True
-                done.answers[call.id] = '{"ok": true}'
+                self.ends_call = self._mind.may_hang_up
+                done.answers[call.id] = '{"ok": true}' if self.ends_call else NOT_ALLOWED
             else:
                 self._events.reply_tool(self, call, effects=self._has_effects(call))
                 done.actions[call.id] = self._mind.acting.begin(call)
         await asyncio.gather(*(action.wait() for action in done.actions.values()))
 
     def _has_effects(self, call: ToolCall) -> bool:
-        return call.name == END_CALL or self._mind.acting.has_effects(call.name)
+        if call.name == END_CALL:
+            return self._mind.may_hang_up
+        return self._mind.acting.has_effects(call.name)
 
     def _add_clause(self, text: str) -> None:
         self.utterance.add_clause(text)
-        self._clauses.put_nowait(text)
+        self._clauses.put(text)
 
     # --- the voice ----------------------------------------------------------------------------
 
     async def _speak(self) -> None:
         mind = self._mind
         try:
-            async with aclosing(
-                mind.voice.speak(self._spoken_clauses(), mind.format, mind.style)
-            ) as pieces:
+            async with aclosing(mind.voice.speak(self._clauses, mind.format, mind.style)) as pieces:
                 async for piece in pieces:
                     self.utterance.add(piece)
                     if piece.audio:
                         self._events.reply_audio(self)
         except EngineFailed as failure:
             self.failure = self.failure or failure
+            self._stop_thinking()  # nobody would hear it
         self.utterance.finished = True
         self._events.reply_finished(self)
 
-    async def _spoken_clauses(self) -> AsyncIterator[str]:
-        while (clause := await self._clauses.get()) is not None:
-            yield clause
+
+class _Clauses:
+    """Clauses on their way to the voice. Not a generator: one that the voice leaves half read
+    would have to be closed by somebody."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def put(self, clause: str | None) -> None:
+        """None: that was the last."""
+        self._queue.put_nowait(clause)
+
+    def __aiter__(self) -> _Clauses:
+        return self
+
+    async def __anext__(self) -> str:
+        clause = await self._queue.get()
+        if clause is None:
+            raise StopAsyncIteration
+        return clause
 
 
 def _round_messages(done: ToolRound) -> tuple[Message, ...]:

@@ -1,9 +1,9 @@
 """The timeline of a call: what happened, when, and how long each stage of a turn took.
 
 `Happening` is one event, with milliseconds since the call was answered. A `TurnClock` is
-started for every turn and stamped as the turn moves from the caller's last sound to the
-agent's first; when the first audio has been handed to the line it becomes one happening of
-kind `turn_latency`, each stage in milliseconds after the end of the caller's speech.
+started for every turn and told as the turn moves from the caller's last sound to the agent's
+first; when the first audio has been handed to the line it becomes one happening of kind
+`turn_latency`, each stage in milliseconds after the end of the caller's speech.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Happening:
 class TurnClock:
     """When one turn reached each stage, in call milliseconds.
 
-    `words`: the transcriber's final words; `verdict`: the end-of-turn model's yes; `committed`:
-    the turn was declared over; `token` and `audio`: the first of the reply that was used (a
-    draft's may lie before `committed`); `sent`: first audio handed to the line.
+    `words`: the transcriber's final words; `verdict`: the end-of-turn model's last answer;
+    `committed`: the turn was declared over; `token` and `audio`: the first of the reply that was
+    used (a draft's may lie before `committed`); `sent`: first audio handed to the line.
     """
 
     __slots__ = ("_at", "ended_ms", "turn")
@@ -41,53 +41,55 @@ class TurnClock:
         self.ended_ms: float | None = None
         self._at: dict[Stage, float] = {}
 
-    def speech_ended(self, at_ms: float) -> None:
-        """The caller went silent at `at_ms`; what was stamped for an earlier pause is void."""
-        self.ended_ms = at_ms
-        self._at.clear()
-
-    def stamp(self, stage: Stage, at_ms: float) -> None:
-        """The latest `words`, `verdict` and `committed` count; of the reply, the first."""
-        if stage in ("token", "audio", "sent"):
-            self._at.setdefault(stage, at_ms)
-        else:
+    def heard(self, stage: Literal["words", "verdict"], at_ms: float) -> None:
+        """The last before the commit counts; what is told of a turn after that is too late."""
+        if "committed" not in self._at:
             self._at[stage] = at_ms
 
-    def as_data(self) -> dict[str, Any]:
-        """`{"turn", "speechEndedAtMs", "<stage>Ms": …}`; a stage not reached is null."""
-        ended = self.ended_ms
-        data: dict[str, Any] = {
-            "turn": self.turn,
-            "speechEndedAtMs": None if ended is None else round(ended),
-        }
+    def committed(self, ended_ms: float, at_ms: float) -> None:
+        """The turn is over; the caller's last sound was at `ended_ms`."""
+        self.ended_ms = ended_ms
+        self._at["committed"] = at_ms
+
+    def sent(self, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
+        """The reply sounds. `{"turn", "speechEndedAtMs", "<stage>Ms": …}`, each after the end
+        of speech; what came before it (words, of a caller who trails off) is 0, what never came
+        is null."""
+        at = {**self._at, **reached, "sent": at_ms}
+        ended_ms = at_ms if self.ended_ms is None else self.ended_ms
+        data: dict[str, Any] = {"turn": self.turn, "speechEndedAtMs": round(ended_ms)}
         for stage in STAGES:
-            at = self._at.get(stage)
-            known = at is not None and ended is not None
-            data[f"{stage}Ms"] = round(at - ended) if known else None  # type: ignore[operator] # both known
+            reached_ms = at.get(stage)
+            data[f"{stage}Ms"] = (
+                None if reached_ms is None else max(0, round(reached_ms - ended_ms))
+            )
         return data
 
 
 class Latencies:
-    """The clocks of the turns under way; a call has one or two at a time."""
+    """The clocks of the turns that are not answered yet; a call has one or two at a time."""
 
     def __init__(self) -> None:
         self._clocks: dict[int, TurnClock] = {}
 
-    def of(self, turn: int) -> TurnClock:
-        return self._clocks.setdefault(turn, TurnClock(turn))
+    def opened(self, turn: int) -> None:
+        """A new turn, or one that was taken back and goes on."""
+        self._clocks[turn] = TurnClock(turn)
 
-    def words_final(self, turn: int, at_ms: float) -> None:
-        """Final words count for a turn whose speech has ended; earlier ones were for a pause."""
+    def heard(self, stage: Literal["words", "verdict"], turn: int, at_ms: float) -> None:
         clock = self._clocks.get(turn)
-        if clock is not None and clock.ended_ms is not None:
-            clock.stamp("words", at_ms)
+        if clock is not None:
+            clock.heard(stage, at_ms)
 
-    def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> Mapping[str, Any]:
-        """The reply to `turn` sounds: its latency, and no clock is kept any longer."""
-        clock = self.of(turn)
-        for stage, reached_ms in reached.items():
-            clock.stamp(stage, reached_ms)
-        clock.stamp("sent", at_ms)
+    def committed(self, turn: int, ended_ms: float, at_ms: float) -> None:
+        self._clocks.setdefault(turn, TurnClock(turn)).committed(ended_ms, at_ms)
+
+    def dropped(self, turn: int) -> None:
+        self._clocks.pop(turn, None)
+
+    def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
+        """The latency of `turn`; it and those before it are forgotten."""
+        data = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
         for over in [t for t in self._clocks if t <= turn]:
             del self._clocks[over]
-        return clock.as_data()
+        return data

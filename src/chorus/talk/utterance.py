@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from math import inf
 
 from chorus.audio.frame import AudioFormat
 from chorus.speech.engines import Spoken, WordTime
+
+LETTER_MS = 75.0
+"""How long a letter is spoken, for a clause whose length is not known yet. Rather long than
+short: a word that was not heard must not count as heard."""
 
 
 @dataclass(slots=True)
@@ -27,18 +32,25 @@ class Clause:
     whole: bool = False
     words: tuple[WordTime, ...] = ()
 
-    def ends(self) -> list[float]:
-        """Where each word of `text.split()` ends, in ms from the clause's start."""
+    def ends(self) -> tuple[list[float], bool]:
+        """Where each word of `text.split()` ends, in ms from the clause's start, and whether that
+        is an estimate. Of a clause that still grows, words without a time were not heard yet."""
         words = self.text.split()
-        if len(self.words) == len(words):
-            return [word.end_ms for word in self.words]
+        ends = [word.end_ms for word in self.words]
+        if len(ends) == len(words):
+            return ends, False
+        if ends and len(ends) < len(words) and not self.whole:
+            return ends + [inf] * (len(words) - len(ends)), False
         letters = max(1, sum(map(len, words)))
-        ends: list[float] = []
+        length_ms = self.length_ms
+        if not self.whole:
+            length_ms = max(length_ms, letters * LETTER_MS)
+        ends.clear()
         spoken = 0
         for word in words:
             spoken += len(word)
-            ends.append(self.length_ms * spoken / letters)
-        return ends
+            ends.append(length_ms * spoken / letters)
+        return ends, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +101,6 @@ class Utterance:
 
     def split(self, at_ms: float) -> Heard:
         """What was heard by `at_ms`. Text whose sound was never made is unsaid."""
-        if self.finished and at_ms >= self.length_ms:
-            return Heard(self.text, "", self.length_ms, estimated=False)
         heard: list[str] = []
         unsaid: list[str] = []
         resume_ms: float | None = None
@@ -103,14 +113,13 @@ class Utterance:
                 if resume_ms is None and clause.sounding:
                     resume_ms = clause.start_ms
             else:
-                words, ends = clause.text.split(), clause.ends()
+                words, (ends, estimated) = clause.text.split(), clause.ends()
                 count = bisect_right(ends, at_ms - clause.start_ms)
                 if count:
                     heard.append(" ".join(words[:count]))
                 if count < len(words):
                     unsaid.append(" ".join(words[count:]))
                     resume_ms = clause.start_ms + (ends[count - 1] if count else 0.0)
-                estimated = len(clause.words) != len(words)
         if resume_ms is None:
             resume_ms = min(at_ms, self.length_ms)
         return Heard(" ".join(heard), " ".join(unsaid), resume_ms, estimated)
