@@ -1,15 +1,14 @@
 """The application: its list of routers is the table of contents.
 
-`create_app` opens nothing. When the server starts, `_life` brings a SQLite database to this
-version's schema (Postgres is migrated by `chorus migrate`), makes the first organization and
-key, and closes everything again when the server stops.
+`create_app` opens nothing. While the server runs, `_life` holds what its calls and its chores
+need, and it closes everything when the server stops. The database must have been prepared
+(`prepare.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -21,17 +20,16 @@ from starlette.middleware.cors import CORSMiddleware
 import chorus
 from chorus import errors
 from chorus.accounts import idempotency
-from chorus.accounts.bootstrap import bootstrap
 from chorus.agents.routes import routes as agents
 from chorus.calls.desk import TwilioDesk
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.recover import end_lost_calls
 from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
+from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.routes import routes as catalogue
 from chorus.gate import Gate
 from chorus.lines.twilio.routes import build_routes as twilio_routes
-from chorus.migrations import run as migrations
 from chorus.numbers.routes import routes as numbers
 from chorus.process import Process
 from chorus.settings import Settings
@@ -62,11 +60,12 @@ _EXPOSED = (
 
 def create_app(settings: Settings) -> FastAPI:
     process = Process.of(settings)
+    switchboard = Switchboard(settings, process.database, process.catalogue)
     app = FastAPI(
         title="Chorus",
         version=chorus.__version__,
         summary=chorus.__doc__,
-        lifespan=_life(process),
+        lifespan=_life(process, switchboard),
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -74,11 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.process = process
+    app.state.switchboard = switchboard
     for prefix, routes in ROUTERS:
         app.include_router(routes, prefix=prefix)
-    switchboard = process.switchboard
     app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
-    _add_health(app, process)
+    _add_health(app, process, switchboard)
     errors.install(app)
     # The last added is the outermost.
     app.add_middleware(Gate, process=process)
@@ -94,19 +93,11 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _life(process: Process) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _life(
+    process: Process, switchboard: Switchboard
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
-        process.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        if process.settings.is_sqlite:
-            await migrations.upgrade(process.database)
-        else:
-            await _require_schema(process)
-        process.secrets.encrypt("")  # makes the key file, or fails now rather than in a request
-        key = await bootstrap(process.database, process.settings)
-        if key is not None:
-            _announce(key, given=process.settings.bootstrap_api_key is not None)
-        switchboard = process.switchboard
         try:
             if process.settings.is_sqlite:
                 await end_lost_calls(switchboard)
@@ -128,24 +119,6 @@ def _life(process: Process) -> Callable[[FastAPI], AbstractAsyncContextManager[N
     return life
 
 
-async def _require_schema(process: Process) -> None:
-    found, wanted = await migrations.current(process.database), migrations.head()
-    if found != wanted:
-        raise migrations.MigrationFailed(
-            f"The database's schema is {found or 'empty'}, this version needs {wanted}: "
-            "run `chorus migrate` first."
-        )
-
-
-def _announce(key: str, *, given: bool) -> None:
-    """Once, on standard output and not in the log: logs are kept and shipped elsewhere."""
-    if given:
-        print("The first API key is the one from CHORUS_BOOTSTRAP_API_KEY.", flush=True)
-    else:
-        text = f"\nYour first API key, shown this once:\n\n    {key}\n"
-        print(text, file=sys.stdout, flush=True)
-
-
 async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(seconds)
@@ -160,16 +133,16 @@ async def _sweep(process: Process) -> None:
     await idempotency.sweep(process.database)
 
 
-def _add_health(app: FastAPI, process: Process) -> None:
+def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
         return JSONResponse(
             {
                 "status": "ok",
                 "version": chorus.__version__,
-                "calls": len(process.switchboard.live),
+                "calls": len(switchboard.live),
                 "tasks": len(asyncio.all_tasks()),
-                "loopLagMs": round(process.switchboard.ticker.lag.p99_ms, 1),
+                "loopLagMs": round(switchboard.ticker.lag.p99_ms, 1),
             }
         )
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from chorus.accounts.keys import KeyRing
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.secrets import Secrets
-from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.catalogue import Catalogue
 from chorus.db import Database
 from chorus.settings import Settings
@@ -30,15 +29,11 @@ class Process:
 
     @cached_property
     def secrets(self) -> Secrets:
-        return self.switchboard.secrets
+        return Secrets.of(self.settings)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue.of(self.settings)
-
-    @cached_property
-    def switchboard(self) -> Switchboard:
-        return Switchboard(self.settings, self.database, self.catalogue)
 
     async def close(self) -> None:
         await self.keys.flush()

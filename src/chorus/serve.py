@@ -1,14 +1,15 @@
 """`chorus serve`: the server process, from its first line to its last.
 
-The schema and the first key are made by the application as it starts (`app.py`); a mistake
-there, such as a port that is taken or a database that is away, ends the process with one
-sentence and status 1.
+In order: the database and the first key are prepared, the port is taken, uvicorn runs the
+application. What prevents that, such as a database that is away or a port that is taken, ends
+the process with one sentence and status 1.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
 import socket
 import sys
 
@@ -17,7 +18,7 @@ import uvicorn
 from chorus import logs
 from chorus.app import create_app
 from chorus.calls.switchboard import Switchboard
-from chorus.process import Process
+from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
 
 # A carrier's audio message is below 4 KB; whatever is larger is no audio.
@@ -32,6 +33,11 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     host = settings.host if host is None else host
     port = settings.port if port is None else port
     try:
+        key = asyncio.run(prepare(settings))
+    except NotReady as reason:
+        print(reason, file=sys.stderr)
+        return 1
+    try:
         listener = _listen(host, port)
     except (OSError, OverflowError) as error:
         print(f"Cannot listen on {host} port {port}: {error}", file=sys.stderr)
@@ -39,7 +45,6 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     # The port that it is now, for URLs that the server tells of itself.
     settings = dataclasses.replace(settings, host=host, port=listener.getsockname()[1])
     app = create_app(settings)
-    process: Process = app.state.process
     server = _Server(
         uvicorn.Config(
             app,
@@ -57,11 +62,29 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
             timeout_graceful_shutdown=_SHUTDOWN_S,
         ),
         settings,
-        process.switchboard,
+        app.state.switchboard,
     )
+    if key is not None:
+        _announce(key, given=settings.bootstrap_api_key is not None)
+    # uvicorn repeats a signal to whoever had it before; that a server which was told to stop has
+    # stopped is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     with listener:
         server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    sys.exit(0)
+
+
+def _announce(key: str, *, given: bool) -> None:
+    """Once, on standard output and not in the log: logs are kept and shipped elsewhere."""
+    if given:
+        print("The first API key is the one from CHORUS_BOOTSTRAP_API_KEY.", flush=True)
+    else:
+        print(f"\nYour first API key, shown this once:\n\n    {key}\n", flush=True)
 
 
 class _Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from chorus.accounts.tables import Organization
 from chorus.app import create_app
 from chorus.calls.dispatch import Dispatch
 from chorus.catalogue.engines import EngineRoom
+from chorus.prepare import prepare
 from chorus.process import Process
 from chorus.settings import Settings
 
@@ -70,6 +71,7 @@ async def running(settings: Settings) -> AsyncGenerator[Api, None]:
 
     Without what holds calls: no engine is loaded, and queued calls stay queued."""
     with patch.object(EngineRoom, "start", _nothing), patch.object(Dispatch, "run", _nothing):
+        await prepare(settings)
         async with _living(create_app(settings)) as api:
             yield api
 

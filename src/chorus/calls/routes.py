@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Request
 from fastapi.responses import FileResponse
-from sqlalchemy import event
 
 from chorus.calls import queries
 from chorus.calls.place import place
 from chorus.calls.schemas import CallCreate, CallOut, CallQuery, EventOut, ListedCall
+from chorus.calls.switchboard import Switchboard
+from chorus.db import after_commit
 from chorus.errors import not_found
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Page, PageQuery, page
@@ -46,15 +47,16 @@ async def list_calls(
     responses=failures(402, 404),
 )
 async def create_call(
-    process: InProcess, session: InSession, organization_id: InOrganization, wish: CallCreate
+    request: Request,
+    process: InProcess,
+    session: InSession,
+    organization_id: InOrganization,
+    wish: CallCreate,
 ) -> Data[CallOut]:
     """Queues the call and answers at once; what comes of it is seen in the call."""
     call = await place(session, organization_id, wish)
-
-    def tell_dispatch(_: object) -> None:
-        process.switchboard.queued.set()
-
-    event.listen(session.sync_session, "after_commit", tell_dispatch, once=True)
+    switchboard: Switchboard = request.app.state.switchboard
+    after_commit(session, switchboard.queued.set)
     return Data(data=await queries.present(session, call, process))
 
 

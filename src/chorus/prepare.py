@@ -1,0 +1,50 @@
+"""What a server needs before it starts: a schema, a secret key, a first organization and key.
+
+Run once, before any worker exists. A SQLite database is brought to this version's schema;
+Postgres, which others may be using, is changed only by `chorus migrate`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from chorus.accounts.bootstrap import bootstrap
+from chorus.accounts.secrets import Secrets, SecretsUnreadable
+from chorus.db import Database
+from chorus.migrations import run as migrations
+from chorus.settings import Settings
+
+
+class NotReady(Exception):
+    """The server cannot start; the message is a sentence that says why."""
+
+
+async def prepare(settings: Settings) -> str | None:
+    """Returns the first API key if it was made now. Raises `NotReady`."""
+    database = Database(settings)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        Secrets.of(settings)
+        if settings.is_sqlite:
+            await migrations.upgrade(database)
+        else:
+            await _require_schema(database)
+        return await bootstrap(database, settings)
+    except (SecretsUnreadable, migrations.MigrationFailed) as error:
+        raise NotReady(str(error)) from error
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise NotReady(f"The database cannot be used: {cause}") from error
+    except OSError as error:
+        raise NotReady(f"The data folder {settings.data_dir} cannot be used: {error}") from error
+    finally:
+        await database.close()
+
+
+async def _require_schema(database: Database) -> None:
+    found, wanted = await migrations.current(database), migrations.head()
+    if found != wanted:
+        raise NotReady(
+            f"The database's schema is {found or 'empty'}, this version needs {wanted}: "
+            "run `chorus migrate` first."
+        )

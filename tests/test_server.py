@@ -1,0 +1,106 @@
+"""The server as a process: `python -m chorus serve`."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.conftest import Postgres
+from tests.fakes.server import API_KEY, Server, serving, start
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server") / "data"
+    with serving(folder, CHORUS_LOG_FORMAT="json", CHORUS_MAX_REQUEST_BYTES="5000") as running:
+        yield running
+
+
+def test_it_serves(server: Server):
+    with server.client() as client:
+        made = client.post("/v1/agents", json={"name": "Ada"})
+        assert made.status_code == 201
+        assert made.headers["X-RateLimit-Limit"] == "100000"
+        assert client.get("/readyz").status_code == 200
+        assert "server" not in made.headers
+        found = client.get("/v1/agents?search=ada").json()["data"]
+        assert [agent["id"] for agent in found] == [made.json()["data"]["id"]]
+
+
+def test_the_key_given_is_not_repeated(server: Server):
+    with server.client() as client:
+        client.get("/v1/agents")
+    assert API_KEY not in server.output.read_text()
+
+
+def test_a_request_that_lies_about_its_length(server: Server):
+    with server.client() as client:
+        too_long = {**server.headers, "content-type": "application/json"}
+        response = client.post("/v1/agents", content=b" " * 5001, headers=too_long)
+        assert response.status_code == 413
+        assert "X-Request-Id" in response.headers
+        assert client.get("/v1/agents").status_code == 200
+
+
+def test_garbage_is_answered_and_forgotten(server: Server):
+    url = httpx.URL(server.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01 not http at all\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_it_stops_and_goes_on_where_it_was(tmp_path: Path):
+    with serving(tmp_path) as first, first.client() as client:
+        id = client.post("/v1/agents", json={"name": "Ada"}).json()["data"]["id"]
+        assert first.stop() == 0
+    assert "Traceback" not in first.output.read_text()
+    with serving(tmp_path) as second, second.client() as client:
+        assert client.get(f"/v1/agents/{id}").status_code == 200
+    assert second.output.read_text().count("The first API key") == 1
+
+
+def test_a_port_that_is_taken(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(RuntimeError, match=rf"ended with 1:\nCannot listen on .* {port}"):
+            start(tmp_path, "--port", str(port))
+
+
+def test_a_database_that_is_away_is_a_sentence(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="ended with 1:\nThe database cannot be used") as caught:
+        start(tmp_path, CHORUS_DATABASE_URL="postgresql://u:hush@127.0.0.1:1/none")
+    assert "hush" not in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_postgres_that_was_not_migrated(tmp_path: Path, postgres: Postgres):
+    url = postgres.empty()
+    try:
+        with pytest.raises(RuntimeError, match=r"ended with 1:\n.* run `chorus migrate` first"):
+            start(tmp_path, CHORUS_DATABASE_URL=url)
+    finally:
+        postgres.drop(url)
+
+
+def test_the_first_key_is_printed_once(tmp_path: Path):
+    with serving(tmp_path, CHORUS_BOOTSTRAP_API_KEY="") as first:
+        [key] = re.findall(r"^ {4}(sk_live_[\w-]{32,})$", first.output.read_text(), re.M)
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx.get(f"{first.url}/v1/agents", headers=headers).status_code == 200
+        assert first.output.read_text().count("sk_live_") == 1
+
+
+def test_the_module_and_the_command_are_the_same():
+    ran = subprocess.run(
+        [sys.executable, "-m", "chorus", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("chorus ")
