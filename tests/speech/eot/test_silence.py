@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chorus.speech.engines import EndOfTurn, Heard
+from chorus.speech.eot.silence import (
+    FINISHED_MS,
+    NUMBER_MS,
+    OPEN_MS,
+    PLAIN_MS,
+    WORDLESS_MS,
+    SilenceEndOfTurn,
+    silence_needed_ms,
+)
+
+_model: EndOfTurn = SilenceEndOfTurn()
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "needed_ms"),
+    [
+        ("", "en", WORDLESS_MS),
+        (" … ", "en", WORDLESS_MS),
+        ("yes", "en", PLAIN_MS),
+        ("A table for two, please.", "en", FINISHED_MS),
+        ('She said "no."', "en", FINISHED_MS),
+        ("What are your opening hours?", None, FINISHED_MS),
+        ("a table for two and", "en", OPEN_MS),
+        ("I'd like to, um", "en", OPEN_MS),
+        ("I would like a", "en", OPEN_MS),
+        ("Well,", "en", OPEN_MS),
+        ("I was thinking...", "en", OPEN_MS),
+        ("call me", "en", PLAIN_MS),
+        ("Ich hätte gern einen Tisch für zwei und", "de", OPEN_MS),
+        ("Ich komme am", "de-AT", OPEN_MS),
+        ("Einen Tisch für zwei", "de", PLAIN_MS),
+        ("je voudrais une table pour", "fr", OPEN_MS),
+        ("je voudrais, euh", "fr", OPEN_MS),
+        ("une table", "fr", PLAIN_MS),
+        ("quiero una mesa para", "es", OPEN_MS),
+        ("una mesa para dos personas", "es", PLAIN_MS),
+        ("sí", "es", PLAIN_MS),
+        # the language is not known: what is open in one of them, unless it ends another
+        ("a table for two and", None, OPEN_MS),
+        ("ein Tisch und", None, OPEN_MS),
+        ("si", None, PLAIN_MS),
+        ("dinner for", "sv", OPEN_MS),
+        # numbers
+        ("my number is 0170", "en", NUMBER_MS),
+        ("my number is five five five", "en", NUMBER_MS),
+        ("null eins sieben", "de", NUMBER_MS),
+        ("c'est le zéro six douze", "fr", PLAIN_MS),
+        ("seis uno dos tres", "es", NUMBER_MS),
+        ("555 010 4477", "en", PLAIN_MS),
+        ("it's for 12", "en", PLAIN_MS),
+        ("0170.", "en", NUMBER_MS),
+    ],
+)
+def test_silence_needed(text: str, language: str | None, needed_ms: int):
+    assert silence_needed_ms(text, language) == needed_ms
+
+
+def test_probability_reaches_the_threshold_when_the_silence_is_long_enough():
+    def judged(silence_ms: float) -> float:
+        return asyncio.run(SilenceEndOfTurn("en").judge(Heard(b"", 8000, "yes", silence_ms)))
+
+    assert judged(0) == 0
+    assert judged(PLAIN_MS - 1) < 0.5 <= judged(PLAIN_MS)
+    assert judged(60_000) == 1.0
+    rising = [judged(ms) for ms in range(0, 3000, 100)]
+    assert rising == sorted(rising)
+
+
+def test_a_dictated_number_survives_pauses_of_a_second_and_a_half():
+    heard = Heard(b"", 8000, "it's 0 1 7 0", 1500)
+    assert asyncio.run(SilenceEndOfTurn("en").judge(heard)) < 0.5
