@@ -31,7 +31,7 @@ async def client() -> AsyncIterator[Outbound]:
 
 
 async def get(client: Outbound, url: str, **options: Any) -> OutboundAnswer:
-    wanted = {"timeout_ms": 2000, "max_bytes": 100_000} | options
+    wanted = {"timeout_ms": 20_000, "max_bytes": 100_000} | options
     return await client.send(wanted.pop("method", "GET"), url, **wanted)
 
 
@@ -45,7 +45,7 @@ async def test_a_request_and_its_answer(client: Outbound) -> None:
             f"{peer.url}/a%20b?c=d#fragment",
             headers=[("X-Key", "secret"), ("X-Name", "Zoë")],
             content=b'{"a": 1}',
-            timeout_ms=2000,
+            timeout_ms=20_000,
             max_bytes=1000,
         )
     assert (answer.status, answer.body, answer.header("X-Code")) == (201, b'{"ok": true}', "7")
@@ -530,7 +530,7 @@ async def test_one_deadline_covers_everything(client: Outbound, hostile: Any) ->
         started = asyncio.get_running_loop().time()
         with pytest.raises(OutboundFailed, match="did not answer within 150 ms") as caught:
             await get(client, peer.url, timeout_ms=150)
-        assert asyncio.get_running_loop().time() - started < 1.0
+        assert asyncio.get_running_loop().time() - started < 5.0
     assert caught.value.timed_out
 
 
@@ -594,6 +594,23 @@ async def test_a_bomb_does_not_go_off(client: Outbound) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB
 
 
+@pytest.mark.parametrize(("method", "requests"), [("GET", 2), ("POST", 1)])
+async def test_only_what_reads_is_asked_again(client: Outbound, method: str, requests: int) -> None:
+    """A server that hangs up instead of answering, as one does whose connection was idle."""
+
+    async def hang_up_once(asked: Asked) -> AsyncIterator[bytes]:
+        if len(peer.requests) > 1:
+            yield respond(200, "second time")
+
+    async with HttpPeer(hang_up_once) as peer:
+        if method == "GET":
+            assert (await get(client, peer.url)).body == b"second time"
+        else:
+            with pytest.raises(OutboundFailed):
+                await get(client, peer.url, method=method)
+    assert len(peer.requests) == requests
+
+
 async def test_cancelling_closes_the_connection(client: Outbound) -> None:
     async with HttpPeer(_drip) as peer:
         task = asyncio.create_task(get(client, peer.url, timeout_ms=60_000))
@@ -605,6 +622,6 @@ async def test_cancelling_closes_the_connection(client: Outbound) -> None:
 
 
 async def _until(true: Any) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.001)

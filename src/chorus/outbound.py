@@ -34,6 +34,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Headers = Iterable[tuple[str, str]]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_KEEP_ALIVE_S = 4.0  # many servers close an idle connection after five seconds
 _ATTEMPTS = 4
 _ATTEMPT_S = 2.0  # for one address while another is left to try
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -193,10 +194,7 @@ class Outbound:
             content=content,
         )
         try:
-            if self._pool is None:
-                await self.open()
-            assert self._pool is not None
-            response = await self._pool.handle_async_request(request)
+            response = await self._ask(request)
             try:
                 body, whole = await read_body(response, max_bytes)
             finally:
@@ -217,6 +215,19 @@ class Outbound:
         )
         return OutboundAnswer(response.status, answered, body, str(url), truncated=not whole)
 
+    async def _ask(self, request: httpcore.Request) -> httpcore.Response:
+        if self._pool is None:
+            await self.open()
+        assert self._pool is not None
+        try:
+            return await self._pool.handle_async_request(request)
+        except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
+            # Most likely a pooled connection that the server closed just now. Asking again is
+            # safe for what only reads (RFC 9110 §9.2.2); anything else may have been done.
+            if request.method not in (b"GET", b"HEAD"):
+                raise
+            return await self._pool.handle_async_request(request)
+
     async def open(self) -> None:
         """Get ready, which the first request does otherwise; loading the certificates of the
         world's authorities takes tens of milliseconds, in a thread."""
@@ -228,7 +239,7 @@ class Outbound:
                     ssl_context=self._ssl_context,
                     max_connections=500,
                     max_keepalive_connections=100,
-                    keepalive_expiry=15.0,
+                    keepalive_expiry=_KEEP_ALIVE_S,
                     network_backend=self._backend,
                 )
 

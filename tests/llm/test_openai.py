@@ -26,7 +26,8 @@ from chorus.llm.openai import Endpoint, OpenAIModel, OpenAIOptions
 
 KEY = "sk-test-1234567890abcdef"
 PROMPT = Prompt("Be brief.", (Message("user", "Hello"),))
-QUICK = OpenAIOptions(first_item_ms=150, stall_ms=150)
+LATE = OpenAIOptions(first_item_ms=300)
+STALLED = OpenAIOptions(first_item_ms=10_000, stall_ms=150)
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ async def test_closing_the_reply_closes_the_vendors_stream_at_once(
     await _until(lambda: server.replies[0].ended is not None)
     assert server.replies[0].ended == "disconnected"
     assert server.replies[0].ended_at is not None
-    assert server.replies[0].ended_at - closed_at < 0.1
+    assert server.replies[0].ended_at - closed_at < 0.5
 
 
 @pytest.mark.parametrize("stall_after", [None, 2])
@@ -225,19 +226,20 @@ async def test_cancelling_the_task_closes_the_vendors_stream(
 async def test_the_first_items_deadline(
     server: OpenAIServer, endpoint: Endpoint, answer: Answer
 ) -> None:
+    assert await endpoint.warm()
     server.answer(answer)
-    got, error = await failure(OpenAIModel(endpoint, "m", QUICK))
+    got, error = await failure(OpenAIModel(endpoint, "m", LATE))
     assert got == []
-    assert error.detail == "no answer within 150 ms"
+    assert error.detail == "no answer within 300 ms"
     assert error.retryable
-    await _until(lambda: server.replies[0].ended == "disconnected")
+    await _until(lambda: bool(server.replies) and server.replies[0].ended == "disconnected")
 
 
 async def test_a_stall_in_mid_reply_fails_after_what_came(
     server: OpenAIServer, endpoint: Endpoint
 ) -> None:
     server.answer(Answer(say("one", "two"), stall_after=2))
-    got, error = await failure(OpenAIModel(endpoint, "m", QUICK))
+    got, error = await failure(OpenAIModel(endpoint, "m", STALLED))
     assert got == [TextDelta("one")]
     assert "nothing came for 150 ms" in error.detail
 
@@ -245,8 +247,9 @@ async def test_a_stall_in_mid_reply_fails_after_what_came(
 async def test_a_reply_slower_than_the_first_deadline_but_steady_is_fine(
     server: OpenAIServer, endpoint: Endpoint
 ) -> None:
-    server.answer(Answer(say(*["word "] * 8), event_ms=40))
-    options = OpenAIOptions(first_item_ms=300, stall_ms=200)
+    assert await endpoint.warm()
+    server.answer(Answer(say(*["word "] * 8), event_ms=90))
+    options = OpenAIOptions(first_item_ms=600, stall_ms=600)
     assert len(await items(OpenAIModel(endpoint, "m", options))) == 8
 
 
@@ -275,7 +278,7 @@ async def test_trouble_after_the_end_costs_only_the_counts(
 ) -> None:
     where = {"stall_after": 3} if stop == "stall" else {"drop_after": 3, "event_ms": 5}
     server.answer(Answer([*say("done"), usage(1, 1)], **where))
-    assert await items(OpenAIModel(endpoint, "m", QUICK)) == [TextDelta("done")]
+    assert await items(OpenAIModel(endpoint, "m", STALLED)) == [TextDelta("done")]
 
 
 @pytest.mark.parametrize(
@@ -399,6 +402,6 @@ def test_the_fake_says_what_it_was_told() -> None:
 
 
 async def _until(true: Any) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.001)

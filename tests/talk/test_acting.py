@@ -327,7 +327,7 @@ async def test_a_slow_tool_is_a_result_after_its_deadline(client: Outbound) -> N
         acting = Acting([tool(peer.url, timeout_ms=80)], client)
         result = await acting.run(call(day="x"))
     assert json.loads(result.content) == {"error": "127.0.0.1 did not answer within 80 ms"}
-    assert 70 <= result.elapsed_ms < 1000
+    assert 70 <= result.elapsed_ms < 10_000
 
 
 async def test_forbidden_addresses_and_unknown_tools_are_results() -> None:
@@ -362,12 +362,14 @@ async def _slow(asked: Asked) -> AsyncIterator[bytes]:
 
 
 async def test_tools_run_in_parallel(client: Outbound) -> None:
-    async with HttpPeer(_slow) as peer:
+    async def together(asked: Asked) -> AsyncIterator[bytes]:
+        await _until(lambda: len(peer.requests) == 5)  # else each would wait for the next
+        yield respond(200, {"done": asked.target})
+
+    async with HttpPeer(together) as peer:
         acting = Acting([tool(peer.url + "/{n}", fields=())], client)
-        started = asyncio.get_running_loop().time()
         actions = [acting.begin(call(call_id=str(n), n=n)) for n in range(5)]
         results = [await action.wait() for action in actions]
-        assert asyncio.get_running_loop().time() - started < 0.6
     assert [json.loads(r.content)["done"] for r in results] == [f"/{n}" for n in range(5)]
     assert acting.running == ()
 
@@ -430,7 +432,7 @@ async def test_at_the_end_effects_are_given_time_and_no_call_is_left_without_a_r
         acting = Acting(tools, client)
         actions = [acting.begin(call(n, n, day="x")) for n in ("book", "book_2", "book_3")]
         await _until(lambda: len(peer.requests) == 3)
-        await acting.finish(grace_ms=200)
+        await acting.finish(grace_ms=1000)
     quick, stuck, read = (a.result for a in actions)
     assert quick is not None
     assert quick.ok
@@ -476,6 +478,6 @@ def test_every_field_type_has_a_reader() -> None:
 
 
 async def _until(true: Any) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.001)

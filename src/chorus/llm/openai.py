@@ -131,6 +131,7 @@ class OpenAIModel:
 
         # ValueError: JSON, text or a URL that is none.
         failures = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, OSError, ValueError)
+        client = self.endpoint.client  # made before the clock runs: the first time takes long
         loop = asyncio.get_running_loop()
         options = self.options
         deadline = loop.time() + options.first_item_ms / 1000
@@ -139,7 +140,7 @@ class OpenAIModel:
         try:
             try:
                 async with asyncio.timeout_at(deadline):
-                    stream = await self._request(prompt)
+                    stream = await self._request(client, prompt)
             except failures as error:
                 raise self._failure(error, parts) from None
             while True:
@@ -170,12 +171,12 @@ class OpenAIModel:
             if stream is not None:
                 await stream.close()
 
-    async def _request(self, prompt: Prompt) -> AsyncStream[object]:
+    async def _request(self, client: AsyncOpenAI, prompt: Prompt) -> AsyncStream[object]:
         import httpx2
         import openai
 
         async def send() -> AsyncStream[object]:
-            return await self.endpoint.client.post(
+            return await client.post(
                 "/chat/completions",
                 body=self._body(prompt),
                 cast_to=object,
