@@ -325,7 +325,10 @@ class Call:
     def _tool_done(self, action: Action) -> None:
         """Also after the end: a tool with effects is let finish."""
         if self._talk is not None:
-            self._talk.tool_done(action)
+            try:
+                self._talk.tool_done(action)
+            except Exception as failure:
+                self._broke(failure)
 
     def _tick(self, _now: float) -> None:
         talk, hearing = self._talk, self._hearing
