@@ -8,18 +8,28 @@ from bench.soak import Holdings, grown
 
 from bench import procfs
 
-REST = Holdings(memory_mb=200.0, files=40, threads=9, processes=3, tasks=12)
+
+def rounds(*memory_mb: float, files: int = 0, tasks: int = 0) -> list[Holdings]:
+    """`files` and `tasks` are what each round leaves behind."""
+    return [
+        Holdings(mb, files=40 + i * files, threads=9, processes=3, tasks=12 + i * tasks)
+        for i, mb in enumerate(memory_mb)
+    ]
 
 
-def test_what_pools_and_allocators_keep_is_no_leak() -> None:
-    after = Holdings(memory_mb=210.0, files=43, threads=12, processes=3, tasks=13)
-    assert grown(REST, after, calls=300) == []
+def test_what_an_allocator_gives_back_is_no_leak() -> None:
+    assert grown(rounds(204, 226, 206, 231), calls=240) == []
 
 
-def test_a_task_a_file_or_memory_for_every_call_is_a_leak() -> None:
-    after = Holdings(memory_mb=200.0 + 300 * 0.1, files=340, threads=9, processes=3, tasks=312)
-    found = grown(REST, after, calls=300)
-    assert [problem.split(":")[0] for problem in found] == ["memory_mb", "files", "tasks"]
+def test_memory_that_only_grows_is_a_leak() -> None:
+    assert grown(rounds(200, 212, 224, 236), calls=240) == [
+        "memory_mb: 24 more than before, 14.4 allowed"
+    ]
+
+
+def test_a_file_or_a_task_for_every_call_is_a_leak() -> None:
+    found = grown(rounds(200, 200, 200, 200, files=60, tasks=60), calls=240)
+    assert [problem.split(":")[0] for problem in found] == ["files", "tasks"]
 
 
 def test_usage_covers_the_children() -> None:
