@@ -11,12 +11,12 @@ Each keeps what it was asked in plain lists for the test to read. None starts a 
 from __future__ import annotations
 
 import asyncio
-import audioop
 import math
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
+from chorus.audio import codec
 from chorus.audio.frame import AudioFormat
 from chorus.speech.engines import (
     VAD_FRAME_MS,
@@ -166,11 +166,7 @@ def tone(format: AudioFormat, ms: float, hz: float = 220.0, amplitude: int = 600
     count = int(ms * format.rate_hz / 1000)
     step = 2 * math.pi * hz / format.rate_hz
     pcm = struct.pack(f"<{count}h", *(int(amplitude * math.sin(step * i)) for i in range(count)))
-    if format.encoding == "mulaw":
-        return audioop.lin2ulaw(pcm, 2)
-    if format.encoding == "alaw":
-        return audioop.lin2alaw(pcm, 2)
-    return pcm
+    return codec.encode(format, pcm)
 
 
 class FakeVoice:
@@ -315,7 +311,7 @@ class FakeDetector:
     def judge(self, pcm16: bytes) -> float:
         if self._script:
             return self._script.popleft()
-        return 0.95 if audioop.max(pcm16, 2) > self.loud else 0.02
+        return 0.95 if codec.peak(pcm16) > self.loud else 0.02
 
 
 class FakeEndOfTurn:

@@ -72,6 +72,7 @@ class Crew:
         self._starting = 0
         self._waiters: deque[asyncio.Future[Hand | None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._start_ended = asyncio.Event()
         self._closed = False
 
     @property
@@ -131,7 +132,13 @@ class Crew:
         self._idle.clear()
         for hand in hands:
             hand.alive = False
+            on_gone, hand.on_gone, hand.on_message = hand.on_gone, None, _nobody
+            if on_gone is not None:
+                on_gone()
         await asyncio.gather(*(h.worker.close() for h in hands if h.worker is not None))
+        while self._starting:
+            self._start_ended.clear()
+            await self._start_ended.wait()
 
     async def _start(self) -> Hand:
         self._starting += 1
@@ -153,25 +160,25 @@ class Crew:
             hand.worker = worker
             self._hands.add(hand)
             try:
+                if self._closed:
+                    raise EngineFailed(self._vendor, "worker", "the engine is closed")
                 async with asyncio.timeout(self._start_timeout_s):
                     came = await ready
+                if not came:
+                    raise EngineFailed(self._vendor, "worker", "it died while it started")
             except BaseException:
                 self._hands.discard(hand)
                 hand.alive = False
                 await asyncio.shield(worker.close())
                 raise
-            if not came:
-                raise EngineFailed(self._vendor, "worker", "it died while it started")
         except TimeoutError as error:
             raise EngineFailed(self._vendor, "worker", "it did not start in time") from error
         finally:
             self._starting -= 1
-            if not hand.alive:
+            self._start_ended.set()
+            if hand not in self._hands:
                 self._wake()
         hand.on_message, hand.on_gone, hand.ready = _nobody, None, True
-        if self._closed:
-            await worker.close()
-            raise EngineFailed(self._vendor, "worker", "the engine is closed")
         return hand
 
     async def _replace(self) -> None:

@@ -15,7 +15,6 @@ hears next to nothing (https://github.com/snakers4/silero-vad, `OnnxWrapper`).
 from __future__ import annotations
 
 import asyncio
-import audioop
 import logging
 import threading
 from collections import deque
@@ -27,6 +26,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
+from chorus.audio import codec
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed
 from chorus.speech.onnx import Session, open_session
 from chorus.speech.vad.webrtc import WebRtcJudge
@@ -73,7 +73,7 @@ class SileroStream:
         if self.closed:
             return
         self._asked += 1
-        if audioop.max(pcm16, 2) > _SILENT_PEAK:
+        if codec.peak(pcm16) > _SILENT_PEAK:
             self._silent_frames = 0
         else:
             self._silent_frames += 1

@@ -9,10 +9,10 @@ noise pass for speech more often than with a model.
 from __future__ import annotations
 
 import asyncio
-import audioop
 from collections.abc import Callable
 from typing import Any, cast
 
+from chorus.audio import codec
 from chorus.speech.engines import VAD_FRAME_MS
 
 _PIECE_MS = 10
@@ -46,7 +46,7 @@ class WebRtcJudge:
             piece = audio[at : at + self._piece]
             lenient += self._lenient.is_speech(piece, self._rate_hz)
             strict += self._strict.is_speech(piece, self._rate_hz)
-        if audioop.rms(pcm16, 2) < _FLOOR_RMS:
+        if codec.rms(pcm16) < _FLOOR_RMS:
             return 0.0
         pieces = whole // self._piece
         return _LEAST + _LENIENT_SHARE * lenient / pieces + _STRICT_SHARE * strict / pieces
