@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(command=_doctor)
 
+    demo = commands.add_parser("demo", help="two calls from end to end on this machine")
+    demo.add_argument("--json", action="store_true", help="for programs")
+    demo.set_defaults(command=_demo)
+
     keys = commands.add_parser("keys", help="make, list and revoke API keys")
     verbs = keys.add_subparsers(required=True, metavar="verb")
     create = verbs.add_parser("create", help="make a key and print it, this once")
@@ -105,6 +109,12 @@ def _doctor(settings: Settings, options: argparse.Namespace) -> int:
     from chorus.doctor import report
 
     return report(settings, as_json=options.json)
+
+
+def _demo(_: Settings, options: argparse.Namespace) -> int:
+    from chorus.demo.run import demo
+
+    return demo(as_json=options.json)
 
 
 def _keys_create(settings: Settings, options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""The shop behind the demo's agent: a small HTTP API in a process of its own.
+"""The shop behind the demo's agents: a small HTTP API in a process of its own.
 
 GET  /orders/{number}           the state of an order
 POST /orders/{number}/delivery  move its delivery: {"day": "saturday"}
+POST /orders/{number}/place     where to leave it: {"place": "behind the house"}
 
 Run as `python -m chorus.demo.orders`; it prints its address as one line of JSON and ends with
 its standard input.
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,28 +24,41 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0
 
 
 def app() -> Starlette:
     """Forgets everything when it ends."""
-    orders = {"427": {"number": "427", "item": "two pear trees", "day": "friday"}}
+    orders: dict[str, dict[str, Any]] = {
+        "427": {"number": "427", "item": "two pear trees", "day": "friday", "place": None}
+    }
 
     async def show(request: Request) -> Response:
         order = orders.get(request.path_params["number"])
         return JSONResponse(order or {"error": "no such order"}, 200 if order else 404)
 
-    async def move(request: Request) -> Response:
+    async def change(request: Request, name: str) -> Response:
         order = orders.get(request.path_params["number"])
         if order is None:
             return JSONResponse({"error": "no such order"}, 404)
-        order["day"] = str((await request.json()).get("day", order["day"]))
+        try:
+            body: Any = await request.json()
+            order[name] = str(body[name])
+        except (ValueError, KeyError, TypeError):
+            return JSONResponse({"error": f"the body must be an object with {name!r}"}, 400)
         return JSONResponse(order)
+
+    async def move(request: Request) -> Response:
+        return await change(request, "day")
+
+    async def leave(request: Request) -> Response:
+        return await change(request, "place")
 
     return Starlette(
         routes=[
             Route("/orders/{number}", show),
             Route("/orders/{number}/delivery", move, methods=["POST"]),
+            Route("/orders/{number}/place", leave, methods=["POST"]),
         ]
     )
 
@@ -54,6 +70,8 @@ async def running() -> AsyncGenerator[str]:
         *(sys.executable, "-m", "chorus.demo.orders"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        # Ctrl-C in the terminal is for the demo, which ends this in its turn.
+        start_new_session=True,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -84,7 +102,8 @@ async def _main() -> None:
             await serving
     port = server.servers[0].sockets[0].getsockname()[1]
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
-    await asyncio.to_thread(sys.stdin.buffer.read)
+    # Not read by a thread through `sys.stdin`, whose lock would be held when the process ends.
+    await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
     server.should_exit = True
     await serving
 

@@ -36,6 +36,13 @@ class Platform:
     async def create(self, path: str, **body: Any) -> dict[str, Any]:
         return _data(await self._http.post(f"{self.url}/v1{path}", json=body))["data"]
 
+    async def fetch(self, url: str) -> bytes:
+        """A file of the API, such as a recording."""
+        answer = await self._http.get(url)
+        if answer.is_error:
+            raise DemoFailed(f"the API refused {url}: {answer.text}")
+        return answer.content
+
     async def call(self, call_id: str) -> dict[str, Any]:
         return (await self.get(f"/calls/{call_id}", include="turns"))["data"]
 
@@ -63,6 +70,8 @@ async def platform(*, twilio_api_url: str) -> AsyncGenerator[Platform]:
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
         env=environment,
+        # Ctrl-C in the terminal is for the demo, which ends this in its turn.
+        start_new_session=True,
     )
     try:
         url = await _address(process, folder)

@@ -1,0 +1,192 @@
+"""Holds one call of the demo, and keeps what its checks need.
+
+The call is begun (Anna dials, or the API does), the person waits for the greeting, says its
+lines, and the agent hangs up. The person goes by what happens and not by the clock: it speaks
+when the agent has finished, and once more where it was not understood, as people do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chorus.demo.carrier.client import CarrierCall, CarrierClient
+from chorus.demo.carrier.person import HangUp, Person, Say, Step, Wait, WaitAgent, say
+from chorus.demo.platform import DemoFailed, Platform
+from chorus.demo.story import ANNA_NUMBER, COUGH_MS, SHOP_NUMBER, Line, Story
+from chorus.demo.watch import Event, Watch
+
+RING_MS = 1200
+# As people do: a moment after the agent has finished.
+BEFORE_SPEAKING_MS = 150
+# Longer than the end of a turn of which nothing was understood may take.
+ANSWER_TIMEOUT_S = 8.0
+REPLY_TIMEOUT_S = 30.0
+BEGIN_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 15.0
+TIMES_SAID = 2
+
+
+@dataclass(slots=True)
+class Performance:
+    """What happened in one call, as each side saw it. `call`: as the API gives it, with turns;
+    `events`: its timeline; `carrier_events`, `figures`, `heard`, `said`: the carrier's side, the
+    last two 8 kHz µ-law on one clock; `spoken`: the audio of each line by name; `times_said`:
+    how often each was said."""
+
+    story: Story
+    call: dict[str, Any]
+    events: list[Event] = field(default_factory=list[Event])
+    carrier_events: list[Event] = field(default_factory=list[Event])
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+    heard: bytes = b""
+    said: bytes = b""
+    spoken: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    times_said: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What both calls need: the two sides, who answers, and the people's recited lines."""
+
+    platform: Platform
+    carrier: CarrierClient
+    agents: Mapping[str, str]
+    number_id: str
+    recited: Mapping[str, bytes]
+
+
+async def perform(
+    stage: Stage,
+    story: Story,
+    on_begun: Callable[[CarrierCall], None],
+    on_event: Callable[[Event], None],
+) -> Performance:
+    """Hold the call to its end, however it goes. Raises `DemoFailed` where it does not begin."""
+    at_carrier, call_id = await _begin(stage, story)
+    on_begun(at_carrier)
+    watch = Watch(stage.platform, call_id, on_event)
+    spoken = {line.name: stage.recited[line.text] for line in story.lines}
+    performance = Performance(story, {"id": call_id}, spoken=spoken)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch.run())
+        await _converse(at_carrier, watch, performance)
+        if not await watch.ended(END_TIMEOUT_S):
+            await at_carrier.do(HangUp())
+            if not await watch.ended(END_TIMEOUT_S):
+                raise DemoFailed(f"call {call_id} did not end")
+    await at_carrier.wait("call.over", END_TIMEOUT_S)
+    performance.call = await stage.platform.call(call_id)
+    performance.events = watch.events
+    performance.carrier_events = at_carrier.events()
+    performance.figures = await at_carrier.look()
+    performance.heard = await at_carrier.heard()
+    performance.said = await at_carrier.said()
+    return performance
+
+
+async def _begin(stage: Stage, story: Story) -> tuple[CarrierCall, str]:
+    """The call at the carrier, with its media stream open, and its id in the API."""
+    if story.direction == "inbound":
+        at_carrier = await stage.carrier.call(SHOP_NUMBER, ANNA_NUMBER)
+        await at_carrier.wait("stream.started", BEGIN_TIMEOUT_S)
+        calls = (await stage.platform.get("/calls", direction="inbound"))["data"]
+        for call in calls:
+            if call["callSid"] == at_carrier.sid:
+                return at_carrier, call["id"]
+        raise DemoFailed("the API does not list the call that the platform has answered")
+    await stage.carrier.expect(ANNA_NUMBER, Person(ring_ms=RING_MS))
+    before = len(stage.carrier.events) - 1
+    placed = await stage.platform.create(
+        "/calls",
+        agentId=stage.agents[story.direction],
+        phoneNumberId=stage.number_id,
+        to=ANNA_NUMBER,
+        contextVariables=dict(story.variables),
+        metadata={"demo": True},
+    )
+    began = await stage.carrier.wait("stream.started", BEGIN_TIMEOUT_S, before)
+    return stage.carrier.placed(began["call"]), placed["id"]
+
+
+async def _converse(at_carrier: CarrierCall, watch: Watch, performance: Performance) -> None:
+    """Say every line; stop where the agent does not understand one, or hangs up."""
+    lines = performance.story.lines
+    if not await watch.until(_greeted, 0, REPLY_TIMEOUT_S):
+        return
+    for line, following in zip(lines, [*lines[1:], None], strict=True):
+        finish = following is not None and following.manner == "politely"
+        for _ in range(TIMES_SAID):
+            if watch.over:
+                return
+            performance.times_said[line.name] = performance.times_said.get(line.name, 0) + 1
+            first = performance.times_said[line.name] == 1
+            steps = _manner(line) if first else (Wait(ms=BEFORE_SPEAKING_MS),)
+            if await _say(at_carrier, watch, line, performance.spoken[line.name], steps, finish):
+                break
+        else:
+            await at_carrier.do(HangUp())
+            return
+
+
+def _manner(line: Line) -> tuple[Step, ...]:
+    """What the person does before a line."""
+    if line.manner == "politely":
+        return (Wait(ms=BEFORE_SPEAKING_MS),)
+    return (
+        WaitAgent(heard_ms=1200),
+        Say(sound="cough", ms=COUGH_MS, name="cough"),
+        # A cough may make the agent pause; then it goes on after a second.
+        Wait(ms=1700),
+        WaitAgent(heard_ms=800),
+    )
+
+
+async def _say(
+    at_carrier: CarrierCall,
+    watch: Watch,
+    line: Line,
+    audio: bytes,
+    steps: tuple[Step, ...],
+    finish: bool,
+) -> bool:
+    """Say a line; whether it was understood. With `finish`, listen to the whole answer; an
+    answer to something else is heard out in any case."""
+    before = at_carrier.events()
+    await at_carrier.do(*steps, say(audio, line.name))
+    last = before[-1]["n"] if before else -1
+    await at_carrier.wait("said.began", ANSWER_TIMEOUT_S + 20, last, name=line.name)
+    after = len(watch.events)
+    await at_carrier.wait("said.ended", ANSWER_TIMEOUT_S + 20, last, name=line.name)
+    understood = False
+    while True:
+        event = await watch.until(
+            _answer, after, REPLY_TIMEOUT_S if understood else ANSWER_TIMEOUT_S
+        )
+        if event is None:
+            return understood
+        after = watch.events.index(event) + 1
+        if event["kind"] == "reply_heard":
+            return understood
+        understood = plain(event["data"]["text"]) == plain(line.text)
+        if understood and not finish:
+            return True
+
+
+def _greeted(event: Event) -> bool:
+    return event["kind"] == "reply_heard"
+
+
+def _answer(event: Event) -> bool:
+    """A turn was understood as something, or an answer was heard to its end."""
+    data = event["data"]
+    if event["kind"] == "reply_heard":
+        return data["turn"] is not None and not data.get("interrupted", False)
+    return event["kind"] == "turn_committed"
+
+
+def plain(text: str) -> str:
+    """Words alone, to compare what was said with what was understood."""
+    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

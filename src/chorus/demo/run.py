@@ -1,0 +1,277 @@
+"""`chorus demo`: two telephone calls from end to end on this machine, and whether they worked.
+
+In order: what the demo needs is looked for; the people's lines are recited by the offline voice;
+carrier, shop and platform are started as processes of their own; the agents are made through
+the API; Anna calls and is called; the record is shown; everything is checked. Whatever happens,
+no process is left; the temporary folder stays, for its recordings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+import wave
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from chorus.demo.carrier.client import CarrierCall, CarrierClient
+from chorus.demo.carrier.client import running as carrier_running
+from chorus.demo.checks import Check, check, check_network, check_order
+from chorus.demo.network import Strangers
+from chorus.demo.orders import running as shop_running
+from chorus.demo.perform import Performance, Stage, perform
+from chorus.demo.platform import DemoFailed, Platform, platform
+from chorus.demo.show import LiveCall, Show
+from chorus.demo.sound import Recorded, read_recording
+from chorus.demo.story import (
+    AGENT_SPEED,
+    AGENT_VOICE,
+    ANNA_NUMBER,
+    INBOUND,
+    ORDER,
+    OUTBOUND,
+    SHOP_NUMBER,
+    Story,
+)
+from chorus.demo.voices import recite
+from chorus.speech.engines import EngineFailed
+
+STORIES = (INBOUND, OUTBOUND)
+LIMIT_S = 240.0
+LOG_LINES = 30
+_ACCOUNT = "AC" + "1" * 32
+# Signs the carrier's webhooks on this machine; it opens nothing else.
+_AUTH_TOKEN = "demo" * 8
+_NEEDED = {"pocketsphinx": "the offline transcriber", "espeakng_loader": "the offline voice"}
+
+
+def demo(*, as_json: bool) -> int:
+    """Run it; returns the exit status. With `as_json` the last line of standard output is one
+    JSON object, and the show goes to standard error."""
+    show = Show(sys.stderr if as_json else sys.stdout)
+    result = _Result()
+    try:
+        asyncio.run(_until_told(_play(show, result)))
+    except KeyboardInterrupt:
+        show.line("\nStopped.", "red")
+        return 130
+    if as_json:
+        print(json.dumps(result.as_json()), flush=True)
+    return 0 if result.ok else 1
+
+
+class _Result:
+    """What came of it. `broken`: why the demo could not be played to its end."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.checks: list[Check] = []
+        self.broken = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.broken and bool(self.checks) and all(c.passed for c in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """`failures` only where there are some."""
+        told: dict[str, Any] = {"calls": self.calls, "ok": self.ok}
+        failures = [
+            {"check": c.name, "expected": c.expected, "got": c.got}
+            for c in self.checks
+            if not c.passed
+        ]
+        if self.broken:
+            failures.append({"check": "it was played to its end", "got": self.broken})
+        return told | ({"failures": failures} if failures else {})
+
+
+async def _until_told(playing: Any) -> None:
+    """A polite kill is as good as Ctrl-C: everything is taken down."""
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(NotImplementedError):  # on Windows there is Ctrl-C alone
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await playing
+    except asyncio.CancelledError:
+        # As asyncio does for Ctrl-C.
+        raise KeyboardInterrupt from None
+
+
+async def _play(show: Show, result: _Result) -> None:
+    begun_s = time.monotonic()
+    folder: list[Path] = []
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await _both_calls(show, result, folder)
+    except* (DemoFailed, EngineFailed, httpx.HTTPError, OSError, RuntimeError) as failed:
+        result.broken = "; ".join(_causes(failed))
+    if result.broken:
+        show.line()
+        show.line(f"The demo could not be played: {result.broken}", "red")
+    else:
+        show.verdict(result.checks, time.monotonic() - begun_s)
+    if not result.ok:
+        for path in folder:
+            _show_log(show, path / "server.log")
+        return
+    show.title("Where to go next")
+    show.line("  make run                 the platform itself, with its API under /v1")
+    show.line("  chorus doctor            what works on this machine, and what is missing")
+    show.line("  docs/demo.md             how to read what you have just seen")
+    show.line("  docs/script-model.md     the language of the two agents")
+    show.line(f"  {folder[0]}   the recordings and the log; delete it when you like")
+
+
+async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
+    missing = [f"{what} ({name})" for name, what in _NEEDED.items() if find_spec(name) is None]
+    if missing:
+        raise DemoFailed(
+            f"{' and '.join(missing)} not installed; run: pip install 'chorus-voice[local]'"
+        )
+    show.line("Two telephone calls on this machine: no account, no key, no internet.", "bold")
+    show.line("Starting the carrier, the shop and the platform…", "dim")
+    strangers = Strangers()
+    async with AsyncExitStack() as stack:
+        recited = await recite(line.text for story in STORIES for line in story.lines)
+        carrier = await stack.enter_async_context(carrier_running())
+        shop_url = await stack.enter_async_context(shop_running())
+        server = await stack.enter_async_context(platform(twilio_api_url=carrier.url))
+        folder.append(server.folder)
+        await stack.enter_async_context(_beside(strangers.run()))
+        show.line(f"  carrier   {carrier.url}   in the place of Twilio")
+        show.line(f"  shop      {shop_url}   which the agents' tools ask")
+        show.line(f"  platform  {server.url}   chorus serve, in {server.folder}")
+        stage = await _set_up(server, carrier, shop_url, recited)
+        performances = [await _perform(show, stage, story) for story in STORIES]
+        recordings = [await _recording(server, each) for each in performances]
+        async with httpx.AsyncClient() as http:
+            order = (await http.get(f"{shop_url}/orders/{ORDER}")).json()
+    for performance, recorded in zip(performances, recordings, strict=True):
+        show.record(performance.story, performance.call, performance.figures, recorded)
+        result.checks += check(performance, recorded)
+        path = str(recorded.path) if recorded else None
+        result.calls.append(performance.call | {"recordingPath": path})
+    result.checks.append(check_order(order))
+    if strangers.looks:
+        result.checks.append(check_network(strangers.found))
+
+
+async def _set_up(
+    server: Platform, carrier: CarrierClient, shop_url: str, recited: dict[str, bytes]
+) -> Stage:
+    """Everything that a customer would make in the API, and the number at the carrier."""
+    await carrier.add_account(_ACCOUNT, _AUTH_TOKEN)
+    number = {"name": "number", "type": "string", "description": "The order", "required": True}
+    order_url = f"{shop_url}/orders/{{number}}"
+    tools = [
+        await _tool(server, "order", "Looks up an order", "GET", order_url, [number]),
+        *[
+            await _tool(server, name, about, "POST", f"{order_url}/{path}", [number, parameter])
+            for name, about, path, parameter in (
+                ("move_delivery", "Moves a delivery", "delivery", _parameter("day", "The new day")),
+                ("leave_at", "Notes where to leave it", "place", _parameter("place", "Where")),
+            )
+        ],
+    ]
+    models = (await server.get("/slm-models", limit=100))["data"]
+    voices = (await server.get("/voices", limit=100))["data"]
+    model = next((m for m in models if m["provider"] == "chorus"), None)
+    voice = next((v for v in voices if v["language"] == AGENT_VOICE), None)
+    if model is None or voice is None:
+        raise DemoFailed(f"the platform has no script model or no voice for {AGENT_VOICE}")
+    agents: dict[str, str] = {}
+    for story in STORIES:
+        agent = await server.create(
+            "/agents",
+            name=story.title,
+            systemPrompt=story.prompt,
+            slmModelId=model["id"],
+            voiceId=voice["id"],
+            voiceSpeed=AGENT_SPEED,
+            firstSpeaker="agent",
+            agentGreeting=story.greeting,
+            agentGreetingEnabled=story.greeting is not None,
+            toolIds=tools,
+        )
+        agents[story.direction] = agent["id"]
+    line = await server.create(
+        "/phone-numbers",
+        name="Garden shop",
+        number=SHOP_NUMBER,
+        provider="twilio",
+        twilioAccountSid=_ACCOUNT,
+        twilioAuthToken=_AUTH_TOKEN,
+        agentId=agents["inbound"],
+    )
+    await carrier.add_number(SHOP_NUMBER, _ACCOUNT, f"{server.url}/twilio/voice")
+    return Stage(server, carrier, agents, line["id"], recited)
+
+
+def _parameter(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "type": "string", "description": about, "required": True}
+
+
+async def _tool(
+    server: Platform, name: str, about: str, method: str, url: str, body: list[dict[str, Any]]
+) -> str:
+    config = {"url": url, "method": method, "body": body}
+    tool = await server.create("/tools", name=name, description=about, type="http", config=config)
+    return tool["id"]
+
+
+async def _perform(show: Show, stage: Stage, story: Story) -> Performance:
+    ways = {"inbound": (ANNA_NUMBER, SHOP_NUMBER), "outbound": (SHOP_NUMBER, ANNA_NUMBER)}
+    from_, to = ways[story.direction]
+    show.title(f"{story.title} ({story.direction}, {from_} → {to})")
+
+    def begun(call: CarrierCall) -> None:
+        show.said(None, "", f"the carrier calls it {call.sid}", "dim")
+
+    return await perform(stage, story, begun, LiveCall(show).event)
+
+
+async def _recording(server: Platform, performance: Performance) -> Recorded | None:
+    """The file on disk, if the API serves the same."""
+    call = performance.call
+    found = sorted((server.folder / "data").rglob(f"{call['id']}*.wav"))
+    if not found or not call["recordingUrl"]:
+        return None
+    served = await server.fetch(call["recordingUrl"])
+    try:
+        recorded = read_recording(found[0])
+    except (OSError, EOFError, wave.Error):
+        return None
+    return recorded if served == found[0].read_bytes() else None
+
+
+@asynccontextmanager
+async def _beside(work: Any) -> AsyncGenerator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _causes(failed: BaseException) -> list[str]:
+    if isinstance(failed, BaseExceptionGroup):
+        return [cause for each in failed.exceptions for cause in _causes(each)]
+    return [str(failed) or type(failed).__name__]
+
+
+def _show_log(show: Show, path: Path) -> None:
+    lines = path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+    show.line()
+    show.line(f"The end of the server's log, {path}:", "dim")
+    for line in lines:
+        show.line(f"  {line}")
