@@ -8,7 +8,7 @@ dropped. It is forgotten as soon as the caller goes on.
 from __future__ import annotations
 
 from collections import deque
-from math import ceil
+from math import ceil, inf
 from typing import Literal
 
 from chorus.talk.turn_events import (
@@ -34,6 +34,7 @@ _ASK_FIRST_MS = 192
 _ASK_AGAIN_MS = frames(256)
 _KEY_GAP_MS = 1500  # between two keys of one number
 _MAX_DRAFTS = 3
+_EARLY_MS = frames(192)  # how long a voice may go on after the words that ended it
 
 Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
 
@@ -47,6 +48,7 @@ class Pause:
         "_asked_at",
         "_count",
         "_draft",
+        "_early_until",
         "_endpoint",
         "_events",
         "_fallback",
@@ -77,6 +79,7 @@ class Pause:
         self._count = 0
         self._questions = 0
         self._draft: Draft | None = None
+        self._early_until = inf
         self._asked_at = 0.0
         self.forget()
 
@@ -88,6 +91,7 @@ class Pause:
 
     def begin(self, turn: OpenTurn) -> None:
         self.forget()
+        self._early_until = inf
         self.asked = True
         self._count += 1
         self._events.append(SpeechPaused(turn.id, self._count))
@@ -150,6 +154,22 @@ class Pause:
             turn.drafts += 1
             self._draft = Draft(turn.id, self._count, turn.text(interim))
             self._events.append(self._draft)
+
+    def draft_early(self, turn: OpenTurn, now: float) -> None:
+        """Final words have come while the caller is still voiced: a detector falls silent some
+        frames later than a person, so the reply is drafted for the pause that is about to
+        begin. One draft is left for when this was wrong."""
+        if self._speculate and not self._draft and turn.drafts < _MAX_DRAFTS - 1:
+            turn.drafts += 1
+            self._draft = Draft(turn.id, self._count + 1, turn.text(""))
+            self._events.append(self._draft)
+            self._early_until = now + _EARLY_MS
+
+    def voiced(self, now: float) -> None:
+        """The caller is still voiced: an early draft was a mistake after a while."""
+        if now > self._early_until:
+            self._early_until = inf
+            self.cancel_draft()
 
     def cancel_draft(self, *, unless: str | None = None) -> None:
         """Cancel the open draft, unless it was made of just these words."""

@@ -98,7 +98,7 @@ class Turns(Floor):
         turn = self._turn
         if turn and self._state in ("user", "pause"):
             more = bool(new) and tokens(new) != tokens(known)
-            self._words_in_turn(turn, new, final, spoken_at, more)
+            self._words_in_turn(turn, new, final, spoken_at, more, now)
         elif new:
             self._words_outside(new, final, spoken_at, now)
         elif final and turn and not self._voice:
@@ -224,6 +224,7 @@ class Turns(Floor):
         if state == "user" and turn:
             turn.voiced_ms += FRAME_MS
             turn.speech_end_ms = now
+            self._pause.voiced(now)
             self._judge_noise(turn, now)
             return
         if state == "pause" and turn:
@@ -287,7 +288,7 @@ class Turns(Floor):
     # --- words ------------------------------------------------------------------------------
 
     def _words_in_turn(
-        self, turn: OpenTurn, new: str, final: bool, spoken_at: float, more: bool
+        self, turn: OpenTurn, new: str, final: bool, spoken_at: float, more: bool, now: float
     ) -> None:
         if new:
             turn.doubtful = False
@@ -297,10 +298,13 @@ class Turns(Floor):
             turn.word_at = max(turn.word_at, spoken_at)
         if more and self._state == "user":
             self._pause.forget()  # no noise: somebody speaks
+            self._pause.cancel_draft(unless=turn.text("" if final else new))
         elif final and self._pause.asked and (not new or spoken_at > self._segment_onset):
             self._pause.final = True
         if final:
             self._pause.cancel_draft(unless=turn.text(""))
+            if new and self._state == "user":
+                self._pause.draft_early(turn, now)
 
     def _words_outside(self, new: str, final: bool, spoken_at: float, now: float) -> None:
         """New words while no turn is open."""
