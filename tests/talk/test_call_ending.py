@@ -14,8 +14,8 @@ from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice
 from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
 
-from chorus.llm.model import ModelFailed, ToolCall
 from chorus.lines.line import LineCause, LineEnded
+from chorus.llm.model import ModelFailed, ToolCall
 from chorus.outbound import OutboundFailed
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
@@ -205,7 +205,7 @@ def test_a_reply_that_is_cut_by_the_end_is_recorded_as_heard() -> None:
     result = hold("agent", caller_hangs_up)
     [heard] = result.of("reply_heard")
     assert heard["interrupted"] is True
-    assert LONG == f"{heard['heard']} {heard['unsaid']}"
+    assert f"{heard['heard']} {heard['unsaid']}" == LONG
     assert abs(heard["heardMs"] - result.person.speech_ms) <= 20
     assert result.transcript[-1] == ("assistant", heard["heard"])
 
