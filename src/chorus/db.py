@@ -8,6 +8,7 @@ it begins, because one that starts by reading and then writes fails where anothe
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -146,6 +147,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = _engine(settings)
+        self._writer = asyncio.Lock()
         writes = self.engine.execution_options(**{_WRITES: True})
         self._reading = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
         self._writing = async_sessionmaker(writes, expire_on_commit=False)
@@ -162,11 +164,26 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession, None]:
-        async with self._writing() as session:
+        async with self._turn(), self._writing() as session:
             yield session
             await session.commit()
             for call in session.info.pop(_AFTERWARDS, ()):
                 call()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        """SQLite has one writer at a time. Those of this process queue here, because in SQLite
+        they would sleep and try again, and the unlucky ones would never come through. Raises
+        `TimeoutError` rather than wait for ever, say for a session that this one is inside of."""
+        if not self.settings.is_sqlite:
+            yield
+            return
+        async with asyncio.timeout(_BUSY_TIMEOUT_S):
+            await self._writer.acquire()
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     async def close(self) -> None:
         await self.engine.dispose()

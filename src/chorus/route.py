@@ -145,9 +145,11 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def router(tag: str) -> APIRouter:
+    # "default" also keeps FastAPI from telling of its own 422, which is never sent.
+    others = {"default": {"model": Failure, "description": "Any other failure"}}
     return APIRouter(
         tags=[tag],
         route_class=Route,
         dependencies=[Depends(bearer)],
-        responses=failures(400, 401, 429, 500),
+        responses={**failures(400, 401, 429, 500), **others},
     )

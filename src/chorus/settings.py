@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 PREFIX = "CHORUS_"
 API_KEY_PATTERN = re.compile(r"(sk_live_|chorus_)[A-Za-z0-9_-]{32,200}")
 
@@ -128,6 +125,10 @@ def _api_key(raw: str) -> str:
 
 
 def _database_url(raw: str) -> str:
+    # Imported here: it takes longer than all else that `chorus --help` does.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(raw)
     except ArgumentError:
@@ -225,7 +226,7 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path:
-        return Path(make_url(self.database_url).database or "")
+        return Path(self.database_url.partition(":///")[2].partition("?")[0])
 
     @property
     def openai_usable(self) -> bool:

@@ -125,6 +125,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
         json={
             "systemPrompt": 5,
             "voiceSpeed": 2,
+            "voiceStability": True,
             "turnEndpointDelay": 10.5,
             "isActive": "yes",
             "slmModelId": "x",
@@ -140,6 +141,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
         "name": "Name is required",
         "systemPrompt": "System prompt must be a string",
         "voiceSpeed": "Voice speed must be at most 1.5",
+        "voiceStability": "Voice stability must be a number",
         "turnEndpointDelay": "Turn endpoint delay must be a whole number",
         "isActive": "Is active must be true or false",
         "slmModelId": "SLM model ID must be a UUID",

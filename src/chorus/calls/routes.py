@@ -29,7 +29,7 @@ async def list_calls(
     query: Annotated[CallQuery, Query()],
 ) -> Page[ListedCall]:
     calls, total = await queries.page(session, organization_id, query, process)
-    return page(calls, total, query)
+    return page(ListedCall, calls, total, query)
 
 
 @outbound_routes.post(
@@ -85,7 +85,7 @@ async def list_events(
     query: Annotated[PageQuery, Query()],
 ) -> Page[EventOut]:
     events, total = await queries.events(session, organization_id, id, query.limit, query.offset)
-    return page([EventOut.model_validate(event) for event in events], total, query)
+    return page(EventOut, [EventOut.model_validate(event) for event in events], total, query)
 
 
 @routes.get(

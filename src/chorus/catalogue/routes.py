@@ -55,7 +55,7 @@ def _model(catalogue: Catalogue, model: SlmModel) -> SlmModelOut:
 @routes.get("/voices", operation_id="listVoices", summary="List voices")
 async def list_voices(process: InProcess, query: Annotated[SearchQuery, Query()]) -> Page[VoiceOut]:
     voices, total = _part(process.catalogue.voices, query)
-    return page([_voice(process.catalogue, voice) for voice in voices], total, query)
+    return page(VoiceOut, [_voice(process.catalogue, voice) for voice in voices], total, query)
 
 
 @routes.get("/voices/{id}", operation_id="getVoice", summary="Get a voice", responses=failures(404))
@@ -71,7 +71,7 @@ async def list_models(
     process: InProcess, query: Annotated[SearchQuery, Query()]
 ) -> Page[SlmModelOut]:
     models, total = _part(process.catalogue.models, query)
-    return page([_model(process.catalogue, model) for model in models], total, query)
+    return page(SlmModelOut, [_model(process.catalogue, model) for model in models], total, query)
 
 
 @routes.get(
@@ -94,7 +94,12 @@ async def list_sounds(
     process: InProcess, query: Annotated[SearchQuery, Query()]
 ) -> Page[BackgroundSoundOut]:
     sounds, total = _part(process.catalogue.sounds, query)
-    return page([BackgroundSoundOut.model_validate(sound) for sound in sounds], total, query)
+    return page(
+        BackgroundSoundOut,
+        [BackgroundSoundOut.model_validate(sound) for sound in sounds],
+        total,
+        query,
+    )
 
 
 @routes.get(

@@ -29,7 +29,7 @@ async def list_numbers(
     numbers, total = await queries.page(
         session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
     )
-    return page([queries.present(number) for number in numbers], total, query)
+    return page(PhoneNumberOut, [queries.present(number) for number in numbers], total, query)
 
 
 @routes.post(

@@ -29,7 +29,7 @@ async def list_tools(
     tools, total = await queries.page(
         session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
     )
-    return page([queries.present(tool, process.secrets) for tool in tools], total, query)
+    return page(ToolOut, [queries.present(tool, process.secrets) for tool in tools], total, query)
 
 
 @routes.post(
