@@ -65,12 +65,12 @@ def _ended(performance: Performance) -> Iterator[Check]:
     yield _equal("the call was completed", "completed", call.get("status"))
     yield _equal("the agent ended it", "agent_ended", call.get("endedReason"))
     yield _equal("its direction is right", performance.story.direction, call.get("direction"))
-    transcript = call.get("transcript") or [{}]
+    transcript: list[dict[str, str]] = call.get("transcript") or [{}]
     goodbye = performance.story.goodbye
     yield _equal("its goodbye was heard to the end", goodbye, transcript[-1].get("content"))
     last = find(performance.said, performance.spoken[performance.story.lines[-1].name])
     after = performance.heard[last:] if last is not None else b""
-    yield _at_least("the carrier played the goodbye", 700, audible_ms(after))
+    yield _sounds("the carrier played the goodbye", 700, audible_ms(after))
 
 
 def _understood(performance: Performance) -> Iterator[Check]:
@@ -104,7 +104,7 @@ def _interruption(performance: Performance) -> Iterator[Check]:
         yield Check("the person coughed and interrupted", False, "both were sent", got)
         return
     between = performance.heard[coughed + len(cough) : began]
-    yield _at_least("a cough did not stop the agent", TALKS_ON_MS, audible_ms(between))
+    yield _sounds("a cough did not stop the agent", TALKS_ON_MS, audible_ms(between))
     spoke = began + onset_ms(audio) * 8
     quiet_ms = quiet_after_ms(performance.heard[spoke:], GAP_MS)
     yield Check(
@@ -125,9 +125,11 @@ def _interruption(performance: Performance) -> Iterator[Check]:
 
 
 def _latencies(performance: Performance) -> Iterator[Check]:
-    turns = performance.call.get("turns") or []
+    turns: list[dict[str, Any]] = performance.call.get("turns") or []
     answered = [turn for turn in turns if turn.get("sentMs") is not None]
-    yield _at_least("each turn has its latencies", len(performance.story.lines), len(answered))
+    lines = len(performance.story.lines)
+    name = "each turn has its latencies"
+    yield Check(name, len(answered) >= lines, f"{lines} turns", f"{len(answered)} turns")
 
 
 def _recording(performance: Performance, recorded: Recorded | None) -> Iterator[Check]:
@@ -142,8 +144,8 @@ def _recording(performance: Performance, recorded: Recorded | None) -> Iterator[
         f"{call_ms} ms, a frame ({FRAME_MS} ms) more or less",
         f"{recorded.duration_ms:.0f} ms",
     )
-    yield _at_least("the caller is on its left", 1000, recorded.caller_loud_ms)
-    yield _at_least("the agent is on its right", 1000, recorded.agent_loud_ms)
+    yield _sounds("the caller is on its left", 1000, recorded.caller_loud_ms)
+    yield _sounds("the agent is on its right", 1000, recorded.agent_loud_ms)
 
 
 def _transcript(performance: Performance, role: str | None = None) -> list[str]:
@@ -155,5 +157,5 @@ def _equal(name: str, expected: Any, got: Any) -> Check:
     return Check(name, expected == got, str(expected), str(got))
 
 
-def _at_least(name: str, expected: float, got: float) -> Check:
-    return Check(name, got >= expected, f"{expected:.0f} or more", f"{got:.0f}")
+def _sounds(name: str, expected: float, got: float) -> Check:
+    return Check(name, got >= expected, f"{expected:.0f} ms of sound or more", f"{got:.0f} ms")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chorus.demo.carrier.client import CarrierCall, CarrierClient
@@ -61,18 +61,18 @@ class Stage:
 async def perform(
     stage: Stage,
     story: Story,
-    on_begun: Callable[[CarrierCall], None],
     on_event: Callable[[Event], None],
+    on_person: Callable[[str], None],
 ) -> Performance:
-    """Hold the call to its end, however it goes. Raises `DemoFailed` where it does not begin."""
+    """Hold the call to its end, however it goes; `on_person` is told what the person does that
+    is no speech. Raises `DemoFailed` where the call does not begin."""
     at_carrier, call_id = await _begin(stage, story)
-    on_begun(at_carrier)
     watch = Watch(stage.platform, call_id, on_event)
     spoken = {line.name: stage.recited[line.text] for line in story.lines}
     performance = Performance(story, {"id": call_id}, spoken=spoken)
     async with asyncio.TaskGroup() as group:
         group.create_task(watch.run())
-        await _converse(at_carrier, watch, performance)
+        await _converse(at_carrier, watch, performance, on_person)
         if not await watch.ended(END_TIMEOUT_S):
             await at_carrier.do(HangUp())
             if not await watch.ended(END_TIMEOUT_S):
@@ -111,7 +111,12 @@ async def _begin(stage: Stage, story: Story) -> tuple[CarrierCall, str]:
     return stage.carrier.placed(began["call"]), placed["id"]
 
 
-async def _converse(at_carrier: CarrierCall, watch: Watch, performance: Performance) -> None:
+async def _converse(
+    at_carrier: CarrierCall,
+    watch: Watch,
+    performance: Performance,
+    on_person: Callable[[str], None],
+) -> None:
     """Say every line; stop where the agent does not understand one, or hangs up."""
     lines = performance.story.lines
     if not await watch.until(_greeted, 0, REPLY_TIMEOUT_S):
@@ -123,8 +128,9 @@ async def _converse(at_carrier: CarrierCall, watch: Watch, performance: Performa
                 return
             performance.times_said[line.name] = performance.times_said.get(line.name, 0) + 1
             first = performance.times_said[line.name] == 1
-            steps = _manner(line) if first else (Wait(ms=BEFORE_SPEAKING_MS),)
-            if await _say(at_carrier, watch, line, performance.spoken[line.name], steps, finish):
+            meant = line if first else replace(line, manner="politely")
+            audio = performance.spoken[line.name]
+            if await _say(at_carrier, watch, meant, audio, finish, on_person):
                 break
         else:
             await at_carrier.do(HangUp())
@@ -149,17 +155,22 @@ async def _say(
     watch: Watch,
     line: Line,
     audio: bytes,
-    steps: tuple[Step, ...],
     finish: bool,
+    on_person: Callable[[str], None],
 ) -> bool:
     """Say a line; whether it was understood. With `finish`, listen to the whole answer; an
     answer to something else is heard out in any case."""
     before = at_carrier.events()
-    await at_carrier.do(*steps, say(audio, line.name))
     last = before[-1]["n"] if before else -1
-    await at_carrier.wait("said.began", ANSWER_TIMEOUT_S + 20, last, name=line.name)
+    await at_carrier.do(*_manner(line), say(audio, line.name))
+    if line.manner == "interrupting":
+        await at_carrier.wait("said.began", REPLY_TIMEOUT_S, last, name="cough")
+        on_person("coughs")
+    await at_carrier.wait("said.began", REPLY_TIMEOUT_S, last, name=line.name)
     after = len(watch.events)
-    await at_carrier.wait("said.ended", ANSWER_TIMEOUT_S + 20, last, name=line.name)
+    if line.manner == "interrupting":
+        on_person("talks over the agent")
+    await at_carrier.wait("said.ended", REPLY_TIMEOUT_S, last, name=line.name)
     understood = False
     while True:
         event = await watch.until(

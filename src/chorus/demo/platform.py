@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,10 +47,9 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(*, twilio_api_url: str) -> AsyncGenerator[Platform]:
-    """A server that is ready, gone with its folder's owner when the block is left. The folder
-    stays: the recordings in it are what a visitor wants to hear."""
-    folder = Path(tempfile.mkdtemp(prefix="chorus-demo-"))
+async def platform(folder: Path, *, twilio_api_url: str) -> AsyncGenerator[Platform]:
+    """A server that is ready, gone when the block is left. The folder stays: the recordings in
+    it are what a visitor wants to hear."""
     key = f"sk_live_{secrets.token_urlsafe(32)}"
     log = (folder / "server.log").open("wb")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}

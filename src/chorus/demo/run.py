@@ -12,17 +12,18 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 import time
 import wave
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
-from chorus.demo.carrier.client import CarrierCall, CarrierClient
+from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.client import running as carrier_running
 from chorus.demo.checks import Check, check, check_network, check_order
 from chorus.demo.network import Strangers
@@ -139,13 +140,20 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
         )
     show.line("Two telephone calls on this machine: no account, no key, no internet.", "bold")
     show.line("Starting the carrier, the shop and the platform…", "dim")
+    folder.append(Path(tempfile.mkdtemp(prefix="chorus-demo-")))
     strangers = Strangers()
     async with AsyncExitStack() as stack:
-        recited = await recite(line.text for story in STORIES for line in story.lines)
         carrier = await stack.enter_async_context(carrier_running())
-        shop_url = await stack.enter_async_context(shop_running())
-        server = await stack.enter_async_context(platform(twilio_api_url=carrier.url))
-        folder.append(server.folder)
+        # The rest is begun side by side; on failure the stack takes down what had begun.
+        async with asyncio.TaskGroup() as group:
+            reciting = group.create_task(
+                recite(line.text for story in STORIES for line in story.lines)
+            )
+            shop = group.create_task(stack.enter_async_context(shop_running()))
+            serving = group.create_task(
+                stack.enter_async_context(platform(folder[0], twilio_api_url=carrier.url))
+            )
+        recited, shop_url, server = reciting.result(), shop.result(), serving.result()
         await stack.enter_async_context(_beside(strangers.run()))
         show.line(f"  carrier   {carrier.url}   in the place of Twilio")
         show.line(f"  shop      {shop_url}   which the agents' tools ask")
@@ -233,10 +241,8 @@ async def _perform(show: Show, stage: Stage, story: Story) -> Performance:
     from_, to = ways[story.direction]
     show.title(f"{story.title} ({story.direction}, {from_} → {to})")
 
-    def begun(call: CarrierCall) -> None:
-        show.said(None, "", f"the carrier calls it {call.sid}", "dim")
-
-    return await perform(stage, story, begun, LiveCall(show).event)
+    live = LiveCall(show)
+    return await perform(stage, story, live.event, live.person)
 
 
 async def _recording(server: Platform, performance: Performance) -> Recorded | None:
@@ -263,10 +269,14 @@ async def _beside(work: Any) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _causes(failed: BaseException) -> list[str]:
-    if isinstance(failed, BaseExceptionGroup):
-        return [cause for each in failed.exceptions for cause in _causes(each)]
-    return [str(failed) or type(failed).__name__]
+def _causes(failed: BaseExceptionGroup[Exception]) -> list[str]:
+    causes: list[str] = []
+    for each in failed.exceptions:
+        if isinstance(each, ExceptionGroup):
+            causes += _causes(cast("ExceptionGroup[Exception]", each))
+        else:
+            causes.append(str(each) or type(each).__name__)
+    return causes
 
 
 def _show_log(show: Show, path: Path) -> None:

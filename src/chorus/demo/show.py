@@ -77,15 +77,25 @@ class Show:
             who, colour = ("caller", "cyan") if entry["role"] == "user" else ("agent", "green")
             self.said(None, who, entry["content"], colour)
         self.line("  Milliseconds from the end of the caller's speech, turn by turn:")
-        at_carrier = [response["played_ms"] for response in figures.get("responses", ())]
+        heard = [
+            f"{response['to']} {response['played_ms']:.0f}"
+            for response in figures.get("responses", ())
+            if response["to"] in {line.name for line in story.lines}
+        ]
         rows = [
             [str(turn["turn"]), *(_number(turn.get(key)) for key, _ in STAGES)]
             for turn in call["turns"] or ()
         ]
         self.table(["turn", *(name for _, name in STAGES)], rows)
-        if at_carrier:
-            heard = ", ".join(f"{ms:.0f}" for ms in at_carrier)
-            self.line(f"  Heard at the carrier, after the last sample was sent: {heard}")
+        if heard:
+            self.line("  The same at the carrier, from the last sample sent to the first played:")
+            self.line(f"  {', '.join(heard)}")
+        for cleared in figures.get("clears", ()):
+            if cleared.get("after_speech_ms") is not None:
+                self.line(
+                    f"  Interrupted: {cleared['after_speech_ms']:.0f} ms after the caller began, "
+                    f"the carrier was told to drop {cleared['thrown_ms']:.0f} ms of the agent."
+                )
         if file is not None:
             self.line(f"  Recording, {file.duration_ms / 1000:.1f} s, caller left, agent right:")
             self.line(f"  {file.path}", "bold")
@@ -113,6 +123,10 @@ class LiveCall:
     def __init__(self, show: Show) -> None:
         self._show = show
         self._drafts: dict[int, int] = {}
+        self._shown = ""  # the words of the turn that is not over
+
+    def person(self, doing: str) -> None:
+        self._show.said(None, "caller", f"({doing})", "cyan")
 
     def event(self, event: Mapping[str, Any]) -> None:
         at_ms, data = event["atMs"], event["data"]
@@ -122,8 +136,13 @@ class LiveCall:
                 self._show.said(at_ms, "", f"{data['status']}{why}", "dim")
             case "draft_started":
                 self._drafts[data["turn"]] = self._drafts.get(data["turn"], 0) + 1
-            case "turn_committed":
+            case "words":
+                self._shown = f"{self._shown} {data['text']}".strip()
                 self._show.said(at_ms, "caller", data["text"], "cyan")
+            case "turn_committed":
+                if data["text"] != self._shown:
+                    self._show.said(at_ms, "caller", data["text"], "cyan")
+                self._shown = ""
             case "turn_latency":
                 self._latency(at_ms, data)
             case "tool_called":

@@ -78,8 +78,9 @@ def quiet_after_ms(mulaw: bytes, gap_ms: int) -> int | None:
 
 def find(said: bytes, part: bytes) -> int | None:
     """Where a part, as it was given to the carrier, begins in what the person said: bytes."""
-    at = said.rfind(part.rstrip(SILENCE[:1]))
-    return None if at < 0 or not part else at
+    sounding = part.rstrip(SILENCE[:1])
+    at = said.rfind(sounding)
+    return at if sounding and at >= 0 else None
 
 
 def _audible_frames(mulaw: bytes) -> list[bool]:
