@@ -22,6 +22,7 @@ from chorus.calls.tables import Call as CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
 from chorus.lines.line import Line, LineCause, LineEnded
+from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
 from chorus.talk.spec import CallSpec, Engines
 
@@ -60,7 +61,7 @@ async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None
     try:
         taken = await _snapshot(switchboard, row)
         engines = switchboard.engines.select(taken.model, taken.voice, taken.spec.language)
-    except (NoEngine, SecretsUnreadable, LookupError) as failure:
+    except (NoEngine, EngineFailed, SecretsUnreadable, LookupError) as failure:
         log.error("call %s cannot be held: %s", call_id, failure)
         await line.hang_up()
         ended = LineEnded(LineCause.FAILED, str(failure))

@@ -59,6 +59,7 @@ class Switchboard:
         self.recordings.mkdir(parents=True, exist_ok=True)
         self.ticker.start()
         await self.engines.start()
+        await self.outbound.open()
 
     def began(self, call_id: uuid.UUID, call: Call) -> None:
         self.live[call_id] = call

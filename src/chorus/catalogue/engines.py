@@ -17,8 +17,9 @@ from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.llm.model import LanguageModel
 from chorus.settings import Settings
 from chorus.speech import engines as speech
+from chorus.speech import local
+from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
-from chorus.speech.models import find_model
 from chorus.talk.spec import Engines
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,30 @@ class EngineRoom:
         self._made: dict[str, object] = {}
 
     async def start(self) -> None:
-        """Load what every call needs. Blocking work is done in a thread."""
+        """Load what every call needs, and get ready what a call of the defaults needs. Blocking
+        work is done in a thread; what cannot be had is said when a call selects it."""
         await asyncio.to_thread(self._detector)
-        await asyncio.to_thread(self._end_of_turn)
+        await asyncio.to_thread(self._end_of_turn, None)
+        try:
+            engines = self.select(None, None, None)
+        except (NoEngine, EngineFailed) as failure:
+            log.warning("calls with the default engines cannot be held: %s", failure)
+            return
+        for name, engine in self._made.items():
+            warm = cast("Callable[[], Awaitable[object]] | None", getattr(engine, "warm", None))
+            if warm is not None:
+                try:
+                    await warm()
+                except EngineFailed as failure:
+                    log.warning("%s is not ready: %s", name, failure)
+        log.info(
+            "engines: %s, %s, %s, %s, %s",
+            engines.detector.name,
+            engines.end_of_turn.name,
+            engines.transcriber.name,
+            engines.model.name,
+            engines.voice.name,
+        )
 
     async def aclose(self) -> None:
         for name, engine in reversed(self._made.items()):
@@ -55,7 +77,8 @@ class EngineRoom:
         self._made.clear()
 
     def select(self, model: SlmModel | None, voice: Voice | None, language: str | None) -> Engines:
-        """The engines of one call; None is the platform's default. Raises `NoEngine`."""
+        """The engines of one call; None is the platform's default. Raises `NoEngine`,
+        or `EngineFailed` for one that is not installed."""
         model = model or self._catalogue.default_model
         voice = voice or self._catalogue.default_voice
         if model is None:
@@ -67,7 +90,7 @@ class EngineRoom:
             voice=self._voice(voice),
             model=self._model(model),
             detector=self._detector(),
-            end_of_turn=self._end_of_turn() or SilenceEndOfTurn(language),
+            end_of_turn=self._end_of_turn(language),
         )
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
@@ -76,30 +99,12 @@ class EngineRoom:
         return cast("T", self._made[name])
 
     def _detector(self) -> speech.VoiceDetector:
-        def make() -> speech.VoiceDetector:
-            path = find_model("silero_vad")
-            if path is None:
-                from chorus.speech.vad.webrtc import WebRtcDetector
+        return self._once("detector", local.local_detector)
 
-                return WebRtcDetector()
-            from chorus.speech.vad.silero import SileroDetector
-
-            return SileroDetector(path)
-
-        return self._once("detector", make)
-
-    def _end_of_turn(self) -> speech.EndOfTurn | None:
-        """None where the model is not installed: then silence and the last words decide."""
-        path = find_model("smart_turn")
-        if path is None:
-            return None
-
-        def make() -> speech.EndOfTurn:
-            from chorus.speech.eot.smart_turn import SmartTurn
-
-            return SmartTurn(path)
-
-        return self._once("end_of_turn", make)
+    def _end_of_turn(self, language: str | None) -> speech.EndOfTurn:
+        """A model is one for all; silence is judged in the language of the call."""
+        found = self._once("end_of_turn", local.local_end_of_turn)
+        return SilenceEndOfTurn(language) if isinstance(found, SilenceEndOfTurn) else found
 
     def _transcriber(self, model: SlmModel) -> speech.Transcriber:
         def simulated() -> speech.Transcriber:
@@ -107,14 +112,9 @@ class EngineRoom:
 
             return SimulatedTranscriber()
 
-        def pocketsphinx() -> speech.Transcriber:
-            from chorus.speech.stt.pocketsphinx import PocketSphinx
-
-            return PocketSphinx()
-
         if model.engine == "simulated":
             return self._once("transcriber simulated", simulated)
-        return self._once("transcriber pocketsphinx", pocketsphinx)
+        return self._once("transcriber local", local.local_transcriber)
 
     def _voice(self, voice: Voice) -> speech.Voice:
         def simulated() -> speech.Voice:
@@ -122,16 +122,11 @@ class EngineRoom:
 
             return SimulatedVoice()
 
-        def espeak() -> speech.Voice:
-            from chorus.speech.tts.espeak import EspeakVoice
-
-            return EspeakVoice()
-
         match voice.engine:
             case "simulated":
                 return self._once("voice simulated", simulated)
             case "espeak":
-                return self._once("voice espeak", espeak)
+                return self._once("voice espeak", local.local_voice)
             case other:
                 raise NoEngine(f"this process has no voice engine {other!r}")
 
