@@ -100,10 +100,9 @@ class Conversation:
             self._note("words", text=words.text, spokenAtMs=round(words.spoken_at_ms))
         if self._reply is not None:
             self._turns.agent_text(self.speaking.heard().text)
-        now = self.hearing.now_ms
-        self._turns.words(words.text, words.final, words.spoken_at_ms, now)
         if words.final:
-            self._latencies.heard("words", self._turns.turn, self._clock())
+            self._latencies.words(self._clock())
+        self._turns.words(words.text, words.final, words.spoken_at_ms, self.hearing.now_ms)
         self._carry_out()
 
     def digit(self, digit: str) -> None:
@@ -273,7 +272,7 @@ class Conversation:
             detail = str(failure) or "no verdict in time"
             self._engine_failed(self._end_of_turn.name, "end_of_turn", detail, "fallback_silence")
             return
-        self._latencies.heard("verdict", event.turn, self._clock())
+        self._latencies.judged(event.turn, self._clock())
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
         self._carry_out()
 

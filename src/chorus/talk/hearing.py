@@ -76,6 +76,7 @@ class Hearing:
         self._last = 0.0
         self._quiet_ms = 0.0
         self._line_ms: float | None = None
+        self._filled_to_ms = 0.0
         self.lost_ms = 0.0
         self.filled_ms = 0.0
         self.dropped_ms = 0.0
@@ -98,9 +99,7 @@ class Hearing:
             self.lost_ms += at_ms - line_ms
         self._line_ms = at_ms + length_ms
         ahead_ms = self._fed_ms + length_ms - call_ms
-        if ahead_ms > GAP_MS and (
-            ahead_ms > FLOOD_MS or (self._last < QUIET and self._quiet_ms > GAP_MS)
-        ):
+        if ahead_ms > GAP_MS and (ahead_ms > FLOOD_MS or self._quiet()):
             self.dropped_ms += length_ms
             return
         self._take(chunk, length_ms)
@@ -113,6 +112,7 @@ class Hearing:
             fill_ms = self._format.ms(len(silence))
             self.filled_ms += fill_ms
             self._take(silence, fill_ms)
+            self._filled_to_ms = self._fed_ms
         if self._fed_ms - self._heard_ms > STALL_MS:
             raise EngineFailed(self._detector, "lost", "the voice detector does not answer")
 
@@ -128,6 +128,11 @@ class Hearing:
     async def close(self) -> None:
         self._vad.close()
         await self._transcribing.close()
+
+    def _quiet(self) -> bool:
+        """The caller makes no sound now. What was filled in says nothing about that."""
+        judged_ms = self._heard_ms - self._filled_to_ms
+        return self._last < QUIET and min(self._quiet_ms, judged_ms) > GAP_MS
 
     def _take(self, chunk: bytes, length_ms: float) -> None:
         at_ms = self._fed_ms

@@ -41,15 +41,17 @@ class TurnClock:
         self.ended_ms: float | None = None
         self._at: dict[Stage, float] = {}
 
-    def heard(self, stage: Literal["words", "verdict"], at_ms: float) -> None:
-        """The last before the commit counts; what is told of a turn after that is too late."""
+    def judged(self, at_ms: float) -> None:
+        """The last verdict before the commit counts; one that comes later came too late."""
         if "committed" not in self._at:
-            self._at[stage] = at_ms
+            self._at["verdict"] = at_ms
 
-    def committed(self, ended_ms: float, at_ms: float) -> None:
+    def committed(self, ended_ms: float, words_ms: float | None, at_ms: float) -> None:
         """The turn is over; the caller's last sound was at `ended_ms`."""
         self.ended_ms = ended_ms
         self._at["committed"] = at_ms
+        if words_ms is not None:
+            self._at["words"] = words_ms
 
     def sent(self, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
         """The reply sounds. `{"turn", "speechEndedAtMs", "<stage>Ms": …}`, each after the end
@@ -71,21 +73,29 @@ class Latencies:
 
     def __init__(self) -> None:
         self._clocks: dict[int, TurnClock] = {}
+        self._words_ms: float | None = None
 
     def opened(self, turn: int) -> None:
         """A new turn, or one that was taken back and goes on."""
         self._clocks[turn] = TurnClock(turn)
 
-    def heard(self, stage: Literal["words", "verdict"], turn: int, at_ms: float) -> None:
+    def words(self, at_ms: float) -> None:
+        """Final words, of whichever turn is committed next: they may be what opens it."""
+        self._words_ms = at_ms
+
+    def judged(self, turn: int, at_ms: float) -> None:
         clock = self._clocks.get(turn)
         if clock is not None:
-            clock.heard(stage, at_ms)
+            clock.judged(at_ms)
 
     def committed(self, turn: int, ended_ms: float, at_ms: float) -> None:
-        self._clocks.setdefault(turn, TurnClock(turn)).committed(ended_ms, at_ms)
+        clock = self._clocks.setdefault(turn, TurnClock(turn))
+        clock.committed(ended_ms, self._words_ms, at_ms)
+        self._words_ms = None
 
     def dropped(self, turn: int) -> None:
         self._clocks.pop(turn, None)
+        self._words_ms = None
 
     def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
         """The latency of `turn`; it and those before it are forgotten."""

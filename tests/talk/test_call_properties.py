@@ -1,0 +1,187 @@
+"""Whatever people, networks and vendors do, a call ends well and its record is true."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import pairwise
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fakes.llm import FakeModel, Scripted
+from tests.fakes.speech import FakeEndOfTurn, FakeTranscriber, FakeVoice
+from tests.fakes.stage import BOOK, LOOK_UP, Stage, Tools, agent, play
+
+from chorus.lines.loopback import Weather
+from chorus.llm.model import ModelFailed, Prompt, ToolCall
+from chorus.outbound import OutboundFailed
+from chorus.speech.engines import EngineFailed
+
+STEPS = st.one_of(
+    st.tuples(st.just("says"), st.integers(60, 2500)),
+    st.tuples(st.just("noise"), st.integers(40, 1500)),
+    st.tuples(st.just("waits"), st.integers(10, 5000)),
+    st.tuples(st.just("key"), st.integers(0, 9)),
+    st.tuples(st.just("whispers"), st.integers(0, 300)),
+    st.tuples(st.just("operator says"), st.integers(0, 300)),
+    st.tuples(st.just("operator notes"), st.integers(0, 300)),
+    st.tuples(st.just("stream lost"), st.integers(0, 300)),
+)
+
+REASONS = {
+    "customer_ended": "completed",
+    "operator_ended": "completed",
+    "agent_ended": "completed",
+    "max_duration": "completed",
+    "provider_error": "failed",
+}
+
+
+class Whims:
+    """Vendors that are slow, broken and strange, the same for equal seeds."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+
+    def answer(self, prompt: Prompt) -> Scripted:
+        pick = self._chance.random()
+        first_ms = self._chance.choice([20, 200, 900])
+        text = "Well, this is what there is to say. " * self._chance.randint(0, 3)
+        if pick < 0.1:
+            error = ModelFailed("fake", "overloaded")
+            return Scripted(text, first_ms=first_ms, error=error, error_after=None)
+        if pick < 0.35 and prompt.messages and prompt.messages[-1].role != "tool":
+            calls = [
+                ToolCall(f"{len(prompt.messages)}-{n}", name, "{}")
+                for n, name in enumerate(self._chance.choices(["look_up", "book", "dance"], k=2))
+            ]
+            return Scripted(text, *calls, first_ms=first_ms)
+        if pick < 0.4:
+            return Scripted(text, ToolCall("bye", "end_call", "{}"), first_ms=first_ms)
+        return Scripted(text, first_ms=first_ms)
+
+    def verdict(self) -> float | Exception | None:
+        return self._chance.choice([1.0, 1.0, 0.0, EngineFailed("fake", "run", "broken"), None])
+
+    def tools(self) -> Tools:
+        choices = [({"ok": 1}, 200), ({}, 500), (OutboundFailed("gone"), 0)]
+        tools = Tools()
+        for name in ("look_up", "book"):
+            body, status = self._chance.choice(choices)
+            tools.set(name, body, ms=self._chance.choice([10, 1500, 6000]), status=status)
+        return tools
+
+
+@given(
+    steps=st.lists(STEPS, max_size=12),
+    end=st.sampled_from(["hangs up", "operator", "drops", "waits"]),
+    seed=st.integers(0, 10_000),
+    greets=st.sampled_from([None, "Good day, how can I help you?", "model"]),
+    uninterruptible=st.booleans(),
+    bad_network=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_call_ends_well(
+    steps: list[tuple[str, int]],
+    end: str,
+    seed: int,
+    greets: str | None,
+    uninterruptible: bool,
+    bad_network: bool,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        person = stage.person
+        for number, (deed, n) in enumerate(steps):
+            if deed == "says":
+                await person.says(f"word{number} and more", n)
+            elif deed == "noise":
+                await person.says(None, n)
+            elif deed == "key":
+                person.press(str(n))
+                await person.waits(50)
+            elif deed == "whispers" and stage.transcriber.streams:
+                stage.transcriber.hear(f"whisper{number}", final=n > 100)
+            elif deed == "operator says":
+                stage.call.say(f"Operator {number}.")
+            elif deed == "operator notes":
+                stage.call.advise(f"Note {number}.")
+            elif deed == "stream lost" and stage.transcriber.streams:
+                stage.transcriber.fail()
+            await person.waits(n if deed == "waits" else 20)
+            if stage.running.done():
+                return
+        if end == "hangs up":
+            await person.hang_up()
+        elif end == "operator":
+            stage.call.hang_up()
+        elif end == "drops":
+            person.line.drop()
+        await asyncio.wait({stage.running})
+
+    whims = Whims(seed)
+    result = play(
+        scene,
+        agent=agent(
+            tools=(LOOK_UP, BOOK),
+            first_speaker="agent" if greets else "user",
+            greeting=None if greets == "model" else greets,
+            first_message_uninterruptible=uninterruptible,
+            max_call_duration_s=60,
+        ),
+        model=FakeModel(whims.answer),
+        voice=FakeVoice(
+            first_audio_ms=seed % 700,
+            word_times=seed % 2 == 0,
+            fail_at=seed % 60 if seed % 5 == 0 else None,
+            speed=1.2 + seed % 4,
+        ),
+        transcriber=FakeTranscriber(final_after_ms=[50, 300, 1200, None][seed % 4]),
+        end_of_turn=FakeEndOfTurn(*[whims.verdict() for _ in range(30)], delay_ms=seed % 300),
+        weather=Weather(latency_ms=80, jitter_ms=40, loss=0.05) if bad_network else Weather(),
+        tools=whims.tools(),
+    )
+
+    # `play` has checked that the line is down, streams are closed and no task is left.
+    assert REASONS[result.outcome.reason] == result.outcome.status
+    line = result.person.near
+    assert line.heard_ms <= line.sent_ms + 1e-6
+    # What the record says was heard did reach the person: never more sound than arrived.
+    heard_ms = sum(h["heardMs"] for h in result.of("reply_heard"))
+    arrived_ms = 20 * len(result.person.heard)
+    assert heard_ms <= arrived_ms + 20 * len(result.of("reply_heard")) + 200
+    # The caller's turns are joined, the agent's replies have words.
+    roles = [role for role, _ in result.transcript]
+    assert ("user", "user") not in pairwise(roles)
+    assert result.outcome.turn_count == roles.count("user")
+    # A turn is committed once, or again after it was taken back.
+    committed = [c["turn"] for c in result.of("turn_committed")]
+    retracted = [r["turn"] for r in result.of("retracted")]
+    for turn in set(committed):
+        assert committed.count(turn) <= retracted.count(turn) + 1
+    # Each reply was paid for once: drafts, other answers, and what was said unasked.
+    replies = len(result.of("draft_started")) + sum(
+        not c["drafted"] for c in result.of("turn_committed")
+    )
+    unasked = (
+        (greets is not None)
+        + len(result.of("operator_said"))
+        + len(result.of("unheard"))
+        + sum(f["remedy"] == "apology" for f in result.of("engine_failed"))
+    )
+    assert len(result.of("usage")) == replies + unasked
+    # Each call of a tool has one result, in the timeline and in every prompt.
+    called = sorted(c["id"] for c in result.of("tool_called"))
+    assert called == sorted(r["id"] for r in result.of("tool_result"))
+    for request in result.stage.model.requests:
+        waiting: list[str] = []
+        for message in request.prompt.messages:
+            if message.role == "tool":
+                waiting.remove(message.tool_call_id)
+            else:
+                assert not waiting
+                waiting = [c.id for c in message.tool_calls]
+        assert not waiting
+    # What was not heard is never shown to a model.
+    for heard in result.of("reply_heard"):
+        if heard.get("interrupted") and not heard["heard"]:
+            assert heard["unsaid"]
