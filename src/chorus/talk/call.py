@@ -16,21 +16,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Literal, ParamSpec, cast
+from typing import ParamSpec, cast
 
 from chorus.audio import sounds
 from chorus.audio.mix import Background
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording
-from chorus.lines.line import Line, LineCause, LineEnded
+from chorus.lines.line import Line, LineEnded
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, VoiceStyle
 from chorus.talk.acting import Acting, Action
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
-from chorus.talk.dialogue import Line as TranscriptLine
 from chorus.talk.hearing import Hearing
+from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.tasks import Tasks
@@ -49,33 +48,6 @@ EFFECTS_GRACE_MS = 10_000
 """A tool with effects that still runs when the call ends is let finish for so long."""
 FIRST_PACKET_TIMEOUT_S = 5.0
 """A line that sends nothing at all is spoken to after this long all the same."""
-
-LINE_REASONS: dict[LineCause, str] = {
-    LineCause.FAR_END: "customer_ended",
-    LineCause.LOCAL: "agent_ended",
-    LineCause.CANCELED: "customer_ended",
-    LineCause.BUSY: "busy",
-    LineCause.NO_ANSWER: "no_answer",
-    LineCause.REJECTED: "rejected",
-    LineCause.DROPPED: "provider_error",
-    LineCause.FAILED: "provider_error",
-}
-
-FAILED_REASONS = frozenset({"provider_error", "internal_error", "worker_lost"})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a call ended. `detail` explains a failure and holds no secrets; `recording_fault` says
-    what of the recording was lost, if anything."""
-
-    status: Literal["completed", "failed"]
-    reason: str
-    detail: str
-    duration_ms: int
-    turn_count: int
-    transcript: tuple[TranscriptLine, ...]
-    recording_fault: str | None = None
 
 
 class Call:
@@ -128,8 +100,9 @@ class Call:
             self._recording = self._open_recording()
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
-                talk = self._talk = self._conversation(tasks)
-                transcribing = self._transcribing(talk)
+                system = self._filled(agent.system_prompt)
+                talk = self._talk = self._conversation(tasks, system)
+                transcribing = self._transcribing(talk, system)
                 self._hearing = talk.hearing = Hearing(
                     self._line.format,
                     self._engines.detector,
@@ -189,14 +162,14 @@ class Call:
         if agent.first_speaker != "agent":
             return
         greeting = self._filled(agent.greeting) if agent.greeting else None
-        release = talk.open_with(greeting, uninterruptible=agent.first_message_uninterruptible)
+        opening = talk.open_with(greeting, uninterruptible=agent.first_message_uninterruptible)
         try:
             async with asyncio.timeout(FIRST_PACKET_TIMEOUT_S):
                 await self._first_packet.wait()
         except TimeoutError:
             self._note("no_audio_yet", waitedMs=round(FIRST_PACKET_TIMEOUT_S * 1000))
         await asyncio.sleep(agent.first_message_delay_ms / 1000)
-        release()
+        opening.held_back = False
 
     def _settle(self) -> None:
         """Nothing is heard or said from now on: what was is the record."""
@@ -350,7 +323,7 @@ class Call:
         """Milliseconds since the line was answered."""
         return (self._loop.time() - self._answered_at) * 1000
 
-    def _conversation(self, tasks: Tasks) -> Conversation:
+    def _conversation(self, tasks: Tasks, system: str) -> Conversation:
         agent, engines = self.spec.agent, self._engines
         threshold = agent.turns.eot_threshold
         if threshold is None:
@@ -365,7 +338,7 @@ class Call:
                     agent.voice, agent.voice_speed, agent.voice_stability, agent.language
                 ),
                 format=self._line.format,
-                system=self._filled(agent.system_prompt),
+                system=system,
                 acting=self._acting,
                 tools=(*tools, END_CALL_SPEC) if agent.allow_end_call else tools,
                 may_hang_up=agent.allow_end_call,
@@ -384,11 +357,11 @@ class Call:
             self._note("variables_missing", names=list(filled.missing))
         return filled.text
 
-    def _transcribing(self, talk: Conversation) -> Transcribing:
+    def _transcribing(self, talk: Conversation, system: str) -> Transcribing:
         return Transcribing(
             self._engines.transcriber,
             self._line.format,
-            Hints(self.spec.agent.language, self._engines.model.phrases(talk.system)),
+            Hints(self.spec.agent.language, self._engines.model.phrases(system)),
             on_words=self._guarded(talk.words),
             note=self._note,
         )

@@ -20,7 +20,7 @@ from chorus.speech.engines import EndOfTurn, EngineFailed, Words
 from chorus.talk import phrases
 from chorus.talk.acting import Action
 from chorus.talk.announcing import Announcement, Announcements
-from chorus.talk.dialogue import Dialogue, same_words
+from chorus.talk.dialogue import Dialogue, result_data, same_words
 from chorus.talk.hearing import Hearing
 from chorus.talk.speaking import Speaking
 from chorus.talk.tasks import Tasks
@@ -84,11 +84,6 @@ class Conversation:
         self._latencies = Latencies()
         self._failures = 0
 
-    @property
-    def system(self) -> str:
-        """The system prompt, filled in."""
-        return self._mind.system
-
     # --- what comes in ------------------------------------------------------------------------
 
     def frame(self, probability: float, now_ms: float) -> None:
@@ -136,23 +131,18 @@ class Conversation:
 
     # --- its beginning and its end ------------------------------------------------------------
 
-    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Callable[[], None]:
+    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:
         """Prepare the agent's first message, from the model where there is no greeting; the
-        sound is made at once. Returns what releases it. A caller who is faster is answered
-        instead, unless the message may not be interrupted: then it must be heard."""
-        opening = Announcement(
-            self._new_reply(None, ""), uninterruptible, lasting=uninterruptible, held_back=True
-        )
-        self._announcements.add(opening)
+        sound is made at once, and held back until the owner lets it go. A caller who is faster
+        is answered instead, unless the message may not be interrupted: then it must be heard."""
+        reply = self._new_reply(None, "")
         if greeting:
-            opening.reply.say(self._tasks, greeting)
+            reply.say(self._tasks, greeting)
         else:
-            opening.reply.think(self._tasks, self.dialogue.messages())
-
-        def release() -> None:
-            opening.held_back = False
-
-        return release
+            reply.think(self._tasks, self.dialogue.messages())
+        opening = Announcement(reply, uninterruptible, lasting=uninterruptible, held_back=True)
+        self._announcements.add(opening)
+        return opening
 
     def close(self) -> None:
         """The call is over: settle what was heard and drop the rest. What the caller had begun
@@ -264,13 +254,14 @@ class Conversation:
 
     async def _judge(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
+        model = self._end_of_turn
         try:
             async with asyncio.timeout(JUDGE_TIMEOUT_S):
-                probability = await self._end_of_turn.judge(heard)
+                probability = await model.judge(heard)
         except (EngineFailed, TimeoutError) as failure:
             # The fallback silence decides instead: a broken model slows a call, never hangs it.
             detail = str(failure) or "no verdict in time"
-            self._engine_failed(self._end_of_turn.name, "end_of_turn", detail, "fallback_silence")
+            self._engine_failed(model.name, "end_of_turn", detail, "fallback_silence")
             return
         self._latencies.judged(event.turn, self._clock())
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
@@ -375,17 +366,7 @@ class Conversation:
 
     def tool_done(self, action: Action) -> None:
         """A tool has its result, perhaps long after the turn that asked for it."""
-        result = action.result
-        assert result is not None
-        self._note(
-            "tool_result",
-            id=action.call.id,
-            name=action.call.name,
-            ok=result.ok,
-            status=result.status,
-            elapsedMs=result.elapsed_ms,
-            result=result.content,
-        )
+        self._note("tool_result", **result_data(action))
         if action.has_effects:  # others belong to one reply, which waits for them
             self.dialogue.touched()
 

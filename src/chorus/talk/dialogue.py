@@ -203,6 +203,20 @@ def reply_messages(reply: AgentReply) -> list[Message]:
     return out
 
 
+def result_data(action: Action) -> dict[str, Any]:
+    """A tool's result for the timeline; JSON-ready."""
+    result = action.result
+    assert result is not None  # it is there before anybody is told
+    return {
+        "id": action.call.id,
+        "name": action.call.name,
+        "ok": result.ok,
+        "status": result.status,
+        "elapsedMs": result.elapsed_ms,
+        "result": result.content,
+    }
+
+
 def same_words(one: str, other: str) -> bool:
     """Equal but for case and punctuation."""
     return _bare(one) == _bare(other)
