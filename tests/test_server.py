@@ -14,6 +14,9 @@ import pytest
 from tests.conftest import Postgres
 from tests.fakes.server import API_KEY, Server, serving, start
 
+# A start takes some seconds, on a busy machine many; nothing here measures it.
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

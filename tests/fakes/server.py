@@ -89,7 +89,7 @@ def serving(data_dir: Path, *arguments: str, **env: str) -> Iterator[Server]:
                 server.process.wait()
 
 
-def _ready(process: subprocess.Popen[bytes], output: Path, timeout_s: float = 60) -> str:
+def _ready(process: subprocess.Popen[bytes], output: Path, timeout_s: float = 120) -> str:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         text = output.read_text("utf-8", "replace")
