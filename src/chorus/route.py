@@ -132,10 +132,12 @@ _SENTENCES = {
     400: "The request is not valid",
     401: "The API key is missing, wrong, expired or revoked",
     402: "The balance does not suffice",
+    403: "The API key may not do this",
     404: "There is no such thing in this organization",
     409: "The request contradicts what is there",
     429: "Too many requests, or too many calls at once",
     500: "Something failed inside",
+    503: "The server cannot do this now",
 }
 
 
