@@ -68,7 +68,7 @@ def _ended(performance: Performance) -> Iterator[Check]:
     transcript: list[dict[str, str]] = call.get("transcript") or [{}]
     goodbye = performance.story.goodbye
     yield _equal("its goodbye was heard to the end", goodbye, transcript[-1].get("content"))
-    last = find(performance.said, performance.spoken[performance.story.lines[-1].name])
+    last = find(performance.said, performance.spoken.get(performance.story.lines[-1].name, b""))
     after = performance.heard[last:] if last is not None else b""
     yield _sounds("the carrier played the goodbye", 700, audible_ms(after))
 
@@ -96,7 +96,7 @@ def _interruption(performance: Performance) -> Iterator[Check]:
     yield _equal("the agent was interrupted as often as meant", 1 if line else 0, len(by))
     if line is None:
         return
-    audio = performance.spoken[line.name]
+    audio = performance.spoken.get(line.name, b"")
     cough = sound_of(Say(sound="cough", ms=COUGH_MS))
     coughed, began = find(performance.said, cough), find(performance.said, audio)
     if coughed is None or began is None:

@@ -40,7 +40,7 @@ class Strangers:
 def remote_addresses(pid: int) -> set[str] | None:
     """To whom the process and its descendants are connected; None where that is not shown."""
     try:
-        inodes = {inode for each in _family(pid) for inode in _sockets(each)}
+        inodes = {inode for each in family(pid) for inode in _sockets(each)}
         return {
             address
             for table in _TABLES
@@ -51,7 +51,8 @@ def remote_addresses(pid: int) -> set[str] | None:
         return None
 
 
-def _family(pid: int) -> set[int]:
+def family(pid: int) -> set[int]:
+    """A process and all that descend from it. Raises `OSError` where there is no /proc."""
     parents: dict[int, int] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import tempfile
@@ -46,7 +47,7 @@ from chorus.demo.voices import recite
 from chorus.speech.engines import EngineFailed
 
 STORIES = (INBOUND, OUTBOUND)
-LIMIT_S = 240.0
+LIMIT_S = 200.0
 LOG_LINES = 30
 _ACCOUNT = "AC" + "1" * 32
 # Signs the carrier's webhooks on this machine; it opens nothing else.
@@ -58,6 +59,8 @@ def demo(*, as_json: bool) -> int:
     """Run it; returns the exit status. With `as_json` the last line of standard output is one
     JSON object, and the show goes to standard error."""
     show = Show(sys.stderr if as_json else sys.stdout)
+    # It warns of children that were reaped while it was cancelled; here that is Ctrl-C.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     result = _Result()
     try:
         asyncio.run(_until_told(_play(show, result)))

@@ -150,6 +150,8 @@ async def running(arguments: Sequence[str] = ()) -> AsyncGenerator[CarrierClient
         *("-m", "chorus.demo.carrier", "--with-parent", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        # Ctrl-C in the terminal is for whoever started this, who ends it by its input.
+        start_new_session=True,
     )
     assert process.stdout is not None
     assert process.stdin is not None
