@@ -137,7 +137,7 @@ class Hearing:
     def _take(self, chunk: bytes, length_ms: float) -> None:
         at_ms = self._fed_ms
         self._fed_ms = at_ms + length_ms
-        self._transcribing.feed(chunk)
+        self._transcribing.feed(chunk, length_ms)
         pcm16 = decode(self._format, chunk)
         if self._recording is not None:
             self._recording.caller(pcm16, at_ms)

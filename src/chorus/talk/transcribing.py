@@ -57,8 +57,8 @@ class Transcribing:
 
     # --- audio ------------------------------------------------------------------------------
 
-    def feed(self, chunk: bytes) -> None:
-        self._fed_ms += self._format.ms(len(chunk))
+    def feed(self, chunk: bytes, length_ms: float) -> None:
+        self._fed_ms += length_ms
         kept = self._kept
         kept += chunk
         if len(kept) > self._keep_bytes * 5 // 4:  # seldom, as it moves the rest
