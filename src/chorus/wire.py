@@ -7,6 +7,7 @@ that of the POST. The types are checks that more than one resource needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
@@ -137,15 +138,20 @@ def _without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
+_WRITTEN = str.maketrans("", "", " ()-./\u00a0\u2010\u2011\u2012\u2013")
+"""What people put between the digits of a number."""
+
 # --- types -------------------------------------------------------------------------------
 
 
 def e164(value: str) -> str:
-    """Raises `ValueError` unless the text is a number that could be dialled, in E.164."""
-    if not value.startswith("+") or not value[1:].isdigit() or not value.isascii():
+    """A number that could be dialled, as E.164. The way people write one, `+1 (555) 123-4567`, is
+    taken where it is unambiguous: with its country code. Raises `ValueError` for all else."""
+    digits = value.translate(_WRITTEN)
+    if len(value) > 40 or not re.fullmatch(r"\+[0-9]{2,15}", digits):
         raise ValueError("must be in E.164 format, such as +14155551234")
     try:
-        number = phonenumbers.parse(value)
+        number = phonenumbers.parse(digits)
     except phonenumbers.NumberParseException:
         raise ValueError("is not a phone number, such as +14155551234") from None
     if not phonenumbers.is_possible_number(number):
@@ -193,7 +199,7 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(
 Phone = Annotated[
     StrictStr,
     # Told, not enforced, by the schema: `e164` says better what is wrong.
-    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{1,14}$", "example": "+14155551234"}),
+    Field(json_schema_extra={"pattern": r"^\+[0-9 ()./-]{2,39}$", "example": "+14155551234"}),
     AfterValidator(e164),
 ]
 Url = Annotated[

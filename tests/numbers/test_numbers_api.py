@@ -126,7 +126,7 @@ async def test_what_a_provider_needs(
     [
         ({}, "number", "Number is required"),
         ({"number": "4155551234"}, "number", "E.164"),
-        ({"number": "+1 415 555 1234"}, "number", "E.164"),
+        ({"number": "(415) 555-1234"}, "number", "E.164"),
         ({"number": "+1415555"}, "number", "not a possible phone number"),
         ({"number": "+999123456789"}, "number", "not a phone number"),
         ({"number": "+1415555123４"}, "number", "E.164"),
@@ -231,3 +231,12 @@ async def test_delete(api: Api):
     assert (await api.get(path)).json()["error"] == "Phone number not found"
     # The number is free again.
     await api.made("/v1/phone-numbers", body("twilio", TWILIO))
+
+
+@pytest.mark.parametrize(
+    "written", ["+1 (415) 555-1234", "+1-415-555-1234", "+1 415.555.1234", "+14155551234"]
+)
+async def test_a_number_as_people_write_it_is_kept_as_e164(api: Api, written: str):
+    created = await api.post("/v1/phone-numbers", json=body("twilio", TWILIO, number=written))
+    assert created.status_code == 201, created.text
+    assert created.json()["data"]["number"] == NUMBER
