@@ -21,13 +21,16 @@ import chorus
 from chorus import errors
 from chorus.accounts import idempotency
 from chorus.agents.routes import routes as agents
+from chorus.calls.after import AFTER_CALL
+from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import TwilioDesk
 from chorus.calls.dispatch import Dispatch
-from chorus.calls.recover import end_lost_calls
+from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.routes import routes as catalogue
+from chorus.durable.work import Periodic
 from chorus.gate import Gate
 from chorus.lines.twilio.routes import build_routes as twilio_routes
 from chorus.numbers.routes import routes as numbers
@@ -42,9 +45,14 @@ ROUTERS = (
     ("/v1", numbers),
     ("/v1", tools),
     ("/v1", calls),
+    ("/v1", control_routes),
     ("/v1", catalogue),
     ("/api", outbound_routes),
 )
+
+# What is done whatever happens to this process, and what is done by the calendar.
+WORKFLOWS = (AFTER_CALL,)
+PERIODIC: tuple[Periodic, ...] = ()
 
 _FLUSH_EVERY_S = 30
 _SWEEP_EVERY_S = 3600
@@ -99,19 +107,23 @@ def _life(
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         try:
-            if process.settings.is_sqlite:
-                await end_lost_calls(switchboard)
             await switchboard.start()
+            await end_own_calls(switchboard)
+            name = switchboard.heart.name
+            await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
             async with asyncio.TaskGroup() as tasks:
                 chores = [
                     tasks.create_task(_every(_FLUSH_EVERY_S, process.keys.flush)),
                     tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
                     tasks.create_task(switchboard.journals.run()),
                     tasks.create_task(Dispatch(switchboard).run()),
+                    tasks.create_task(Keeper(switchboard).run()),
                 ]
                 yield
                 for chore in chores:
                     chore.cancel()
+            await let_go(switchboard)
+            await switchboard.heart.stop()
         finally:
             await switchboard.close()
             await process.close()

@@ -178,6 +178,7 @@ class Settings:
     openai_base_url: str = "https://api.openai.com/v1"
     openai_models: tuple[str, ...] = ("gpt-4.1-mini", "gpt-4.1-nano", "gpt-4.1")
     rate_limit_per_minute: int = 100
+    max_concurrent_calls: int = 100
     max_request_bytes: int = 1_048_576
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
@@ -354,6 +355,14 @@ VARIABLES: tuple[Variable, ...] = (
         _number(1, 1_000_000),
         "100",
         "Requests a minute of an API key that has no limit of its own.",
+    ),
+    Variable(
+        "CHORUS_MAX_CONCURRENT_CALLS",
+        "max_concurrent_calls",
+        _number(1, 1_000_000),
+        "100",
+        "Calls at once, inbound and outbound together, of an organization that has no limit of "
+        "its own.",
     ),
     Variable(
         "CHORUS_MAX_REQUEST_BYTES",

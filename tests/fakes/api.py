@@ -17,6 +17,7 @@ from chorus.accounts.tables import Organization
 from chorus.app import create_app
 from chorus.calls.dispatch import Dispatch
 from chorus.catalogue.engines import EngineRoom
+from chorus.durable.durable import Durable
 from chorus.prepare import prepare
 from chorus.process import Process
 from chorus.settings import Settings
@@ -69,8 +70,13 @@ async def _nothing(*_: object) -> None: ...
 async def running(settings: Settings) -> AsyncGenerator[Api, None]:
     """The application between its start and its stop, both in one task, as in a server.
 
-    Without what holds calls: no engine is loaded, and queued calls stay queued."""
-    with patch.object(EngineRoom, "start", _nothing), patch.object(Dispatch, "run", _nothing):
+    Without what holds calls: no engine is loaded, queued calls stay queued, and durable work is
+    enqueued but not done."""
+    with (
+        patch.object(EngineRoom, "start", _nothing),
+        patch.object(Dispatch, "run", _nothing),
+        patch.object(Durable, "launch", _nothing),
+    ):
         await prepare(settings)
         async with _living(create_app(settings)) as api:
             yield api

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
+from dbos._schemas.system_database import SystemSchema
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from tests.conftest import settings_for
@@ -27,6 +29,8 @@ from chorus.migrations import run
 from chorus.migrations.schema import metadata
 from chorus.settings import Settings
 from chorus.tools.tables import Tool
+
+DBOS_TABLES = {"dbos_migrations", *(t.name for t in SystemSchema.metadata_obj.tables.values())}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -109,7 +113,12 @@ async def test_models_and_migrations_agree(empty: Database):
     assert (before, after) == (None, run.head())
 
     def differences(connection: Connection) -> list[Any]:
-        options = {"compare_type": True, "compare_server_default": True}
+        options = {
+            "compare_type": True,
+            "compare_server_default": True,
+            # On SQLite the tables of DBOS are beside Chorus's own.
+            "include_name": lambda name, kind, _: kind != "table" or name not in DBOS_TABLES,
+        }
         return list(
             compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
         )
@@ -135,14 +144,61 @@ def revisions() -> list[str]:
     return [revision.revision for revision in script.walk_revisions()][::-1]
 
 
+async def fill_first_schema(database: Database) -> None:
+    """The rows of `fill`, column by column, because today's models have more of those."""
+    now = datetime.now(UTC)
+    organization, agent, tool, call = (uuid.uuid4() for _ in range(4))
+    times = {"created_at": now, "updated_at": now}
+    owned = {"organization_id": organization, **times}
+    agent_row = {
+        "system_prompt": "",
+        "voice_speed": 1,
+        "voice_stability": 0.5,
+        "allow_end_call": True,
+        "is_active": True,
+        "post_call_summary_enabled": False,
+        "post_call_extraction_schema": [],
+        "first_speaker": "user",
+        "agent_greeting_enabled": False,
+        "first_message_uninterruptible": False,
+        "first_message_delay": 0,
+        "max_call_duration_seconds": 600,
+        "background_sound_volume": 0.15,
+        "knowledge_base_ids": [],
+        "transfer_targets": [],
+    }
+    call_row = {
+        "agent_id": agent,
+        "provider": "twilio",
+        "direction": "inbound",
+        "status": "in_progress",
+        "customer_number": "+1",
+        "turn_count": 0,
+        "context_variables": {},
+        "metadata": {},
+    }
+    event = {"call_id": call, "seq": 1, "at_ms": 0, "kind": "k", "data": {}, "created_at": now}
+    http = {"name": "t", "description": "d", "type": "http", "config": {}}
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("organizations", {"id": organization, "name": "o", **times}),
+        ("tools", {"id": tool, **http, **owned}),
+        ("agents", {"id": agent, "name": "a", **agent_row, **owned}),
+        ("agent_tools", {"agent_id": agent, "tool_id": tool, "position": 0}),
+        ("calls", {"id": call, **call_row, **owned}),
+        ("call_events", {"organization_id": organization, **event}),
+    ]
+    async with database.writing() as session:
+        for name, values in rows:
+            today = metadata.tables[name]
+            columns = [sa.column(column, today.c[column].type) for column in values]
+            await session.execute(sa.insert(sa.table(name, *columns)).values(**values))
+
+
 async def test_each_step_keeps_the_data(empty: Database):
-    """From the first schema to the last with rows in it. The rows are written by today's models,
-    so the first step that the models no longer fit needs its own rows here."""
+    """From the first schema to the last with rows in it."""
     first, *later = revisions()
     await run.upgrade(empty, first)
-    if later:
-        pytest.skip("write rows of the first schema here")
-    await fill(empty)
+    await fill_first_schema(empty)
     for revision in later:
         await run.upgrade(empty, revision)
     assert [await count(empty, t) for t in (Agent, AgentTool, Call, CallEvent)] == [1, 1, 1, 1]

@@ -12,12 +12,15 @@ from chorus.db import Base, Json, Tenant, UtcDateTime, utcnow, when_created
 
 
 class Organization(Base):
-    """A tenant. Every other row belongs to one."""
+    """A tenant. Every other row belongs to one. `max_concurrent_calls` null is the server's
+    CHORUS_MAX_CONCURRENT_CALLS; up to `max_queued_calls` beyond that wait in line."""
 
     __tablename__ = "organizations"
 
     id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True, default=uuid.uuid4)
     name: Mapped[str] = mapped_column(sa.String(255))
+    max_concurrent_calls: Mapped[int | None]
+    max_queued_calls: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=when_created, onupdate=utcnow)
 

@@ -1,7 +1,8 @@
 """An inbound call: from the number that was dialled to a row and a token for its audio.
 
-number → agent → active? → room? → row `ringing`, with the hash of a token that the carrier's
-stream must show. A carrier that asks twice for the same call gets the same row and a new token.
+number → agent → active? → room? → money? → row `ringing`, with the hash of a token that the
+carrier's stream must show. A carrier that asks twice for the same call gets the same row and a
+new token.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 
 from chorus.accounts.secrets import digest
 from chorus.agents.snapshot import is_active
+from chorus.calls.room import look
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
@@ -63,7 +65,11 @@ async def answer(
                 return Declined("the call was answered before")
             known.token_hash = digest(token)
             return Taken(known.id, token)
+        room = await look(session, route.organization_id, switchboard.settings)
+        if not room.for_a_call:
+            return Declined("the organization has as many calls as it may", busy=True)
         call = Call(
+            id=uuid.uuid4(),
             organization_id=route.organization_id,
             agent_id=route.agent_id,
             phone_number_id=route.phone_number_id,
@@ -73,6 +79,7 @@ async def answer(
             status="queued",
             customer_number=customer_number[:64],
             token_hash=digest(token),
+            lease_owner=switchboard.heart.name,
             started_at=utcnow(),
         )
         session.add(call)

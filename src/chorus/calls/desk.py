@@ -75,9 +75,7 @@ class TwilioDesk:
         ended = update.ended
         # A call that was answered is ended by its conversation, which knows who hung up.
         if ended is not None and call.answered_at is None:
-            await finish_unanswered(
-                self._switchboard.database, call.id, call.organization_id, ended
-            )
+            await finish_unanswered(self._switchboard, call.id, call.organization_id, ended)
 
     async def machine(self, result: MachineResult) -> None:
         """Noted in the timeline, and told to the agent, who may leave a message or hang up."""

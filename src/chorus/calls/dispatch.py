@@ -1,9 +1,14 @@
 """Outbound calls that wait, dialled in order.
 
-`Dispatch.run` looks for queued calls when it is told that there is one, and now and then in case
-it was not told. Before a call is dialled a fence is written (`dialled_at`), by whoever writes it
-first: after a crash a call behind its fence may have rung, so it is ended as lost and never
-dialled again. The carrier's callbacks carry the call on from here.
+The rows of calls are the queue: a call waits that is `queued`, due, and not behind its fence.
+`Dispatch.run` looks for such calls when it is told that there is one or that there is room again,
+and once in `LOOK_EVERY_S`, for calls whose time has come and for those of other processes.
+
+In one transaction a call takes its organization's room and gets its fence (`dialled_at`); one
+that finds no room stays in line, and so does everything behind it of the same organization. Only
+then is the carrier asked to ring. After a crash a call behind its fence may have rung, so it is
+ended as lost (`recover.py`) and never dialled again; that is why dialling is no durable workflow,
+which would do the interrupted step once more. The carrier's callbacks carry the call on from here.
 """
 
 from __future__ import annotations
@@ -12,43 +17,61 @@ import asyncio
 import logging
 import secrets as random
 import uuid
+from dataclasses import dataclass
+from enum import Enum, auto
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts.secrets import SecretsUnreadable, digest
 from chorus.agents.snapshot import is_active
-from chorus.calls.finish import finish_unanswered
+from chorus.calls.finish import finish_unanswered, persist
+from chorus.calls.room import WAITS, due, look
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow
 from chorus.lines.line import Dial, DialFailed, LineCause, LineEnded
 from chorus.lines.twilio.links import Links
 from chorus.numbers import routing
+from chorus.numbers.routing import Route
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
 AT_ONCE = 20
+
+
+class _Stays(Enum):
+    """Why a call is not dialled now."""
+
+    FULL = auto()
+    TAKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fenced:
+    """A call that is this process's to dial, and what it takes. `route` None: it cannot be."""
+
+    call: Call
+    token: str
+    route: Route | None
+    active: bool
 
 
 class Dispatch:
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
         self._links = Links(switchboard.settings.url)
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """For ever; started once by the application."""
         queued = self._switchboard.queued
         async with asyncio.TaskGroup() as tasks:
-            room = asyncio.Semaphore(AT_ONCE)
             while True:
                 queued.clear()
                 try:
-                    for call_id in await self._waiting():
-                        await room.acquire()
-                        task = tasks.create_task(self._place(call_id), name="dial")
-                        task.add_done_callback(lambda _: room.release())
+                    await self._look(tasks)
                 except (SQLAlchemyError, OSError) as failure:
                     log.error("dispatch waits for the database: %s", failure)
                 try:
@@ -57,44 +80,55 @@ class Dispatch:
                 except TimeoutError:
                     continue
 
-    async def _waiting(self) -> list[uuid.UUID]:
-        if self._switchboard.draining:
-            return []
+    async def _look(self, tasks: asyncio.TaskGroup) -> None:
+        """Dial whatever may be dialled now."""
+        full: set[uuid.UUID] = set()
+        while not self._switchboard.draining and (waiting := await self._waiting(full)):
+            for call_id, organization_id in waiting:
+                if organization_id in full:
+                    continue
+                await self._room.acquire()
+                try:
+                    fenced = await self._fence(call_id, organization_id)
+                except BaseException:
+                    self._room.release()
+                    raise
+                if isinstance(fenced, _Fenced):
+                    task = tasks.create_task(self._dial(fenced), name="dial")
+                    task.add_done_callback(lambda _: self._room.release())
+                    continue
+                self._room.release()
+                if fenced is _Stays.FULL:
+                    full.add(organization_id)
+
+    async def _waiting(self, full: set[uuid.UUID]) -> list[tuple[uuid.UUID, uuid.UUID]]:
         async with self._switchboard.database.reading() as session:
-            found = await session.scalars(
-                sa.select(Call.id)
-                .where(
-                    Call.status == "queued",
-                    Call.direction == "outbound",
-                    Call.dialled_at.is_(None),
-                    Call.ended_at.is_(None),
-                )
-                .order_by(Call.created_at)
+            found = await session.execute(
+                sa.select(Call.id, Call.organization_id)
+                .where(WAITS, due(), Call.status == "queued", Call.organization_id.not_in(full))
+                .order_by(sa.func.coalesce(Call.scheduled_at, Call.created_at), Call.created_at)
                 .limit(AT_ONCE)
             )
-            return list(found)
+            return [(call_id, organization_id) for call_id, organization_id in found]
 
-    async def _place(self, call_id: uuid.UUID) -> None:
-        try:
-            await self._dial(call_id)
-        except (SQLAlchemyError, OSError) as failure:
-            log.error("call %s: dispatch failed: %s", call_id, failure)
-
-    async def _dial(self, call_id: uuid.UUID) -> None:
+    async def _fence(self, call_id: uuid.UUID, organization_id: uuid.UUID) -> _Fenced | _Stays:
         switchboard = self._switchboard
         token = random.token_urlsafe(32)
-
-        async def issue_token(_: str) -> str:
-            return token
-
         async with switchboard.database.writing() as session:
+            room = await look(session, organization_id, switchboard.settings)
+            if not room.for_a_call:
+                return _Stays.FULL
             fenced = await session.execute(
                 sa.update(Call)
                 .where(Call.id == call_id, Call.status == "queued", Call.dialled_at.is_(None))
-                .values(dialled_at=utcnow(), token_hash=digest(token))
+                .values(
+                    dialled_at=utcnow(),
+                    token_hash=digest(token),
+                    lease_owner=switchboard.heart.name,
+                )
             )
             if fenced.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
-                return
+                return _Stays.TAKEN
             call = await session.get_one(Call, call_id)
             assert call.phone_number_id is not None  # place() requires it
             active = await is_active(session, call.agent_id)
@@ -103,25 +137,51 @@ class Dispatch:
             except SecretsUnreadable as failure:
                 log.error("call %s: %s", call_id, failure)
                 route = None
+            return _Fenced(call, token, route, active)
+
+    async def _dial(self, fenced: _Fenced) -> None:
+        call = fenced.call
         try:
-            if route is None:
-                raise DialFailed(LineCause.FAILED, "the phone number cannot be used any more")
-            if not active:
-                raise DialFailed(LineCause.FAILED, "the agent is not active any more")
-            account = route.twilio(switchboard.settings.twilio_api_url)
-            if account is None:
-                raise DialFailed(LineCause.FAILED, f"{route.provider} cannot place calls yet")
-            dialler = switchboard.twilio.dialler(account, self._links, issue_token)
-            sid = await dialler.dial(
-                Dial(call_id=str(call_id), to=call.customer_number, from_=route.number)
-            )
-        except DialFailed as failure:
-            ended = LineEnded(failure.cause, failure.detail)
-            await finish_unanswered(switchboard.database, call.id, call.organization_id, ended)
-            return
-        async with switchboard.database.writing() as session:
+            sid = await self._ask(fenced)
+        except DialFailed as failed:
+            ended = LineEnded(failed.cause, failed.detail)
+
+            async def write() -> None:
+                await finish_unanswered(self._switchboard, call.id, call.organization_id, ended)
+
+        else:
+
+            async def write() -> None:
+                await self._keep_sid(call.id, sid)
+
+        try:
+            await persist(f"what came of dialling call {call.id}", write)
+        except (SQLAlchemyError, OSError):
+            return  # logged; the row is ended when nobody says anything of the call any more
+
+    async def _keep_sid(self, call_id: uuid.UUID, sid: str) -> None:
+        async with self._switchboard.database.writing() as session:
             await session.execute(
                 sa.update(Call)
                 .where(Call.id == call_id, Call.call_sid.is_(None))
                 .values(call_sid=sid)
             )
+
+    async def _ask(self, fenced: _Fenced) -> str:
+        """The carrier's id of the call. Raises `DialFailed`."""
+        switchboard, call, route = self._switchboard, fenced.call, fenced.route
+        if route is None:
+            raise DialFailed(LineCause.FAILED, "the phone number cannot be used any more")
+        if not fenced.active:
+            raise DialFailed(LineCause.FAILED, "the agent is not active any more")
+        account = route.twilio(switchboard.settings.twilio_api_url)
+        if account is None:
+            raise DialFailed(LineCause.FAILED, f"{route.provider} cannot place calls yet")
+
+        async def issue_token(_: str) -> str:
+            return fenced.token
+
+        dialler = switchboard.twilio.dialler(account, self._links, issue_token)
+        return await dialler.dial(
+            Dial(call_id=str(call.id), to=call.customer_number, from_=route.number)
+        )

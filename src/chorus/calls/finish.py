@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.calls import journal as journals
 from chorus.calls.journal import CallJournal
-from chorus.calls.status import Status, advance
-from chorus.db import Database, utcnow
+from chorus.calls.status import Final, end
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Outcome
 
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_UP_AFTER_S = 600.0
 
-_UNANSWERED: dict[LineCause, tuple[Status, str]] = {
+_UNANSWERED: dict[LineCause, tuple[Final, str]] = {
     LineCause.BUSY: ("failed", "busy"),
     LineCause.NO_ANSWER: ("no_answer", "no_answer"),
     LineCause.REJECTED: ("failed", "rejected"),
@@ -39,19 +42,27 @@ _UNANSWERED: dict[LineCause, tuple[Status, str]] = {
 
 
 async def finish(
-    database: Database, journal: CallJournal, outcome: Outcome, recording_path: str | None
+    switchboard: Switchboard, journal: CallJournal, outcome: Outcome, recording_path: str | None
 ) -> None:
     """Write the record of a conversation."""
+    await persist(
+        f"the record of call {journal.call_id}",
+        lambda: _write(switchboard, journal, outcome, recording_path),
+    )
+
+
+async def persist(what: str, write: Callable[[], Awaitable[object]]) -> None:
+    """Try until the database takes it. Raises what the last attempt raised, after ten minutes;
+    the row will then be ended as one that nobody holds."""
     waited_s = 0.0
     for delay_s in _delays():
         try:
-            await _write(database, journal, outcome, recording_path)
+            await write()
         except (SQLAlchemyError, OSError) as failure:
             if waited_s >= GIVE_UP_AFTER_S:
-                # The lease sweep will end the row; what was said is at least in the log.
-                log.critical("record of call %s lost: %s", journal.call_id, failure)
+                log.critical("%s is lost: %s", what, failure)
                 raise
-            log.warning("record of call %s waits for the database: %s", journal.call_id, failure)
+            log.warning("%s waits for the database: %s", what, failure)
             await asyncio.sleep(delay_s)
             waited_s += delay_s
         else:
@@ -59,49 +70,56 @@ async def finish(
 
 
 async def finish_unanswered(
-    database: Database, call_id: uuid.UUID, organization_id: uuid.UUID, ended: LineEnded
+    switchboard: Switchboard, call_id: uuid.UUID, organization_id: uuid.UUID, ended: LineEnded
 ) -> bool:
     """Close a call that was not answered; False if it was answered or is over already."""
     status, reason = _UNANSWERED[ended.cause]
-    async with database.writing() as session:
-        return await advance(
+    async with switchboard.database.writing() as session:
+        return await end(
             session,
+            switchboard,
             call_id,
             organization_id,
             status,
-            event={"reason": reason, "detail": ended.detail},
-            ended_reason=reason,
-            ended_at=utcnow(),
+            reason,
+            detail=ended.detail,
             duration_seconds=0,
         )
 
 
 async def _write(
-    database: Database, journal: CallJournal, outcome: Outcome, recording_path: str | None
+    switchboard: Switchboard, journal: CallJournal, outcome: Outcome, recording_path: str | None
 ) -> None:
     waiting = list(journal.pending)
-    async with database.writing() as session:
+    async with switchboard.database.writing() as session:
         await journals.write(session, journal.call_id, journal.organization_id, waiting)
         timeline: dict[str, Any] = {"turns": journal.turns}
         if outcome.recording_fault:
             timeline["recordingFault"] = outcome.recording_fault
         if journal.lost:
             timeline["eventsLost"] = journal.lost
-        moved = await advance(
+        record: dict[str, Any] = {
+            "duration_seconds": (outcome.duration_ms + 500) // 1000,
+            "turn_count": outcome.turn_count,
+            "transcript": [{"role": x.role, "content": x.content} for x in outcome.transcript],
+            "timeline": timeline,
+            "recording_path": recording_path,
+        }
+        moved = await end(
             session,
+            switchboard,
             journal.call_id,
             journal.organization_id,
             outcome.status,
+            outcome.reason,
+            detail=outcome.detail,
             at_ms=outcome.duration_ms,
-            event={"reason": outcome.reason, "detail": outcome.detail},
-            ended_reason=outcome.reason,
-            ended_at=utcnow(),
-            duration_seconds=(outcome.duration_ms + 500) // 1000,
-            turn_count=outcome.turn_count,
-            transcript=[{"role": x.role, "content": x.content} for x in outcome.transcript],
-            timeline=timeline,
-            recording_path=recording_path,
+            **record,
         )
+        if not moved:
+            # Given up for lost while this process could not be seen: what was said is kept.
+            mine = sa.and_(Call.id == journal.call_id, Call.transcript.is_(None))
+            await session.execute(sa.update(Call).where(mine).values(record))
     journal.pending.clear()
     if not moved:
         log.error("call %s was over before its conversation ended", journal.call_id)

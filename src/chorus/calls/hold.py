@@ -65,7 +65,7 @@ async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None
         log.error("call %s cannot be held: %s", call_id, failure)
         await line.hang_up()
         ended = LineEnded(LineCause.FAILED, str(failure))
-        await finish_unanswered(switchboard.database, row.id, row.organization_id, ended)
+        await finish_unanswered(switchboard, row.id, row.organization_id, ended)
         return
     await _converse(switchboard, line, row, taken, engines)
 
@@ -85,6 +85,7 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
             answered_at=now,
             started_at=row.started_at or now,
             call_sid=line.call_sid,
+            lease_owner=switchboard.heart.name,
         )
         if not moved:
             log.warning("call %s was answered, but it is %s", call_id, row.status)
@@ -127,6 +128,6 @@ async def _converse(
         try:
             switchboard.journals.close(journal)
             if call.outcome is not None:
-                await finish(switchboard.database, journal, call.outcome, recording)
+                await finish(switchboard, journal, call.outcome, recording)
         finally:
             switchboard.ended(row.id)

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
 from chorus.agents import queries as agents
+from chorus.calls.room import look
 from chorus.calls.schemas import CallCreate
+from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
+from chorus.db import after_commit, utcnow
 from chorus.numbers import queries as numbers
 
+_LATEST = timedelta(days=366)
 
-async def place(session: AsyncSession, organization_id: uuid.UUID, wish: CallCreate) -> Call:
-    """Queue a call. Raises `Error` 404 for an agent or a number that is not there, 400 for an
-    agent that is switched off."""
+
+async def place(
+    session: AsyncSession, switchboard: Switchboard, organization_id: uuid.UUID, wish: CallCreate
+) -> Call:
+    """Queue a call. The row is what dispatch works from, so with the transaction the call is
+    dialled, now or at its time, whatever becomes of this process. Raises `Error` 404 for an agent
+    or a number that is not there, 400 for an agent that is switched off, 402 if the
+    balance does not suffice, 429 if there is no room for a call and none in line."""
     agent = await agents.one(session, organization_id, wish.agent_id)
     number = await numbers.one(session, organization_id, wish.phone_number_id)
     if not agent.is_active:
         raise errors.invalid_field("agentId", "Agent is not active")
+    now = utcnow()
+    if wish.scheduled_at is None or wish.scheduled_at <= now:
+        room = await look(session, organization_id, switchboard.settings)
+        if not room.in_line:
+            raise errors.too_many_calls()
+    elif wish.scheduled_at > now + _LATEST:
+        raise errors.invalid_field("scheduledAt", "Scheduled at must be within a year from now")
     call = Call(
+        id=uuid.uuid4(),
         organization_id=organization_id,
         agent_id=agent.id,
         phone_number_id=number.id,
@@ -30,7 +48,9 @@ async def place(session: AsyncSession, organization_id: uuid.UUID, wish: CallCre
         customer_number=wish.to,
         context_variables=wish.context_variables,
         meta=wish.metadata,
+        scheduled_at=wish.scheduled_at,
     )
     session.add(call)
     await session.flush()
+    after_commit(session, switchboard.queued.set)
     return call

@@ -1,45 +1,163 @@
-"""What a process finds when it starts: calls whose process is gone.
+"""Calls that nobody holds any more, and the end that they are given.
 
-On SQLite there is one process, so every call that is not over was its predecessor's. One that
-was behind its fence, or was being talked on, ends as `worker_lost`: it may have rung, so it is
-never dialled again. One that only waited in the queue is left to dispatch.
+Each call that rings or is talked on names the process that holds it (`lease_owner`), and lives as
+long as that does: `Keeper.run` counts this process's heart on, once for all calls that it holds,
+and sees to what others left:
+
+1. A process whose heart has stopped is dead. Its calls end as `worker_lost`; what it had begun of
+   durable work goes back into the queues. Any living process may do this, and several may.
+2. A call that this process should hold but does not, because something in it broke, ends so too.
+3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
+   `provider_error`: no conversation will come of it.
+
+A call behind its fence may have rung: it is ended, never dialled again. One that only waits in
+line is left there. All time is measured as in `durable/pulse.py`: no clock on the wall is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import uuid
+from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
-from chorus.calls.status import FINAL, advance
+from chorus.calls.room import TAKES_ROOM
+from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
-from chorus.db import utcnow
+from chorus.durable.heart import BEAT_S
+from chorus.durable.pulse import Stillness
+from chorus.durable.tables import Executor
 
 log = logging.getLogger(__name__)
 
+ROUND_S = BEAT_S
+UNHELD_S = 20.0
+SILENT_S = 240.0
+"""Longer than any carrier lets a telephone ring."""
 
-async def end_lost_calls(switchboard: Switchboard) -> int:
-    """End them; returns how many there were."""
+_RINGS = sa.and_(TAKES_ROOM, Call.status.in_(("queued", "ringing")))
+_TALKS = sa.and_(TAKES_ROOM, Call.status == "in_progress")
+
+
+async def end_own_calls(switchboard: Switchboard) -> int:
+    """When a process starts: what it held the last time is lost. Returns how many there were."""
+    return await _end(switchboard, Call.lease_owner == switchboard.heart.name)
+
+
+async def let_go(switchboard: Switchboard) -> None:
+    """When a process stops in order: a call that still rings may be answered to another, or to
+    this one when it is back."""
     async with switchboard.database.writing() as session:
-        found = await session.execute(
-            sa.select(Call.id, Call.organization_id).where(
-                Call.ended_at.is_(None),
-                Call.status.not_in(FINAL),
-                sa.or_(Call.direction == "inbound", Call.dialled_at.is_not(None)),
-            )
+        await session.execute(
+            sa.update(Call)
+            .where(_RINGS, Call.lease_owner == switchboard.heart.name, Call.call_sid.is_not(None))
+            .values(lease_owner=None)
         )
-        lost = found.all()
-        for call_id, organization_id in lost:
-            await advance(
+
+
+class Keeper:
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+        self._unheld: Stillness[uuid.UUID] = Stillness(2 * ROUND_S)
+        self._silent: Stillness[uuid.UUID] = Stillness(2 * ROUND_S)
+
+    async def run(self) -> None:
+        """For ever; started once by the application."""
+        failures = 0
+        while True:
+            await asyncio.sleep(ROUND_S)
+            try:
+                await self.round()
+                failures = 0
+            except (SQLAlchemyError, OSError) as failure:
+                failures += 1
+                if failures == 1:
+                    log.error("this process cannot show that it lives: %s", failure)
+
+    async def round(self) -> None:
+        switchboard = self._switchboard
+        if not await switchboard.heart.beat():
+            self._given_up()
+        for name in await switchboard.heart.dead():
+            log.warning("process %s is dead: its calls end, its work is taken over", name)
+            await _end(switchboard, Call.lease_owner == name)
+            await switchboard.durable.take_over(name)
+            await switchboard.heart.bury(name)
+        ownerless = sa.or_(
+            Call.lease_owner.not_in(sa.select(Executor.id)),
+            sa.and_(Call.status == "in_progress", Call.lease_owner.is_(None)),
+        )
+        await _end(switchboard, ownerless)
+        await self._end_unheld()
+        await self._end_silent()
+
+    def _given_up(self) -> None:
+        """Others have ended what this process held; going on would be a second truth."""
+        held = list(self._switchboard.live.values())
+        log.error("this process had been given up for dead, %d calls are ended", len(held))
+        for call in held:
+            call.hang_up("worker_lost", "the server lost its lease")
+
+    async def _end_unheld(self) -> None:
+        switchboard = self._switchboard
+        async with switchboard.database.reading() as session:
+            mine = await session.scalars(
+                sa.select(Call.id).where(_TALKS, Call.lease_owner == switchboard.heart.name)
+            )
+            unheld = {id: None for id in mine if id not in switchboard.live}
+        await self._end_those(self._unheld, unheld, UNHELD_S, "failed", "worker_lost", "")
+
+    async def _end_silent(self) -> None:
+        async with self._switchboard.database.reading() as session:
+            found = await session.execute(sa.select(Call.id, Call.status).where(_RINGS))
+            ringing = {row.id: row.status for row in found}
+        detail = "the carrier said nothing more of the call"
+        await self._end_those(self._silent, ringing, SILENT_S, "failed", "provider_error", detail)
+
+    async def _end_those(
+        self,
+        stillness: Stillness[uuid.UUID],
+        values: dict[uuid.UUID, str] | dict[uuid.UUID, None],
+        limit_s: float,
+        status: Final,
+        reason: str,
+        detail: str,
+    ) -> None:
+        over = [id for id, still_s in stillness.look(values).items() if still_s >= limit_s]
+        if over:
+            await _end(self._switchboard, Call.id.in_(over), status, reason, detail)
+
+
+async def _end(
+    switchboard: Switchboard,
+    which: sa.ColumnElement[bool],
+    status: Final = "failed",
+    reason: str = "worker_lost",
+    detail: str = "",
+) -> int:
+    async with switchboard.database.reading() as session:
+        found = await session.execute(
+            sa.select(Call.id, Call.organization_id).where(TAKES_ROOM, which)
+        )
+        lost: Sequence[tuple[uuid.UUID, uuid.UUID]] = [(id, owner) for id, owner in found]
+    ended = 0
+    for call_id, organization_id in lost:
+        # One transaction each, and only if it still is as it was found.
+        async with switchboard.database.writing() as session:
+            ended += await end(
                 session,
+                switchboard,
                 call_id,
                 organization_id,
-                "failed",
-                event={"reason": "worker_lost"},
-                ended_reason="worker_lost",
-                ended_at=utcnow(),
+                status,
+                reason,
+                detail=detail,
+                only_if=(which,),
             )
-    if lost:
-        log.warning("%d calls were lost when the last process ended", len(lost))
-    return len(lost)
+    if ended:
+        log.warning("%d calls ended as %s: nobody held them any more", ended, reason)
+    return ended

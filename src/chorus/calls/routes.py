@@ -12,7 +12,6 @@ from chorus.calls import queries
 from chorus.calls.place import place
 from chorus.calls.schemas import CallCreate, CallOut, CallQuery, EventOut, ListedCall
 from chorus.calls.switchboard import Switchboard
-from chorus.db import after_commit
 from chorus.errors import not_found
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Page, PageQuery, page
@@ -54,9 +53,8 @@ async def create_call(
     wish: CallCreate,
 ) -> Data[CallOut]:
     """Queues the call and answers at once; what comes of it is seen in the call."""
-    call = await place(session, organization_id, wish)
     switchboard: Switchboard = request.app.state.switchboard
-    after_commit(session, switchboard.queued.set)
+    call = await place(session, switchboard, organization_id, wish)
     return Data(data=await queries.present(session, call, process))
 
 

@@ -41,6 +41,10 @@ class CallCreate(In):
         dict[str, Any],
         Field(max_length=200, description="Stored with the call; the agent never sees it."),
     ] = {}
+    scheduled_at: Annotated[
+        TimeIn | None,
+        Field(description="Dial at this time, at most a year from now; without it, at once."),
+    ] = None
 
 
 class TranscriptEntry(Out):
@@ -91,6 +95,7 @@ class ListedCall(Out):
     parent_call_id: UUID | None
     transfer_type: TransferType | None
     transfer_status: TransferStatus | None
+    scheduled_at: Time | None
     started_at: Time | None
     answered_at: Time | None
     ended_at: Time | None

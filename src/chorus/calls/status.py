@@ -2,9 +2,10 @@
 
     queued → ringing → in_progress → completed | failed | no_answer
 
-`advance` changes the row and writes the event in the caller's transaction. Two that want to
-move the same call at once are decided by the row itself: the one that finds it already there
-or further on changes nothing and is told so.
+`advance` and, for the last step, `end` change the row and write the event in the caller's
+transaction. Two that want to move the same call at once are decided by the row itself: the one
+that finds it already there or further on changes nothing and is told so. What follows a call's
+end is enqueued with it, so it happens exactly if the call ended.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
+from chorus.calls.after import AFTER_CALL
+from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
+from chorus.db import after_commit, utcnow
 from chorus.talk.timeline import Happening
 
+Underway = Literal["ringing", "in_progress"]
+Final = Literal["completed", "failed", "no_answer"]
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
 
-FINAL: tuple[Status, ...] = ("completed", "failed", "no_answer")
+FINAL: tuple[Final, ...] = ("completed", "failed", "no_answer")
 
-_BEFORE: dict[Status, tuple[Status, ...]] = {
-    "queued": (),
+_BEFORE: dict[Underway | Final, tuple[Status, ...]] = {
     "ringing": ("queued",),
     "in_progress": ("queued", "ringing"),
     "completed": ("queued", "ringing", "in_progress"),
@@ -37,27 +42,67 @@ async def advance(
     session: AsyncSession,
     call_id: uuid.UUID,
     organization_id: uuid.UUID,
-    status: Status,
-    *,
-    at_ms: int = 0,
-    event: dict[str, Any] | None = None,
+    status: Underway,
     **columns: Any,
 ) -> bool:
     """Move the call to `status` and set `columns` with it. False, and nothing changed, if the
     call is there already, further on, or over."""
+    return await _move(session, call_id, organization_id, status, [], 0, {}, columns)
+
+
+async def end(
+    session: AsyncSession,
+    switchboard: Switchboard,
+    call_id: uuid.UUID,
+    organization_id: uuid.UUID,
+    status: Final,
+    reason: str,
+    *,
+    detail: str = "",
+    at_ms: int = 0,
+    only_if: tuple[sa.ColumnElement[bool], ...] = (),
+    **columns: Any,
+) -> bool:
+    """End the call and enqueue what follows. False, and nothing changed, if it is over already
+    or `only_if` does not hold."""
+    event = {"reason": reason, **({"detail": detail} if detail else {})}
+    columns = {"ended_reason": reason, "ended_at": utcnow(), "lease_owner": None, **columns}
+    conditions = list(only_if)
+    moved = await _move(
+        session, call_id, organization_id, status, conditions, at_ms, event, columns
+    )
+    if moved:
+        id = str(call_id)
+        await switchboard.durable.enqueue(session, AFTER_CALL, id, id=f"after_call:{id}")
+        # There is room for another call now.
+        after_commit(session, switchboard.queued.set)
+    return moved
+
+
+async def _move(
+    session: AsyncSession,
+    call_id: uuid.UUID,
+    organization_id: uuid.UUID,
+    status: Underway | Final,
+    only_if: list[sa.ColumnElement[bool]],
+    at_ms: int,
+    event: dict[str, Any],
+    columns: dict[str, Any],
+) -> bool:
     moved = await session.execute(
         sa.update(Call)
         .where(
             Call.id == call_id,
             Call.organization_id == organization_id,
             Call.status.in_(_BEFORE[status]),
+            *only_if,
         )
         .values(status=status, **columns)
         .execution_options(synchronize_session=False)
     )
     if moved.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
         return False
-    data = {"status": status, **(event or {})}
+    data = {"status": status, **event}
     await journal.write(
         session, call_id, organization_id, [Happening(at_ms, "status_changed", data)]
     )

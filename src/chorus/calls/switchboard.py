@@ -18,6 +18,9 @@ from chorus.calls.journal import Journals
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import EngineRoom
 from chorus.db import Database
+from chorus.durable.durable import Durable
+from chorus.durable.heart import Heart
+from chorus.durable.identity import Identity
 from chorus.lines.twilio.rest import TwilioApi
 from chorus.outbound import Outbound
 from chorus.settings import Settings
@@ -38,6 +41,7 @@ class Switchboard:
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
         self.twilio = TwilioApi()
+        self.durable = Durable(settings)
         self.live: dict[uuid.UUID, Call] = {}
         self.queued = asyncio.Event()
         """Set when a call was queued, so that dispatch does not wait for its next look."""
@@ -50,6 +54,15 @@ class Switchboard:
         """Reads the key, or makes it, when it is first needed."""
         return Secrets.of(self.settings)
 
+    @cached_property
+    def heart(self) -> Heart:
+        """Shows that this process lives; its name is on the calls that it holds."""
+        return Heart(self.database, self._identity.name)
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return Identity.take(self.settings.data_dir)
+
     @property
     def recordings(self) -> Path:
         return self.settings.data_dir / "recordings"
@@ -57,6 +70,7 @@ class Switchboard:
     async def start(self) -> None:
         """Load what every call needs; after this the process may say that it is ready."""
         self.recordings.mkdir(parents=True, exist_ok=True)
+        await self.heart.start()
         self.ticker.start()
         await self.engines.start()
         await self.outbound.open()
@@ -84,8 +98,11 @@ class Switchboard:
                 await self._emptied.wait()
 
     async def close(self) -> None:
+        await self.durable.close()
         await self.journals.flush()
         self.ticker.stop()
         await self.twilio.aclose()
         await self.outbound.aclose()
         await self.engines.aclose()
+        if "_identity" in self.__dict__:
+            self._identity.release()

@@ -34,7 +34,8 @@ class Call(Tenant, Base):
     `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names.
     `dialled_at` is the fence: set before the carrier is asked to ring, so that a call which may
     have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's
-    audio stream must present.
+    audio stream must present. `lease_owner` is the executor (`durable/heart.py`)
+    that holds the call; where it rings, the one that dialled or announced it.
     `recording_path` is relative to the data folder. `timeline` is the summary that the call
     leaves: {"turns": [latencies of each turn], ...}.
     """
@@ -66,6 +67,8 @@ class Call(Tenant, Base):
         choice(*TRANSFER_STATUSES, name="transfer_status")
     )
     token_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    lease_owner: Mapped[str | None] = mapped_column(sa.String(128))
+    scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     dialled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -81,6 +84,12 @@ class Call(Tenant, Base):
         sa.Index(
             "ix_calls_live",
             "status",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_calls_room",
+            "organization_id",
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         ),

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from chorus.db import Database
+from chorus.durable import schema as durable
 
 _LOCK = 0x43484F52  # any number that is Chorus's own
 
@@ -61,11 +62,13 @@ async def upgrade(database: Database, revision: str = "head") -> tuple[str | Non
                 await connection.run_sync(_upgrade, revision)
                 if sqlite:
                     await connection.run_sync(_check_foreign_keys)
-                return before, await connection.run_sync(_current)
+                after = await connection.run_sync(_current)
         finally:
             if sqlite:
                 # Back to the pool with what every other connection has.
                 await connection.invalidate()
+    await durable.upgrade(database.settings)
+    return before, after
 
 
 def _current(connection: Connection) -> str | None:

@@ -1,0 +1,35 @@
+"""What happens once a call is over: one durable workflow, top to bottom.
+
+It is enqueued in the transaction that ends the call (`status.end`), however the call ended, and
+it finishes although the process may die in between. Each step is idempotent and stands alone:
+one that fails for good is in the log, and the next ones are done all the same, because a
+customer waits for the news of a call whatever became of its summary.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from chorus.durable.work import Queue, Workflow, step
+
+if TYPE_CHECKING:
+    from chorus.calls.switchboard import Switchboard
+
+log = logging.getLogger(__name__)
+
+STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = ()
+"""In their order: the money is settled, the call analysed, then announced."""
+
+
+async def after_call(switchboard: Switchboard, call_id: str) -> None:
+    for do in STEPS:
+        try:
+            await step(do, switchboard, uuid.UUID(call_id))
+        except Exception:
+            log.exception("call %s: %s failed for good", call_id, do.__name__)
+
+
+AFTER_CALL = Workflow("after_call", after_call, Queue("after-call", at_once=20))

@@ -1,0 +1,106 @@
+"""That this process lives, and which of the others do not.
+
+`start` enters this process into the table of executors, `beat` counts its number up every few
+seconds, `dead` names those whose number has stood still for `DEAD_AFTER_S` under this process's
+eyes. Whoever has looked after what a dead one left behind strikes it out with `bury`; several
+may do all of this at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from chorus.db import Database, utcnow
+from chorus.durable.pulse import Stillness
+from chorus.durable.tables import Executor
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 5.0
+DEAD_AFTER_S = 30.0
+
+
+class Heart:
+    def __init__(
+        self, database: Database, name: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = name
+        self._database = database
+        self._incarnation = uuid.uuid4()
+        self._others: Stillness[str] = Stillness(2 * BEAT_S, monotonic)
+        self._beats: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Enter this process, in place of what it was before it was started again."""
+        async with self._database.writing() as session:
+            await session.execute(sa.delete(Executor).where(Executor.id == self.name))
+            await session.execute(sa.insert(Executor).values(self._row()))
+
+    async def beat(self) -> bool:
+        """False if this process had been given up for dead: what it held is no longer its own.
+        It is entered anew."""
+        async with self._database.writing() as session:
+            counted = await session.execute(
+                sa.update(Executor)
+                .where(Executor.id == self.name, Executor.incarnation == self._incarnation)
+                .values(beat=Executor.beat + 1)
+                .returning(Executor.beat)
+            )
+            if counted.first() is not None:
+                return True
+            namesake = await session.scalar(
+                sa.select(Executor.incarnation).where(Executor.id == self.name)
+            )
+            if namesake is None:
+                self._incarnation = uuid.uuid4()
+                await session.execute(sa.insert(Executor).values(self._row()))
+        if namesake is not None:
+            log.critical(
+                "another process calls itself %s: was the data folder copied? "
+                "Each machine needs its own",
+                self.name,
+            )
+        return False
+
+    async def dead(self) -> list[str]:
+        async with self._database.reading() as session:
+            found = await session.execute(
+                sa.select(Executor.id, Executor.incarnation, Executor.beat).where(
+                    Executor.id != self.name
+                )
+            )
+            rows = found.all()
+        self._beats = {id: beat for id, _, beat in rows}
+        still = self._others.look({id: (incarnation, beat) for id, incarnation, beat in rows})
+        return [id for id, still_s in still.items() if still_s >= DEAD_AFTER_S]
+
+    async def bury(self, name: str) -> None:
+        """Strike out one that `dead` named, unless it has moved after all."""
+        async with self._database.writing() as session:
+            await session.execute(
+                sa.delete(Executor).where(
+                    Executor.id == name, Executor.beat == self._beats.get(name)
+                )
+            )
+
+    async def stop(self) -> None:
+        """Leave in order: nobody needs to wait for this process to be dead."""
+        async with self._database.writing() as session:
+            await session.execute(
+                sa.delete(Executor).where(
+                    Executor.id == self.name, Executor.incarnation == self._incarnation
+                )
+            )
+
+    def _row(self) -> dict[str, object]:
+        return {
+            "id": self.name,
+            "incarnation": self._incarnation,
+            "beat": 0,
+            "started_at": utcnow(),
+        }

@@ -1,0 +1,68 @@
+"""Who this process is: a name that no other living process has, and that it has again when it
+is started again.
+
+The durable work that a process had begun carries its name. If two living processes had the same
+one, both would do that work; if it changed with each start, nobody would go on with it until the
+others have given the old one up. So the name is the machine's, then a number drawn once for the
+data folder, then the first place whose lock file in that folder nobody holds. The lock is the
+operating system's and goes with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+
+_PLACES = 256
+
+
+class Identity:
+    """Holds the lock from `take` to `release`."""
+
+    def __init__(self, name: str, lock: int) -> None:
+        self.name = name
+        self._lock = lock
+
+    @classmethod
+    def take(cls, data_dir: Path) -> Identity:
+        """Raises `OSError` if the folder cannot be written or every place is taken."""
+        folder = data_dir / "executors"
+        folder.mkdir(parents=True, exist_ok=True)
+        node = f"{_hostname()}-{_number(folder / 'node')}"
+        for place in range(_PLACES):
+            lock = os.open(folder / f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            return cls(f"{node}-{place}", lock)
+        raise OSError(f"{_PLACES} processes use the data folder {data_dir} already")
+
+    def release(self) -> None:
+        os.close(self._lock)
+
+
+def _hostname() -> str:
+    return re.sub(r"[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:48] or "host"
+
+
+def _number(path: Path) -> str:
+    """The first to come writes it, whole or not at all."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        pass
+    drawn = path.with_name(f"node.{os.getpid()}.{secrets.token_hex(4)}")
+    drawn.write_text(secrets.token_hex(4))
+    try:
+        os.link(drawn, path)
+    except FileExistsError:
+        pass
+    finally:
+        drawn.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,62 @@
+"""DBOS's own tables, in Chorus's database: beside its tables on SQLite, because work is enqueued
+in the transaction that makes it necessary; in the schema `dbos` on Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
+
+from chorus.settings import Settings
+
+_BUSY_TIMEOUT_S = 30
+
+
+async def upgrade(settings: Settings) -> None:
+    """Bring them to what the library needs. Safe if several do it at once."""
+    await asyncio.to_thread(_upgrade, url(settings))
+
+
+def _upgrade(database_url: str) -> None:
+    from dbos import DBOS
+
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    DBOS.migrate(database_url)
+
+
+def url(settings: Settings) -> str:
+    """The application's database, for a driver that blocks: DBOS works in threads."""
+    address = make_url(settings.database_url)
+    if settings.is_sqlite:
+        address = address.set(drivername="sqlite")
+    return address.render_as_string(hide_password=False)
+
+
+def engine(settings: Settings) -> Engine:
+    """What the library would make by itself, but for SQLite without a wait for the disk in each
+    of its many small commits, during which nobody else could write."""
+    if not settings.is_sqlite:
+        return sa.create_engine(
+            url(settings),
+            pool_size=5,
+            max_overflow=15,
+            pool_pre_ping=True,
+            connect_args={"application_name": "chorus-durable", "connect_timeout": 10},
+        )
+    made = sa.create_engine(
+        url(settings), pool_size=5, max_overflow=15, connect_args={"timeout": _BUSY_TIMEOUT_S}
+    )
+
+    @event.listens_for(made, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:  # pyright: ignore[reportUnusedFunction]  a listener
+        connection.isolation_level = "IMMEDIATE"
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return made
