@@ -5,7 +5,9 @@ about the same order, which must have moved. She coughs over the agent once, whi
 it, and interrupts it once, which must.
 
 The people's phrases were chosen by measurement: PocketSphinx, with the phrases of the script
-as its grammar, understands each of them in `PERSON_VOICE` over a telephone line every time.
+as its grammar, understands each of them in `PERSON_VOICE` over a telephone line every time, and
+Smart Turn takes nearly all of them for complete, which it does not do with every sentence of a
+synthetic voice.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ when caller says "can I change the delivery day": say "Of course. Which day woul
 when caller says "{{day}} would be better for me":
     call move_delivery with number = "{ORDER}", day = {{day}}
     then say "Done. They come on {{result.day}} now. Anything else?"
-when caller says "no thank you goodbye": say "Thank you for calling. Goodbye." and end
+when caller says "I do not need anything else": say "Thank you for calling. Goodbye." and end
 otherwise: say "{AGAIN}"
 """,
     greeting=None,
@@ -80,7 +82,7 @@ otherwise: say "{AGAIN}"
         Line("number", "The number is four two seven"),
         Line("change", "Can I change the delivery day?", "interrupting"),
         Line("day", "Saturday would be better for me"),
-        Line("goodbye", "No thank you, goodbye"),
+        Line("goodbye", "I do not need anything else"),
     ),
     goodbye="Thank you for calling. Goodbye.",
     spoken=(
@@ -97,22 +99,22 @@ OUTBOUND = Story(
     prompt=f"""You call the customers of a garden shop about their deliveries.
 
 script:
-when caller says "yes this is a good time":
+when caller says "hello what can I do for you":
     call order with number = "{{{{order}}}}"
     then say "Your {{result.item}} come on {{result.day}}. Who will be at home?"
 when caller says "I will be at home all morning": say "Good. Where may we leave them?"
 when caller says "please leave them behind the house":
     call leave_at with number = "{{{{order}}}}", place = "behind the house"
     then say "We leave them {{result.place}}. Anything else, {{{{name}}}}?"
-when caller says "that is all thank you": say "Thank you, {{{{name}}}}. Goodbye." and end
+when caller says "thank you very much for calling": say "Thank you, {{{{name}}}}. Goodbye." and end
 otherwise: say "{AGAIN}"
 """,
-    greeting="Hello {{name}}, the garden shop here. Is this a good time?",
+    greeting="Hello {{name}}, this is the garden shop.",
     lines=(
-        Line("time", "Yes, this is a good time"),
+        Line("hello", "Hello, what can I do for you?"),
         Line("home", "I will be at home all morning"),
         Line("place", "Please leave them behind the house"),
-        Line("thanks", "That is all, thank you"),
+        Line("thanks", "Thank you very much for calling"),
     ),
     goodbye="Thank you, Anna. Goodbye.",
     spoken=(
