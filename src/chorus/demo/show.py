@@ -172,7 +172,7 @@ class LiveCall:
     def _latency(self, at_ms: int, data: Mapping[str, Any]) -> None:
         stages = ", ".join(f"{name} {_number(data.get(key))}" for key, name in STAGES[:-1])
         drafts = self._drafts.pop(data["turn"], 0)
-        drafted = f"; drafted {drafts}× before" if drafts else ""
+        drafted = f", drafted {drafts}×" if drafts > 1 else ", drafted" if drafts else ""
         text = f"answered after {_number(data.get('sentMs'))} ms ({stages}{drafted})"
         self._show.said(at_ms, "", text, "dim")
 
