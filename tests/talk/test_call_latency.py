@@ -11,6 +11,8 @@ from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeEndOfTurn, FakeTranscriber
 from tests.fakes.stage import Result, Stage, play
 
+from chorus.lines.loopback import Weather
+
 STAGES = ("words", "verdict", "committed", "token", "audio", "sent")
 
 
@@ -110,6 +112,23 @@ def test_a_turn_that_was_taken_back_is_measured_from_its_last_word() -> None:
     [latency] = result.of("turn_latency")
     assert latency["speechEndedAtMs"] > 1400
     assert latency["sentMs"] <= 550
+
+
+def test_a_reply_taken_back_on_its_way_to_the_caller_answered_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("I want", 700)
+        await stage.until("turn_committed")
+        await stage.person.waits(20)
+        await stage.person.says("some bread", 700)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    far = Weather(latency_ms=200)
+    result = play(scene, model=FakeModel(lambda _: Scripted("Which?", first_ms=50)), weather=far)
+    assert len(result.of("reply_started")) == 2
+    assert len(result.of("retracted")) == 1
+    [latency] = result.of("turn_latency")
+    assert latency["speechEndedAtMs"] > 1400
 
 
 @given(

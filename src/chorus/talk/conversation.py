@@ -20,7 +20,8 @@ from chorus.speech.engines import EndOfTurn, EngineFailed, Words
 from chorus.talk import phrases
 from chorus.talk.acting import Action
 from chorus.talk.announcing import Announcement, Announcements
-from chorus.talk.dialogue import Dialogue, result_data, same_words
+from chorus.talk.dialogue import Dialogue, result_data, same_words, with_keys
+from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
 from chorus.talk.speaking import Speaking
 from chorus.talk.tasks import Tasks
@@ -44,9 +45,9 @@ from chorus.talk.turns import (
 )
 from chorus.talk.utterance import Utterance
 
-MAX_FAILURES = 3
-"""So many replies that failed one after the other end the call."""
 JUDGE_TIMEOUT_S = 2.0
+LEAVE_TIMEOUT_S = 15.0
+"""For the last words of a call, with what is being said when they come up."""
 
 
 class Conversation:
@@ -82,7 +83,8 @@ class Conversation:
         self._reply: Reply | None = None
         self._announcements = Announcements()
         self._latencies = Latencies()
-        self._failures = 0
+        self._latency: dict[str, int | None] | None = None  # of a reply that is on its way
+        self._failures = Failures(note)
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -112,6 +114,7 @@ class Conversation:
         speaking.pump(self._clock())
         if self._reply is not None:
             if not speaking.paused and (position_ms := speaking.position_ms) > 0:
+                self._note_latency(position_ms)
                 self._turns.audible(position_ms, self.hearing.now_ms)
                 self._carry_out()
         elif self._announcements:
@@ -123,6 +126,19 @@ class Conversation:
         """Speak `text` as soon as nobody else does."""
         self._note("operator_said", text=text)
         self._prepare(text, lasting=True)
+
+    def take_leave(self, text: str, reason: str) -> None:
+        """Say `text`, which may not be interrupted, and end the call when it was heard, or when
+        it could not be in time."""
+        reply = self._new_reply(None, "")
+        reply.ends_call, reply.end_reason = True, reason
+        reply.say(self._tasks, text)
+        self._announcements.add(Announcement(reply, uninterruptible=True, lasting=True))
+        self._tasks.spawn(self._end_later(reason), "take-leave")
+
+    async def _end_later(self, reason: str) -> None:
+        await asyncio.sleep(LEAVE_TIMEOUT_S)
+        self._end(reason, "")
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
@@ -217,9 +233,7 @@ class Conversation:
         draft.think(self._tasks, self.dialogue.messages_with(event.text))
 
     def _answer(self, event: TurnCommitted) -> None:
-        text = event.text
-        if event.digits:
-            text = f"{text} [pressed {' '.join(event.digits)}]".strip()
+        text = with_keys(event.text, event.digits)
         now = self._clock()
         ended_ms = now - (self.hearing.fed_ms - event.speech_end_ms)
         self._latencies.committed(event.turn, ended_ms, now)
@@ -247,21 +261,21 @@ class Conversation:
         self._drop_draft()
         reply = self._reply
         if reply is not None and reply.turn == turn:
-            self._reply = None
+            self._reply = self._latency = None
             self.speaking.stop(self._clock())
             self._discard(reply)
         self.dialogue.retract(turn)
 
     async def _judge(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
-        model = self._end_of_turn
         try:
             async with asyncio.timeout(JUDGE_TIMEOUT_S):
-                probability = await model.judge(heard)
+                probability = await self._end_of_turn.judge(heard)
         except (EngineFailed, TimeoutError) as failure:
             # The fallback silence decides instead: a broken model slows a call, never hangs it.
             detail = str(failure) or "no verdict in time"
-            self._engine_failed(model.name, "end_of_turn", detail, "fallback_silence")
+            vendor = self._end_of_turn.name
+            self._failures.note(vendor, "end_of_turn", detail, "fallback_silence")
             return
         self._latencies.judged(event.turn, self._clock())
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
@@ -288,9 +302,8 @@ class Conversation:
     def _announce(self) -> None:
         announcement = self._announcements.next(self._turns.state)
         if announcement is not None:
-            self._turns.agent_speaks(
-                self.hearing.now_ms, uninterruptible=announcement.uninterruptible
-            )
+            now = self.hearing.now_ms
+            self._turns.agent_speaks(now, uninterruptible=announcement.uninterruptible)
             self._carry_out()
             self._begin(announcement.reply)
             self._carry_out()
@@ -321,16 +334,17 @@ class Conversation:
         self._turns.agent_text(reply.entry.heard or "")
         self._turns.reply_done(self.hearing.now_ms)
         if reply.ends_call:
-            self._end("agent_ended", "")
+            self._end(reply.end_reason, "")
         self._carry_out()
 
     def _settled(self, reply: Reply, utterance: Utterance, heard_ms: float) -> None:
+        self._note_latency(heard_ms)
         heard = utterance.split(heard_ms)
         self.dialogue.reply_settled(
             reply.entry, heard.text, heard.unsaid, heard_ms, estimated=heard.estimated
         )
         if reply.thought and reply.failure is None and heard.text:
-            self._failures = 0
+            self._failures.forgive()
         self._note("reply_heard", heardMs=round(heard_ms), **reply.entry.as_data())
         self._note("usage", **reply.usage(discarded=False))
 
@@ -342,7 +356,12 @@ class Conversation:
         self._turns.reply_ready(reply.turn or 0, self.hearing.now_ms)
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
-            latency = self._latencies.sent(reply.turn, reply.reached, self._clock())
+            self._latency = self._latencies.sent(reply.turn, reply.reached, self._clock())
+
+    def _note_latency(self, heard_ms: float) -> None:
+        """The turn is answered only now: until it is heard, a reply may be taken back."""
+        latency, self._latency = self._latency, None
+        if latency is not None and heard_ms > 0:
             self._note("turn_latency", **latency)
 
     # --- what replies report --------------------------------------------------------------------
@@ -372,26 +391,10 @@ class Conversation:
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:
-            self._failed(reply)
+            remedy = self._failures.of_reply(reply.failure, draft=reply is self._draft)
+            if remedy == "apology":
+                self._prepare(phrases.apology(self._language))
+            elif remedy == "call_ended":
+                self._end("provider_error", f"{reply.failure.vendor}: {reply.failure.detail}")
         if reply is self._reply:
             self.speaking.pump(self._clock())
-
-    def _failed(self, reply: Reply) -> None:
-        """A reply broke. A draft is only asked again; of any other the caller is told, and after
-        some in a row the call is given up."""
-        failure = reply.failure
-        assert failure is not None
-        vendor, stage = failure.vendor, getattr(failure, "stage", "model")
-        if reply is self._draft:
-            self._engine_failed(vendor, stage, failure.detail, "asked_again")
-            return
-        self._failures += 1
-        if self._failures < MAX_FAILURES:
-            self._engine_failed(vendor, stage, failure.detail, "apology")
-            self._prepare(phrases.apology(self._language))
-        else:
-            self._engine_failed(vendor, stage, failure.detail, "call_ended")
-            self._end("provider_error", f"{vendor}: {failure.detail}")
-
-    def _engine_failed(self, vendor: str, stage: str, detail: str, remedy: str) -> None:
-        self._note("engine_failed", vendor=vendor, stage=stage, detail=detail, remedy=remedy)

@@ -84,6 +84,7 @@ class Reply:
         self.entry = AgentReply(turn)
         self.committed = asyncio.Event()
         self.ends_call = False
+        self.end_reason = "agent_ended"
         self.cancelled = False
         self.reached: dict[Stage, float] = {}
         self.failure: ModelFailed | EngineFailed | None = None

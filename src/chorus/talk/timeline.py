@@ -53,13 +53,13 @@ class TurnClock:
         if words_ms is not None:
             self._at["words"] = words_ms
 
-    def sent(self, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
+    def sent(self, reached: Mapping[Stage, float], at_ms: float) -> dict[str, int | None]:
         """The reply sounds. `{"turn", "speechEndedAtMs", "<stage>Ms": …}`, each after the end
         of speech; what came before it (words, of a caller who trails off) is 0, what never came
         is null."""
         at = {**self._at, **reached, "sent": at_ms}
         ended_ms = at_ms if self.ended_ms is None else self.ended_ms
-        data: dict[str, Any] = {"turn": self.turn, "speechEndedAtMs": round(ended_ms)}
+        data: dict[str, int | None] = {"turn": self.turn, "speechEndedAtMs": round(ended_ms)}
         for stage in STAGES:
             reached_ms = at.get(stage)
             data[f"{stage}Ms"] = (
@@ -97,7 +97,9 @@ class Latencies:
         self._clocks.pop(turn, None)
         self._words_ms = None
 
-    def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> dict[str, Any]:
+    def sent(
+        self, turn: int, reached: Mapping[Stage, float], at_ms: float
+    ) -> dict[str, int | None]:
         """The latency of `turn`; it and those before it are forgotten."""
         data = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
         for over in [t for t in self._clocks if t <= turn]:
