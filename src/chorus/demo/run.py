@@ -48,6 +48,7 @@ from chorus.speech.engines import EngineFailed
 
 STORIES = (INBOUND, OUTBOUND)
 LIMIT_S = 200.0
+FALLBACK_SILENCE_MS = 1500
 LOG_LINES = 30
 _ACCOUNT = "AC" + "1" * 32
 # Signs the carrier's webhooks on this machine; it opens nothing else.
@@ -208,6 +209,9 @@ async def _set_up(
             slmModelId=model["id"],
             voiceId=voice["id"],
             voiceSpeed=AGENT_SPEED,
+            # A busy machine's end-of-turn model may be too late; then silence decides, sooner
+            # than it would have to for people who think while they speak.
+            fallbackSilenceMs=FALLBACK_SILENCE_MS,
             firstSpeaker="agent",
             agentGreeting=story.greeting,
             agentGreetingEnabled=story.greeting is not None,
