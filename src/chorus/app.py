@@ -21,6 +21,8 @@ import chorus
 from chorus import errors
 from chorus.accounts import idempotency
 from chorus.agents.routes import routes as agents
+from chorus.billing.routes import routes as billing
+from chorus.billing.watch import Watch
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import TwilioDesk
@@ -47,6 +49,7 @@ ROUTERS = (
     ("/v1", calls),
     ("/v1", control_routes),
     ("/v1", catalogue),
+    ("/v1", billing),
     ("/api", outbound_routes),
 )
 
@@ -119,6 +122,8 @@ def _life(
                     tasks.create_task(Dispatch(switchboard).run()),
                     tasks.create_task(Keeper(switchboard).run()),
                 ]
+                if process.settings.billing:
+                    chores.append(tasks.create_task(Watch(switchboard).run()))
                 yield
                 for chore in chores:
                     chore.cancel()

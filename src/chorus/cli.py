@@ -71,6 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("id", help="the key's id, as `chorus keys list` shows it")
     revoke.add_argument("--organization", help="id, needed only where there are several")
     revoke.set_defaults(command=_keys_revoke)
+
+    billing = commands.add_parser("billing", help="top up balances, and show prices")
+    verbs = billing.add_subparsers(required=True, metavar="verb")
+    top_up = verbs.add_parser("top-up", help="add money to an organization's balance")
+    top_up.add_argument("dollars", help="how much; a negative amount corrects an earlier one")
+    top_up.add_argument("--note", help="written beside it in the ledger")
+    top_up.add_argument("--organization", help="id, needed only where there are several")
+    top_up.set_defaults(command=_billing_top_up)
+    balance = verbs.add_parser("balance", help="show an organization's balance")
+    balance.add_argument("--organization", help="id, needed only where there are several")
+    balance.set_defaults(command=_billing_balance)
+    prices = verbs.add_parser("prices", help="check the price file and show what it says")
+    prices.set_defaults(command=_billing_prices)
     return parser
 
 
@@ -133,3 +146,21 @@ def _keys_revoke(settings: Settings, options: argparse.Namespace) -> int:
     from chorus.accounts import command
 
     return command.revoke(settings, options)
+
+
+def _billing_top_up(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.billing import command
+
+    return command.top_up(settings, options)
+
+
+def _billing_balance(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.billing import command
+
+    return command.show_balance(settings, options)
+
+
+def _billing_prices(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.billing import command
+
+    return command.show_prices(settings, options)

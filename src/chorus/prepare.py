@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts.bootstrap import bootstrap
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
+from chorus.billing.prices import Prices, WrongPrices
 from chorus.db import Database
 from chorus.migrations import run as migrations
 from chorus.settings import Settings
@@ -25,12 +26,13 @@ async def prepare(settings: Settings) -> str | None:
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         Secrets.of(settings)
+        Prices.of(settings)
         if settings.is_sqlite:
             await migrations.upgrade(database)
         else:
             await _require_schema(database)
         return await bootstrap(database, settings)
-    except (SecretsUnreadable, migrations.MigrationFailed) as error:
+    except (SecretsUnreadable, WrongPrices, migrations.MigrationFailed) as error:
         raise NotReady(str(error)) from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error

@@ -8,6 +8,7 @@ from functools import cached_property
 from chorus.accounts.keys import KeyRing
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.secrets import Secrets
+from chorus.billing.till import Till
 from chorus.catalogue.catalogue import Catalogue
 from chorus.db import Database
 from chorus.settings import Settings
@@ -34,6 +35,10 @@ class Process:
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue.of(self.settings)
+
+    @cached_property
+    def till(self) -> Till:
+        return Till.of(self.settings, self.catalogue)
 
     async def close(self) -> None:
         await self.keys.flush()

@@ -183,6 +183,9 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     drain_s: int = 30
+    billing: bool = False
+    prices_file: Path | None = None
+    allow_top_up: bool = False
     unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -391,6 +394,29 @@ VARIABLES: tuple[Variable, ...] = (
         _number(0, 3600),
         "30",
         "How long a server that is told to stop lets open requests and calls end.",
+    ),
+    Variable(
+        "CHORUS_BILLING",
+        "billing",
+        _flag,
+        "0",
+        "1 lets organizations pay for their calls from a prepaid balance: without money no call "
+        "begins or goes on. With 0 nobody is charged; what calls cost is shown all the same.",
+    ),
+    Variable(
+        "CHORUS_PRICES_FILE",
+        "prices_file",
+        _path,
+        "",
+        "TOML file of prices that replaces the packaged one, whose prices are examples.",
+    ),
+    Variable(
+        "CHORUS_ALLOW_TOP_UP",
+        "allow_top_up",
+        _flag,
+        "0",
+        "1 lets every API key that may write top up its organization's balance through the API. "
+        "Otherwise only the operator can, on the command line.",
     ),
 )
 

@@ -19,7 +19,7 @@ from chorus.db import Database, utcnow
 from chorus.settings import Settings
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Told to the person at the keyboard."""
 
 
@@ -36,7 +36,7 @@ def create(settings: Settings, options: argparse.Namespace) -> int:
         days: int | None = options.expires_days
         _, key = await keys.create(
             session,
-            await _organization(session, options.organization),
+            await organization(session, options.organization),
             options.name,
             scopes=("read",) if options.read_only else keys.SCOPES,
             rate_limit_per_minute=options.rate_limit,
@@ -44,12 +44,12 @@ def create(settings: Settings, options: argparse.Namespace) -> int:
         )
         return key
 
-    return _run(settings, work)
+    return on_database(settings, work)
 
 
 def list_keys(settings: Settings, options: argparse.Namespace) -> int:
     async def work(session: AsyncSession) -> str:
-        found = await keys.list_keys(session, await _organization(session, options.organization))
+        found = await keys.list_keys(session, await organization(session, options.organization))
         lines = [f"{'id':<36}  {'key':<13}  {'may':<10}  {'last used':<16}  {'state':<8}  name"]
         for key in found:
             ended = key.expires_at is not None and key.expires_at <= utcnow()
@@ -61,20 +61,22 @@ def list_keys(settings: Settings, options: argparse.Namespace) -> int:
             )
         return "\n".join(lines)
 
-    return _run(settings, work)
+    return on_database(settings, work)
 
 
 def revoke(settings: Settings, options: argparse.Namespace) -> int:
     async def work(session: AsyncSession) -> str:
-        organization_id = await _organization(session, options.organization)
+        organization_id = await organization(session, options.organization)
         if not await keys.revoke(session, organization_id, _uuid(options.id)):
-            raise _Refused(f"There is no such key to revoke: {options.id}")
+            raise Refused(f"There is no such key to revoke: {options.id}")
         return f"Revoked {options.id}; running servers refuse it within {keys.CACHE_S:.0f} seconds."
 
-    return _run(settings, work)
+    return on_database(settings, work)
 
 
-def _run(settings: Settings, work: Callable[[AsyncSession], Awaitable[str]]) -> int:
+def on_database(settings: Settings, work: Callable[[AsyncSession], Awaitable[str]]) -> int:
+    """Do `work` in one transaction and print what it returns; returns the exit status."""
+
     async def run() -> str:
         database = Database(settings)
         try:
@@ -85,7 +87,7 @@ def _run(settings: Settings, work: Callable[[AsyncSession], Awaitable[str]]) -> 
 
     try:
         print(asyncio.run(run()))
-    except _Refused as refused:
+    except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
     except SQLAlchemyError as error:
@@ -95,8 +97,8 @@ def _run(settings: Settings, work: Callable[[AsyncSession], Awaitable[str]]) -> 
     return 0
 
 
-async def _organization(session: AsyncSession, given: str | None) -> uuid.UUID:
-    """The one that is named, or the only one."""
+async def organization(session: AsyncSession, given: str | None) -> uuid.UUID:
+    """The one that is named, or the only one. Raises `Refused`."""
     query = sa.select(Organization.id, Organization.name).order_by(Organization.created_at)
     if given is not None:
         query = query.where(Organization.id == _uuid(given))
@@ -106,15 +108,15 @@ async def _organization(session: AsyncSession, given: str | None) -> uuid.UUID:
             return only.id
         case []:
             if given is not None:
-                raise _Refused(f"There is no organization {given}")
-            raise _Refused("There is no organization yet: `chorus serve` makes the first")
+                raise Refused(f"There is no organization {given}")
+            raise Refused("There is no organization yet: `chorus serve` makes the first")
         case _:
             several = "".join(f"\n  {row.id}  {row.name}" for row in found)
-            raise _Refused(f"There are several organizations; choose by --organization:{several}")
+            raise Refused(f"There are several organizations; choose by --organization:{several}")
 
 
 def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise _Refused(f"{text} is not an id") from None
+        raise Refused(f"{text} is not an id") from None

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from chorus.billing.settle import settle
 from chorus.durable.work import Queue, Workflow, step
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = ()
+STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = (settle,)
 """In their order: the money is settled, the call analysed, then announced."""
 
 

@@ -82,6 +82,8 @@ async def answer(
             lease_owner=switchboard.heart.name,
             started_at=utcnow(),
         )
+        if not await switchboard.till.admit(session, call):
+            return Declined("the balance does not suffice for a call")
         session.add(call)
         await session.flush()
         await advance(session, call.id, call.organization_id, "ringing")

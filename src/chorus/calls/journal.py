@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.billing.charges import Item, tally
 from chorus.calls.tables import CallEvent
 from chorus.db import Database, utcnow
 from chorus.talk.timeline import Happening
@@ -38,11 +39,14 @@ class CallJournal:
         self.organization_id = organization_id
         self.pending: deque[Happening] = deque()
         self.turns: list[dict[str, object]] = []
+        self.used = Counter[Item]()
         self.lost = 0
 
     def note(self, happening: Happening) -> None:
         if happening.kind == "turn_latency":
             self.turns.append(dict(happening.data))
+        elif happening.kind == "usage":
+            self.used += tally([happening.data])
         if len(self.pending) >= MAX_PENDING:
             self.pending.popleft()
             self.lost += 1
@@ -60,6 +64,10 @@ class Journals:
         journal = CallJournal(call_id, organization_id)
         self._open[call_id] = journal
         return journal
+
+    def of(self, call_id: uuid.UUID) -> CallJournal | None:
+        """The journal of a live call."""
+        return self._open.get(call_id)
 
     def close(self, journal: CallJournal) -> None:
         """Its call is over and written by `take` in the transaction that ends it."""

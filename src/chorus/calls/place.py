@@ -50,6 +50,8 @@ async def place(
         meta=wish.metadata,
         scheduled_at=wish.scheduled_at,
     )
+    if not await switchboard.till.admit(session, call):
+        raise errors.insufficient_funds()
     session.add(call)
     await session.flush()
     after_commit(session, switchboard.queued.set)

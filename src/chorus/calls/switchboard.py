@@ -14,6 +14,7 @@ from pathlib import Path
 
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
+from chorus.billing.till import Till
 from chorus.calls.journal import Journals
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import EngineRoom
@@ -53,6 +54,11 @@ class Switchboard:
     def secrets(self) -> Secrets:
         """Reads the key, or makes it, when it is first needed."""
         return Secrets.of(self.settings)
+
+    @cached_property
+    def till(self) -> Till:
+        """Says whether there is money for a call, and what it costs."""
+        return Till.of(self.settings, self.catalogue)
 
     @cached_property
     def heart(self) -> Heart:

@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+def transcriber_of(model: SlmModel) -> str:
+    """The engine that hears the callers of an agent with this model."""
+    return "simulated" if model.engine == "simulated" else "pocketsphinx"
+
+
 class NoEngine(Exception):
     """A call selects something that this process does not have; the message says what."""
 
@@ -112,7 +117,7 @@ class EngineRoom:
 
             return SimulatedTranscriber()
 
-        if model.engine == "simulated":
+        if transcriber_of(model) == "simulated":
             return self._once("transcriber simulated", simulated)
         return self._once("transcriber local", local.local_transcriber)
 

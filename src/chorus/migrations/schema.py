@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from chorus.accounts import tables as accounts
 from chorus.agents import tables as agents
+from chorus.billing import tables as billing
 from chorus.calls import tables as calls
 from chorus.db import Base
 from chorus.durable import tables as durable
 from chorus.numbers import tables as numbers
 from chorus.tools import tables as tools
 
-TABLES = (accounts, agents, calls, durable, numbers, tools)
+TABLES = (accounts, agents, billing, calls, durable, numbers, tools)
 
 metadata = Base.metadata

@@ -96,7 +96,12 @@ class Call:
         agent = self.spec.agent
         reason, detail = "internal_error", ""
         try:
-            self._note("answered", provider=self._line.provider, callSid=self._line.call_sid)
+            self._note(
+                "answered",
+                provider=self._line.provider,
+                callSid=self._line.call_sid,
+                transcriber=self._engines.transcriber.name,
+            )
             self._recording = self._open_recording()
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
@@ -247,6 +252,13 @@ class Call:
         """The agent says `text` as soon as nobody speaks, in its own voice."""
         if self._talk is not None and not self._ending.done():
             self._talk.say(text)
+
+    def take_leave(self, text: str, reason: str) -> None:
+        """The agent says `text` and hangs up; the call ends for `reason`."""
+        if self._talk is None:
+            self.hang_up(reason)
+        elif not self._ending.done():
+            self._talk.take_leave(text, reason)
 
     def advise(self, text: str) -> None:
         """The model is told `text` with its next reply; the caller hears nothing of it."""

@@ -28,6 +28,19 @@ _APOLOGY = {
     "ru": "Извините, у меня произошла ошибка. Повторите, пожалуйста.",
 }
 
+_OUT_OF_FUNDS = {
+    "en": "I am sorry, I have to end our call now. Goodbye.",
+    "de": "Es tut mir leid, ich muss unser Gespräch jetzt beenden. Auf Wiederhören.",
+    "fr": "Je suis désolé, je dois mettre fin à notre appel maintenant. Au revoir.",
+    "es": "Lo siento, tengo que terminar la llamada ahora. Adiós.",
+    "it": "Mi dispiace, devo terminare la chiamata adesso. Arrivederci.",
+    "pt": "Lamento, tenho de terminar a chamada agora. Adeus.",
+    "nl": "Het spijt me, ik moet ons gesprek nu beëindigen. Tot ziens.",
+    "pl": "Przepraszam, muszę teraz zakończyć rozmowę. Do widzenia.",
+    "tr": "Üzgünüm, görüşmemizi şimdi bitirmem gerekiyor. Hoşça kalın.",
+    "ru": "Извините, я должен сейчас закончить разговор. До свидания.",
+}
+
 
 def ask_again(language: str | None) -> str:
     """After several turns in which no words were understood."""
@@ -37,6 +50,11 @@ def ask_again(language: str | None) -> str:
 def apology(language: str | None) -> str:
     """After the model or the voice has failed in mid-reply."""
     return _in(_APOLOGY, language)
+
+
+def out_of_funds(language: str | None) -> str:
+    """Before a call ends that can be paid for no longer; the caller is told no reason."""
+    return _in(_OUT_OF_FUNDS, language)
 
 
 def _in(phrases: dict[str, str], language: str | None) -> str:

@@ -1,0 +1,126 @@
+"""Money at the HTTP edge: dollars as JSON numbers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from chorus.billing.prices import MILLION, Meter
+from chorus.wire import In, Number, Out, PageQuery, Text, Time, TimeIn
+
+GroupBy = Literal["day", "agent", "phoneNumber", "meter"]
+MOST_DOLLARS = 1_000_000
+
+
+def micros(dollars: float | str) -> int:
+    """Whole micro-dollars. Raises `ValueError` for what is none, or has more than six decimals."""
+    exact = Decimal(str(dollars)) * MILLION
+    if exact != exact.to_integral_value():
+        raise ValueError("must have at most six decimals")
+    return int(exact)
+
+
+def _exact(dollars: float) -> float:
+    micros(dollars)
+    return dollars
+
+
+class TopUp(In):
+    amount: Annotated[
+        Number,
+        Field(gt=0, le=MOST_DOLLARS, description="Dollars, with at most six decimals."),
+        AfterValidator(_exact),
+    ]
+    note: Annotated[Text, Field(max_length=500)] | None = None
+
+
+class BalanceOut(Out):
+    """Dollars. `available` is `balance` less what calls under way hold."""
+
+    enabled: Annotated[bool, Field(description="Whether calls are paid for from the balance.")]
+    balance: float
+    held: float
+    available: float
+
+
+class LedgerLineOut(Out):
+    """One movement: what a call used of one engine, or a top-up."""
+
+    id: UUID
+    kind: Literal["charge", "top_up"]
+    call_id: UUID | None
+    meter: Meter | None
+    sequence: int | None
+    engine: str | None
+    discarded: Annotated[bool, Field(description="Of drafts that were thrown away unheard.")]
+    quantity: int | None
+    unit: Annotated[str | None, Field(description="Of the quantity: second, character, token.")]
+    unit_price: Annotated[
+        float | None, Field(description="Dollars for `pricePer` units; null where none was known.")
+    ]
+    price_per: int | None
+    price_version: str | None
+    amount: Annotated[float, Field(description="Dollars: what was charged, or topped up.")]
+    charged: Annotated[bool, Field(description="Whether it moved the balance.")]
+    agent_id: UUID | None
+    phone_number_id: UUID | None
+    note: str | None
+    called_at: Annotated[Time | None, Field(description="When the call was answered.")]
+    created_at: Time
+
+
+class LedgerQuery(PageQuery):
+    """Which lines to list; all that is given must hold."""
+
+    call_id: UUID | None = None
+    meter: Meter | None = None
+    kind: Literal["charge", "top_up"] | None = None
+    from_: Annotated[
+        TimeIn | None, Field(alias="from", description="Written at this time or later.")
+    ] = None
+    to: Annotated[TimeIn | None, Field(description="Written before this time.")] = None
+
+
+class UsageQuery(BaseModel):
+    """Which calls to sum up."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+    from_: Annotated[
+        TimeIn | None,
+        Field(alias="from", description="Answered at this time or later; else 30 days before to."),
+    ] = None
+    to: Annotated[TimeIn | None, Field(description="Answered before this time; else now.")] = None
+    group_by: GroupBy = "day"
+
+
+class UsageSums(Out):
+    """`cost` holds `discardedCost`, that of drafts that nobody heard. Only calls that used
+    something are counted."""
+
+    calls: int
+    telephony_seconds: Annotated[int, Field(description="As billed: in the carrier's steps.")]
+    transcription_seconds: int
+    characters: int
+    input_tokens: int
+    output_tokens: int
+    cost: Annotated[float, Field(description="Dollars.")]
+    discarded_cost: float
+
+
+class UsageGroup(UsageSums):
+    key: Annotated[
+        str | None, Field(description="The day in UTC, the id, or the meter; null: no number.")
+    ]
+
+
+class UsageOut(Out):
+    from_: Annotated[Time, Field(alias="from")]
+    to: Time
+    group_by: GroupBy
+    total: UsageSums
+    groups: list[UsageGroup]

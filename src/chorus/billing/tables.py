@@ -1,0 +1,95 @@
+"""Tables of money. All amounts are whole micro-dollars."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chorus.billing.prices import METERS
+from chorus.db import Base, UtcDateTime, choice, utcnow
+
+KINDS = ("charge", "top_up")
+
+
+class LedgerLine(Base):
+    """One movement of money; lines are added and never changed, which the database enforces.
+
+    A charge belongs to a call, and its key is (call, meter, sequence): the same charge cannot be
+    written twice. `quantity` units cost `price_micros` for every `price_per`, which makes
+    `amount_micros`; the price is null where none was known. `charged` says whether it was taken
+    off the balance: it is false where nobody is charged. A top-up adds `amount_micros` to the
+    balance, or takes off it where the operator corrects a mistake.
+
+    The call, the agent and the number are no foreign keys: the ledger outlives what it names.
+    """
+
+    __tablename__ = "ledger_lines"
+
+    id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True, default=uuid.uuid4)
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    kind: Mapped[str] = mapped_column(choice(*KINDS, name="kind"))
+    call_id: Mapped[uuid.UUID | None]
+    meter: Mapped[str | None] = mapped_column(choice(*METERS, name="meter"))
+    sequence: Mapped[int | None]
+    engine: Mapped[str | None] = mapped_column(sa.String(255))
+    discarded: Mapped[bool] = mapped_column(default=False)
+    quantity: Mapped[int | None] = mapped_column(sa.BigInteger)
+    price_version: Mapped[str | None] = mapped_column(sa.String(64))
+    price_micros: Mapped[int | None] = mapped_column(sa.BigInteger)
+    price_per: Mapped[int | None] = mapped_column(sa.BigInteger)
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
+    charged: Mapped[bool]
+    agent_id: Mapped[uuid.UUID | None]
+    phone_number_id: Mapped[uuid.UUID | None]
+    note: Mapped[str | None] = mapped_column(sa.String(500))
+    called_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+    __table_args__ = (
+        sa.UniqueConstraint("call_id", "meter", "sequence"),
+        sa.CheckConstraint(
+            "kind <> 'charge' OR (call_id IS NOT NULL AND meter IS NOT NULL"
+            " AND sequence IS NOT NULL AND quantity > 0 AND amount_micros >= 0)",
+            name="charge",
+        ),
+        sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "called_at"),
+    )
+
+
+class Balance(Base):
+    """What an organization has left: its top-ups less its charges, kept in the transaction that
+    writes the line. Whoever decides by it locks this row first."""
+
+    __tablename__ = "balances"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class Hold(Base):
+    """Money that a call under way may still use; it is gone when the call is settled.
+
+    `provider`, `direction` and `transcriber` say how the call's time is priced while it runs;
+    `minute_micros` is what a minute of it was expected to cost beside its time.
+    """
+
+    __tablename__ = "balance_holds"
+
+    call_id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True)
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
+    minute_micros: Mapped[int] = mapped_column(sa.BigInteger)
+    provider: Mapped[str] = mapped_column(sa.String(32))
+    direction: Mapped[str] = mapped_column(sa.String(32))
+    transcriber: Mapped[str] = mapped_column(sa.String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)

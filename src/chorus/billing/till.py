@@ -1,0 +1,79 @@
+"""Letting a call in: is there money for its first minute?
+
+`Till.admit` estimates what the first minute costs, from the price list and the agent's voice and
+model, and holds it on the balance until the call is settled. Where nobody is charged every call
+is let in and nothing is held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.agents import queries as agents
+from chorus.billing import balance
+from chorus.billing.charges import MINUTE_MS, Item, Used, cost, typical_minute
+from chorus.billing.prices import PriceList, Prices
+from chorus.billing.tables import Hold
+from chorus.catalogue.catalogue import Catalogue, Entry
+from chorus.catalogue.engines import transcriber_of
+from chorus.db import utcnow
+from chorus.settings import Settings
+
+if TYPE_CHECKING:
+    from chorus.calls.tables import Call
+
+
+@dataclass(frozen=True)
+class Till:
+    """One a process. `charging`: calls are paid for from a prepaid balance."""
+
+    charging: bool
+    prices: Prices
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, settings: Settings, catalogue: Catalogue) -> Till:
+        """Reads the price file. Raises `WrongPrices`."""
+        return cls(settings.billing, Prices.of(settings), catalogue)
+
+    async def admit(self, session: AsyncSession, call: Call) -> bool:
+        """Whether the balance suffices for a call whose row is not there yet. What is held is
+        held in the caller's transaction."""
+        if not self.charging:
+            return True
+        agent = await agents.find(session, call.organization_id, call.agent_id)
+        if agent is None:
+            return True  # the call cannot be held, and so costs nothing
+        voice = self.catalogue.voice(agent.voice_id) if agent.voice_id else None
+        model = self.catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+        voice = voice or self.catalogue.default_voice
+        model = model or self.catalogue.default_model
+        transcriber = transcriber_of(model) if model else ""
+        prices = self.prices.at(utcnow())
+        minute = typical_minute(_name(voice), _name(model), prices)
+        first = Used(call.provider, call.direction, MINUTE_MS, transcriber, minute)
+        return await balance.hold(
+            session,
+            Hold(
+                call_id=call.id,
+                organization_id=call.organization_id,
+                amount_micros=cost(first, prices),
+                minute_micros=_cost_of(minute, prices),
+                provider=call.provider,
+                direction=call.direction,
+                transcriber=transcriber,
+            ),
+        )
+
+
+def _name(entry: Entry | None) -> str:
+    """As price lists name it."""
+    return f"{entry.engine}/{entry.engine_id}" if entry else "unknown"
+
+
+def _cost_of(minute: Counter[Item], prices: PriceList) -> int:
+    return cost(Used("", "outbound", 0, None, minute), prices)

@@ -1,0 +1,325 @@
+"""Settling calls on both databases: every line once, their sum the cost, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
+from tests.billing.office import FIRST_MINUTE, Crashed, Office, opened, usage
+
+from chorus.billing.prices import Prices
+from chorus.billing.settle import NotOver, settle, settle_overdue
+from chorus.billing.tables import LedgerLine
+
+
+@pytest.fixture
+async def office(tmp_path: Path, database_url: str) -> AsyncGenerator[Office, None]:
+    async with opened(tmp_path, database_url) as office:
+        yield office
+
+
+async def talked(office: Office, dollars: float = 1) -> tuple[uuid.UUID, uuid.UUID]:
+    """An organization and a call of it that is over: 61 seconds, two replies, a draft."""
+    organization_id = await office.organization(dollars)
+    call_id = await office.begins(organization_id, await office.agent(organization_id))
+    assert call_id is not None
+    await office.notes(
+        call_id,
+        (0, "answered", {"provider": "twilio", "transcriber": "pocketsphinx"}),
+        (2000, "usage", usage(100, 1000, 50)),
+        (3000, "usage", usage(20, 1000, 10, discarded=True)),
+        (5000, "usage", usage(33, 1500, 20)),
+        (5000, "usage", usage()),
+    )
+    await office.ends(call_id, 60_400)
+    return organization_id, call_id
+
+
+async def test_the_lines_of_a_call(office: Office):
+    organization_id, call_id = await talked(office)
+    cost = await office.settle(call_id)
+    found = [
+        (x.meter, x.sequence, x.engine, x.discarded, x.quantity, x.amount_micros)
+        for x in await office.lines(organization_id)
+        if x.kind == "charge"
+    ]
+    assert found == [
+        ("model_input", 0, "openai/large", False, 2500, 5000),
+        ("model_input", 1, "openai/large", True, 1000, 2000),
+        ("model_output", 0, "openai/large", False, 70, 560),
+        ("model_output", 1, "openai/large", True, 10, 80),
+        ("telephony", 0, "twilio", False, 120, 28_000),
+        ("transcription", 0, "pocketsphinx", False, 61, 4372),
+        ("voice", 0, "espeak", False, 133, 1995),
+        ("voice", 1, "espeak", True, 20, 300),
+    ]
+    assert cost == sum(amount for *_, amount in found)
+    assert {x.price_version for x in await office.lines(organization_id)} == {None, "test"}
+    assert await office.holds(organization_id) == {}
+    assert (await office.standing(organization_id)).available == 1_000_000 - cost
+    await office.check(organization_id, [call_id])
+
+
+async def test_again_changes_nothing_and_what_came_late_is_added(office: Office):
+    organization_id, call_id = await talked(office)
+    cost = await office.settle(call_id)
+    before = [line.id for line in await office.lines(organization_id)]
+    assert await office.settle(call_id) == cost
+    assert [line.id for line in await office.lines(organization_id)] == before
+    # A summary, say, that was made after the call.
+    await office.notes(call_id, (0, "usage", usage(0, 500, 100)))
+    assert await office.settle(call_id) == cost + 1000 + 800
+    late = [x for x in await office.lines(organization_id) if x.id not in before]
+    assert [(x.meter, x.sequence, x.quantity) for x in late] == [
+        ("model_input", 2, 500),
+        ("model_output", 2, 100),
+    ]
+    await office.check(organization_id, [call_id])
+
+
+async def test_many_processes_settle_the_same_call_at_once(office: Office):
+    organization_id, call_id = await talked(office)
+    others = [office.colleague() for _ in range(3)]
+    costs = await asyncio.gather(*(each.settle(call_id) for each in (office, *others)))
+    assert len(set(costs)) == 1
+    assert len(await office.lines(organization_id)) == 8 + 1
+    await office.check(organization_id, [call_id])
+    for other in others:
+        await other.database.close()
+
+
+async def test_a_crash_at_any_statement_leaves_nothing_half_done(office: Office):
+    organization_id, call_id = await talked(office)
+    undone = 0
+    for statement in range(1, 100):
+        try:
+            async with office.crashing_at(statement):
+                await settle(office.switchboard, call_id)
+        except Crashed:
+            if (await office.call(call_id)).cost_micros is not None:
+                break  # it died after the commit
+            undone += 1
+            assert len(await office.lines(organization_id)) == 1
+            assert (await office.standing(organization_id)).balance == 1_000_000
+            assert list(await office.holds(organization_id)) == [call_id]
+    assert undone > 8
+    assert await office.holds(organization_id) == {}
+    await office.check(organization_id, [call_id])
+
+
+async def test_the_database_refuses_a_line_twice_and_any_change(office: Office):
+    organization_id, call_id = await talked(office)
+    await office.settle(call_id)
+    line = next(x for x in await office.lines(organization_id) if x.kind == "charge")
+    copy = {c.key: getattr(line, c.key) for c in sa.inspect(LedgerLine).columns}
+    with pytest.raises(DBAPIError, match=r"(?i)unique"):
+        async with office.database.writing() as session:
+            session.add(LedgerLine(**{**copy, "id": uuid.uuid4()}))
+    with pytest.raises(DBAPIError, match="append-only"):
+        async with office.database.writing() as session:
+            await session.execute(sa.update(LedgerLine).values(amount_micros=0))
+
+
+async def test_a_call_that_is_not_over(office: Office):
+    organization_id = await office.organization(1)
+    call_id = await office.begins(organization_id, await office.agent(organization_id))
+    assert call_id is not None
+    for unsettled in (call_id, uuid.uuid4()):
+        with pytest.raises(NotOver):
+            await office.settle(unsettled)
+    assert list(await office.holds(organization_id)) == [call_id]
+
+
+async def test_an_unanswered_call_costs_nothing_and_frees_its_hold(office: Office):
+    organization_id = await office.organization(1)
+    call_id = await office.begins(organization_id, await office.agent(organization_id))
+    assert call_id is not None
+    await office.ends(call_id, 0, answered_at=None, status="no_answer", duration_seconds=0)
+    assert await office.settle(call_id) == 0
+    assert (await office.standing(organization_id)).available == 1_000_000
+
+
+async def test_a_lost_call_lasted_until_the_last_that_is_known_of_it(office: Office):
+    organization_id = await office.organization(1)
+    call_id = await office.begins(organization_id, await office.agent(organization_id))
+    assert call_id is not None
+    await office.notes(call_id, (0, "answered", {"transcriber": "pocketsphinx"}))
+    await office.notes(call_id, (70_500, "speech_paused", {}))
+    await office.ends(call_id)
+    # Nobody settles it, but its hold is noticed.
+    assert await settle_overdue(office.switchboard) == 1
+    assert await settle_overdue(office.switchboard) == 0
+    lines = {x.meter: x.quantity for x in await office.lines(organization_id) if x.meter}
+    assert lines == {"telephony": 120, "transcription": 71}
+    assert await office.holds(organization_id) == {}
+
+
+async def test_an_engine_without_a_price_is_in_the_ledger_all_the_same(office: Office):
+    organization_id, call_id = await talked(office)
+    await office.notes(call_id, (1, "usage", {**usage(), "voice": "new", "characters": 9}))
+    await office.settle(call_id)
+    [line] = [x for x in await office.lines(organization_id) if x.engine == "new"]
+    assert (line.quantity, line.price_micros, line.price_per, line.amount_micros) == (
+        9,
+        None,
+        None,
+        0,
+    )
+
+
+async def test_where_nobody_is_charged(office: Office):
+    free = office.colleague(charging=False)
+    organization_id = await free.organization()
+    call_id = await free.begins(organization_id, await free.agent(organization_id))
+    assert call_id is not None
+    assert await free.holds(organization_id) == {}
+    await free.ends(call_id, 30_000)
+    assert await free.settle(call_id) == 14_000
+    assert (await free.standing(organization_id)).balance == 0
+    # Switched on later, what was free stays free.
+    assert await office.settle(call_id) == 14_000
+    assert (await office.standing(organization_id)).balance == 0
+    await office.check(organization_id, [call_id])
+    await free.database.close()
+
+
+async def test_a_new_price_list_counts_for_calls_from_then_on(office: Office, tmp_path: Path):
+    organization_id, call_id = await talked(office)
+    path = tmp_path / "prices.toml"
+    dearer = path.read_text().replace('"test"', '"dearer"').replace("0.014", "0.028")
+    path.write_text(path.read_text() + dearer.replace("2025-01-01", "2025-03-31T23:59:31Z"))
+    _, later = await talked(office)
+    async with office.database.writing() as session:
+        await session.execute(
+            sa.text(
+                "UPDATE calls SET answered_at = '2025-04-01 00:00:00+00:00' WHERE id = :id"
+            ).bindparams(sa.bindparam("id", later, sa.Uuid))
+        )
+    other = office.colleague(prices=Prices.read(path))
+    assert await other.settle(later) - await other.settle(call_id) == 28_000
+    await other.database.close()
+
+
+async def test_money_for_one_call_lets_in_one_of_many(office: Office):
+    organization_id = await office.organization(FIRST_MINUTE["outbound"] * 1.5 / 1_000_000)
+    agent_id = await office.agent(organization_id)
+    others = [office.colleague() for _ in range(3)]
+    found = await asyncio.gather(
+        *(each.begins(organization_id, agent_id) for each in (office, *others) * 2)
+    )
+    assert len([call for call in found if call]) == 1
+    assert list((await office.holds(organization_id)).values()) == [FIRST_MINUTE["outbound"]]
+    for other in others:
+        await other.database.close()
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+async def test_exactly_the_first_minute(office: Office, direction: str):
+    first = FIRST_MINUTE[direction]
+    for micros, enough in ((first - 1, False), (first, True)):
+        organization_id = await office.organization(micros / 1_000_000)
+        agent_id = await office.agent(organization_id)
+        call = await office.begins(organization_id, agent_id, direction)
+        assert (call is not None) is enough
+        standing = await office.standing(organization_id)
+        assert (standing.held, standing.balance) == (first if enough else 0, micros)
+
+
+async def test_a_hold_goes_with_a_transaction_that_fails(office: Office):
+    organization_id = await office.organization(1)
+    agent_id = await office.agent(organization_id)
+    with pytest.raises(Crashed):
+        # The hold is written, the call's row is not.
+        async with office.crashing_at(5):
+            await office.begins(organization_id, agent_id)
+    assert await office.holds(organization_id) == {}
+
+
+# --- whatever happens ------------------------------------------------------------------------
+
+small = st.integers(0, 5000)
+usages = st.builds(usage, small, small, small, discarded=st.booleans())
+
+
+@dataclass(frozen=True)
+class Life:
+    """A call: what it notes before and after its first settling, when it ends (0: it is lost),
+    and at which statements those who settle it die."""
+
+    notes: list[tuple[int, dict[str, object]]]
+    end_ms: int
+    late: list[dict[str, object]]
+    deaths: list[int]
+    at_once: int
+
+
+lives = st.builds(
+    Life,
+    st.lists(st.tuples(st.integers(0, 200_000), usages), max_size=5),
+    st.one_of(st.just(0), st.integers(1, 400_000)),
+    st.lists(usages, max_size=2),
+    st.lists(st.integers(1, 12), max_size=3),
+    st.integers(1, 3),
+)
+
+
+async def live(
+    office: Office, other: Office, agent_id: uuid.UUID, organization_id: uuid.UUID, life: Life
+) -> uuid.UUID | None:
+    call_id = await office.begins(organization_id, agent_id)
+    if call_id is None:
+        return None
+    await office.notes(call_id, (0, "answered", {"transcriber": "pocketsphinx"}))
+    await office.notes(call_id, *((at, "usage", data) for at, data in life.notes))
+    await office.ends(call_id, life.end_ms)
+    for late in (*([data] for data in life.late), []):
+        for statement in life.deaths:
+            try:
+                async with office.crashing_at(statement):
+                    await office.settle(call_id)
+            except Crashed:
+                pass
+        settling = [(office, other)[n % 2].settle(call_id) for n in range(life.at_once)]
+        await asyncio.gather(*settling)
+        await office.notes(call_id, *((0, "usage", data) for data in late))
+    await office.settle(call_id)
+    return call_id
+
+
+def test_whatever_happens_the_sum_of_the_lines_is_the_cost(tmp_path: Path, database_url: str):
+    with asyncio.Runner() as runner:
+        opening = opened(tmp_path, database_url)
+        office = runner.run(opening.__aenter__())
+        other = office.colleague()
+
+        @hypothesis(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(lives, min_size=1, max_size=3), st.lists(st.integers(1, 400_000)))
+        def check(calls: list[Life], top_ups: list[int]) -> None:
+            async def main() -> None:
+                organization_id = await office.organization()
+                agent_id = await office.agent(organization_id)
+                for micros in top_ups:
+                    await office.top_up(organization_id, micros)
+                begun = [
+                    await live(office, other, agent_id, organization_id, life) for life in calls
+                ]
+                settled = [id for id in begun if id is not None]
+                await office.check(organization_id, settled)
+                assert await office.holds(organization_id) == {}
+
+            runner.run(main())
+
+        try:
+            check()
+        finally:
+            runner.run(other.database.close())
+            runner.run(opening.__aexit__(None, None, None))
