@@ -1,0 +1,205 @@
+"""Calls that nobody holds any more: ended, never dialled again, and no other is touched."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.calls.test_calls_api import stored
+from tests.calls.test_room import board
+from tests.fakes.api import Api
+
+from chorus.calls import recover
+from chorus.calls.recover import Keeper, end_own_calls, let_go
+from chorus.calls.tables import Call
+from chorus.db import utcnow
+from chorus.durable.heart import DEAD_AFTER_S, Heart
+from chorus.durable.pulse import Stillness
+
+DIALLED = {"direction": "outbound", "status": "queued", "dialled_at": utcnow()}
+RINGS = {"direction": "outbound", "status": "ringing", "dialled_at": utcnow(), "call_sid": "CA1"}
+COMES = {"direction": "inbound", "status": "ringing"}
+TALKS = {"direction": "inbound", "status": "in_progress", "answered_at": utcnow()}
+WAITS = {"direction": "outbound", "status": "queued"}
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def keeper(api: Api, monkeypatch: pytest.MonkeyPatch) -> tuple[Keeper, Time]:
+    """One that counts another time, and takes over no durable work: there is none here."""
+    time = Time()
+    made = Keeper(board(api))
+    for name in ("_unheld", "_silent"):
+        monkeypatch.setattr(made, name, Stillness(2 * recover.ROUND_S, time))
+    monkeypatch.setattr(board(api).heart, "_others", Stillness(2 * recover.ROUND_S, time))
+
+    async def take_over(name: str) -> None:
+        taken.append(name)
+
+    taken: list[str] = []
+    monkeypatch.setattr(board(api).durable, "take_over", take_over)
+    return made, time
+
+
+async def rounds(made: Keeper, time: Time, seconds: float) -> None:
+    for _ in range(int(seconds / recover.ROUND_S)):
+        time.now += recover.ROUND_S
+        await made.round()
+
+
+async def ends(api: Api, ids: list[uuid.UUID]) -> list[tuple[str, str | None]]:
+    async with api.process.database.reading() as session:
+        found = {call.id: call for call in await session.scalars(sa.select(Call))}
+    return [(found[id].status, found[id].ended_reason) for id in ids]
+
+
+def held_by(name: str, *calls: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**call, "lease_owner": name} for call in calls]
+
+
+LOST = ("failed", "worker_lost")
+
+
+async def test_what_a_process_held_before_it_was_started_again(api: Api):
+    me = board(api).heart.name
+    mine = await stored(api, *held_by(me, DIALLED, RINGS, COMES, TALKS))
+    others = await stored(api, *held_by("other", DIALLED, TALKS), WAITS)
+    assert await end_own_calls(board(api)) == 4
+    assert await ends(api, mine) == [LOST] * 4
+    assert [status for status, _ in await ends(api, others)] == ["queued", "in_progress", "queued"]
+    assert await end_own_calls(board(api)) == 0
+
+
+async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatch):
+    await Heart(api.process.database, "dead").start()
+    theirs = await stored(api, *held_by("dead", DIALLED, RINGS, COMES, TALKS))
+    waits = await stored(api, WAITS)
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, DEAD_AFTER_S)
+    assert LOST not in await ends(api, theirs)
+    await rounds(made, time, 2 * recover.ROUND_S)
+    assert await ends(api, theirs) == [LOST] * 4
+    assert await ends(api, waits) == [("queued", None)]
+    async with api.process.database.reading() as session:
+        calls = await session.scalars(sa.select(Call).where(Call.id.in_(theirs)))
+        assert {(call.lease_owner, call.ended_at is None) for call in calls} == {(None, False)}
+
+
+async def test_a_process_that_lives_keeps_its_calls(api: Api, monkeypatch: pytest.MonkeyPatch):
+    other = Heart(api.process.database, "other")
+    await other.start()
+    theirs = await stored(api, *held_by("other", TALKS))
+    made, time = keeper(api, monkeypatch)
+    for _ in range(30):
+        await other.beat()
+        await rounds(made, time, recover.ROUND_S)
+    assert await ends(api, theirs) == [("in_progress", None)]
+
+
+async def test_an_owner_that_nobody_knows(api: Api, monkeypatch: pytest.MonkeyPatch):
+    lost = await stored(api, *held_by("forgotten", TALKS, RINGS), TALKS)
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.ROUND_S)
+    assert await ends(api, lost) == [LOST] * 3
+
+
+async def test_a_call_that_should_be_here_and_is_not(api: Api, monkeypatch: pytest.MonkeyPatch):
+    me = board(api).heart.name
+    broken, sound = await stored(api, *held_by(me, TALKS, TALKS))
+    monkeypatch.setitem(board(api).live, sound, object())
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.UNHELD_S)
+    assert await ends(api, [broken, sound]) == [("in_progress", None)] * 2
+    await rounds(made, time, 2 * recover.ROUND_S)
+    assert await ends(api, [broken, sound]) == [LOST, ("in_progress", None)]
+
+
+async def test_a_call_of_which_the_carrier_says_nothing(api: Api, monkeypatch: pytest.MonkeyPatch):
+    me = board(api).heart.name
+    silent = await stored(api, *held_by(me, DIALLED, RINGS, COMES), RINGS)
+    waits = await stored(api, WAITS)
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.SILENT_S)
+    assert [status for status, _ in await ends(api, silent)] == [
+        "queued",
+        "ringing",
+        "ringing",
+        "ringing",
+    ]
+    await rounds(made, time, 2 * recover.ROUND_S)
+    assert await ends(api, silent) == [("failed", "provider_error")] * 4
+    assert await ends(api, waits) == [("queued", None)]
+
+
+async def test_a_process_that_stops_in_order_lets_go_of_what_rings(api: Api):
+    me = board(api).heart.name
+    calls = await stored(api, *held_by(me, RINGS, DIALLED, TALKS), *held_by("other", RINGS))
+    await let_go(board(api))
+    async with api.process.database.reading() as session:
+        found = {call.id: call.lease_owner for call in await session.scalars(sa.select(Call))}
+    assert [found[id] for id in calls] == [None, me, me, "other"]
+    # What rings lives on when it is back.
+    await end_own_calls(board(api))
+    assert [status for status, _ in await ends(api, calls)] == [
+        "ringing",
+        "failed",
+        "failed",
+        "ringing",
+    ]
+
+
+async def test_one_that_was_given_up_for_dead_ends_its_calls(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    class Live:
+        ended: tuple[str, str] | None = None
+
+        def hang_up(self, reason: str, detail: str) -> None:
+            self.ended = (reason, detail)
+
+    live = Live()
+    monkeypatch.setitem(board(api).live, uuid.uuid4(), live)
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.ROUND_S)
+    assert live.ended is None
+    await board(api).heart.stop()
+    await rounds(made, time, recover.ROUND_S)
+    assert live.ended == ("worker_lost", "the server lost its lease")
+
+
+async def test_wall_clocks_end_no_call(api: Api, monkeypatch: pytest.MonkeyPatch):
+    """Set an hour back or a day forward in mid-call: everybody's calls live on."""
+    from datetime import timedelta
+
+    from chorus import clock
+
+    real = clock.SystemClock.utcnow
+    steps: list[timedelta] = []
+    monkeypatch.setattr(
+        clock.SystemClock, "utcnow", lambda self: real(self) + sum(steps, timedelta())
+    )
+    me = board(api).heart.name
+    other = Heart(api.process.database, "other")
+    await other.start()
+    calls = await stored(api, *held_by("other", TALKS, RINGS), *held_by(me, TALKS, COMES))
+    monkeypatch.setitem(board(api).live, calls[2], object())
+    made, time = keeper(api, monkeypatch)
+    for step in (timedelta(hours=-1), timedelta(days=1)):
+        steps.append(step)
+        for _ in range(8):
+            await other.beat()
+            await rounds(made, time, recover.ROUND_S)
+    assert [status for status, _ in await ends(api, calls)] == [
+        "in_progress",
+        "ringing",
+        "in_progress",
+        "ringing",
+    ]

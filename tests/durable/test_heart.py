@@ -1,0 +1,116 @@
+"""Which processes live: judged by a number that moves, whatever the clocks on the walls say."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from chorus import clock
+from chorus.db import Database
+from chorus.durable.heart import BEAT_S, DEAD_AFTER_S, Heart
+from chorus.durable.tables import Executor
+
+ROUNDS = int(DEAD_AFTER_S / BEAT_S)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_one_that_stops_beating_is_dead(database: Database):
+    time = Time()
+    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    await one.start()
+    await other.start()
+    for _ in range(ROUNDS * 2):
+        time.now += BEAT_S
+        assert await one.beat()
+        assert await other.beat()
+        assert await one.dead() == []
+    for _ in range(ROUNDS - 1):
+        time.now += BEAT_S
+        assert await one.dead() == []
+    time.now += BEAT_S
+    assert await one.dead() == ["other"]
+    await one.bury("other")
+    assert await one.dead() == []
+    # It lives after all, and learns that it was given up.
+    assert await other.beat() is False
+    assert await other.beat() is True
+    assert await one.dead() == []
+
+
+async def test_one_that_moved_meanwhile_is_not_buried(database: Database):
+    time = Time()
+    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    await one.start()
+    await other.start()
+    for _ in range(ROUNDS + 1):
+        found = await one.dead()
+        time.now += BEAT_S
+    assert found == ["other"]  # pyright: ignore[reportPossiblyUnboundVariable]
+    await other.beat()
+    await one.bury("other")
+    assert await other.beat() is True
+
+
+async def test_a_wall_clock_that_steps_kills_nobody(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    time, real = Time(), clock.SystemClock.utcnow
+    steps: list[timedelta] = []
+    monkeypatch.setattr(
+        clock.SystemClock, "utcnow", lambda self: real(self) + sum(steps, timedelta())
+    )
+    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    await one.start()
+    await other.start()
+    for step in (timedelta(hours=-1), timedelta(hours=2), timedelta(days=-30)):
+        steps.append(step)
+        for _ in range(ROUNDS + 2):
+            time.now += BEAT_S
+            assert await one.beat()
+            assert await other.beat()
+            assert await one.dead() == []
+
+
+async def test_a_start_takes_its_own_place_again(database: Database):
+    first = Heart(database, "one")
+    await first.start()
+    await first.beat()
+    second = Heart(database, "one")
+    await second.start()
+    assert await second.beat() is True
+    async with database.reading() as session:
+        rows = (await session.execute(sa.select(Executor.id, Executor.beat))).all()
+    assert rows == [("one", 1)]
+
+
+async def test_two_of_one_name_are_said_aloud(database: Database, caplog: pytest.LogCaptureFixture):
+    first, second = Heart(database, "one"), Heart(database, "one")
+    await first.start()
+    await second.start()
+    with caplog.at_level(logging.CRITICAL):
+        assert await first.beat() is False
+    assert "another process calls itself one" in caplog.text
+    assert await second.beat() is True
+
+
+async def test_it_leaves_in_order(database: Database):
+    one = Heart(database, "one")
+    await one.start()
+    await one.stop()
+    async with database.reading() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(Executor)) == 0
+    # And not in the name of another that has its place now.
+    other = Heart(database, "one")
+    await other.start()
+    await one.stop()
+    assert await other.beat() is True
