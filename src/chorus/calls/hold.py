@@ -126,7 +126,7 @@ async def _converse(
         await call.run()
     finally:
         try:
-            switchboard.journals.close(journal)
+            await switchboard.journals.close(journal)
             if call.outcome is not None:
                 await finish(switchboard, journal, call.outcome, recording)
         finally:

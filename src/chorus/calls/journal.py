@@ -59,6 +59,7 @@ class Journals:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._open: dict[uuid.UUID, CallJournal] = {}
+        self._writing = asyncio.Lock()
 
     def open(self, call_id: uuid.UUID, organization_id: uuid.UUID) -> CallJournal:
         journal = CallJournal(call_id, organization_id)
@@ -69,9 +70,11 @@ class Journals:
         """The journal of a live call."""
         return self._open.get(call_id)
 
-    def close(self, journal: CallJournal) -> None:
-        """Its call is over and written by `take` in the transaction that ends it."""
-        self._open.pop(journal.call_id, None)
+    async def close(self, journal: CallJournal) -> None:
+        """Its call is over: what still waits is written by whoever ends it, and by nobody else,
+        so this waits until what is being written now is done."""
+        async with self._writing:
+            self._open.pop(journal.call_id, None)
 
     async def run(self) -> None:
         """Write for ever; started once by the application."""
@@ -90,6 +93,10 @@ class Journals:
 
     async def flush(self) -> None:
         """One transaction for everything that waits; on failure all of it waits on."""
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         taken = [(j, len(j.pending), j.lost) for j in self._open.values() if j.pending]
         if not taken:
             return
