@@ -80,6 +80,7 @@ class Switchboard:
         self.ticker.start()
         await self.engines.start()
         await self.outbound.open()
+        await self.twilio.open()
 
     def began(self, call_id: uuid.UUID, call: Call) -> None:
         self.live[call_id] = call

@@ -104,11 +104,16 @@ class TwilioApi:
             http, _ = await self._made
             await http.aclose()
 
-    async def _client(self, account: TwilioAccount) -> Client:
+    async def open(self) -> None:
+        """Get ready ahead of the first request. Off the loop: reading the certificate store and
+        importing all of Twilio's API take most of a second."""
         if self._made is None:
-            # Off the loop: reading the certificate store and importing all of Twilio's API
-            # take most of a second.
             self._made = asyncio.ensure_future(asyncio.to_thread(_make, self._timeout_s))
+        await asyncio.shield(self._made)
+
+    async def _client(self, account: TwilioAccount) -> Client:
+        await self.open()
+        assert self._made is not None
         http, client = await asyncio.shield(self._made)
         return client(
             account.account_sid,
