@@ -19,7 +19,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 import chorus
 from chorus import errors
-from chorus.accounts import idempotency
+from chorus.accounts import idempotency, throttle
+from chorus.accounts.member_routes import routes as members
+from chorus.accounts.routes import routes as accounts
+from chorus.accounts.session_routes import open_doors, own_doors
+from chorus.accounts.session_routes import routes as sessions
 from chorus.agents.routes import routes as agents
 from chorus.billing.routes import routes as billing
 from chorus.billing.watch import Watch
@@ -49,6 +53,11 @@ ROUTERS = (
     ("/v1", calls),
     ("/v1", control_routes),
     ("/v1", catalogue),
+    ("/v1", accounts),
+    ("/v1", members),
+    ("/v1", sessions),
+    ("/v1", open_doors),
+    ("/v1", own_doors),
     ("/v1", billing),
     ("/api", outbound_routes),
 )
@@ -116,7 +125,7 @@ def _life(
             await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
             async with asyncio.TaskGroup() as tasks:
                 chores = [
-                    tasks.create_task(_every(_FLUSH_EVERY_S, process.keys.flush)),
+                    tasks.create_task(_every(_FLUSH_EVERY_S, process.flush)),
                     tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
                     tasks.create_task(switchboard.journals.run()),
                     tasks.create_task(Dispatch(switchboard).run()),
@@ -148,6 +157,8 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 
 async def _sweep(process: Process) -> None:
     await idempotency.sweep(process.database)
+    await process.sessions.sweep()
+    await throttle.sweep(process.database, process.clock.utcnow())
 
 
 def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:

@@ -1,10 +1,10 @@
-"""What every request passes before any route: id, size, key, rate limit, log.
+"""What every request passes before any route: id, size, key or session, rate limit, log.
 
 In order: the request gets its id; a body larger than the limit is refused (413); on the API's
-paths the key is looked up and a request counted against its limit (429); the routes run, and
-find the id and the principal in `request.state`. Every response leaves with `X-Request-Id`, on
-the API's paths with the rate limit's headers, and with a line in the log. An exception that
-nobody expected becomes a 500 here.
+paths the key, or without one the session's cookie, is looked up and a request counted against its
+limit (429); the routes run, and find the id, the address and the principal in `request.state`.
+Every response leaves with `X-Request-Id`, on the API's paths with the rate limit's headers, and
+with a line in the log. An exception that nobody expected becomes a 500 here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chorus import errors, logs
-from chorus.accounts.keys import Principal
+from chorus.accounts import sessions
 from chorus.accounts.limits import Quota
+from chorus.accounts.principal import Principal
 from chorus.process import Process
 
 log = logging.getLogger("chorus.http")
@@ -50,6 +51,7 @@ class Gate:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
+        state["address"] = _address(scope)
         state["principal"] = None
         status = 0
         quota: Quota | None = None
@@ -69,7 +71,7 @@ class Gate:
                 if is_api(scope["path"]):
                     principal = await self._principal(headers)
                     state["principal"] = principal
-                    quota = self._process.limits.take(principal, _address(scope))
+                    quota = self._process.limits.take(principal, state["address"])
                     if not quota.allowed:
                         raise errors.rate_limited(quota.retry_after_s)
                 body = self._limited(headers, receive)
@@ -86,10 +88,15 @@ class Gate:
                 self._note(scope, status, started)
 
     async def _principal(self, headers: Headers) -> Principal | None:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return await self._process.keys.principal(key.strip())
+        """A request that names a key is a key's, also if the key is wrong and there is a cookie."""
+        process = self._process
+        if "authorization" in headers:
+            scheme, _, key = headers["authorization"].partition(" ")
+            if scheme.lower() != "bearer":
+                return None
+            return await process.keys.principal(key.strip())
+        token = sessions.token_of(headers, process.settings) if "cookie" in headers else None
+        return await process.sessions.principal(token) if token else None
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:
         """`receive`, which raises `Error` 413 as soon as the body is known to be too large."""

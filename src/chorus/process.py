@@ -7,9 +7,11 @@ from functools import cached_property
 
 from chorus.accounts.keys import KeyRing
 from chorus.accounts.limits import RateLimits
+from chorus.accounts.passwords import Passwords
 from chorus.accounts.secrets import Secrets
-from chorus.billing.till import Till
+from chorus.accounts.sessions import SessionRing
 from chorus.catalogue.catalogue import Catalogue
+from chorus.clock import Clock, SystemClock
 from chorus.db import Database
 from chorus.settings import Settings
 
@@ -29,6 +31,18 @@ class Process:
         return cls(settings, database, KeyRing(database), limits)
 
     @cached_property
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    @cached_property
+    def sessions(self) -> SessionRing:
+        return SessionRing(self.database, self.clock)
+
+    @cached_property
+    def passwords(self) -> Passwords:
+        return Passwords()
+
+    @cached_property
     def secrets(self) -> Secrets:
         return Secrets.of(self.settings)
 
@@ -36,10 +50,11 @@ class Process:
     def catalogue(self) -> Catalogue:
         return Catalogue.of(self.settings)
 
-    @cached_property
-    def till(self) -> Till:
-        return Till.of(self.settings, self.catalogue)
+    async def flush(self) -> None:
+        """Write down when keys and sessions were last used."""
+        await self.keys.flush()
+        await self.sessions.flush()
 
     async def close(self) -> None:
-        await self.keys.flush()
+        await self.flush()
         await self.database.close()

@@ -1,9 +1,14 @@
 """How a route of the API runs: key, body, idempotency, one session, one commit.
 
-`router()` makes a router whose routes do, in order: refuse a request without a valid key (401)
-or with one that may not do this (403); read the body strictly (`json_body`); claim the
-Idempotency-Key of a POST; open one session and hand it to the route; store the answer for the
-key and commit, both at once, before the response leaves. Whatever raises rolls back.
+`router()` makes a router whose routes do, in order: refuse a request without a valid key or
+session (401), one that may not do this (403, `accounts/permissions.py`), and a change by cookie
+that another site may have sent (403); read the body strictly (`json_body`); claim the
+Idempotency-Key of a POST; open one session and hand it to the route; write the change down in the
+audit log, store the answer for the key and commit, all at once, before the response leaves.
+Whatever raises rolls back.
+
+The routes of `doors()` are those by which members come in. They open their sessions themselves,
+because what they count must stay counted when they refuse.
 """
 
 from __future__ import annotations
@@ -11,18 +16,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, json_body
-from chorus.accounts import idempotency
+from chorus.accounts import audit, idempotency, permissions, same_origin
 from chorus.accounts.idempotency import Answer, Claim
-from chorus.accounts.keys import Principal
+from chorus.accounts.permissions import Rule
+from chorus.accounts.principal import Principal
 from chorus.process import Process
 from chorus.wire import Failure
 
@@ -40,58 +48,106 @@ class _Read(Request):
 
 
 class Route(APIRoute):
-    """A route behind an API key."""
+    """A route behind an API key or a session."""
+
+    in_transaction = True
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         run = super().get_route_handler()
         takes_body = self.body_field is not None
+        rules = {method: permissions.find(method, self.path) for method in self.methods or ()}
 
         async def handle(request: Request) -> Response:
             process: Process = request.app.state.process
-            principal = _permitted(request)
+            rule = rules.get(request.method)
+            principal = _permitted(request, rule)
             request = _Read(request.scope, request.receive)
             body = await request.body() if request.method in _BODY else b""
             if takes_body:
                 request.parsed = _parse(request, body)
+            if principal is None or not self.in_transaction:
+                return await run(request)
+            change = _Change(self, request, principal, rule)
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or key is None:
-                return await _transact(process, request, run, None)
+                return await _transact(process, request, run, change, None)
             path = request.url.path
+            organization_id = principal.organization_id
             claim = await idempotency.claim(
-                process.database, principal.organization_id, path, key, body
+                process.database, process.secrets, organization_id, path, key, body
             )
             if isinstance(claim, Answer):
                 headers = {"content-type": "application/json", "idempotency-replayed": "true"}
                 return Response(claim.body, claim.status, headers)
             async with AsyncExitStack() as undo:
                 undo.push_async_callback(claim.drop, process.database)
-                return await _transact(process, request, run, claim)
+                return await _transact(process, request, run, change, claim)
 
         return handle
+
+
+class Door(Route):
+    """A route by which members come in, which opens its sessions itself."""
+
+    in_transaction = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the audit log is told of a request that changes something."""
+
+    route: Route
+    request: _Read
+    principal: Principal
+    rule: Rule | None
+
+    def write_down(self, session: AsyncSession, response: Response) -> None:
+        if self.rule is None or not self.rule.audited:
+            return
+        given = self.request.path_params.get("id")
+        if given is None:
+            made = orjson.loads(bytes(response.body)).get("data")
+            given = made.get("id") if isinstance(made, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  any JSON
+        sent = self.request.parsed
+        audit.record(
+            session,
+            self.principal,
+            self.route.operation_id or self.route.name,
+            self.route.path.strip("/").partition("/")[0],
+            uuid.UUID(str(given)) if given else None,  # pyright: ignore[reportUnknownArgumentType]  any JSON
+            fields=list(sent) if isinstance(sent, dict) else (),  # pyright: ignore[reportUnknownArgumentType]  names
+            request_id=self.request.state.request_id,
+            address=self.request.state.address,
+        )
 
 
 async def _transact(
     process: Process,
     request: Request,
     run: Callable[[Request], Coroutine[Any, Any, Response]],
+    change: _Change,
     claim: Claim | None,
 ) -> Response:
     writes = request.method not in ("GET", "HEAD")
     async with process.database.session(writes=writes) as session:
         request.state.session = session
         response = await run(request)
+        if writes and response.status_code < 300:
+            change.write_down(session, response)
         if claim is not None and response.status_code < 300:
             await claim.keep(session, Answer(response.status_code, bytes(response.body)))
         return response
 
 
-def _permitted(request: Request) -> Principal:
-    principal: Principal | None = request.state.principal
-    if principal is None:
-        raise errors.unauthorized()
-    scope = "read" if request.method in ("GET", "HEAD") else "write"
-    if not principal.may(scope):
-        raise errors.Error(403, "forbidden", f"This API key may not {scope}")
+def _permitted(request: Request, rule: Rule | None) -> Principal | None:
+    """Who asks, if they may; None where nobody has to be known."""
+    process: Process = request.app.state.process
+    if rule is not None and rule.open:
+        same_origin.require_if_from_a_page(request.headers, process.settings)
+        return None
+    principal = permissions.permit(request.state.principal, request.method, rule)
+    if principal.kind == "member" and request.method not in ("GET", "HEAD"):
+        same_origin.require(request.headers, process.settings)
     return principal
 
 
@@ -116,23 +172,34 @@ def _session(request: Request) -> AsyncSession:
     return request.state.session
 
 
+def _principal(request: Request) -> Principal:
+    return request.state.principal
+
+
 def _organization(request: Request) -> uuid.UUID:
-    principal: Principal = request.state.principal
-    return principal.organization_id
+    return _principal(request).organization_id
 
 
 # What routes ask for.
 InProcess = Annotated[Process, Depends(_process)]
 InSession = Annotated[AsyncSession, Depends(_session)]
 InOrganization = Annotated[uuid.UUID, Depends(_organization)]
+InPrincipal = Annotated[Principal, Depends(_principal)]
 
 bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer sk_live_…`")
 
+cookie = APIKeyCookie(
+    name="chorus_session",
+    auto_error=False,
+    description="The dashboard's session, set by POST /v1/sessions (`__Host-chorus_session` with "
+    f"https). Changes also need the header `{same_origin.HEADER}` and this server's Origin.",
+)
+
 _SENTENCES = {
     400: "The request is not valid",
-    401: "The API key is missing, wrong, expired or revoked",
+    401: "The API key or the session is missing, wrong, expired or revoked",
     402: "The balance does not suffice",
-    403: "The API key may not do this",
+    403: "The API key or the member may not do this",
     404: "There is no such thing in this organization",
     409: "The request contradicts what is there",
     429: "Too many requests, or too many calls at once",
@@ -147,11 +214,26 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def router(tag: str) -> APIRouter:
+    """For API keys and members."""
+    return _router(tag, Route, bearer)
+
+
+def member_router(tag: str) -> APIRouter:
+    """For members, who are known by their session."""
+    return _router(tag, Route, cookie)
+
+
+def doors(tag: str, *, known: bool) -> APIRouter:
+    """For logging in and the like; `known` if a session must be there already."""
+    return _router(tag, Door, cookie if known else None)
+
+
+def _router(tag: str, kind: type[Route], security: HTTPBearer | APIKeyCookie | None) -> APIRouter:
     # "default" also keeps FastAPI from telling of its own 422, which is never sent.
     others = {"default": {"model": Failure, "description": "Any other failure"}}
     return APIRouter(
         tags=[tag],
-        route_class=Route,
-        dependencies=[Depends(bearer)],
+        route_class=kind,
+        dependencies=[Depends(security)] if security else [],
         responses={**failures(400, 401, 429, 500), **others},
     )

@@ -61,8 +61,10 @@ async def test_the_second_while_the_first_is_under_way(api: Api, monkeypatch: py
         # One writer at a time: while the first works, the second waits. What it finds when the
         # first has only claimed is what counts.
         organization = await api.organization_id()
+        database, secrets = api.process.database, api.process.secrets
+        body = b'{"name":"An agent"}'
         made = await idempotency.claim(
-            api.process.database, organization, "/v1/agents", "order-1", b'{"name":"An agent"}'
+            database, secrets, organization, "/v1/agents", "order-1", body
         )
         assert isinstance(made, idempotency.Claim)
         response = await api.post("/v1/agents", json=BODY, headers=HEADERS)
@@ -136,14 +138,15 @@ async def test_old_keys_are_swept(api: Api):
 
 
 async def test_a_claim_of_a_dead_process_is_taken_over(api: Api):
-    database, organization = api.process.database, await api.organization_id()
-    dead = await idempotency.claim(database, organization, "/v1/agents", "k", b"b")
+    database, secrets = api.process.database, api.process.secrets
+    organization = await api.organization_id()
+    dead = await idempotency.claim(database, secrets, organization, "/v1/agents", "k", b"b")
     assert isinstance(dead, idempotency.Claim)
     async with database.writing() as session:
         await session.execute(
             sa.update(IdempotentRequest).values(created_at=utcnow() - timedelta(seconds=61))
         )
-    taken = await idempotency.claim(database, organization, "/v1/agents", "k", b"b")
+    taken = await idempotency.claim(database, secrets, organization, "/v1/agents", "k", b"b")
     assert isinstance(taken, idempotency.Claim)
     # Should the first one still live after all, it must not store its work.
     with pytest.raises(Exception, match="still under way"):

@@ -9,13 +9,16 @@
    be sent again with the same key. A claim whose process died is taken over after a minute; the
    first one, should it still live, finds at `keep` that the claim is no longer its own and
    undoes its work.
+
+A body may hold a password and an answer a new API key: of the body a keyed hash is stored, and
+the answer encrypted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -23,11 +26,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
+from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import IdempotentRequest
 from chorus.db import Database, utcnow
 
 KEPT_FOR = timedelta(hours=24)
 _UNDER_WAY_FOR = timedelta(seconds=60)
+_PURPOSE = "idempotency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Claim:
     path: str
     key: str
     id: uuid.UUID
+    secrets: Secrets = field(repr=False)
 
     def _mine(self) -> sa.ColumnElement[bool]:
         row = IdempotentRequest
@@ -56,7 +62,7 @@ class Claim:
         done = await session.execute(
             sa.update(IdempotentRequest)
             .where(self._mine())
-            .values(status=answer.status, body=answer.body.decode())
+            .values(status=answer.status, body=self.secrets.encrypt(answer.body.decode()))
             .returning(IdempotentRequest.claim)
         )
         if done.first() is None:
@@ -69,23 +75,28 @@ class Claim:
 
 
 async def claim(
-    database: Database, organization_id: uuid.UUID, path: str, key: str, body: bytes
+    database: Database,
+    secrets: Secrets,
+    organization_id: uuid.UUID,
+    path: str,
+    key: str,
+    body: bytes,
 ) -> Claim | Answer:
     """Raises `Error` 400 for a key that is none, 409 as above."""
     if not 1 <= len(key) <= 255 or not key.isprintable():
         raise errors.invalid_field(
             "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable characters"
         )
-    mine = Claim(organization_id, path, key, uuid.uuid4())
-    request_hash = hashlib.sha256(body).hexdigest()
+    mine = Claim(organization_id, path, key, uuid.uuid4(), secrets)
+    content = hashlib.sha256(body).hexdigest()
     try:
-        return await _claim(database, mine, request_hash)
+        return await _claim(database, mine, content)
     except IntegrityError:
         # On Postgres two claims may both find nothing; the second one's insert fails here.
-        return await _claim(database, mine, request_hash)
+        return await _claim(database, mine, content)
 
 
-async def _claim(database: Database, mine: Claim, request_hash: str) -> Claim | Answer:
+async def _claim(database: Database, mine: Claim, content: str) -> Claim | Answer:
     async with database.writing() as session:
         row = await session.scalar(
             sa.select(IdempotentRequest)
@@ -95,20 +106,22 @@ async def _claim(database: Database, mine: Claim, request_hash: str) -> Claim | 
         now = utcnow()
         lasts = KEPT_FOR if row is not None and row.status is not None else _UNDER_WAY_FOR
         if row is not None and row.created_at + lasts > now:
-            if row.request_hash != request_hash:
+            if not mine.secrets.verify(_PURPOSE, content, row.request_hash):
                 raise errors.conflict(
                     "idempotency_conflict",
                     "This Idempotency-Key was used with a different request body",
                 )
             if row.status is None:
                 raise _in_progress()
-            return Answer(row.status, (row.body or "").encode())
+            body: str = mine.secrets.decrypt(row.body) if row.body else ""
+            return Answer(row.status, body.encode())
         if row is None:
             row = IdempotentRequest(
                 organization_id=mine.organization_id, path=mine.path, key=mine.key
             )
             session.add(row)
-        row.request_hash, row.claim, row.created_at = request_hash, mine.id, now
+        row.request_hash = mine.secrets.sign(_PURPOSE, content)
+        row.claim, row.created_at = mine.id, now
         row.status = row.body = None
         return mine
 

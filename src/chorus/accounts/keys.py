@@ -1,4 +1,4 @@
-"""API keys: made, looked up, revoked.
+"""API keys: made, looked up, changed, revoked.
 
 A key is shown once, when it is made; the table has its hash. Look-ups are cached for a few
 seconds by `KeyRing`, so that a busy client costs no query a request; a key revoked in this
@@ -9,37 +9,30 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.accounts.principal import SCOPES, Principal, role_of_key
+from chorus.accounts.ring import CACHE_S, Ring
 from chorus.accounts.secrets import digest
-from chorus.accounts.tables import ApiKey
-from chorus.db import Database, scoped, utcnow
+from chorus.accounts.tables import ApiKey, Organization
+from chorus.db import Database, after_commit, listed, named_like, scoped, utcnow
+from chorus.errors import not_found
+
+__all__ = ["CACHE_S", "SCOPES", "KeyRing", "Principal"]
 
 PREFIXES = ("sk_live_", "chorus_")
-SCOPES = ("read", "write")
-CACHE_S = 5.0
-_CACHE_SIZE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who makes a request: a key of an organization, and what the key may do."""
-
-    organization_id: uuid.UUID
-    key_id: uuid.UUID
-    scopes: frozenset[str]
-    rate_limit_per_minute: int | None
-    expires_at: datetime | None
-
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
+def _kept(key: str) -> str:
+    """What is stored of a key in clear: its form and four characters."""
+    form = next((prefix for prefix in PREFIXES if key.startswith(prefix)), PREFIXES[0])
+    return key[: len(form) + 4]
 
 
 def new_key() -> str:
@@ -58,12 +51,11 @@ async def create(
 ) -> tuple[ApiKey, str]:
     """Make a key; returns its row and the key itself, which cannot be had again."""
     key = key or new_key()
-    start = next(len(prefix) for prefix in PREFIXES if key.startswith(prefix))
     row = ApiKey(
         organization_id=organization_id,
         name=name,
         hash=digest(key),
-        prefix=key[: start + 4],
+        prefix=_kept(key),
         scopes=None if set(scopes) == set(SCOPES) else list(scopes),
         rate_limit_per_minute=rate_limit_per_minute,
         expires_at=expires_at,
@@ -74,8 +66,53 @@ async def create(
 
 
 async def list_keys(session: AsyncSession, organization_id: uuid.UUID) -> list[ApiKey]:
+    """All that there ever were, the revoked ones too."""
     query = scoped(ApiKey, organization_id).order_by(ApiKey.created_at, ApiKey.id)
     return list((await session.scalars(query)).all())
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    limit: int,
+    offset: int,
+    search: str | None = None,
+    prefix: str | None = None,
+) -> tuple[list[ApiKey], int]:
+    """Those that are not revoked. `prefix` may be a whole key, to find which one it is."""
+    query = scoped(ApiKey, organization_id).where(ApiKey.revoked_at.is_(None))
+    if search:
+        query = query.where(named_like(ApiKey.name, search))
+    if prefix:
+        query = query.where(ApiKey.prefix.startswith(_kept(prefix), autoescape=True))
+    return await listed(session, query, ApiKey, limit, offset)
+
+
+async def one(
+    session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID, *, lock: bool = False
+) -> ApiKey:
+    """One that is not revoked. Raises `Error` 404."""
+    query = scoped(ApiKey, organization_id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+    row = await session.scalar(query.with_for_update() if lock else query)
+    if row is None:
+        raise not_found("API key")
+    return row
+
+
+async def change(
+    session: AsyncSession,
+    ring: KeyRing,
+    organization_id: uuid.UUID,
+    key_id: uuid.UUID,
+    changes: dict[str, Any],
+) -> ApiKey:
+    row = await one(session, organization_id, key_id, lock=True)
+    for name, value in changes.items():
+        setattr(row, name, value)
+    await session.flush()
+    after_commit(session, lambda: ring.forget(key_id))
+    return row
 
 
 async def revoke(session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID) -> bool:
@@ -93,25 +130,24 @@ class KeyRing:
 
     def __init__(self, database: Database, now: Callable[[], float] = monotonic) -> None:
         self._database = database
-        self._now = now
-        self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._ring = Ring(self._look_up, now)
         self._used: dict[uuid.UUID, datetime] = {}
 
     async def principal(self, key: str) -> Principal | None:
         """Whose key this is; None if nobody's, or if it was revoked or has expired."""
         if not key.startswith(PREFIXES) or len(key) > 256:
             return None
-        hashed = digest(key)
-        found = self._cached(hashed) or await self._look_up(hashed)
+        found = await self._ring.get(digest(key))
         if found is None or (found.expires_at and found.expires_at <= utcnow()):
             return None
-        self._used[found.key_id] = utcnow()
+        self._used[found.id] = utcnow()
         return found
 
     def forget(self, key_id: uuid.UUID) -> None:
-        for hashed, (_, principal) in list(self._known.items()):
-            if principal.key_id == key_id:
-                del self._known[hashed]
+        self._ring.forget(lambda principal: principal.id == key_id)
+
+    def forget_organization(self, organization_id: uuid.UUID) -> None:
+        self._ring.forget(lambda principal: principal.organization_id == organization_id)
 
     async def flush(self) -> None:
         """Write down when keys were last used; called now and then, not in requests."""
@@ -126,26 +162,27 @@ class KeyRing:
                     .values(last_used_at=when, updated_at=ApiKey.updated_at)
                 )
 
-    def _cached(self, hashed: str) -> Principal | None:
-        until, principal = self._known.get(hashed, (0.0, None))
-        return principal if self._now() < until else None
-
     async def _look_up(self, hashed: str) -> Principal | None:
-        self._known.pop(hashed, None)
         async with self._database.reading() as session:
-            row = await session.scalar(
-                sa.select(ApiKey).where(ApiKey.hash == hashed, ApiKey.revoked_at.is_(None))
+            found = await session.execute(
+                sa.select(ApiKey, Organization)
+                .join(Organization, Organization.id == ApiKey.organization_id)
+                .where(ApiKey.hash == hashed, ApiKey.revoked_at.is_(None))
             )
-        if row is None:
+            both = found.one_or_none()
+        if both is None:
             return None
-        principal = Principal(
+        row, organization = both
+        scopes = frozenset(row.scopes if row.scopes is not None else SCOPES)
+        return Principal(
+            kind="key",
+            id=row.id,
+            name=f"{row.name} ({row.prefix}…)",
             organization_id=row.organization_id,
-            key_id=row.id,
-            scopes=frozenset(row.scopes if row.scopes is not None else SCOPES),
-            rate_limit_per_minute=row.rate_limit_per_minute,
+            role=role_of_key(scopes),
+            scopes=scopes,
+            limit_per_minute=row.rate_limit_per_minute,
+            organization_limit=organization.rate_limit_per_minute,
+            suspended=organization.suspended_at is not None,
             expires_at=row.expires_at,
         )
-        self._known[hashed] = (self._now() + CACHE_S, principal)
-        if len(self._known) > _CACHE_SIZE:
-            self._known.popitem(last=False)
-        return principal

@@ -1,4 +1,5 @@
-"""Rate limits: a sliding window of a minute for each key, and for each address without one."""
+"""Rate limits: a sliding window of a minute for each key and member, for each address without one,
+and for an organization as a whole where it has such a limit."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from chorus.accounts.keys import Principal
+from chorus.accounts.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,21 @@ class RateLimits:
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def take(self, principal: Principal | None, address: str) -> Quota:
-        """Count one request of `principal`, or of an address that showed no valid key."""
-        limit, name = self._per_minute, f"address:{address}"
-        if principal is not None:
-            limit, name = principal.rate_limit_per_minute or limit, f"key:{principal.key_id}"
+        """Count one request of `principal`, or of an address that showed no valid key. Of two
+        limits, what is left of the tighter one is told; a request that the key's own limit
+        refuses takes nothing from the organization's."""
+        if principal is None:
+            return self._count(self._per_minute, f"address:{address}")
+        own = self._count(
+            principal.limit_per_minute or self._per_minute, f"{principal.kind}:{principal.id}"
+        )
+        whole = principal.organization_limit
+        if whole is None or not own.allowed:
+            return own
+        all_ = self._count(whole, f"organization:{principal.organization_id}")
+        return all_ if not all_.allowed or all_.remaining < own.remaining else own
+
+    def _count(self, limit: int, name: str) -> Quota:
         item = RateLimitItemPerMinute(limit)
         allowed = self._counter.hit(item, name)
         window = self._counter.get_window_stats(item, name)

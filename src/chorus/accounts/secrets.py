@@ -36,9 +36,9 @@ class Secrets:
     def __init__(self, keys: tuple[str, ...]) -> None:
         assert keys
         self._keys = keys
-        self._box = MultiFernet(
-            [Fernet(base64.urlsafe_b64encode(_derive(key, "at rest"))) for key in keys]
-        )
+        boxes = [Fernet(base64.urlsafe_b64encode(_derive(key, "at rest"))) for key in keys]
+        self._newest = boxes[0]
+        self._box = MultiFernet(boxes)
 
     @classmethod
     def of(cls, settings: Settings) -> Secrets:
@@ -51,7 +51,7 @@ class Secrets:
 
     def decrypt(self, stored: str) -> Any:
         """Raises `SecretsUnreadable`, also for text that was never encrypted."""
-        if not stored.startswith(_VERSION):
+        if not is_encrypted(stored):
             raise SecretsUnreadable("the stored secret has an unknown form")
         try:
             return orjson.loads(self._box.decrypt(stored[len(_VERSION) :].encode()))
@@ -60,6 +60,14 @@ class Secrets:
                 "a stored secret cannot be decrypted: CHORUS_SECRET_KEY is not the key that it "
                 "was encrypted with"
             ) from None
+
+    def is_newest(self, stored: str) -> bool:
+        """Whether the newest key encrypted it."""
+        try:
+            self._newest.decrypt(stored.removeprefix(_VERSION).encode())
+        except InvalidToken:
+            return False
+        return is_encrypted(stored)
 
     def renew(self, stored: str) -> str:
         """The same secret, encrypted with the newest key."""
@@ -78,6 +86,11 @@ class Secrets:
 
     def _mac(self, key: str, purpose: str, message: str) -> str:
         return hmac.new(_derive(key, f"sign {purpose}"), message.encode(), "sha256").hexdigest()
+
+
+def is_encrypted(stored: str) -> bool:
+    """Whether the text has the form of what `Secrets.encrypt` makes."""
+    return stored.startswith(_VERSION)
 
 
 def _derive(key: str, purpose: str) -> bytes:

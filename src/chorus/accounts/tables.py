@@ -1,19 +1,27 @@
-"""Tables of accounts: organizations, their API keys, and the answers kept for repeated POSTs."""
+"""Tables of accounts: organizations, their members and API keys, sessions, the audit log, and what
+is kept of repeated POSTs and of attempts to log in."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chorus.db import Base, Json, Tenant, UtcDateTime, utcnow, when_created
+from chorus.accounts.encrypted import Encrypted
+from chorus.accounts.principal import ROLES
+from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow, when_created
 
 
 class Organization(Base):
     """A tenant. Every other row belongs to one. `max_concurrent_calls` null is the server's
-    CHORUS_MAX_CONCURRENT_CALLS; up to `max_queued_calls` beyond that wait in line."""
+    CHORUS_MAX_CONCURRENT_CALLS; up to `max_queued_calls` beyond that wait in line.
+
+    The organization sets its own limits, up to the ceilings, which the operator sets; whoever
+    lowers a ceiling lowers the limit too, so only the limits are asked. `rate_limit_per_minute` is
+    for all keys and members together, null is no such limit."""
 
     __tablename__ = "organizations"
 
@@ -21,6 +29,10 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(sa.String(255))
     max_concurrent_calls: Mapped[int | None]
     max_queued_calls: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    rate_limit_per_minute: Mapped[int | None]
+    concurrent_calls_ceiling: Mapped[int | None]
+    rate_limit_ceiling: Mapped[int | None]
+    suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=when_created, onupdate=utcnow)
 
@@ -47,7 +59,7 @@ class ApiKey(Tenant, Base):
 
 class IdempotentRequest(Base):
     """A POST that came with an Idempotency-Key. `status` is null while it is under way; `claim`
-    says which attempt holds it."""
+    says which attempt holds it. The answer is encrypted, because it may hold a new API key."""
 
     __tablename__ = "idempotent_requests"
 
@@ -59,5 +71,77 @@ class IdempotentRequest(Base):
     request_hash: Mapped[str] = mapped_column(sa.String(64))
     claim: Mapped[uuid.UUID] = mapped_column(sa.Uuid)
     status: Mapped[int | None]
-    body: Mapped[str | None] = mapped_column(sa.Text)
+    body: Mapped[str | None] = mapped_column(Encrypted)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
+
+
+class Member(Tenant, Base):
+    """A person of one organization, who logs in with `email`, kept in lower case. Without a
+    password there is an invitation, of which the SHA-256 is kept; it ends by itself."""
+
+    __tablename__ = "members"
+
+    email: Mapped[str] = mapped_column(sa.String(254), index=True)
+    name: Mapped[str | None] = mapped_column(sa.String(255))
+    role: Mapped[str] = mapped_column(choice(*ROLES, name="role"))
+    password_hash: Mapped[str | None] = mapped_column(sa.String(255))
+    invitation_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    invitation_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (sa.UniqueConstraint("organization_id", "email"),)
+
+
+class MemberSession(Tenant, Base):
+    """A member who is logged in, on one device. Of the cookie's token the SHA-256 is kept."""
+
+    __tablename__ = "sessions"
+
+    member_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("members.id", ondelete="CASCADE"), index=True
+    )
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    address: Mapped[str] = mapped_column(sa.String(64))
+    user_agent: Mapped[str] = mapped_column(sa.String(255))
+
+
+class LoginAttempts(Base):
+    """Attempts to log in that have not succeeded, of an account, an address, or both together.
+    `name` is a hash of what is counted, so that the table is no list of e-mail addresses."""
+
+    __tablename__ = "login_attempts"
+
+    name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    blocked_until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """A change, and who made it. `actor_name` is what the key or member was called then; `fields`
+    are names, never values; `detail` says more where that is no secret."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True, default=uuid.uuid4)
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    actor: Mapped[str] = mapped_column(choice("key", "member", "operator", name="actor"))
+    actor_id: Mapped[uuid.UUID | None]
+    actor_name: Mapped[str] = mapped_column(sa.String(300))
+    action: Mapped[str] = mapped_column(sa.String(64))
+    resource: Mapped[str] = mapped_column(sa.String(64))
+    resource_id: Mapped[uuid.UUID | None]
+    fields: Mapped[list[str]] = mapped_column(Json)
+    detail: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    request_id: Mapped[str | None] = mapped_column(sa.String(64))
+    address: Mapped[str | None] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+    __table_args__ = (
+        sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "resource_id", "created_at"),
+    )

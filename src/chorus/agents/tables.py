@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
 
 
@@ -33,8 +34,7 @@ class Agent(Tenant, Base):
     post_call_summary_enabled: Mapped[bool]
     post_call_extraction_schema: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     post_call_webhook_url: Mapped[str | None] = mapped_column(sa.Text)
-    # Encrypted (accounts/secrets.py).
-    post_call_webhook_secret: Mapped[str | None] = mapped_column(sa.Text)
+    post_call_webhook_secret: Mapped[str | None] = mapped_column(Encrypted)
     first_speaker: Mapped[str] = mapped_column(choice("user", "agent", name="first_speaker"))
     agent_greeting: Mapped[str | None] = mapped_column(sa.Text)
     agent_greeting_enabled: Mapped[bool]

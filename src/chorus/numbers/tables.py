@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
 
 PROVIDERS = ("twilio", "sip", "voximplant", "jambonz")
@@ -26,7 +27,7 @@ class PhoneNumber(Tenant, Base):
         sa.Uuid, sa.ForeignKey("agents.id", ondelete="SET NULL"), index=True
     )
     connection: Mapped[dict[str, Any]] = mapped_column(Json)
-    credentials: Mapped[str | None] = mapped_column(sa.Text)
+    credentials: Mapped[str | None] = mapped_column(Encrypted)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json)
 
     __table_args__ = (

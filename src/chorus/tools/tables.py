@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
 
 
@@ -18,6 +19,6 @@ class Tool(Tenant, Base):
     type: Mapped[str] = mapped_column(choice("http", name="type"))
     config: Mapped[dict[str, Any]] = mapped_column(Json)
     # Encrypted JSON: [{"key", "value"}].
-    headers: Mapped[str | None] = mapped_column(sa.Text)
+    headers: Mapped[str | None] = mapped_column(Encrypted)
 
     __table_args__ = (sa.Index(None, "organization_id", "created_at"),)

@@ -1,0 +1,197 @@
+"""Members: added with a password or invited, changed, removed; never the last owner.
+
+Nobody below an owner may make an owner or touch one, API keys included. An invitation is a random
+token that is shown once, to whoever invites; Chorus sends no mail. It is also how a member who
+lost the password gets a new one: the old one works until the invitation is accepted.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets as random
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.accounts import audit, sessions
+from chorus.accounts.passwords import LONGEST, SHORTEST
+from chorus.accounts.permissions import forbidden
+from chorus.accounts.principal import Principal
+from chorus.accounts.secrets import digest
+from chorus.accounts.sessions import SessionRing
+from chorus.accounts.tables import Member, Organization
+from chorus.db import after_commit, breaks_unique, listed, scoped
+from chorus.errors import Problem, not_found
+
+INVITATION_LASTS = timedelta(days=7)
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+
+
+def email_address(value: str) -> str:
+    """The address in lower case. Raises `ValueError`."""
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("must be an e-mail address such as ada@example.com")
+    return value.lower()
+
+
+def good_password(value: str) -> str:
+    """Raises `ValueError` for one that is too short or too long."""
+    if not SHORTEST <= len(value) <= LONGEST:
+        raise ValueError(f"must have {SHORTEST} to {LONGEST} characters")
+    return value
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    limit: int,
+    offset: int,
+    search: str | None = None,
+) -> tuple[list[Member], int]:
+    """`search` is in the name or the e-mail address."""
+    query = scoped(Member, organization_id)
+    if search:
+        text = sa.func.lower(Member.email + " " + sa.func.coalesce(Member.name, ""))
+        query = query.where(text.contains(search.lower(), autoescape=True))
+    return await listed(session, query, Member, limit, offset)
+
+
+async def one(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> Member:
+    """Raises `Error` 404."""
+    member = await session.scalar(scoped(Member, organization_id).where(Member.id == id))
+    if member is None:
+        raise not_found("Member")
+    return member
+
+
+async def add(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    email: str,
+    role: str,
+    name: str | None,
+    password_hash: str | None,
+    now: datetime,
+) -> tuple[Member, str | None]:
+    """The member and, without a password, the token of the invitation. Raises `Error` 409."""
+    member = Member(
+        organization_id=organization_id,
+        email=email,
+        name=name,
+        role=role,
+        password_hash=password_hash,
+    )
+    token = None if password_hash else _invite(member, now)
+    session.add(member)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if not breaks_unique(error, Member, "organization_id", "email"):
+            raise
+        raise errors.conflict(
+            "member_exists",
+            "There is a member with this e-mail address already",
+            Problem("email", "Email is a member's already"),
+        ) from None
+    return member, token
+
+
+async def change(
+    session: AsyncSession,
+    ring: SessionRing,
+    principal: Principal,
+    id: uuid.UUID,
+    changes: dict[str, Any],
+) -> Member:
+    await _one_at_a_time(session, principal.organization_id)
+    member = await one(session, principal.organization_id, id)
+    role: str = changes.get("role", member.role)
+    if role != member.role:
+        require_rank(principal, member.role, role)
+        if member.role == "owner":
+            await _require_another_owner(session, member)
+        audit.note(session, role=[member.role, role])
+    elif "name" in changes and member.id != principal.id:
+        require_rank(principal, member.role)
+    for name, value in changes.items():
+        setattr(member, name, value)
+    await session.flush()
+    after_commit(session, lambda: ring.forget_member(id))
+    return member
+
+
+async def remove(
+    session: AsyncSession, ring: SessionRing, principal: Principal, id: uuid.UUID
+) -> None:
+    """With all of the member's sessions."""
+    await _one_at_a_time(session, principal.organization_id)
+    member = await one(session, principal.organization_id, id)
+    require_rank(principal, member.role)
+    if member.role == "owner":
+        await _require_another_owner(session, member)
+    audit.note(session, email=member.email)
+    await sessions.end_all(session, ring, id)
+    await session.delete(member)
+    await session.flush()
+
+
+async def invite_again(
+    session: AsyncSession, principal: Principal, id: uuid.UUID, now: datetime
+) -> tuple[Member, str]:
+    """A new invitation; one that was there before ends."""
+    member = await one(session, principal.organization_id, id)
+    require_rank(principal, member.role)
+    token = _invite(member, now)
+    await session.flush()
+    return member, token
+
+
+async def invited(session: AsyncSession, token: str, now: datetime) -> Member:
+    """Whose invitation it is; locked. Raises `Error` 404 for none and for one that has ended."""
+    member = await session.scalar(
+        sa.select(Member).where(Member.invitation_hash == digest(token)).with_for_update()
+    )
+    if member is None or member.invitation_expires_at is None:
+        raise not_found("Invitation")
+    if member.invitation_expires_at <= now:
+        raise not_found("Invitation")
+    return member
+
+
+def require_rank(principal: Principal, *roles: str) -> None:
+    """Raises `Error` 403 if one of the roles is an owner's and the principal is none."""
+    if "owner" in roles and principal.role != "owner":
+        who = "An API key" if principal.kind == "key" else "An admin"
+        raise forbidden(f"{who} may not make, change or remove an owner: that takes an owner")
+
+
+def _invite(member: Member, now: datetime) -> str:
+    token = random.token_urlsafe(32)
+    member.invitation_hash = digest(token)
+    member.invitation_expires_at = now + INVITATION_LASTS
+    return token
+
+
+async def _one_at_a_time(session: AsyncSession, organization_id: uuid.UUID) -> None:
+    """Else two owners could remove each other at the same moment."""
+    row = sa.select(Organization.id).where(Organization.id == organization_id)
+    await session.execute(row.with_for_update(key_share=True))
+
+
+async def _require_another_owner(session: AsyncSession, member: Member) -> None:
+    """One who can log in; an invitation is none yet."""
+    others = scoped(Member, member.organization_id).where(
+        Member.role == "owner", Member.id != member.id, Member.password_hash.is_not(None)
+    )
+    if await session.scalar(sa.select(sa.exists(others))) is not True:
+        raise errors.conflict(
+            "last_owner",
+            "This is the organization's last owner; make another member an owner first",
+        )

@@ -1,0 +1,249 @@
+"""Accounts at the HTTP edge."""
+
+# ruff: noqa: RUF012  pydantic copies the defaults of a model
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from chorus.accounts.members import email_address, good_password
+from chorus.accounts.passwords import LONGEST, SHORTEST
+from chorus.accounts.principal import SCOPES, Role, Scope
+from chorus.wire import In, Name, Out, PageQuery, SearchQuery, Text, Time, TimeIn, Whole, patch_of
+
+Email = Annotated[
+    Text,
+    Field(max_length=254, json_schema_extra={"format": "email"}),
+    AfterValidator(email_address),
+]
+NewPassword = Annotated[
+    Text,
+    # Told, not enforced, by the schema: the sentence of a refusal does not repeat the value.
+    Field(
+        json_schema_extra={"minLength": SHORTEST, "maxLength": LONGEST, "format": "password"},
+        description="Never returned.",
+    ),
+    AfterValidator(good_password),
+]
+Password = Annotated[Text, Field(max_length=LONGEST, json_schema_extra={"format": "password"})]
+Limit = Annotated[Whole, Field(ge=1, le=1_000_000)]
+
+
+def _scopes(values: list[Scope]) -> list[Scope]:
+    return [scope for scope in SCOPES if scope in values]
+
+
+class ApiKeyCreate(In):
+    name: Name
+    scopes: Annotated[
+        list[Scope],
+        Field(min_length=1, max_length=2, description="What the key may do."),
+        AfterValidator(_scopes),
+    ] = list(SCOPES)
+    rate_limit_per_minute: Annotated[
+        Limit | None, Field(description="Requests a minute; null is the server's own limit.")
+    ] = None
+    expires_at: Annotated[
+        TimeIn | None, Field(description="When the key ends by itself; null is never.")
+    ] = None
+
+
+class _ApiKeyChange(In):
+    name: Name
+    rate_limit_per_minute: Limit | None
+
+
+if TYPE_CHECKING:
+    ApiKeyPatch = _ApiKeyChange
+else:
+    ApiKeyPatch = patch_of(_ApiKeyChange, "ApiKeyPatch")
+
+
+class ApiKeyOut(Out):
+    id: UUID
+    name: str
+    prefix: Annotated[str, Field(description="The first characters of the key, to know it by.")]
+    scopes: list[Scope]
+    rate_limit_per_minute: int | None
+    expires_at: Time | None
+    last_used_at: Annotated[Time | None, Field(description="To about half a minute.")]
+    created_at: Time
+    updated_at: Time
+
+
+class NewApiKeyOut(ApiKeyOut):
+    key: Annotated[str, Field(description="The key itself, shown this once.")]
+
+
+class ApiKeyQuery(SearchQuery):
+    prefix: Annotated[
+        str | None, Field(max_length=256, description="Only keys that begin like this.")
+    ] = None
+
+
+class _OrganizationChange(In):
+    name: Name
+    rate_limit_per_minute: Annotated[
+        Limit | None,
+        Field(
+            description="Requests a minute of all keys and members together; null is no limit but "
+            "the operator's."
+        ),
+    ]
+    max_concurrent_calls: Annotated[
+        Limit | None,
+        Field(description="Calls at once, inbound and outbound together; null is the operator's."),
+    ]
+    max_queued_calls: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Outbound calls beyond that which wait in line instead of being refused.",
+        ),
+    ]
+
+
+if TYPE_CHECKING:
+    OrganizationPatch = _OrganizationChange
+else:
+    OrganizationPatch = patch_of(_OrganizationChange, "OrganizationPatch")
+
+
+class OrganizationOut(Out):
+    id: UUID
+    name: str
+    rate_limit_per_minute: int | None
+    rate_limit_ceiling: Annotated[int | None, Field(description="Set by the operator.")]
+    max_concurrent_calls: Annotated[int, Field(description="The limit that holds.")]
+    max_concurrent_calls_ceiling: Annotated[int, Field(description="Set by the operator.")]
+    max_queued_calls: int
+    created_at: Time
+    updated_at: Time
+
+
+class MemberCreate(In):
+    email: Email
+    role: Role
+    name: Name | None = None
+    password: Annotated[
+        NewPassword | None, Field(description="Without one, the answer has an invitation.")
+    ] = None
+
+
+class _MemberChange(In):
+    role: Role
+    name: Name | None
+
+
+if TYPE_CHECKING:
+    MemberPatch = _MemberChange
+else:
+    MemberPatch = patch_of(_MemberChange, "MemberPatch")
+
+
+class MemberOut(Out):
+    id: UUID
+    email: str
+    name: str | None
+    role: Role
+    has_password: Annotated[bool, Field(description="False until an invitation is accepted.")]
+    invitation_expires_at: Time | None
+    last_login_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+
+class InvitedMemberOut(MemberOut):
+    invitation_token: Annotated[
+        str | None,
+        Field(description="For the member alone, to set a password with; shown this once."),
+    ]
+
+
+class InvitationAccept(In):
+    token: Annotated[Text, Field(min_length=20, max_length=128)]
+    password: NewPassword
+    name: Name | None = None
+
+
+class SessionCreate(In):
+    email: Email
+    password: Password
+    organization_id: Annotated[
+        UUID | None,
+        Field(
+            description="Needed only by members of several organizations; without it the one is "
+            "meant in which the address was used last."
+        ),
+    ] = None
+
+
+class PasswordChange(In):
+    current_password: Password
+    new_password: NewPassword
+
+
+class SessionOut(Out):
+    id: UUID
+    current: Annotated[bool, Field(description="Whether it is the one that asks.")]
+    address: str
+    user_agent: str
+    last_seen_at: Time
+    expires_at: Annotated[Time, Field(description="When it ends even if it is used.")]
+    created_at: Time
+
+
+class SessionMember(Out):
+    id: UUID
+    email: str
+    name: str | None
+    role: Role
+
+
+class SessionOrganization(Out):
+    id: UUID
+    name: str
+
+
+class CurrentSessionOut(SessionOut):
+    member: SessionMember
+    organization: SessionOrganization
+
+
+class SessionsEnded(Out):
+    ended: int
+
+
+class PasswordChanged(Out):
+    changed: bool = True
+
+
+class AuditQuery(PageQuery):
+    actor: Literal["key", "member", "operator"] | None = None
+    actor_id: UUID | None = None
+    action: Annotated[
+        str | None, Field(max_length=64, description="Such as updateAgent: an operationId.")
+    ] = None
+    resource: Annotated[str | None, Field(max_length=64, description="Such as agents.")] = None
+    resource_id: UUID | None = None
+    since: TimeIn | None = None
+    until: TimeIn | None = None
+
+
+class AuditEntryOut(Out):
+    id: UUID
+    actor: Literal["key", "member", "operator"]
+    actor_id: UUID | None
+    actor_name: Annotated[str, Field(description="What the key or the member was called then.")]
+    action: str
+    resource: str
+    resource_id: UUID | None
+    fields: Annotated[list[str], Field(description="Names of the fields that were sent.")]
+    detail: dict[str, Any] | None
+    request_id: str | None
+    address: str | None
+    created_at: Time

@@ -1,0 +1,169 @@
+"""/v1/sessions, /v1/invitations, /v1/password: members logging in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+
+from chorus.accounts import login, members, organizations, sessions
+from chorus.accounts.login import Entered, Visitor
+from chorus.accounts.principal import Principal
+from chorus.accounts.schemas import (
+    CurrentSessionOut,
+    InvitationAccept,
+    PasswordChange,
+    PasswordChanged,
+    SessionCreate,
+    SessionMember,
+    SessionOrganization,
+    SessionOut,
+    SessionsEnded,
+)
+from chorus.accounts.tables import Member, MemberSession, Organization
+from chorus.process import Process
+from chorus.route import InPrincipal, InProcess, InSession, doors, failures, member_router
+from chorus.wire import Data, Deleted, Page, PageQuery, page
+
+routes = member_router("Sessions")
+open_doors = doors("Sessions", known=False)
+own_doors = doors("Sessions", known=True)
+
+
+def _visitor(request: Request, process: Process) -> Visitor:
+    return Visitor(
+        address=request.state.address,
+        user_agent=request.headers.get("user-agent", ""),
+        request_id=request.state.request_id,
+        token=sessions.token_of(request.headers, process.settings),
+    )
+
+
+def _listed(row: MemberSession, principal: Principal) -> SessionOut:
+    return SessionOut(
+        current=row.id == principal.session_id,
+        **{n: getattr(row, n) for n in SessionOut.model_fields.keys() - {"current"}},
+    )
+
+
+def _current(row: MemberSession, member: Member, organization: Organization) -> CurrentSessionOut:
+    return CurrentSessionOut(
+        current=True,
+        member=SessionMember.model_validate(member),
+        organization=SessionOrganization.model_validate(organization),
+        **{n: getattr(row, n) for n in SessionOut.model_fields.keys() - {"current"}},
+    )
+
+
+def _entered(process: Process, response: Response, entered: Entered) -> Data[CurrentSessionOut]:
+    sessions.set_cookie(response, process.settings, entered.token)
+    return Data(data=_current(entered.session, entered.member, entered.organization))
+
+
+@open_doors.post(
+    "/sessions",
+    operation_id="createSession",
+    summary="Log in",
+    status_code=201,
+    responses=failures(403),
+)
+async def create_session(
+    request: Request, response: Response, process: InProcess, wish: SessionCreate
+) -> Data[CurrentSessionOut]:
+    """Sets the session's cookie; a session that the browser had before ends. 401 says neither
+    whether the address is a member's nor what was wrong; 429 tells how long to wait."""
+    visitor = _visitor(request, process)
+    entered = await login.log_in(process, visitor, wish.email, wish.password, wish.organization_id)
+    return _entered(process, response, entered)
+
+
+@open_doors.post(
+    "/invitations",
+    operation_id="acceptInvitation",
+    summary="Accept an invitation",
+    status_code=201,
+    responses=failures(403, 404),
+)
+async def accept_invitation(
+    request: Request, response: Response, process: InProcess, wish: InvitationAccept
+) -> Data[CurrentSessionOut]:
+    """Sets the password and logs in."""
+    visitor = _visitor(request, process)
+    entered = await login.accept(process, visitor, wish.token, wish.password, wish.name)
+    return _entered(process, response, entered)
+
+
+@own_doors.post(
+    "/password",
+    operation_id="changePassword",
+    summary="Change the own password",
+    responses=failures(403),
+)
+async def change_password(
+    request: Request, process: InProcess, principal: InPrincipal, wish: PasswordChange
+) -> Data[PasswordChanged]:
+    """All other sessions of the member end."""
+    visitor = _visitor(request, process)
+    await login.change_password(
+        process, visitor, principal, wish.current_password, wish.new_password
+    )
+    return Data(data=PasswordChanged())
+
+
+@routes.get("/sessions", operation_id="listSessions", summary="List the own sessions")
+async def list_sessions(
+    process: InProcess,
+    session: InSession,
+    principal: InPrincipal,
+    query: Annotated[PageQuery, Query()],
+) -> Page[SessionOut]:
+    rows, total = await sessions.page(
+        session, principal, process.clock.utcnow(), query.limit, query.offset
+    )
+    return page(SessionOut, [_listed(row, principal) for row in rows], total, query)
+
+
+@routes.get("/sessions/current", operation_id="getCurrentSession", summary="Say who is logged in")
+async def get_current_session(
+    session: InSession, principal: InPrincipal
+) -> Data[CurrentSessionOut]:
+    row = await sessions.current(session, principal)
+    member = await members.one(session, principal.organization_id, principal.id)
+    organization = await organizations.one(session, principal.organization_id)
+    return Data(data=_current(row, member, organization))
+
+
+@routes.delete("/sessions/current", operation_id="deleteCurrentSession", summary="Log out")
+async def delete_current_session(
+    response: Response, process: InProcess, session: InSession, principal: InPrincipal
+) -> Data[Deleted]:
+    assert principal.session_id is not None
+    await sessions.end(session, process.sessions, principal, principal.session_id)
+    sessions.clear_cookie(response, process.settings)
+    return Data(data=Deleted(id=principal.session_id))
+
+
+@routes.delete(
+    "/sessions", operation_id="deleteOtherSessions", summary="End all other own sessions"
+)
+async def delete_other_sessions(
+    process: InProcess, session: InSession, principal: InPrincipal
+) -> Data[SessionsEnded]:
+    ended = await sessions.end_all(
+        session, process.sessions, principal.id, but=principal.session_id
+    )
+    return Data(data=SessionsEnded(ended=ended))
+
+
+@routes.delete(
+    "/sessions/{id}",
+    operation_id="deleteSession",
+    summary="End one of the own sessions",
+    responses=failures(404),
+)
+async def delete_session(
+    process: InProcess, session: InSession, principal: InPrincipal, id: UUID
+) -> Data[Deleted]:
+    await sessions.end(session, process.sessions, principal, id)
+    return Data(data=Deleted(id=id))

@@ -1,0 +1,241 @@
+"""Sessions of members: a cookie with a random token, of which the table has the hash.
+
+A session ends when it was not used for `IDLE`, and `ABSOLUTE` after it began in any case. Look-ups
+are cached as those of keys are: what ends a session in this process ends it at once, in another
+one within `ring.CACHE_S`. When a session was last used is written down now and then.
+"""
+
+from __future__ import annotations
+
+import secrets as random
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+
+from chorus.accounts.principal import Principal
+from chorus.accounts.ring import Ring
+from chorus.accounts.secrets import digest
+from chorus.accounts.tables import Member, MemberSession, Organization
+from chorus.clock import Clock, SystemClock
+from chorus.db import Database, after_commit, scoped
+from chorus.errors import not_found
+from chorus.settings import Settings
+
+IDLE = timedelta(hours=12)
+ABSOLUTE = timedelta(days=14)
+LIMIT_PER_MINUTE = 600
+"""Requests of a member: a page of the dashboard makes several at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    principal: Principal
+    last_seen_at: datetime
+
+
+class SessionRing:
+    """The sessions that were used lately, and when."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+        self._ring = Ring(self._look_up, self._clock.monotonic)
+        self._used: dict[uuid.UUID, datetime] = {}
+
+    async def principal(self, token: str) -> Principal | None:
+        """Who is logged in with it; None if nobody, or if the session has ended."""
+        if not 20 <= len(token) <= 128:
+            return None
+        found = await self._ring.get(digest(token))
+        if found is None:
+            return None
+        principal, now = found.principal, self._clock.utcnow()
+        assert principal.session_id is not None
+        assert principal.expires_at is not None
+        seen = max(found.last_seen_at, self._used.get(principal.session_id, found.last_seen_at))
+        if now >= principal.expires_at or now >= seen + IDLE:
+            return None
+        self._used[principal.session_id] = now
+        return principal
+
+    def forget(self, session_id: uuid.UUID) -> None:
+        self._ring.forget(lambda found: found.principal.session_id == session_id)
+
+    def forget_member(self, member_id: uuid.UUID) -> None:
+        self._ring.forget(lambda found: found.principal.id == member_id)
+
+    def forget_organization(self, organization_id: uuid.UUID) -> None:
+        self._ring.forget(lambda found: found.principal.organization_id == organization_id)
+
+    async def flush(self) -> None:
+        """Write down when sessions were last used."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        async with self._database.writing() as session:
+            for session_id, when in used.items():
+                await session.execute(
+                    sa.update(MemberSession)
+                    .where(MemberSession.id == session_id)
+                    .values(last_seen_at=when, updated_at=MemberSession.updated_at)
+                )
+        # What is cached has the old time.
+        self._ring.forget(lambda found: found.principal.session_id in used)
+
+    async def sweep(self) -> None:
+        """Delete those that have ended."""
+        now = self._clock.utcnow()
+        ended = sa.or_(MemberSession.expires_at <= now, MemberSession.last_seen_at <= now - IDLE)
+        await self.flush()
+        async with self._database.writing() as session:
+            await session.execute(sa.delete(MemberSession).where(ended))
+
+    async def _look_up(self, hashed: str) -> _Found | None:
+        async with self._database.reading() as session:
+            found = await session.execute(
+                sa.select(MemberSession, Member, Organization)
+                .join(Member, Member.id == MemberSession.member_id)
+                .join(Organization, Organization.id == MemberSession.organization_id)
+                .where(MemberSession.token_hash == hashed)
+            )
+            row = found.one_or_none()
+        if row is None:
+            return None
+        mine, member, organization = row
+        principal = Principal(
+            kind="member",
+            id=member.id,
+            name=member.email,
+            organization_id=mine.organization_id,
+            role=member.role,  # pyright: ignore[reportArgumentType]  the column allows these
+            limit_per_minute=LIMIT_PER_MINUTE,
+            organization_limit=organization.rate_limit_per_minute,
+            suspended=organization.suspended_at is not None,
+            expires_at=mine.expires_at,
+            session_id=mine.id,
+        )
+        return _Found(principal, mine.last_seen_at)
+
+
+async def begin(
+    session: AsyncSession, member: Member, now: datetime, address: str, user_agent: str
+) -> tuple[MemberSession, str]:
+    """A new session of the member; returns it and the token for the cookie."""
+    token = random.token_urlsafe(32)
+    row = MemberSession(
+        organization_id=member.organization_id,
+        member_id=member.id,
+        token_hash=digest(token),
+        created_at=now,
+        expires_at=now + ABSOLUTE,
+        last_seen_at=now,
+        address=address[:64],
+        user_agent=user_agent[:255],
+    )
+    session.add(row)
+    member.last_login_at = now
+    await session.flush()
+    return row, token
+
+
+async def page(
+    session: AsyncSession, principal: Principal, now: datetime, limit: int, offset: int
+) -> tuple[list[MemberSession], int]:
+    """The member's own sessions that go on, the last used first."""
+    mine = _own(principal).where(
+        MemberSession.expires_at > now, MemberSession.last_seen_at > now - IDLE
+    )
+    total = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
+    ordered = mine.order_by(MemberSession.last_seen_at.desc(), MemberSession.id)
+    return list((await session.scalars(ordered.limit(limit).offset(offset))).all()), total
+
+
+async def current(session: AsyncSession, principal: Principal) -> MemberSession:
+    """The one that asks. Raises `Error` 404 if it has just ended."""
+    row = await session.scalar(_own(principal).where(MemberSession.id == principal.session_id))
+    if row is None:
+        raise not_found("Session")
+    return row
+
+
+async def end(
+    session: AsyncSession, ring: SessionRing, principal: Principal, session_id: uuid.UUID
+) -> None:
+    """End one session of the member's own. Raises `Error` 404."""
+    row = await session.scalar(_own(principal).where(MemberSession.id == session_id))
+    if row is None:
+        raise not_found("Session")
+    await session.delete(row)
+    await session.flush()
+    after_commit(session, lambda: ring.forget(session_id))
+
+
+async def end_all(
+    session: AsyncSession, ring: SessionRing, member_id: uuid.UUID, but: uuid.UUID | None = None
+) -> int:
+    """End a member's sessions, all or all but one; returns how many there were."""
+    query = sa.delete(MemberSession).where(MemberSession.member_id == member_id)
+    if but is not None:
+        query = query.where(MemberSession.id != but)
+    ended = (await session.execute(query.returning(MemberSession.id))).all()
+    after_commit(session, lambda: ring.forget_member(member_id))
+    return len(ended)
+
+
+async def end_by_token(session: AsyncSession, ring: SessionRing, token: str) -> None:
+    """End the session of a cookie, whoever's it is, if there is one."""
+    query = sa.delete(MemberSession).where(MemberSession.token_hash == digest(token))
+    ended = (await session.execute(query.returning(MemberSession.id))).scalar_one_or_none()
+    if ended is not None:
+        after_commit(session, lambda: ring.forget(ended))
+
+
+def _own(principal: Principal) -> sa.Select[MemberSession]:
+    return scoped(MemberSession, principal.organization_id).where(
+        MemberSession.member_id == principal.id
+    )
+
+
+# --- the cookie ---------------------------------------------------------------------------
+
+
+def _is_secure(settings: Settings) -> bool:
+    return urlsplit(settings.url).scheme == "https"
+
+
+def cookie_name(settings: Settings) -> str:
+    # Browsers hold a cookie with this prefix to Secure, this host and the whole of it.
+    return "__Host-chorus_session" if _is_secure(settings) else "chorus_session"
+
+
+def token_of(headers: Headers, settings: Settings) -> str | None:
+    return cookie_parser(headers.get("cookie", "")).get(cookie_name(settings))
+
+
+def set_cookie(response: Response, settings: Settings, token: str) -> None:
+    response.set_cookie(
+        cookie_name(settings),
+        token,
+        max_age=int(ABSOLUTE.total_seconds()),
+        path="/",
+        secure=_is_secure(settings),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def clear_cookie(response: Response, settings: Settings) -> None:
+    response.delete_cookie(
+        cookie_name(settings),
+        path="/",
+        secure=_is_secure(settings),
+        httponly=True,
+        samesite="lax",
+    )

@@ -1,0 +1,123 @@
+"""Attempts to log in: each that fails makes the next one wait longer.
+
+Three things are counted: an account from one address, which is what a person who mistypes does;
+an address, whatever the accounts; and an account, whatever the addresses, which is bounded more
+gently, because otherwise anybody could keep a member out. An attempt is counted before the
+password is looked at, so that many at once gain nothing, and what succeeds is taken back. Whether
+the account exists makes no difference. The counts are in the database: several servers share them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.accounts.tables import LoginAttempts
+from chorus.db import Database
+
+FORGOTTEN_AFTER = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`free` attempts may fail; then each waits twice as long as the one before, up to `most_s`."""
+
+    free: int
+    most_s: int
+
+    def delay_s(self, failures: int) -> int:
+        beyond = failures - self.free
+        return 0 if beyond <= 0 else min(self.most_s, 2 ** min(beyond, 20))
+
+
+PAIR = Bound(free=5, most_s=900)
+ADDRESS = Bound(free=30, most_s=900)
+ACCOUNT = Bound(free=50, most_s=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to log in to `account` (any text) from `address`."""
+
+    account: str
+    address: str
+
+    def bounds(self) -> dict[str, Bound]:
+        address = _network(self.address)
+        return {
+            _hash("pair", self.account, address): PAIR,
+            _hash("address", address): ADDRESS,
+            _hash("account", self.account): ACCOUNT,
+        }
+
+    async def begin(self, database: Database, now: datetime) -> int:
+        """Count it; returns 0, or how many seconds to wait, and then it is not counted."""
+        try:
+            return await self._begin(database, now)
+        except IntegrityError:
+            # On Postgres two may both find no row; the second one's insert fails.
+            return await self._begin(database, now)
+
+    async def _begin(self, database: Database, now: datetime) -> int:
+        bounds = self.bounds()
+        async with database.writing() as session:
+            # In one order, so that two never wait for each other.
+            found = await session.scalars(
+                sa.select(LoginAttempts)
+                .where(LoginAttempts.name.in_(bounds))
+                .order_by(LoginAttempts.name)
+                .with_for_update()
+            )
+            rows = {row.name: row for row in found}
+            waits = [(row.blocked_until - now).total_seconds() for row in rows.values()]
+            if waits and max(waits) > 0:
+                return max(1, round(max(waits)))
+            for name in sorted(bounds):
+                row = rows.get(name)
+                if row is None:
+                    row = LoginAttempts(name=name, failures=0)
+                    session.add(row)
+                elif row.last_at < now - FORGOTTEN_AFTER:
+                    row.failures = 0
+                row.failures += 1
+                row.last_at = now
+                row.blocked_until = now + timedelta(seconds=bounds[name].delay_s(row.failures))
+        return 0
+
+    async def succeeded(self, session: AsyncSession, now: datetime) -> None:
+        """Forget what failed before; of the address, this attempt alone."""
+        pair, address, account = self.bounds()
+        row = LoginAttempts
+        await session.execute(sa.delete(row).where(row.name.in_([pair, account])))
+        await session.execute(
+            sa.update(row)
+            .where(row.name == address, row.failures > 0)
+            .values(failures=row.failures - 1, blocked_until=now)
+        )
+
+
+async def sweep(database: Database, now: datetime) -> None:
+    async with database.writing() as session:
+        old = LoginAttempts.last_at < now - FORGOTTEN_AFTER
+        await session.execute(sa.delete(LoginAttempts).where(old))
+
+
+def _network(address: str) -> str:
+    """One household has a whole /64 of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 6 and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network(f"{parsed}/64", strict=False))
+    return address
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
