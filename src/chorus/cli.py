@@ -72,6 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("--organization", help="id, needed only where there are several")
     revoke.set_defaults(command=_keys_revoke)
 
+    _add_orgs(commands.add_parser("orgs", help="organizations and their members"))
+    secrets = commands.add_parser("secrets", help="the keys of encrypted secrets")
+    verbs = secrets.add_subparsers(required=True, metavar="verb")
+    rotate = verbs.add_parser(
+        "rotate", help="encrypt every stored secret anew with the first key of CHORUS_SECRET_KEY"
+    )
+    rotate.set_defaults(command=_secrets_rotate)
+
     billing = commands.add_parser("billing", help="top up balances, and show prices")
     verbs = billing.add_subparsers(required=True, metavar="verb")
     top_up = verbs.add_parser("top-up", help="add money to an organization's balance")
@@ -85,6 +93,34 @@ def _parser() -> argparse.ArgumentParser:
     prices = verbs.add_parser("prices", help="check the price file and show what it says")
     prices.set_defaults(command=_billing_prices)
     return parser
+
+
+def _add_orgs(orgs: argparse.ArgumentParser) -> None:
+    verbs = orgs.add_subparsers(required=True, metavar="verb")
+    create = verbs.add_parser("create", help="make an organization and print its id")
+    create.add_argument("name")
+    create.set_defaults(command=_orgs("create"))
+    listing = verbs.add_parser("list", help="list the organizations")
+    listing.set_defaults(command=_orgs("list_organizations"))
+    add = verbs.add_parser("add-member", help="add a member; the password is asked for")
+    add.add_argument("email")
+    add.add_argument(
+        "--role", choices=("viewer", "developer", "admin", "owner"), default="developer"
+    )
+    add.add_argument("--name")
+    add.add_argument("--invite", action="store_true", help="print an invitation instead")
+    password = verbs.add_parser("set-password", help="give a member a new password")
+    password.add_argument("email")
+    suspend = verbs.add_parser("suspend", help="refuse an organization's keys and members")
+    suspend.add_argument("id")
+    suspend.add_argument("--resume", action="store_true", help="let them in again")
+    suspend.set_defaults(command=_orgs("suspend"))
+    limit = verbs.add_parser("limit", help="set how high an organization may set its limits")
+    limit.add_argument("--rate-limit", help="requests a minute, or none")
+    limit.add_argument("--concurrent-calls", help="calls at once, or none for the server's own")
+    for verb, function in ((add, "add_member"), (password, "set_password"), (limit, "limit")):
+        verb.add_argument("--organization", help="id, needed only where there are several")
+        verb.set_defaults(command=_orgs(function))
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -146,6 +182,22 @@ def _keys_revoke(settings: Settings, options: argparse.Namespace) -> int:
     from chorus.accounts import command
 
     return command.revoke(settings, options)
+
+
+def _orgs(function: str) -> Callable[[Settings, argparse.Namespace], int]:
+    def run(settings: Settings, options: argparse.Namespace) -> int:
+        from chorus.accounts import orgs_command
+
+        return getattr(orgs_command, function)(settings, options)
+
+    return run
+
+
+def _secrets_rotate(settings: Settings, _: argparse.Namespace) -> int:
+    from chorus.accounts import orgs_command
+    from chorus.migrations.schema import metadata
+
+    return orgs_command.rotate_secrets(settings, metadata)
 
 
 def _billing_top_up(settings: Settings, options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,10 +14,18 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts import keys
+from chorus.accounts import audit, keys
 from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
 from chorus.settings import Settings
+
+
+def user() -> str:
+    """Whom the audit log names: the machine's user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 class Refused(Exception):
@@ -34,13 +43,17 @@ def create(settings: Settings, options: argparse.Namespace) -> int:
 
     async def work(session: AsyncSession) -> str:
         days: int | None = options.expires_days
-        _, key = await keys.create(
+        organization_id = await organization(session, options.organization)
+        row, key = await keys.create(
             session,
-            await organization(session, options.organization),
+            organization_id,
             options.name,
             scopes=("read",) if options.read_only else keys.SCOPES,
             rate_limit_per_minute=options.rate_limit,
             expires_at=utcnow() + timedelta(days=days) if days else None,
+        )
+        audit.record_operator(
+            session, organization_id, user(), "createApiKey", "api-keys", row.id, ["name"]
         )
         return key
 
@@ -67,8 +80,10 @@ def list_keys(settings: Settings, options: argparse.Namespace) -> int:
 def revoke(settings: Settings, options: argparse.Namespace) -> int:
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
-        if not await keys.revoke(session, organization_id, _uuid(options.id)):
+        key_id = _uuid(options.id)
+        if not await keys.revoke(session, organization_id, key_id):
             raise Refused(f"There is no such key to revoke: {options.id}")
+        audit.record_operator(session, organization_id, user(), "deleteApiKey", "api-keys", key_id)
         return f"Revoked {options.id}; running servers refuse it within {keys.CACHE_S:.0f} seconds."
 
     return on_database(settings, work)
