@@ -16,13 +16,14 @@ import asyncio
 from collections.abc import Callable
 
 from chorus.llm.model import ToolCall
-from chorus.speech.engines import EndOfTurn, EngineFailed, Words
+from chorus.speech.engines import EndOfTurn, Words
 from chorus.talk import phrases
 from chorus.talk.acting import Action
 from chorus.talk.announcing import Announcement, Announcements
 from chorus.talk.dialogue import Dialogue, result_data, same_words, with_keys
 from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
+from chorus.talk.judging import Judge
 from chorus.talk.speaking import Speaking
 from chorus.talk.tasks import Tasks
 from chorus.talk.thinking import Mind, Reply
@@ -45,7 +46,6 @@ from chorus.talk.turns import (
 )
 from chorus.talk.utterance import Utterance
 
-JUDGE_TIMEOUT_S = 2.0
 LEAVE_TIMEOUT_S = 15.0
 """For the last words of a call, with what is being said when they come up."""
 
@@ -73,7 +73,6 @@ class Conversation:
         self.dialogue = Dialogue()
         self._turns = turns
         self._mind = mind
-        self._end_of_turn = end_of_turn
         self._language = language
         self._tasks = tasks
         self._clock = clock
@@ -85,6 +84,7 @@ class Conversation:
         self._latencies = Latencies()
         self._latency: dict[str, int | None] | None = None  # of a reply that is on its way
         self._failures = Failures(note)
+        self._judge = Judge(end_of_turn, language, self._failures)
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Conversation:
             case CancelDraft():
                 self._drop_draft()
             case AskEndOfTurn():
-                self._tasks.spawn(self._judge(event), "end-of-turn")
+                self._tasks.spawn(self._ask(event), "end-of-turn")
             case TurnCommitted():
                 self._answer(event)
             case TurnDropped():
@@ -266,17 +266,9 @@ class Conversation:
             self._discard(reply)
         self.dialogue.retract(turn)
 
-    async def _judge(self, event: AskEndOfTurn) -> None:
+    async def _ask(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
-        try:
-            async with asyncio.timeout(JUDGE_TIMEOUT_S):
-                probability = await self._end_of_turn.judge(heard)
-        except (EngineFailed, TimeoutError) as failure:
-            # The fallback silence decides instead: a broken model slows a call, never hangs it.
-            detail = str(failure) or "no verdict in time"
-            vendor = self._end_of_turn.name
-            self._failures.note(vendor, "end_of_turn", detail, "fallback_silence")
-            return
+        probability = await self._judge.verdict(heard)
         self._latencies.judged(event.turn, self._clock())
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
         self._carry_out()
