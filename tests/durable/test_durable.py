@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from chorus.accounts.tables import Organization
-from chorus.db import Database
+from chorus.db import Database, utcnow
 from chorus.durable.durable import POLL_S, Durable
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 
@@ -213,6 +214,23 @@ async def test_by_the_calendar(database: Database):
     async with working(database, quiet):
         await asyncio.sleep(POLL_S * 2.5)
     assert quiet.done == []
+
+
+async def test_what_was_done_is_forgotten_in_time(database: Database):
+    log = Log()
+    log.gate.set()
+    table = "workflow_status" if database.settings.is_sqlite else "dbos.workflow_status"
+    async with working(database, log) as durable:
+        await enqueue(durable, database, TWO_STEPS, 1, id="done")
+        await enqueue(durable, database, TWO_STEPS, 2, id="waits", delay_s=3600)
+        await log.until(lambda: "end" in log.done)
+        async with asyncio.timeout(10):
+            while await durable.forget(utcnow() + timedelta(minutes=1)) == 0:
+                await asyncio.sleep(0.05)  # the outcome is written after the last line has run
+        assert await durable.forget(utcnow() + timedelta(minutes=1)) == 0
+    async with database.reading() as session:
+        left = await session.scalars(sa.text(f"SELECT workflow_uuid FROM {table}"))
+        assert list(left) == ["waits"]
 
 
 async def test_arguments_that_are_no_json_are_refused(database: Database):

@@ -197,7 +197,7 @@ async def run(
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
     async with client.running() as carrier:
-        rig = Rig(carrier, folder, _env(carrier, database_url) | env, database_url)
+        rig = Rig(carrier, folder, environment(carrier, database_url) | env, database_url)
         await rig.start()
         try:
             await rig.prepare()
@@ -211,19 +211,19 @@ async def run(
     return report
 
 
-def _env(carrier: CarrierClient, database_url: str | None) -> dict[str, str]:
+def environment(carrier: CarrierClient, database_url: str | None) -> dict[str, str]:
     env = {
         "CHORUS_SIMULATED": "1",
         "CHORUS_TWILIO_API_URL": carrier.url,
         "CHORUS_DRAIN_SECONDS": "1",
         # The same at each start: the carrier calls back where it was told to.
-        "CHORUS_PORT": str(_free_port()),
+        "CHORUS_PORT": str(free_port()),
         "CHORUS_SECRET_KEY": secrets.token_urlsafe(32),
     }
     return env | ({} if database_url is None else {"CHORUS_DATABASE_URL": database_url})
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -19,13 +19,13 @@ import logging
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.db import after_commit
+from chorus.db import after_commit, utcnow
 from chorus.durable import schema
 from chorus.durable.quiet import Quiet
 from chorus.durable.work import Periodic, Queue, Workflow, in_workflow
@@ -43,9 +43,13 @@ be raised when a workflow's steps change so that one that is half done could not
 old version began must then be done by the old version."""
 
 POLL_S = 1.0
+KEPT_FOR = timedelta(days=30)
+"""How long what was done is remembered, for people who look for what went wrong."""
+
 CHORES = Queue("chores", at_once=4)
 _APPLICATION = "chorus"
 _CLOSE_S = 5.0
+_FORGET_AT_ONCE = 500
 
 
 class Durable:
@@ -119,7 +123,8 @@ class Durable:
         known = [*workflows]
         for workflow in known:
             DBOS.workflow(name=workflow.name)(self._body(workflow, shared))
-        schedules = [self._scheduled(entry, shared) for entry in periodic]
+        forgetting = Periodic("forget-finished-work", "23 3 * * *", self._forget_old)
+        schedules = [self._scheduled(entry, shared) for entry in (*periodic, forgetting)]
         DBOS.launch()
         for queue in {workflow.queue for workflow in known} | {CHORES}:
             self._queues[queue.name] = await DBOS.register_queue_async(
@@ -140,6 +145,27 @@ class Durable:
         await asyncio.to_thread(recover, [executor_id])
         for name in self._queues:
             self._tell(name)
+
+    async def forget(self, finished_before: datetime) -> int:
+        """Delete the records of work that was finished, well or badly, before a time; returns how
+        many. Their ids may be enqueued again after that."""
+        client = self._client or await asyncio.to_thread(self._open_client)
+        forgotten = 0
+        while True:
+            old = await client.list_workflows_async(
+                status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+                completed_before=finished_before.isoformat(),
+                limit=_FORGET_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if not old:
+                return forgotten
+            await client.delete_workflows_async([workflow.workflow_id for workflow in old])
+            forgotten += len(old)
+
+    async def _forget_old(self, _: object) -> None:
+        await self.forget(utcnow() - KEPT_FOR)
 
     async def close(self) -> None:
         if self._taking is not None:
