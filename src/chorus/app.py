@@ -43,6 +43,9 @@ from chorus.numbers.routes import routes as numbers
 from chorus.process import Process
 from chorus.settings import Settings
 from chorus.tools.routes import routes as tools
+from chorus.webhooks import queries as webhook_log
+from chorus.webhooks.deliver import Deliveries
+from chorus.webhooks.routes import routes as webhooks
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ ROUTERS = (
     ("/v1", sessions),
     ("/v1", open_doors),
     ("/v1", own_doors),
+    ("/v1", webhooks),
     ("/v1", billing),
     ("/api", outbound_routes),
 )
@@ -129,6 +133,7 @@ def _life(
                     tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
                     tasks.create_task(switchboard.journals.run()),
                     tasks.create_task(Dispatch(switchboard).run()),
+                    tasks.create_task(Deliveries(switchboard, name).run()),
                     tasks.create_task(Keeper(switchboard).run()),
                 ]
                 if process.settings.billing:
@@ -159,6 +164,7 @@ async def _sweep(process: Process) -> None:
     await idempotency.sweep(process.database)
     await process.sessions.sweep()
     await throttle.sweep(process.database, process.clock.utcnow())
+    await webhook_log.sweep(process.database)
 
 
 def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:

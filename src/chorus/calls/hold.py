@@ -25,6 +25,7 @@ from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
 from chorus.talk.spec import CallSpec, Engines
+from chorus.webhooks import announce
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
         if not moved:
             log.warning("call %s was answered, but it is %s", call_id, row.status)
             return None
+        await announce.call_answered(session, switchboard, row)
         return row
 
 

@@ -46,6 +46,8 @@ class Switchboard:
         self.live: dict[uuid.UUID, Call] = {}
         self.queued = asyncio.Event()
         """Set when a call was queued, so that dispatch does not wait for its next look."""
+        self.announced = asyncio.Event()
+        """Set when a webhook is to be delivered, for the same reason."""
         self.draining = False
         self._emptied = asyncio.Event()
         self._emptied.set()

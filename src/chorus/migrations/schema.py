@@ -10,7 +10,8 @@ from chorus.db import Base
 from chorus.durable import tables as durable
 from chorus.numbers import tables as numbers
 from chorus.tools import tables as tools
+from chorus.webhooks import tables as webhooks
 
-TABLES = (accounts, agents, billing, calls, durable, numbers, tools)
+TABLES = (accounts, agents, billing, calls, durable, numbers, tools, webhooks)
 
 metadata = Base.metadata

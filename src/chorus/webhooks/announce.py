@@ -1,0 +1,157 @@
+"""An event of a call becomes deliveries: one for each receiver, whose body is fixed here.
+
+`call_over` is a step of what happens after a call, when the analysis is there or has failed;
+`call_answered` joins the transaction that answers it. Both write rows and send nothing: what is
+written is delivered, whatever happens to this process (`deliver.py`). Announcing an event twice
+announces it once, so a step that is repeated does no harm.
+
+`call.completed` tells of the end of every call, with its status, and goes to the agent's webhook
+and to the endpoints that ask for it. A call that failed or was not answered is also a
+`call.failed`, and one that is answered a `call.started`: both only for endpoints that ask. A leg
+of a transfer is a part of its call and is not announced.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.agents import queries as agents
+from chorus.calls.tables import Call
+from chorus.db import after_commit, scoped
+from chorus.webhooks import due, payload, secret
+from chorus.webhooks.payload import Event
+from chorus.webhooks.tables import TEST, GoneAgentWebhook, WebhookDelivery, WebhookEndpoint
+
+if TYPE_CHECKING:
+    from chorus.calls.switchboard import Switchboard
+
+log = logging.getLogger(__name__)
+
+
+async def announce(switchboard: Switchboard, call_id: uuid.UUID | str, event: Event) -> None:
+    """In a transaction of its own. A call that was deleted meanwhile has no news."""
+    async with switchboard.database.writing() as session:
+        call = await session.get(Call, uuid.UUID(str(call_id)))
+        if call is None:
+            log.warning("%s of call %s is not announced: the call was deleted", event, call_id)
+            return
+        await write(session, switchboard, call, event)
+
+
+async def call_over(switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    await announce(switchboard, call_id, "call.completed")
+
+
+async def call_answered(session: AsyncSession, switchboard: Switchboard, call: Call) -> None:
+    """In the transaction that answers it."""
+    await write(session, switchboard, call, "call.started")
+
+
+async def write(session: AsyncSession, switchboard: Switchboard, call: Call, event: Event) -> None:
+    """In the transaction of the fact."""
+    if call.parent_call_id is not None:
+        return
+    endpoints = await _endpoints(session, call.organization_id)
+    if event == "call.started" and not any(event in endpoint.events for endpoint in endpoints):
+        return  # most often: somebody waits for the call to be answered
+    await session.refresh(call)  # statuses are changed by UPDATEs that the object does not see
+    events: list[Event] = [event]
+    if event == "call.completed" and call.status in ("failed", "no_answer"):
+        events.append("call.failed")
+    rows: list[dict[str, object]] = []
+    for each in events:
+        body = payload.of_call(call, each, switchboard.settings.url)
+        wanted = [endpoint for endpoint in endpoints if each in endpoint.events]
+        rows += [_row(call, each, body, "endpoint", found.id, found.url) for found in wanted]
+        if each == "call.completed":
+            rows += await _for_agent(session, switchboard, call, body)
+    await _insert(session, rows)
+    after_commit(session, switchboard.announced.set)
+
+
+async def write_test(
+    session: AsyncSession,
+    switchboard: Switchboard,
+    organization_id: uuid.UUID,
+    kind: str,
+    target_id: uuid.UUID,
+    url: str,
+) -> WebhookDelivery:
+    """A test, which is tried once."""
+    await secret.ensure(session, organization_id, switchboard.secrets)
+    now = await due.database_now(session)
+    body = payload.of_test(organization_id, kind, target_id, now)
+    delivery = WebhookDelivery(
+        organization_id=organization_id,
+        event=TEST,
+        target_kind=kind,
+        target_id=target_id,
+        url=url,
+        host=_host(url),
+        body=body,
+        due_at=now,
+    )
+    session.add(delivery)
+    await session.flush()
+    after_commit(session, switchboard.announced.set)
+    return delivery
+
+
+async def _endpoints(session: AsyncSession, organization_id: uuid.UUID) -> list[WebhookEndpoint]:
+    found = await session.scalars(
+        scoped(WebhookEndpoint, organization_id).where(WebhookEndpoint.is_active)
+    )
+    return list(found)
+
+
+async def _for_agent(
+    session: AsyncSession, switchboard: Switchboard, call: Call, body: str
+) -> list[dict[str, object]]:
+    agent = await agents.find(session, call.organization_id, call.agent_id)
+    if agent is None or not agent.post_call_webhook_url:
+        return []
+    url = agent.post_call_webhook_url
+    gone = await session.get(GoneAgentWebhook, agent.id)
+    if gone is not None and gone.url == url:
+        return []
+    await secret.ensure(session, call.organization_id, switchboard.secrets)
+    row = _row(call, "call.completed", body, "agent", agent.id, url)
+    return [row | {"secret": agent.post_call_webhook_secret}]
+
+
+def _row(
+    call: Call, event: Event, body: str, kind: str, target_id: uuid.UUID, url: str
+) -> dict[str, object]:
+    return {
+        "organization_id": call.organization_id,
+        "call_id": call.id,
+        "event": event,
+        "target_kind": kind,
+        "target_id": target_id,
+        "url": url,
+        "host": _host(url),
+        "secret": None,
+        "body": body,
+    }
+
+
+async def _insert(session: AsyncSession, rows: list[dict[str, object]]) -> None:
+    if not rows:
+        return
+    now = await due.database_now(session)
+    values = [row | {"due_at": now, "created_at": now, "updated_at": now} for row in rows]
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(WebhookDelivery).on_conflict_do_nothing(
+        index_elements=["call_id", "event", "target_id"]
+    )
+    await session.execute(statement, values)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "")[:255]

@@ -1,0 +1,95 @@
+"""What a webhook says: the body of an event, as it is sent and stored."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from chorus.calls.schemas import Direction, Status, TranscriptEntry
+from chorus.calls.tables import Call
+from chorus.wire import Anything, Out, Time
+
+Event = Literal["call.started", "call.completed", "call.failed"]
+
+
+class CallPayload(Out):
+    """A call's event. What is not known (yet) is null. `duration` is `durationSeconds` again;
+    `cost` is in dollars. The two URLs are of the API and need an API key."""
+
+    event: Event
+    call_id: UUID
+    organization_id: UUID
+    agent_id: UUID
+    phone_number_id: UUID | None
+    direction: Direction
+    status: Status
+    customer_number: str
+    duration_seconds: int | None
+    duration: int | None
+    started_at: Time | None
+    ended_at: Time | None
+    recording_url: str | None
+    transcript_url: str | None
+    transcript: list[TranscriptEntry] | None
+    summary: str | None
+    extracted_data: dict[str, Any] | None
+    ended_reason: str | None
+    cost: float | None
+    context_variables: Anything
+    metadata: Anything
+
+
+class TestPayload(Out):
+    """What a test sends."""
+
+    event: Literal["webhook.test"]
+    organization_id: UUID
+    endpoint_id: UUID | None
+    agent_id: UUID | None
+    created_at: Time
+
+
+def of_call(call: Call, event: Event, url: str) -> str:
+    """`url` is where this server is reached."""
+    analysis = call.analysis or {}
+    here = f"{url}/v1/calls/{call.id}"
+    cost = call.cost_micros
+    payload = CallPayload(
+        event=event,
+        call_id=call.id,
+        organization_id=call.organization_id,
+        agent_id=call.agent_id,
+        phone_number_id=call.phone_number_id,
+        direction=call.direction,  # type: ignore[arg-type] # the column allows no others
+        status=call.status,  # type: ignore[arg-type] # the column allows no others
+        customer_number=call.customer_number,
+        duration_seconds=call.duration_seconds,
+        duration=call.duration_seconds,
+        started_at=call.started_at,
+        ended_at=call.ended_at,
+        recording_url=f"{here}/recording" if call.recording_path else None,
+        transcript_url=here if call.transcript is not None else None,
+        transcript=call.transcript,  # type: ignore[arg-type] # validated
+        summary=analysis.get("summary"),
+        extracted_data=analysis.get("extractions"),
+        ended_reason=call.ended_reason,
+        cost=None if cost is None else cost / 1_000_000,
+        context_variables=call.context_variables,
+        metadata=call.meta,
+    )
+    return payload.model_dump_json()
+
+
+def of_test(
+    organization_id: uuid.UUID, kind: str, target_id: uuid.UUID, created_at: datetime
+) -> str:
+    payload = TestPayload(
+        event="webhook.test",
+        organization_id=organization_id,
+        endpoint_id=target_id if kind == "endpoint" else None,
+        agent_id=target_id if kind == "agent" else None,
+        created_at=created_at,
+    )
+    return payload.model_dump_json()
