@@ -193,7 +193,7 @@ async def test_where_nobody_is_charged(office: Office):
 
 
 async def test_a_new_price_list_counts_for_calls_from_then_on(office: Office, tmp_path: Path):
-    organization_id, call_id = await talked(office)
+    _, call_id = await talked(office)
     path = tmp_path / "prices.toml"
     dearer = path.read_text().replace('"test"', '"dearer"').replace("0.014", "0.028")
     path.write_text(path.read_text() + dearer.replace("2025-01-01", "2025-03-31T23:59:31Z"))

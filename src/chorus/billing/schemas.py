@@ -14,14 +14,17 @@ from chorus.wire import In, Number, Out, PageQuery, Text, Time, TimeIn
 
 GroupBy = Literal["day", "agent", "phoneNumber", "meter"]
 MOST_DOLLARS = 1_000_000
+_NOISE = Decimal("0.001")
 
 
 def micros(dollars: float | str) -> int:
-    """Whole micro-dollars. Raises `ValueError` for what is none, or has more than six decimals."""
-    exact = Decimal(str(dollars)) * MILLION
-    if exact != exact.to_integral_value():
+    """Whole micro-dollars. Raises `ValueError` for more than six decimals, but not for what
+    programs make of them: 0.1 + 0.2 is 0.30000000000000004 in JSON."""
+    given = Decimal(str(dollars)) * MILLION
+    whole = given.to_integral_value()
+    if abs(given - whole) > _NOISE:
         raise ValueError("must have at most six decimals")
-    return int(exact)
+    return int(whole)
 
 
 def _exact(dollars: float) -> float:
