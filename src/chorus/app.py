@@ -41,6 +41,10 @@ from chorus.gate import Gate
 from chorus.lines.twilio.routes import build_routes as twilio_routes
 from chorus.numbers.routes import routes as numbers
 from chorus.process import Process
+from chorus.recordings.archive import Archive
+from chorus.recordings.retention import RETENTION
+from chorus.recordings.routes import links as recording_links
+from chorus.recordings.routes import routes as recordings
 from chorus.settings import Settings
 from chorus.tools.routes import routes as tools
 from chorus.webhooks import queries as webhook_log
@@ -55,6 +59,7 @@ ROUTERS = (
     ("/v1", tools),
     ("/v1", calls),
     ("/v1", control_routes),
+    ("/v1", recordings),
     ("/v1", catalogue),
     ("/v1", accounts),
     ("/v1", members),
@@ -68,7 +73,7 @@ ROUTERS = (
 
 # What is done whatever happens to this process, and what is done by the calendar.
 WORKFLOWS = (AFTER_CALL,)
-PERIODIC: tuple[Periodic, ...] = ()
+PERIODIC: tuple[Periodic, ...] = (RETENTION,)
 
 _FLUSH_EVERY_S = 30
 _SWEEP_EVERY_S = 3600
@@ -85,11 +90,12 @@ _EXPOSED = (
 def create_app(settings: Settings) -> FastAPI:
     process = Process.of(settings)
     switchboard = Switchboard(settings, process.database, process.catalogue)
+    archive = Archive(settings, process.database)
     app = FastAPI(
         title="Chorus",
         version=chorus.__version__,
         summary=chorus.__doc__,
-        lifespan=_life(process, switchboard),
+        lifespan=_life(process, switchboard, archive),
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -98,9 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.process = process
     app.state.switchboard = switchboard
+    app.state.archive = archive
     for prefix, routes in ROUTERS:
         app.include_router(routes, prefix=prefix)
     app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
+    app.include_router(recording_links)
     _add_health(app, process, switchboard)
     errors.install(app)
     # The last added is the outermost.
@@ -118,7 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _life(
-    process: Process, switchboard: Switchboard
+    process: Process, switchboard: Switchboard, archive: Archive
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -135,6 +143,7 @@ def _life(
                     tasks.create_task(Dispatch(switchboard).run()),
                     tasks.create_task(Deliveries(switchboard, name).run()),
                     tasks.create_task(Keeper(switchboard).run()),
+                    tasks.create_task(archive.run()),
                 ]
                 if process.settings.billing:
                     chores.append(tasks.create_task(Watch(switchboard).run()))
@@ -144,6 +153,7 @@ def _life(
             await let_go(switchboard)
             await switchboard.heart.stop()
         finally:
+            await archive.aclose()
             await switchboard.close()
             await process.close()
 

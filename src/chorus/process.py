@@ -13,6 +13,7 @@ from chorus.accounts.sessions import SessionRing
 from chorus.catalogue.catalogue import Catalogue
 from chorus.clock import Clock, SystemClock
 from chorus.db import Database
+from chorus.recordings.links import Links
 from chorus.settings import Settings
 
 
@@ -45,6 +46,10 @@ class Process:
     @cached_property
     def secrets(self) -> Secrets:
         return Secrets.of(self.settings)
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.settings, self.secrets)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -108,6 +108,21 @@ def _path(raw: str) -> Path:
     return Path(raw).expanduser()
 
 
+def _storage_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.username or parts.password:
+        raise _Wrong("must not hold a user name or a password")
+    if parts.query or parts.fragment:
+        raise _Wrong("must have no query and no fragment")
+    match parts.scheme:
+        case "file" if parts.netloc in ("", "localhost") and len(parts.path) > 1:
+            return raw.rstrip("/")
+        case "s3" if parts.netloc:
+            return raw.rstrip("/")
+        case _:
+            raise _Wrong(f"must be file:///folder or s3://bucket/prefix, not {raw!r}")
+
+
 def _secret_keys(raw: str) -> tuple[str, ...]:
     keys = _list(raw)
     if not keys or min(map(len, keys)) < 32:
@@ -186,6 +201,12 @@ class Settings:
     billing: bool = False
     prices_file: Path | None = None
     allow_top_up: bool = False
+    storage_url: str | None = None
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    s3_access_key_id: str | None = field(default=None, repr=False)
+    s3_secret_access_key: str | None = field(default=None, repr=False)
+    recording_url_ttl_s: int = 86_400
     unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -417,6 +438,52 @@ VARIABLES: tuple[Variable, ...] = (
         "0",
         "1 lets every API key that may write top up its organization's balance through the API. "
         "Otherwise only the operator can, on the command line.",
+    ),
+    Variable(
+        "CHORUS_STORAGE_URL",
+        "storage_url",
+        _storage_url,
+        "file://<data dir>",
+        "Where recordings are kept: file:///folder, or s3://bucket/prefix for Amazon S3 and "
+        "whatever speaks the same.",
+    ),
+    Variable(
+        "CHORUS_S3_ENDPOINT_URL",
+        "s3_endpoint_url",
+        _url,
+        "https://s3.<region>.amazonaws.com",
+        "Address of another S3, such as MinIO. Browsers must reach it too: they are sent there "
+        "to hear recordings.",
+    ),
+    Variable(
+        "CHORUS_S3_REGION",
+        "s3_region",
+        _text,
+        "<AWS_REGION>, or us-east-1",
+        "The bucket's region.",
+    ),
+    Variable(
+        "CHORUS_S3_ACCESS_KEY_ID",
+        "s3_access_key_id",
+        _text,
+        "<AWS_ACCESS_KEY_ID>, or the machine's role",
+        "Who asks for the bucket.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_S3_SECRET_ACCESS_KEY",
+        "s3_secret_access_key",
+        _text,
+        "<AWS_SECRET_ACCESS_KEY>, or the machine's role",
+        "The secret that belongs to it.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_RECORDING_URL_TTL",
+        "recording_url_ttl_s",
+        _number(60, 483_840),
+        "86400",
+        "For how many seconds, at least, a link to a recording or a transcript holds.",
     ),
 )
 

@@ -20,6 +20,7 @@ from chorus.catalogue.engines import EngineRoom
 from chorus.durable.durable import Durable
 from chorus.prepare import prepare
 from chorus.process import Process
+from chorus.recordings.archive import Archive
 from chorus.settings import Settings
 
 KEY = "sk_live_" + "t" * 32
@@ -70,12 +71,13 @@ async def _nothing(*_: object) -> None: ...
 async def running(settings: Settings) -> AsyncGenerator[Api, None]:
     """The application between its start and its stop, both in one task, as in a server.
 
-    Without what holds calls: no engine is loaded, queued calls stay queued, and durable work is
-    enqueued but not done."""
+    Without what holds calls: no engine is loaded, queued calls stay queued, durable work is
+    enqueued but not done, and recordings stay as they are."""
     with (
         patch.object(EngineRoom, "start", _nothing),
         patch.object(Dispatch, "run", _nothing),
         patch.object(Durable, "launch", _nothing),
+        patch.object(Archive, "run", _nothing),
     ):
         await prepare(settings)
         async with _living(create_app(settings)) as api:

@@ -50,6 +50,8 @@ def _organization(row: Organization, process: Process) -> OrganizationOut:
         max_concurrent_calls=row.max_concurrent_calls or process.settings.max_concurrent_calls,
         max_concurrent_calls_ceiling=organizations.ceiling_of_calls(row, process.settings),
         max_queued_calls=row.max_queued_calls,
+        recording_retention_days=row.recording_retention_days,
+        transcript_retention_days=row.transcript_retention_days,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -149,7 +151,7 @@ async def get_organization(
 @routes.patch(
     "/organization",
     operation_id="updateOrganization",
-    summary="Change the organization's name or limits",
+    summary="Change the organization's name, limits or rules",
     responses=failures(403),
 )
 async def update_organization(

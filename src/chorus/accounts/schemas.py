@@ -84,6 +84,9 @@ class ApiKeyQuery(SearchQuery):
     ] = None
 
 
+RetentionDays = Annotated[Whole, Field(ge=1, le=36_500)]
+
+
 class _OrganizationChange(In):
     name: Name
     rate_limit_per_minute: Annotated[
@@ -105,6 +108,17 @@ class _OrganizationChange(In):
             description="Outbound calls beyond that which wait in line instead of being refused.",
         ),
     ]
+    recording_retention_days: Annotated[
+        RetentionDays | None,
+        Field(description="Days after the end of a call; null keeps recordings."),
+    ]
+    transcript_retention_days: Annotated[
+        RetentionDays | None,
+        Field(
+            description="Days after the end of a call; null keeps transcripts, analyses and what "
+            "was said in events."
+        ),
+    ]
 
 
 if TYPE_CHECKING:
@@ -121,6 +135,8 @@ class OrganizationOut(Out):
     max_concurrent_calls: Annotated[int, Field(description="The limit that holds.")]
     max_concurrent_calls_ceiling: Annotated[int, Field(description="Set by the operator.")]
     max_queued_calls: int
+    recording_retention_days: int | None
+    transcript_retention_days: int | None
     created_at: Time
     updated_at: Time
 

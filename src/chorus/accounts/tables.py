@@ -33,6 +33,8 @@ class Organization(Base):
     concurrent_calls_ceiling: Mapped[int | None]
     rate_limit_ceiling: Mapped[int | None]
     suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    recording_retention_days: Mapped[int | None]
+    transcript_retention_days: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=when_created, onupdate=utcnow)
 

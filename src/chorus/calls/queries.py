@@ -101,15 +101,12 @@ async def present(
         .order_by(Call.created_at, Call.id)
     )
     values = _values(call, process)
+    if call.transcript is not None:
+        values["transcript_url"] = process.links.url("transcript", call.id)
     values["transfer_calls"] = [TransferCall.model_validate(_values(leg, process)) for leg in legs]
     if turns:
         values["turns"] = (call.timeline or {}).get("turns", [])
     return CallOut.model_validate(values)
-
-
-def recording_url(process: Process, call_id: uuid.UUID, path: str | None) -> str | None:
-    """Where the recording can be heard with an API key; None where there is none."""
-    return f"{process.settings.url}/v1/calls/{call_id}/recording" if path else None
 
 
 def _values(call: Call, process: Process) -> dict[str, Any]:
@@ -122,5 +119,7 @@ def _shown(row: Mapping[Any, Any], process: Process) -> dict[str, Any]:
     return {
         **row,
         "cost": None if cost is None else cost / 1_000_000,
-        "recording_url": recording_url(process, row["id"], row["recording_path"]),
+        "recording_url": process.links.url("recording", row["id"])
+        if row["recording_path"]
+        else None,
     }

@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request
-from fastapi.responses import FileResponse
 
 from chorus.calls import queries
 from chorus.calls.place import place
 from chorus.calls.schemas import CallCreate, CallOut, CallQuery, EventOut, ListedCall
 from chorus.calls.switchboard import Switchboard
-from chorus.errors import not_found
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Page, PageQuery, page
 
@@ -84,22 +82,3 @@ async def list_events(
 ) -> Page[EventOut]:
     events, total = await queries.events(session, organization_id, id, query.limit, query.offset)
     return page(EventOut, [EventOut.model_validate(event) for event in events], total, query)
-
-
-@routes.get(
-    "/calls/{id}/recording",
-    operation_id="getCallRecording",
-    summary="Hear a call's recording",
-    response_class=FileResponse,
-    responses=failures(404),
-)
-async def get_recording(
-    process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
-) -> FileResponse:
-    """The audio file; parts of it with a Range header."""
-    call = await queries.one(session, organization_id, id)
-    folder = process.settings.data_dir.resolve()
-    path = (folder / (call.recording_path or "")).resolve()
-    if call.recording_path is None or not path.is_relative_to(folder) or not path.is_file():
-        raise not_found("Recording")
-    return FileResponse(path, filename=f"{call.id}{path.suffix}", content_disposition_type="inline")

@@ -59,9 +59,17 @@ class TranscriptEntry(Out):
     content: str
 
 
+class AnalysisProblem(Out):
+    """Why something that was wanted is null. `field` is `summary` or a field's name."""
+
+    field: str
+    reason: str
+
+
 class Analysis(Out):
     summary: str | None = None
     extractions: dict[str, Any] = {}
+    problems: list[AnalysisProblem] = []
 
 
 class TransferCall(Out):
@@ -94,7 +102,10 @@ class ListedCall(Out):
     customer_number: str
     duration_seconds: int | None
     cost: Annotated[float | None, Field(description="Dollars.")]
-    recording_url: str | None
+    recording_url: Annotated[
+        str | None,
+        Field(description="Holds for a limited time; .wav in it may be changed to .mp3."),
+    ]
     turn_count: int
     ended_reason: str | None
     context_variables: Anything
@@ -113,6 +124,10 @@ class CallOut(ListedCall):
     """A call with all that is known of it."""
 
     transcript: list[TranscriptEntry] | None
+    transcript_url: Annotated[
+        str | None,
+        Field(description="Holds for a limited time; .json in it may be changed to .txt."),
+    ] = None
     analysis: Analysis | None
     transfer_calls: list[TransferCall]
     turns: Annotated[

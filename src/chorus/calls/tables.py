@@ -36,8 +36,8 @@ class Call(Tenant, Base):
     have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's
     audio stream must present. `lease_owner` is the executor (`durable/heart.py`)
     that holds the call; where it rings, the one that dialled or announced it.
-    `recording_path` is relative to the data folder. `timeline` is the summary that the call
-    leaves: {"turns": [latencies of each turn], ...}.
+    `recording_path` is the recording's key in the store; `kept.py` says what becomes of it.
+    `timeline` is the summary that the call leaves: {"turns": [latencies of each turn], ...}.
     """
 
     __tablename__ = "calls"
@@ -73,6 +73,9 @@ class Call(Tenant, Base):
     dialled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    recording_settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    recording_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    transcript_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
         sa.Index(None, "organization_id", "created_at"),
@@ -92,6 +95,27 @@ class Call(Tenant, Base):
             "organization_id",
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        # Whose recording has to be stored or erased, and what retention has not looked at yet.
+        sa.Index(
+            "ix_calls_unsettled",
+            "id",
+            sqlite_where=sa.text("recording_settled_at IS NULL"),
+            postgresql_where=sa.text("recording_settled_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_calls_with_sound",
+            "organization_id",
+            "ended_at",
+            sqlite_where=sa.text("recording_deleted_at IS NULL"),
+            postgresql_where=sa.text("recording_deleted_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_calls_with_texts",
+            "organization_id",
+            "ended_at",
+            sqlite_where=sa.text("transcript_deleted_at IS NULL"),
+            postgresql_where=sa.text("transcript_deleted_at IS NULL"),
         ),
     )
 
