@@ -64,6 +64,7 @@ async def answer(
             if known.answered_at is not None or known.ended_at is not None:
                 return Declined("the call was answered before")
             known.token_hash = digest(token)
+            known.lease_owner = switchboard.heart.name
             return Taken(known.id, token)
         room = await look(session, route.organization_id, switchboard.settings)
         if not room.for_a_call:

@@ -140,6 +140,13 @@ class Dispatch:
             return _Fenced(call, token, route, active)
 
     async def _dial(self, fenced: _Fenced) -> None:
+        try:
+            await self._dial_and_note(fenced)
+        except Exception:
+            # One call must not stop the others. Its row is ended when nobody says anything of it.
+            log.exception("call %s: dialling broke", fenced.call.id)
+
+    async def _dial_and_note(self, fenced: _Fenced) -> None:
         call = fenced.call
         try:
             sid = await self._ask(fenced)
@@ -154,10 +161,7 @@ class Dispatch:
             async def write() -> None:
                 await self._keep_sid(call.id, sid)
 
-        try:
-            await persist(f"what came of dialling call {call.id}", write)
-        except (SQLAlchemyError, OSError):
-            return  # logged; the row is ended when nobody says anything of the call any more
+        await persist(f"what came of dialling call {call.id}", write)
 
     async def _keep_sid(self, call_id: uuid.UUID, sid: str) -> None:
         async with self._switchboard.database.writing() as session:

@@ -77,6 +77,9 @@ class Keeper:
                 failures += 1
                 if failures == 1:
                     log.error("this process cannot show that it lives: %s", failure)
+            except Exception:
+                # The heart has to go on beating, whatever else a round runs into.
+                log.exception("a look after lost calls failed")
 
     async def round(self) -> None:
         switchboard = self._switchboard
