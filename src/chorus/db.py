@@ -193,6 +193,8 @@ def _engine(settings: Settings) -> AsyncEngine:
     options: dict[str, Any] = {
         "json_serializer": _dump_json,
         "json_deserializer": orjson.loads,
+        # Else an error tells, and the log keeps, the values of the statement that failed.
+        "hide_parameters": True,
     }
     url = make_url(settings.database_url)
     if not settings.is_sqlite:
