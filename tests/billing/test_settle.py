@@ -163,6 +163,17 @@ async def test_a_lost_call_lasted_until_the_last_that_is_known_of_it(office: Off
     assert await office.holds(organization_id) == {}
 
 
+async def test_a_call_that_is_deleted_meanwhile_does_not_keep_others_from_settling(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    organization_id, call_id = await talked(office)
+    gone = uuid.uuid4()
+    over = sa.union_all(*(sa.select(sa.literal(id, sa.Uuid)) for id in (gone, call_id)))
+    monkeypatch.setattr("chorus.calls.used.that_are_over", lambda _: over)
+    await settle_overdue(office.switchboard)
+    assert await office.holds(organization_id) == {}
+
+
 async def test_an_engine_without_a_price_is_in_the_ledger_all_the_same(office: Office):
     organization_id, call_id = await talked(office)
     await office.notes(call_id, (1, "usage", {**usage(), "voice": "new", "characters": 9}))

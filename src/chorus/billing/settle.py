@@ -47,7 +47,10 @@ async def settle_overdue(switchboard: Switchboard) -> int:
         found = await session.scalars(calls.that_are_over(sa.select(Hold.call_id)))
         overdue = list(found.all())
     for call_id in overdue:
-        await settle(switchboard, call_id)
+        try:
+            await settle(switchboard, call_id)
+        except NotOver:  # deleted since
+            log.warning("call %s is gone and was not settled", call_id)
     if overdue:
         log.warning("%d calls that were over were settled late", len(overdue))
     return len(overdue)
