@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -178,3 +179,8 @@ async def test_an_agent_that_is_deleted_before_has_no_webhook(post: Post, receiv
         await session.execute(sa.delete(Agent))
     await announce.call_over(post.switchboard, call_id)
     assert await post.log() == []
+
+
+def test_the_documentation_names_every_field():
+    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    assert [name for name in FIELDS if f"`{name}`" not in text] == []
