@@ -1,8 +1,8 @@
 """Passwords: argon2id, in threads, and no more than a few at once.
 
 A hash takes 64 MiB and tens of milliseconds, so that guessing is dear; `Passwords` therefore
-hashes only so many at a time, whoever asks. Who does not exist, or has no password, is compared
-with a password that nobody has: that takes as long.
+hashes only so many at a time, whoever asks, and refuses when too many wait already. Who does not
+exist, or has no password, is compared with a password that nobody has: that takes as long.
 """
 
 from __future__ import annotations
@@ -10,26 +10,34 @@ from __future__ import annotations
 import asyncio
 import secrets as random
 import unicodedata
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from chorus.errors import unavailable
+
 SHORTEST, LONGEST = 10, 256
 _AT_ONCE = 2
+_WAITING = 100
 
 
 class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        async with self._turn:
+        """Raises `Error` 503 if too many wait."""
+        async with self._in_turn():
             return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def matches(self, stored: str | None, password: str) -> bool:
-        async with self._turn:
+        """Whether it is the password; `stored` null is nobody's. Raises `Error` 503 as well."""
+        async with self._in_turn():
             return await asyncio.to_thread(self._matches, stored, password)
 
     def is_outdated(self, stored: str) -> bool:
@@ -49,8 +57,19 @@ class Passwords:
 
     async def prepare(self) -> None:
         """Make what the first comparison would otherwise take longer for than the others."""
-        async with self._turn:
+        async with self._in_turn():
             await asyncio.to_thread(lambda: self._nobodys)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncGenerator[None, None]:
+        if self._waiting >= _WAITING:
+            raise unavailable("Too many log in at the same moment. Please try again.")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._waiting -= 1
 
 
 def _normal(password: str) -> str:
