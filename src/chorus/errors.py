@@ -17,6 +17,8 @@ from typing import Any, cast
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -226,6 +228,9 @@ def translate(error: Exception) -> Error:
         case HTTPException():
             code = _HTTP_CODES.get(error.status_code, "bad_request")
             return Error(error.status_code, code, str(error.detail), headers=error.headers)
+        case OperationalError() | InterfaceError() | TimeoutError():
+            # Gone, restarting, or too busy: whoever asks again may be lucky.
+            return unavailable("The database does not answer")
         case _:
             return Error(500, "internal_error", "Internal server error")
 
@@ -235,9 +240,22 @@ def install(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         ours = translate(error)
+        if ours.status == 405:
+            ours.headers["Allow"] = ", ".join(_methods(app, request.scope["path"]))
         request_id = str(request.scope.get("state", {}).get("request_id", ""))
         sent = envelope(ours, request_id)
         return Response(sent.body, sent.status, sent.headers)
 
     for kind in (Error, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """All that `path` can be asked with. Starlette names those of one route only, but each of
+    ours has one method."""
+    found: set[str] = set()
+    for route in iter_route_contexts(app.routes):
+        expression: re.Pattern[str] | None = getattr(route, "path_regex", None)
+        if expression is not None and expression.match(path):
+            found |= route.methods or set()
+    return sorted(found)
