@@ -40,6 +40,7 @@ from chorus.durable.work import Periodic
 from chorus.gate import Gate
 from chorus.lines.twilio.routes import build_routes as twilio_routes
 from chorus.numbers.routes import routes as numbers
+from chorus.openapi import served
 from chorus.process import Process
 from chorus.recordings.archive import Archive
 from chorus.recordings.retention import RETENTION
@@ -96,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=chorus.__version__,
         summary=chorus.__doc__,
         lifespan=_life(process, switchboard, archive),
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # ours is 3.0
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -109,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes, prefix=prefix)
     app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
     app.include_router(recording_links)
+    served.add_routes(app, settings.url)
     _add_health(app, process, switchboard)
     errors.install(app)
     # The last added is the outermost.

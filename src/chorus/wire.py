@@ -107,8 +107,8 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100, description="How many results at most.")] = 50
-    # The upper bound is the largest that both databases take.
-    offset: Annotated[int, Field(ge=0, le=2**63 - 1, description="How many to skip.")] = 0
+    # The upper bound is the largest that JavaScript counts to.
+    offset: Annotated[int, Field(ge=0, le=2**53 - 1, description="How many to skip.")] = 0
 
 
 class SearchQuery(PageQuery):

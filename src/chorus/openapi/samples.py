@@ -1,0 +1,149 @@
+"""The values that examples are made of: whole requests by schema, single fields by name.
+
+A response's example takes the request's values where it has the same fields. A test holds every
+example to its schema, and another sends every request to the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+AGENT = "7b0c2f5e-6c1d-4f0a-9a55-2f6a1d7e9c01"
+NUMBER = "c7a9d3f0-8f4e-4b7b-8a0e-51a6f9c2d102"
+TOOL = "1f6e8a57-3c42-4d0b-b1f8-90c5e7a3d203"
+CALL = "e2b7c6d4-05a1-4a8e-8d7c-6b3f1a9e5304"
+ORGANIZATION = "5d1a4c3b-7e2f-4c69-9b80-a4d2e6f1c405"
+OTHER = "94f3b2a1-6d5c-4e7f-8a9b-0c1d2e3f4506"
+
+_AGENT: dict[str, Any] = {
+    "name": "Front desk",
+    "systemPrompt": "You answer the telephone of {{practice}}. Be brief and friendly.",
+    "firstSpeaker": "agent",
+    "agentGreeting": "Good morning, this is {{practice}}. How can I help?",
+    "agentGreetingEnabled": True,
+    "languageHint": "en",
+    "postCallSummaryEnabled": True,
+    "postCallExtractionSchema": [
+        {
+            "name": "reason",
+            "type": "string",
+            "description": "Why the caller called",
+            "required": True,
+            "enum": ["appointment", "prescription", "other"],
+        }
+    ],
+    "transferTargets": [
+        {
+            "name": "Reception",
+            "number": "+14155550123",
+            "description": "When the caller asks for a person",
+            "type": "warm",
+        }
+    ],
+}
+
+SCHEMAS: dict[str, Any] = {
+    "AgentCreate": _AGENT,
+    "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},
+    "PhoneNumberCreate": {
+        "name": "Main line",
+        "number": "+14155550100",
+        "provider": "twilio",
+        "agentId": AGENT,
+        "metadata": {"site": "north"},
+        "twilioAccountSid": "AC00000000000000000000000000000000",
+        "twilioAuthToken": "the-auth-token-of-that-account",
+    },
+    "PhoneNumberPatch": {"name": "Evening line", "agentId": None},
+    "ToolCreate": {
+        "name": "find_appointment",
+        "description": "Finds the next free appointment. Use it when the caller wants one.",
+        "type": "http",
+        "config": {
+            "url": "https://api.example.com/appointments/{day}",
+            "method": "GET",
+            "timeout": 3000,
+            "headers": [{"key": "Accept", "value": "application/json"}],
+            "body": [
+                {
+                    "name": "day",
+                    "type": "string",
+                    "description": "The day, such as 2026-01-31",
+                    "required": True,
+                }
+            ],
+        },
+    },
+    "ToolPatch": {"description": "Finds a free appointment on a day."},
+    "CallCreate": {
+        "agentId": AGENT,
+        "phoneNumberId": NUMBER,
+        "to": "+14155550199",
+        "contextVariables": {"practice": "Dr. Lind", "visits": 3},
+        "metadata": {"customer": "4711"},
+    },
+    "Pagination": {"total": 1, "limit": 50, "offset": 0},
+    "Deleted": {"id": AGENT, "deleted": True},
+    "TranscriptEntry": {"role": "user", "content": "I would like an appointment on Friday."},
+    "Analysis": {
+        "summary": "The caller made an appointment for Friday at nine.",
+        "extractions": {"reason": "appointment"},
+    },
+    "Voice": {
+        "name": "Sunny",
+        "provider": "espeak",
+        "language": "en",
+        "languages": ["en", "de"],
+        "gender": "female",
+    },
+    "SlmModel": {"name": "gpt-4.1-mini", "provider": "openai", "contextWindow": 1047576},
+    "BackgroundSound": {"name": "Office", "description": "Voices and keyboards, far away"},
+    "Event": {"seq": 4, "atMs": 1840, "kind": "turn", "data": {"role": "assistant"}},
+    "Call": {"turns": None, "transferCalls": []},
+}
+
+# Which `id` a schema's own is.
+IDS = {
+    "Agent": AGENT,
+    "PhoneNumber": NUMBER,
+    "Tool": TOOL,
+    "Call": CALL,
+    "ListedCall": CALL,
+    "Organization": ORGANIZATION,
+}
+
+FIELDS: dict[str, Any] = {
+    "agentId": AGENT,
+    "answeredAt": "2026-01-31T09:00:05.120Z",
+    "available": True,
+    "callId": CALL,
+    "callSid": "CA00000000000000000000000000000000",
+    "contextVariables": {"practice": "Dr. Lind", "visits": 3},
+    "cost": 0.0421,
+    "createdAt": "2026-01-31T09:00:00.000Z",
+    "customerNumber": "+14155550199",
+    "description": "What it is for",
+    "direction": "outbound",
+    "durationSeconds": 74,
+    "email": "ada@example.com",
+    "endedAt": "2026-01-31T09:01:19.480Z",
+    "endedReason": "customer_ended",
+    "from": "2026-01-01T00:00:00Z",
+    "hasCredentials": True,
+    "hasPostCallWebhookSecret": False,
+    "isDefault": True,
+    "metadata": {"customer": "4711"},
+    "name": "Front desk",
+    "number": "+14155550100",
+    "organizationId": ORGANIZATION,
+    "phoneNumberId": NUMBER,
+    "recordingUrl": f"https://chorus.example.com/v1/calls/{CALL}/recording",
+    "search": "desk",
+    "startedAt": "2026-01-31T09:00:00.350Z",
+    "status": "completed",
+    "to": "2026-02-01T00:00:00Z",
+    "toolIds": [TOOL],
+    "turnCount": 6,
+    "updatedAt": "2026-01-31T09:00:00.000Z",
+    "url": "https://example.com/hooks",
+}
