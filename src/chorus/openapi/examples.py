@@ -115,7 +115,8 @@ class _Maker:
                 text = text.ljust(schema.get("minLength", 0), "x")
                 return text[: schema.get("maxLength")]
             case "integer" | "number":
-                return schema.get("minimum", min(1, schema.get("maximum", 1)))
+                least = schema.get("minimum", min(1, schema.get("maximum", 1)))
+                return least + 1 if schema.get("exclusiveMinimum") else least
             case "boolean":
                 return True
             case "array":

@@ -36,8 +36,7 @@ TAGS = {
     "Knowledge": "Documents that an agent looks things up in.",
     "Webhooks": "What was sent to your servers when calls ended, and sending it again.",
     "Billing": "What calls cost, what was paid, and what is left.",
-    "Account": "Who you are here.",
-    "API keys": "The keys that programs call this API with.",
-    "Members": "The people of an organization, and what each may do.",
-    "Organization": "The organization that a key belongs to.",
+    "Accounts": "The organization that a key belongs to, its members, its API keys, and the log of "
+    "who changed what.",
+    "Sessions": "How members log in with a browser. Programs use API keys.",
 }
