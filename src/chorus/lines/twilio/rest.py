@@ -160,6 +160,9 @@ def _refused(account: TwilioAccount, detail: object, code: int | None, status: i
 def _make(timeout_s: float) -> tuple[httpx.AsyncClient, type[Client]]:
     from twilio.rest import Client
 
+    # The library imports its resources when they are first used: a second, on the loop. Using
+    # one here, in the thread, has them imported.
+    _ = Client("AC", "unused", environment={}).calls
     return httpx.AsyncClient(timeout=timeout_s), Client
 
 
