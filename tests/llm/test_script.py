@@ -356,3 +356,51 @@ def test_the_documented_script_does_what_the_documentation_says() -> None:
     assert said(*history, booked, system=system).endswith("for 4 is booked. The code is A7.")
     assert said(*history, full, system=system) == "I am sorry, we are full."
     assert said("bye", system=system)[1].name == END_CALL
+
+
+AFTER = """script:
+when caller says "table for {party:number}": go to booked
+step booked:
+    after call: extract outcome = "booked"; summary "For {party}."
+step other:
+    after call: extract outcome = "other"
+"""
+
+
+def test_after_the_call_the_last_step_comes_first():
+    general = AFTER.replace("step booked", 'after call: extract outcome = "none"\nstep booked', 1)
+    said = (Message("user", "A table for four, please."),)
+    found = ScriptModel().conclude(general, said)
+    assert (found.summary, found.values) == ("For 4.", {"outcome": "booked"})
+    found = ScriptModel().conclude(general, (Message("user", "What?"),))
+    assert (found.summary, found.values) == ("", {"outcome": "none"})
+
+
+def test_after_the_call_what_was_said_at_any_time_counts():
+    script = (
+        'script:\notherwise: say "Yes."\n'
+        'after call when caller said "call me at {number:digits}": extract back = "{number}"\n'
+        'after the call: extract back = "nobody"'
+    )
+    calls = (Message("user", "call me at five five two"), Message("user", "bye"))
+    assert ScriptModel().conclude(script, calls).values == {"back": "552"}
+    assert ScriptModel().conclude(script, calls[1:]).values == {"back": "nobody"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ('after call: say "x"', "is too late after the call"),
+        ('at start: summary "x"', 'belongs to a rule that begins with "after call"'),
+        ("after noon: summary", 'after "after" comes'),
+        ('after call: summary "{nobody}"', "nothing gives {nobody} a value"),
+        ("after call: extract x = {nobody}", "nothing gives {nobody} a value"),
+        ("after call: extract x", "are needed after 'x'"),
+        ("after call:", "this rule does nothing"),
+    ],
+)
+def test_mistakes_in_rules_for_after_the_call(rule: str, says: str):
+    with pytest.raises(ScriptError) as mistake:
+        ScriptModel().conclude(f'script:\notherwise: say "x"\n{rule}', ())
+    assert mistake.value.line == 3
+    assert says in mistake.value.sentence

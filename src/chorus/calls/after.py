@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from chorus.analysis.analyse import analyse
 from chorus.billing.settle import settle
 from chorus.durable.work import Queue, Workflow, step
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = (settle,)
-"""In their order: the money is settled, the call analysed, then announced."""
+STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = (analyse, settle)
+"""In their order: the call is analysed, the money settled (with what that has cost), then the
+call is announced."""
 
 
 async def after_call(switchboard: Switchboard, call_id: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.llm.model import LanguageModel
@@ -21,6 +21,9 @@ from chorus.speech import local
 from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.talk.spec import Engines
+
+if TYPE_CHECKING:
+    from chorus.llm.openai import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,23 @@ class EngineRoom:
             end_of_turn=self._end_of_turn(language),
         )
 
+    def analyst(self, model: SlmModel | None) -> LanguageModel:
+        """The same model for work after a call, where nobody waits on the line: it may take its
+        time. None is the platform's default. Raises `NoEngine`."""
+        model = model or self._catalogue.default_model
+        if model is None:
+            raise NoEngine("no language model is available; see `chorus doctor`")
+        if model.engine != "openai":
+            return self._model(model)
+
+        def patient() -> LanguageModel:
+            from chorus.llm.openai import OpenAIModel, OpenAIOptions
+
+            options = OpenAIOptions(first_item_ms=60_000, stall_ms=30_000)
+            return OpenAIModel(self._endpoint(), model.engine_id, options)
+
+        return self._once(f"analyst openai {model.engine_id}", patient)
+
     def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._made:
             self._made[name] = make()
@@ -135,9 +155,13 @@ class EngineRoom:
             case other:
                 raise NoEngine(f"this process has no voice engine {other!r}")
 
-    def _model(self, model: SlmModel) -> LanguageModel:
-        settings = self._settings
+    def _endpoint(self) -> Endpoint:
+        from chorus.llm.openai import Endpoint
 
+        url, key = self._settings.openai_base_url, self._settings.openai_api_key or ""
+        return self._once("endpoint openai", lambda: Endpoint("openai", url, key))
+
+    def _model(self, model: SlmModel) -> LanguageModel:
         def simulated() -> LanguageModel:
             from chorus.llm.simulated import SimulatedModel
 
@@ -149,13 +173,9 @@ class EngineRoom:
             return ScriptModel()
 
         def openai() -> LanguageModel:
-            from chorus.llm.openai import Endpoint, OpenAIModel
+            from chorus.llm.openai import OpenAIModel
 
-            endpoint = self._once(
-                "endpoint openai",
-                lambda: Endpoint("openai", settings.openai_base_url, settings.openai_api_key or ""),
-            )
-            return OpenAIModel(endpoint, model.engine_id)
+            return OpenAIModel(self._endpoint(), model.engine_id)
 
         match model.engine:
             case "simulated":

@@ -38,9 +38,13 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
+    """`json_schema` asks for a reply that is JSON of that schema; a model that cannot be held to
+    it is free to ignore it, so `system` must ask too, and the reply must be checked."""
+
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class OpenAIModel:
         self.endpoint = endpoint
         self.model = model
         self.options = options or OpenAIOptions()
+        self._takes_schemas = True
 
     @property
     def name(self) -> str:
@@ -175,26 +176,34 @@ class OpenAIModel:
         import httpx2
         import openai
 
-        async def send() -> AsyncStream[object]:
+        async def send(*, schema: bool) -> AsyncStream[object]:
             return await client.post(
                 "/chat/completions",
-                body=self._body(prompt),
+                body=self._body(prompt, schema=schema),
                 cast_to=object,
                 stream=True,
                 stream_cls=openai.AsyncStream[object],
             )
 
+        schema = prompt.json_schema is not None and self._takes_schemas
         try:
-            return await send()
+            return await send(schema=schema)
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            if not schema:
+                raise
+            # Not every server knows response_format. If that was it, it is not tried again.
+            stream = await send(schema=False)
+            self._takes_schemas = False
+            return stream
         except openai.APIConnectionError as error:
             # A pooled connection that the vendor closed just now: nothing has been answered, so
             # asking again, once, on a fresh connection is safe.
             cause = error.__cause__
             if isinstance(cause, (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)):
-                return await send()
+                return await send(schema=schema)
             raise
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
+    def _body(self, prompt: Prompt, *, schema: bool = False) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [
@@ -216,6 +225,9 @@ class OpenAIModel:
                 }
                 for tool in prompt.tools
             ]
+        if schema:
+            form = {"name": "answer", "schema": prompt.json_schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         if self.options.temperature is not None:
             body["temperature"] = self.options.temperature
         if self.options.max_tokens is not None:

@@ -12,6 +12,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from chorus.llm.script_parse import (
     Call,
     End,
     Expect,
+    Extract,
     GoTo,
     Named,
     Remember,
@@ -29,6 +31,7 @@ from chorus.llm.script_parse import (
     Say,
     Script,
     ScriptError,
+    Summary,
     Value,
     parse,
 )
@@ -39,6 +42,15 @@ END_CALL = "end_call"
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _FAILED = "Sorry, that did not work."
 _NAMED = re.compile(r"\{([\w.]+)\}")
+
+
+@dataclass(slots=True)
+class Conclusion:
+    """What a script's `after call` rules say of a call. `values` by the names of fields; one that
+    no rule could give a value is not there."""
+
+    summary: str = ""
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class ScriptModel:
@@ -64,6 +76,12 @@ class ScriptModel:
             if self._word_s:
                 await asyncio.sleep(self._word_s)
             yield item
+
+    def conclude(self, system: str, messages: Sequence[Message]) -> Conclusion:
+        """What is to be known of a call that is over. Raises `ScriptError`."""
+        replay = _Replay(parse(system))
+        replay.through(messages)
+        return replay.conclude(messages)
 
 
 def answer(prompt: Prompt) -> Iterator[ModelItem]:
@@ -126,6 +144,28 @@ class _Replay:
                 for call in message.tool_calls:
                     if call.name == self._waiting_for:
                         self._awaited = call.id
+
+    def conclude(self, messages: Sequence[Message]) -> Conclusion:
+        """The rules of the step that the call ended in come first, then those that hold always;
+        of several that give the same thing, the first."""
+        said = [words_of(message.content) for message in messages if message.role == "user"]
+        found = Conclusion()
+        for step in dict.fromkeys((self._step, "")):
+            for rule in self._script.steps[step]:
+                if rule.kind != "after":
+                    continue
+                matches = [m for p in rule.patterns for words in said if (m := match(p, words))]
+                if rule.patterns and not matches:
+                    continue
+                self._values |= {name: v for m in matches for name, v in m.captured}
+                for action in rule.actions:
+                    if isinstance(action, Summary):
+                        found.summary = found.summary or self._text(action.text)
+                    elif isinstance(action, Extract):
+                        value = self._value(action.value)
+                        if value not in (None, ""):
+                            found.values.setdefault(action.name, value)
+        return found
 
     def _heard(self, text: str) -> None:
         rule, found = _understand(self._script, self._step, words_of(text))
@@ -217,7 +257,7 @@ def _understand(
     for rules in dict.fromkeys((step, "")):
         best: tuple[Rule | None, Match | None] = (None, None)
         for rule in script.steps[rules]:
-            for pattern in rule.patterns:
+            for pattern in rule.patterns if rule.kind == "says" else ():
                 found = match(pattern, said)
                 if found and (best[1] is None or found.score > best[1].score + 1e-9):
                     best = (rule, found)

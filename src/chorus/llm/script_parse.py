@@ -72,14 +72,30 @@ class End:
     pass
 
 
-Action = Say | Call | Remember | GoTo | Expect | End
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is written of the call when it is over."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A field of what is to be known after the call."""
+
+    name: str
+    value: Value
+
+
+Action = Say | Call | Remember | GoTo | Expect | End | Summary | Extract
 
 
 @dataclass(slots=True)
 class Rule:
-    """`tool`: which tool's failure this answers, "" any's; `line`: where it begins."""
+    """`tool`: which tool's failure this answers, "" any's; `line`: where it begins. `patterns`
+    of an `after` rule: what the caller must have said, at any time."""
 
-    kind: Literal["says", "fails", "otherwise", "again", "start"]
+    kind: Literal["says", "fails", "otherwise", "again", "start", "after"]
     line: int
     patterns: tuple[Pattern, ...] = ()
     tool: str = ""
@@ -114,7 +130,7 @@ _TOKEN = re.compile(
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
 _NAMED = re.compile(r"\{([^{}]*)\}")
 _VALID_NAME = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
-_BEGINS_RULE = ("when", "otherwise", "at", "step")
+_BEGINS_RULE = ("when", "otherwise", "at", "after", "step")
 
 
 @lru_cache(maxsize=256)
@@ -220,10 +236,15 @@ class _Line:
             rule = Rule("again" if self._has("again") else "otherwise", self._number)
         elif self._has("at", "start"):
             rule = Rule("start", self._number)
+        elif self._has("after", "call") or self._has("after", "the", "call"):
+            said = self._has("when", "caller", "said") or self._has("when", "the", "caller", "said")
+            rule = Rule("after", self._number, tuple(self._patterns()) if said else ())
+        elif self.peek() == "after":
+            self.fail('after "after" comes: call, and perhaps: when caller said "…".')
         else:
             self.fail(
                 'after "when" comes: caller says "…", or: tool … fails. '
-                'Other rules begin with "otherwise" or "at start".'
+                'Other rules begin with "otherwise", "at start" or "after call".'
             )
         if not self._has(":"):
             self.fail("a colon is needed between what happens and what to do.")
@@ -248,9 +269,19 @@ class _Line:
             elif rule.actions and isinstance(rule.actions[-1], End):
                 self.fail('nothing can come after "end": the agent has hung up.')
             else:
-                rule.actions.append(self._action())
+                rule.actions.append(self._action(after=rule.kind == "after"))
 
-    def _action(self) -> Action:
+    def _action(self, *, after: bool) -> Action:
+        if after != (self.peek() in ("summary", "extract")):
+            if after:
+                self.fail(
+                    f'"{self._tokens[0][1]}" is too late after the call: use summary or extract.'
+                )
+            self.fail(f'"{self.peek()}" belongs to a rule that begins with "after call".')
+        if self._has("summary"):
+            return Summary(self._checked(self._string("the summary, in quotation marks,")))
+        if self._has("extract"):
+            return Extract(*self._assignment())
         if self._has("say"):
             return Say(self._checked(self._string("what to say, in quotation marks,")))
         if self._has("call"):
@@ -336,9 +367,9 @@ def _check(script: Script, last_line: int) -> None:
 
 def _texts(action: Action) -> Iterator[str]:
     """The texts of an action in which names may be."""
-    if isinstance(action, Say):
+    if isinstance(action, Say | Summary):
         yield action.text
-    elif isinstance(action, Remember):
+    elif isinstance(action, Remember | Extract):
         yield _text(action.value)
     elif isinstance(action, Call):
         yield from (_text(value) for _, value in action.arguments)

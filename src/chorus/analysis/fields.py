@@ -1,0 +1,161 @@
+"""The fields that an agent wants to know after its calls: as a schema, and checked.
+
+A field is `{name, type, description, required, enum}` of `postCallExtractionSchema`. To the model
+all of them may be null, also those that are required: else a model invents what nobody said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+_MOST_CHARACTERS = 10_000
+_DEEPEST = 10
+_WIDEST = 1_000
+_MOST_INTEGER = 2**63 - 1
+
+
+class Invalid(Exception):
+    """A value is not what its field asks for; the message finishes a sentence about it. It holds
+    nothing that was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    type: str
+    description: str = ""
+    required: bool = False
+    enum: tuple[Any, ...] | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What a value must be that is not null, as JSON Schema."""
+        schema: dict[str, Any] = {"type": self.type}
+        if self.description:
+            schema["description"] = self.description
+        if self.enum is not None:
+            schema["enum"] = list(self.enum)
+        return schema
+
+
+def fields_of(stored: Iterable[Mapping[str, Any]]) -> tuple[Field, ...]:
+    """From an agent's row."""
+    return tuple(
+        Field(
+            name=each["name"],
+            type=each["type"],
+            description=each.get("description") or "",
+            required=bool(each.get("required")),
+            enum=None if each.get("enum") is None else tuple(each["enum"]),
+        )
+        for each in stored
+    )
+
+
+def answer_schema(fields: Sequence[Field], *, summary: bool) -> dict[str, Any]:
+    """The JSON that a model is asked for."""
+    properties: dict[str, Any] = {}
+    if summary:
+        properties["summary"] = {"type": "string"}
+    if fields:
+        properties["extractions"] = _object({field.name: _nullable(field) for field in fields})
+    return _object(properties)
+
+
+def checked(field: Field, value: Any) -> Any:
+    """The value as it is stored; null stays null unless the field is required. Raises `Invalid`."""
+    if value is None:
+        if field.required:
+            raise Invalid("is required, and was not found in the call")
+        return None
+    if field.type == "integer" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not _is(field.type, value):
+        raise Invalid(f"must be {_article(field.type)} {field.type}")
+    value = clean(value)
+    if field.enum is not None and not any(_same(value, allowed) for allowed in field.enum):
+        raise Invalid("must be one of the values that are allowed")
+    return value
+
+
+def clean(value: Any, depth: int = 0) -> Any:
+    """What JSON and both databases can hold: finite numbers of 64 bits, text without NUL and
+    halves of characters, nothing huge. Raises `Invalid`."""
+    match value:
+        case str():
+            text = value.replace("\0", "").encode("utf-16", "surrogatepass")
+            text = text.decode("utf-16", "ignore")
+            if len(text) > _MOST_CHARACTERS:
+                raise Invalid(f"must have at most {_MOST_CHARACTERS} characters")
+            return text
+        case bool() | None:
+            return value
+        case int() if abs(value) > _MOST_INTEGER:
+            raise Invalid("must be a number of at most 64 bits")
+        case float() if not math.isfinite(value):
+            raise Invalid("must be a finite number")
+        case int() | float():
+            return value
+        case _ if depth >= _DEEPEST:
+            raise Invalid("is nested too deeply")
+        case list():
+            items = cast("list[Any]", value)
+            _limit(len(items))
+            return [clean(item, depth + 1) for item in items]
+        case dict():
+            members = cast("dict[str, Any]", value)
+            _limit(len(members))
+            return {clean(key, depth + 1): clean(item, depth + 1) for key, item in members.items()}
+        case _:
+            raise Invalid("is no JSON")
+
+
+def _limit(count: int) -> None:
+    if count > _WIDEST:
+        raise Invalid(f"must have at most {_WIDEST} entries")
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _nullable(field: Field) -> dict[str, Any]:
+    schema = field.schema
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    if field.type == "array":
+        schema["items"] = {}
+    return {**schema, "type": [field.type, "null"]}
+
+
+def _is(kind: str, value: Any) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case "array":
+            return isinstance(value, list)
+        case _:
+            return isinstance(value, dict)
+
+
+def _same(value: Any, allowed: Any) -> bool:
+    """As JSON compares: true is not 1, and 5.0 is 5."""
+    return isinstance(value, bool) == isinstance(allowed, bool) and value == allowed
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
