@@ -41,30 +41,53 @@ async def test_without_a_valid_key_there_is_nothing(sqlite_api: Api, authorizati
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "field", "says"),
     [
-        (b'{"name": ', "not valid JSON"),
-        (b'{"name": "\xff"}', "not valid UTF-8"),
-        (b'{"name": "a", "name": "b"}', "'name' stands twice"),
-        (b'{"name": NaN}', "NaN is not a JSON number"),
-        (b'{"name": -Infinity}', "-Infinity is not a JSON number"),
-        (b'{"voiceSpeed": 1e999}', "number that is too large"),
-        (b'{"name": 123456789012345678901234567890}', "beyond 64 bits"),
-        (b'{"name": ' + b"1" * 5000 + b"}", "number that is too large"),
-        (b'{"name": "a\\u0000b"}', "NUL"),
-        (b'{"name": "\\ud800"}', "surrogate"),
-        (b'{"metadata": ' + b"[" * 70 + b"]" * 70 + b"}", "nested deeper than 64"),
-        (b"[" * 200_000, "nested deeper than 64"),
+        (b'{"name": ', "body", "not valid JSON"),
+        (b'{"name": "\xff', "body", "not valid UTF-8"),
+        (b'{"name": "\xff"}', "name", "not valid UTF-8"),
+        (b'{"name": "a", "name": "b"}', "name", "'name' stands twice"),
+        (b'{"config": [{"a": 1, "a": 1}]}', "config.0.a", "'a' stands twice"),
+        (b'{"name": NaN}', "name", "NaN is not a JSON number"),
+        (b'{"name": -Infinity}', "name", "-Infinity is not a JSON number"),
+        (b'{"metadata": ' + b"[" * 70 + b"]" * 70 + b"}", "metadata", "nested deeper than 64"),
+        (b'{"a": {}, "b": ' + b"[" * 200_000, "b", "nested deeper than 64"),
+        (b"[" * 200_000, "body", "nested deeper than 64"),
     ],
 )
-async def test_a_body_that_is_not_json(sqlite_api: Api, body: bytes, says: str):
+async def test_a_body_that_is_not_json(sqlite_api: Api, body: bytes, field: str, says: str):
     response = await sqlite_api.post(
         "/v1/agents", content=body, headers={"content-type": "application/json"}
     )
     assert response.status_code == 400
     assert response.json()["code"] == "invalid_json"
-    field, message = problem(response)
-    assert field == "body"
+    named, message = problem(response)
+    assert named == field
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        (b'{"voiceSpeed": 1e999}', "voiceSpeed", "too large"),
+        (b'{"name": 123456789012345678901234567890}', "name", "beyond 64 bits"),
+        (b'{"name": 9223372036854775808}', "name", "beyond 64 bits"),
+        (b'{"name": ' + b"1" * 5000 + b"}", "name", "beyond 64 bits"),
+        (b'{"metadata": {"a": ["b", "a\\u0000b"]}}', "metadata.a.1", "NUL"),
+        (b'{"name": "\\ud800"}', "name", "surrogate"),
+        (b'{"name": "a\\u001bb"}', "name", "U+001B"),
+        (b'{"name": "\xc2\x85"}', "name", "U+0085"),
+        (b'{"metadata": {"a\\u0007": 1}}', "metadata.a\ufffd", "U+0007"),
+    ],
+)
+async def test_what_no_field_takes(sqlite_api: Api, body: bytes, field: str, says: str):
+    response = await sqlite_api.post(
+        "/v1/agents", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["code"] == "validation_failed"
+    named, message = problem(response)
+    assert named == field
     assert says in message
 
 
