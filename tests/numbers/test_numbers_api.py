@@ -212,8 +212,14 @@ async def test_the_agent_of_a_number(api: Api):
     stranger = await api.another_organization()
     theirs = (await stranger.post("/v1/agents", json={"name": "b"})).json()["data"]["id"]
     assert (await api.patch(path, json={"agentId": theirs})).status_code == 400
-    await api.delete(f"/v1/agents/{agent['id']}")
-    assert (await api.get(path)).json()["data"]["agentId"] is None
+    refused = await api.delete(f"/v1/agents/{agent['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
+    assert refused.json()["details"] == [
+        {"field": "id", "message": f"Used by the phone number '{NUMBER}' ({number['id']})"}
+    ]
+    assert (await api.get(path)).json()["data"]["agentId"] == agent["id"]
+    await api.patch(path, json={"agentId": None})
+    assert (await api.delete(f"/v1/agents/{agent['id']}")).status_code == 200
 
 
 async def test_search_looks_at_name_and_number(api: Api):

@@ -149,7 +149,7 @@ async def test_a_tool_in_use_cannot_be_deleted(api: Api):
     ]
     response = await api.delete(f"/v1/tools/{tool['id']}")
     assert response.status_code == 409
-    assert response.json()["code"] == "tool_in_use"
+    assert response.json()["code"] == "in_use"
     assert [d["message"] for d in response.json()["details"]] == [
         f"Used by the agent 'a' ({agents[1]['id']})",
         f"Used by the agent 'b' ({agents[0]['id']})",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors
+from chorus import errors, in_use
 from chorus.agents import queries
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentTool
@@ -43,8 +43,10 @@ async def change(
 
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
-    """Its phone numbers are left without an agent; its calls keep its id."""
+    """Raises `Error` 409 while a phone number or a call that is not over uses it. Calls that are
+    over keep its id."""
     agent = await queries.one(session, organization_id, id, lock=True)
+    await in_use.refuse(session, agent, "agent")
     await session.delete(agent)
     await session.flush()
 

@@ -82,7 +82,7 @@ async def update_agent(
     "/agents/{id}",
     operation_id="deleteAgent",
     summary="Delete an agent",
-    responses=failures(404),
+    responses=failures(404, 409),
 )
 async def delete_agent(
     session: InSession, organization_id: InOrganization, id: UUID

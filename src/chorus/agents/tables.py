@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
+from chorus.in_use import uses
 
 
 class Agent(Tenant, Base):
@@ -63,6 +64,10 @@ class AgentTool(Base):
         sa.Uuid, sa.ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True
     )
     tool_id: Mapped[uuid.UUID] = mapped_column(
-        sa.Uuid, sa.ForeignKey("tools.id", ondelete="RESTRICT"), primary_key=True, index=True
+        sa.Uuid,
+        sa.ForeignKey("tools.id", ondelete="RESTRICT"),
+        primary_key=True,
+        index=True,
+        info=uses("tools", noun="agent", through="agent_id"),
     )
     position: Mapped[int]

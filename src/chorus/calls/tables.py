@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow
+from chorus.in_use import uses
 
 STATUSES = ("queued", "ringing", "in_progress", "completed", "failed", "no_answer")
 DIRECTIONS = ("inbound", "outbound")
@@ -31,7 +32,8 @@ TRANSFER_STATUSES = (
 class Call(Tenant, Base):
     """One call, from the wish to place it or its arrival to what came of it.
 
-    `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names.
+    `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names. Until the
+    call is over, neither can be deleted.
     `dialled_at` is the fence: set before the carrier is asked to ring, so that a call which may
     have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's
     audio stream must present. `lease_owner` is the executor (`durable/heart.py`)
@@ -42,8 +44,12 @@ class Call(Tenant, Base):
 
     __tablename__ = "calls"
 
-    agent_id: Mapped[uuid.UUID]
-    phone_number_id: Mapped[uuid.UUID | None]
+    agent_id: Mapped[uuid.UUID] = mapped_column(
+        info=uses("agents", noun="call to", name="customer_number", until="ended_at")
+    )
+    phone_number_id: Mapped[uuid.UUID | None] = mapped_column(
+        info=uses("phone_numbers", noun="call to", name="customer_number", until="ended_at")
+    )
     call_sid: Mapped[str | None] = mapped_column(sa.String(255))
     provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
     direction: Mapped[str] = mapped_column(choice(*DIRECTIONS, name="direction"))

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors
+from chorus import errors, in_use
 from chorus.accounts.secrets import Secrets
 from chorus.agents import queries as agents
 from chorus.db import breaks_unique
@@ -44,8 +44,10 @@ async def change(
 
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
-    """Calls made with the number keep its id."""
-    await session.delete(await queries.one(session, organization_id, id, lock=True))
+    """Raises `Error` 409 while a call that is not over uses it. Calls that are over keep its id."""
+    number = await queries.one(session, organization_id, id, lock=True)
+    await in_use.refuse(session, number, "phone number")
+    await session.delete(number)
     await session.flush()
 
 

@@ -79,7 +79,7 @@ async def update_number(
     "/phone-numbers/{id}",
     operation_id="deletePhoneNumber",
     summary="Delete a phone number",
-    responses=failures(404),
+    responses=failures(404, 409),
 )
 async def delete_number(
     session: InSession, organization_id: InOrganization, id: UUID

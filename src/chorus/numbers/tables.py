@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
+from chorus.in_use import uses
 
 PROVIDERS = ("twilio", "sip", "voximplant", "jambonz")
 
@@ -24,7 +25,10 @@ class PhoneNumber(Tenant, Base):
     number: Mapped[str] = mapped_column(sa.String(16))
     provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
     agent_id: Mapped[uuid.UUID | None] = mapped_column(
-        sa.Uuid, sa.ForeignKey("agents.id", ondelete="SET NULL"), index=True
+        sa.Uuid,
+        sa.ForeignKey("agents.id", ondelete="SET NULL"),
+        index=True,
+        info=uses("agents", noun="phone number"),
     )
     connection: Mapped[dict[str, Any]] = mapped_column(Json)
     credentials: Mapped[str | None] = mapped_column(Encrypted)

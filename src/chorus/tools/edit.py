@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors
+from chorus import errors, in_use
 from chorus.accounts.secrets import Secrets
-from chorus.errors import Problem
 from chorus.tools import queries
 from chorus.tools.schemas import MASK, HttpConfig, ToolCreate
 from chorus.tools.tables import Tool
@@ -50,13 +49,7 @@ async def change(
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """Raises `Error` 409 while an agent uses the tool."""
     tool = await queries.one(session, organization_id, id, lock=True)
-    users = await queries.users(session, id)
-    if users:
-        raise errors.conflict(
-            "tool_in_use",
-            "The tool is in use and cannot be deleted",
-            *(Problem("id", f"Used by the {noun} {name!r} ({of})") for noun, of, name in users),
-        )
+    await in_use.refuse(session, tool, "tool")
     await session.delete(tool)
     await session.flush()
 

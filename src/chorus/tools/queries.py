@@ -6,7 +6,6 @@ import re
 import uuid
 from collections.abc import Iterable
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
@@ -109,27 +108,4 @@ def _function_name(name: str, taken: set[str]) -> str:
         count += 1
         found = f"{plain}_{count}"
     taken.add(found)
-    return found
-
-
-async def users(session: AsyncSession, tool_id: uuid.UUID) -> list[tuple[str, uuid.UUID, str]]:
-    """What refers to the tool: (noun, id, name) of each. Found through the foreign keys, because
-    tools know nothing of agents."""
-    found: list[tuple[str, uuid.UUID, str]] = []
-    for table in Tool.metadata.tables.values():
-        for key in table.foreign_keys:
-            if key.column.table is not Tool.__table__:
-                continue
-            owner = next(
-                k.column.table for k in table.foreign_keys if k.column.table is not Tool.__table__
-            )
-            link = next(k.parent for k in table.foreign_keys if k.column.table is owner)
-            query = (
-                sa.select(owner.c.id, owner.c.name)
-                .join(table, link == owner.c.id)
-                .where(key.parent == tool_id)
-                .order_by(owner.c.name)
-            )
-            noun = owner.name.removesuffix("s").replace("_", " ")
-            found += [(noun, row.id, row.name) for row in await session.execute(query)]
     return found

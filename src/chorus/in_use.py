@@ -1,0 +1,89 @@
+"""What uses a row, so that it is not deleted under whoever needs it.
+
+A column says by its `info` (`uses`) that its row uses another one; the folders of agents, numbers
+and tools need not know of those above them. `refuse` asks all such columns.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.db import Base, Tenant
+from chorus.errors import Problem
+
+_KEY = "chorus_uses"
+_NAMED_AT_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    table: str
+    noun: str
+    name: str
+    until: str | None
+    through: str | None
+
+
+def uses(
+    table: str,
+    *,
+    noun: str,
+    name: str = "name",
+    until: str | None = None,
+    through: str | None = None,
+) -> dict[str, Any]:
+    """The `info` of a column that holds an id of `table`. Its row is told as `noun` with the column
+    `name`; it uses the other until its column `until` has a value. `through` is the column of a
+    table between two that holds the id of the one that uses."""
+    return {_KEY: _Use(table, noun, name, until, through)}
+
+
+async def refuse(session: AsyncSession, row: Tenant, noun: str) -> None:
+    """Raises `Error` 409 `in_use` while something uses `row`, naming it. Lock the row first: who
+    comes to use it then waits, and finds that it is gone."""
+    table = cast("sa.Table", sa.inspect(type(row)).local_table)
+    found: list[Problem] = []
+    for column, use in _uses_of(table.name):
+        for id, name in await _users(session, row, column, use):
+            found.append(Problem("id", f"Used by the {use.noun} {name!r} ({id})"))
+    if found:
+        more = len(found) - _NAMED_AT_MOST
+        details = found[:_NAMED_AT_MOST]
+        if more > 0:
+            details.append(Problem("id", f"Used by {more} more"))
+        raise errors.conflict("in_use", f"The {noun} is in use and cannot be deleted", *details)
+
+
+def _uses_of(table: str) -> Sequence[tuple[sa.Column[Any], _Use]]:
+    return [
+        (column, use)
+        for other in Base.metadata.sorted_tables
+        for column in other.columns
+        if (use := column.info.get(_KEY)) is not None and use.table == table
+    ]
+
+
+async def _users(
+    session: AsyncSession, row: Tenant, column: sa.Column[Any], use: _Use
+) -> Sequence[tuple[uuid.UUID, str]]:
+    user = column.table
+    query = sa.select()
+    if use.through is not None:
+        link = column.table.c[use.through]
+        [key] = link.foreign_keys
+        user = key.column.table
+        query = query.join_from(column.table, user, link == user.c.id)
+    query = query.add_columns(user.c.id, user.c[use.name]).where(
+        column == row.id, user.c.organization_id == row.organization_id
+    )
+    if use.until is not None:
+        query = query.where(user.c[use.until].is_(None))
+    found = await session.execute(query.order_by(user.c[use.name], user.c.id))
+    return [(id, name) for id, name in found]
