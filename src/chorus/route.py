@@ -5,7 +5,7 @@ session (401), one that may not do this (403, `accounts/permissions.py`), and a 
 that another site may have sent (403); read the body strictly (`json_body`); claim the
 Idempotency-Key of a POST; open one session and hand it to the route; write the change down in the
 audit log, store the answer for the key and commit, all at once, before the response leaves.
-Whatever raises rolls back.
+Whatever raises rolls back; for the key, a refusal is then stored by itself.
 
 The routes of `doors()` are those by which members come in. They open their sessions themselves,
 because what they count must stay counted when they refuse.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -45,6 +44,14 @@ class _Read(Request):
 
     async def json(self) -> Any:
         return await super().json() if self.parsed is _NOTHING else self.parsed
+
+
+class _Refused(Exception):
+    """A route's refusal that is kept for its Idempotency-Key."""
+
+    def __init__(self, error: errors.Error) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Route(APIRoute):
@@ -79,9 +86,7 @@ class Route(APIRoute):
             if isinstance(claim, Answer):
                 headers = {"content-type": "application/json", "idempotency-replayed": "true"}
                 return Response(claim.body, claim.status, headers)
-            async with AsyncExitStack() as undo:
-                undo.push_async_callback(claim.drop, process.database)
-                return await _transact(process, request, run, change, claim)
+            return await _answer(process, request, run, change, claim)
 
         return handle
 
@@ -121,6 +126,29 @@ class _Change:
         )
 
 
+async def _answer(
+    process: Process,
+    request: _Read,
+    run: Callable[[Request], Coroutine[Any, Any, Response]],
+    change: _Change,
+    claim: Claim,
+) -> Response:
+    """Run the request under its claim, which then has the answer or is gone."""
+    try:
+        response = await _transact(process, request, run, change, claim)
+        if not idempotency.is_kept(response.status_code):
+            await claim.drop(process.database)
+        return response
+    except _Refused as refused:
+        sent = errors.envelope(refused.error, request.state.request_id)
+        async with process.database.writing() as session:
+            await claim.keep(session, Answer(sent.status, sent.body))
+        raise refused.error from None
+    except BaseException:
+        await claim.drop(process.database)
+        raise
+
+
 async def _transact(
     process: Process,
     request: Request,
@@ -131,10 +159,15 @@ async def _transact(
     writes = request.method not in ("GET", "HEAD")
     async with process.database.session(writes=writes) as session:
         request.state.session = session
-        response = await run(request)
+        try:
+            response = await run(request)
+        except errors.Error as error:
+            if claim is not None and idempotency.is_kept(error.status):
+                raise _Refused(error) from error
+            raise
         if writes and response.status_code < 300:
             change.write_down(session, response)
-        if claim is not None and response.status_code < 300:
+        if claim is not None and idempotency.is_kept(response.status_code):
             await claim.keep(session, Answer(response.status_code, bytes(response.body)))
         return response
 
@@ -164,20 +197,22 @@ def _parse(request: Request, body: bytes) -> Any:
     return json_body.parse(body)
 
 
-def _process(request: Request) -> Process:
+# Not plain functions: FastAPI would call each in a thread of its pool.
+async def _process(request: Request) -> Process:
     return request.app.state.process
 
 
-def _session(request: Request) -> AsyncSession:
+async def _session(request: Request) -> AsyncSession:
     return request.state.session
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     return request.state.principal
 
 
-def _organization(request: Request) -> uuid.UUID:
-    return _principal(request).organization_id
+async def _organization(request: Request) -> uuid.UUID:
+    principal: Principal = request.state.principal
+    return principal.organization_id
 
 
 # What routes ask for.

@@ -4,11 +4,13 @@
    It finds instead: the answer to give again; another body under the same key (409); or one
    that is still under way (409).
 2. The request does its work, and `keep` stores its answer in the same transaction: either both
-   are there afterwards or neither.
-3. A request that was refused or failed had no effect: `drop` forgets the claim, so that it can
-   be sent again with the same key. A claim whose process died is taken over after a minute; the
-   first one, should it still live, finds at `keep` that the claim is no longer its own and
-   undoes its work.
+   are there afterwards or neither. A refusal, whose work is undone, is stored by itself.
+3. What is not worth keeping (`is_kept`) is forgotten by `drop`, so that the request can be sent
+   again with the same key.
+
+A process that dies in between leaves a claim, and no work: the claim is taken over after a minute.
+The first request, should it still live after all, finds at `keep` that the claim is no longer its
+own, and undoes its work.
 
 A body may hold a password and an answer a new API key: of the body a keyed hash is stored, and
 the answer encrypted.
@@ -31,8 +33,19 @@ from chorus.accounts.tables import IdempotentRequest
 from chorus.db import Database, utcnow
 
 KEPT_FOR = timedelta(hours=24)
+# Not about what was asked, but about how and when: a request that was not valid is sent again with
+# another body (400, 413), one without a right key with another key (401), and what there was no
+# room or rate for may be asked again any moment (429).
+_NOT_KEPT = frozenset({400, 401, 413, 429})
 _UNDER_WAY_FOR = timedelta(seconds=60)
+_LONGEST_PATH = 255
 _PURPOSE = "idempotency"
+
+
+def is_kept(status: int) -> bool:
+    """Whether an answer is given again. A failure of the server (5xx) may be gone next time, and
+    has left nothing behind."""
+    return status < 500 and status not in _NOT_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,8 @@ class Claim:
         return sa.and_(_is(self.organization_id, self.path, self.key), row.claim == self.id)
 
     async def keep(self, session: AsyncSession, answer: Answer) -> None:
-        """Store the answer with the work that it tells of."""
+        """Store the answer with the work that it tells of. Raises `Error` 409 if another request
+        has taken the claim over."""
         done = await session.execute(
             sa.update(IdempotentRequest)
             .where(self._mine())
@@ -87,7 +101,7 @@ async def claim(
         raise errors.invalid_field(
             "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable characters"
         )
-    mine = Claim(organization_id, path, key, uuid.uuid4(), secrets)
+    mine = Claim(organization_id, _fitting(path), key, uuid.uuid4(), secrets)
     content = hashlib.sha256(body).hexdigest()
     try:
         return await _claim(database, mine, content)
@@ -131,6 +145,14 @@ async def sweep(database: Database) -> None:
     async with database.writing() as session:
         old = IdempotentRequest.created_at < utcnow() - KEPT_FOR
         await session.execute(sa.delete(IdempotentRequest).where(old))
+
+
+def _fitting(path: str) -> str:
+    """The path as the column takes it. One that is longer, or not printable, is no route's that
+    would find anything; it still must not fail here."""
+    if len(path) <= _LONGEST_PATH and path.isprintable():
+        return path
+    return f"sha256:{hashlib.sha256(path.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def _is(organization_id: uuid.UUID, path: str, key: str) -> sa.ColumnElement[bool]:
