@@ -6,6 +6,7 @@ import json
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from tests.webhooks.conftest import START, Post, Receiver
 
 from chorus.agents.tables import Agent
 from chorus.calls.tables import Call
+from chorus.recordings.links import Links
 from chorus.webhooks import announce
 
 FIELDS = [
@@ -29,8 +31,14 @@ async def test_the_body_is_the_calls_record(post: Post, receiver: Receiver):
     await post.round()
     [asked] = receiver.requests
     assert list(asked.json) == FIELDS
-    here = f"{post.settings.url}/v1/calls/{call_id}"
-    assert asked.json == {
+    links = Links(post.settings, post.switchboard.secrets)
+    told = asked.json
+    for name in ("recording", "transcript"):
+        url = urlsplit(told.pop(f"{name}Url"))
+        assert url.path.startswith(f"/{name}s/{call_id}.")
+        query = dict(parse_qsl(url.query))
+        assert links.check(name, call_id, query["expires"], query["signature"]) > 0
+    assert told == {
         "event": "call.completed",
         "callId": str(call_id),
         "organizationId": str(post.organization_id),
@@ -43,8 +51,6 @@ async def test_the_body_is_the_calls_record(post: Post, receiver: Receiver):
         "duration": 245,
         "startedAt": "2025-01-15T10:30:00.000Z",
         "endedAt": "2025-01-15T10:34:05.000Z",
-        "recordingUrl": f"{here}/recording",
-        "transcriptUrl": here,
         "transcript": [{"role": "assistant", "content": "Grüß Gott"}],
         "summary": "They agreed.",
         "extractedData": {"mood": "good"},

@@ -517,13 +517,11 @@ async def test_the_log_holds_no_secret(post: Post, receiver: Receiver):
     assert stored.startswith("v1:")
 
 
-async def test_the_look_uses_its_index(post: Post):
+async def test_the_look_uses_its_index(tmp_path: Any):
+    post = await post_on(tmp_path)
     async with post.database.reading() as session:
-        query = sa.select(WebhookDelivery.id).where(
-            WebhookDelivery.due_at <= await post.now(session)
-        )
+        query = sa.select(WebhookDelivery.id).where(WebhookDelivery.due_at <= sa.text("1"))
         text = str(query.order_by(WebhookDelivery.due_at).compile(session.get_bind()))
-        if session.get_bind().dialect.name != "sqlite":
-            pytest.skip("a planner without rows takes what it likes")
-        plan = await session.execute(sa.text(f"EXPLAIN QUERY PLAN {text.replace('?', '1')}"))
+        plan = await session.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))
         assert "ix_webhook_deliveries_due" in str(plan.all())
+    await post.database.close()

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.agents import queries as agents
 from chorus.calls.tables import Call
 from chorus.db import after_commit, scoped
+from chorus.recordings.links import Links
 from chorus.webhooks import due, payload, secret
 from chorus.webhooks.payload import Event
 from chorus.webhooks.tables import TEST, GoneAgentWebhook, WebhookDelivery, WebhookEndpoint
@@ -64,9 +65,10 @@ async def write(session: AsyncSession, switchboard: Switchboard, call: Call, eve
     events: list[Event] = [event]
     if event == "call.completed" and call.status in ("failed", "no_answer"):
         events.append("call.failed")
+    links = Links(switchboard.settings, switchboard.secrets)
     rows: list[dict[str, object]] = []
     for each in events:
-        body = payload.of_call(call, each, switchboard.settings.url)
+        body = payload.of_call(call, each, links)
         wanted = [endpoint for endpoint in endpoints if each in endpoint.events]
         rows += [_row(call, each, body, "endpoint", found.id, found.url) for found in wanted]
         if each == "call.completed":

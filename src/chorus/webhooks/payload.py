@@ -9,6 +9,7 @@ from uuid import UUID
 
 from chorus.calls.schemas import Direction, Status, TranscriptEntry
 from chorus.calls.tables import Call
+from chorus.recordings.links import Links
 from chorus.wire import Anything, Out, Time
 
 Event = Literal["call.started", "call.completed", "call.failed"]
@@ -16,7 +17,7 @@ Event = Literal["call.started", "call.completed", "call.failed"]
 
 class CallPayload(Out):
     """A call's event. What is not known (yet) is null. `duration` is `durationSeconds` again;
-    `cost` is in dollars. The two URLs are of the API and need an API key."""
+    `cost` is in dollars. The two URLs are signed and expire."""
 
     event: Event
     call_id: UUID
@@ -51,10 +52,8 @@ class TestPayload(Out):
     created_at: Time
 
 
-def of_call(call: Call, event: Event, url: str) -> str:
-    """`url` is where this server is reached."""
+def of_call(call: Call, event: Event, links: Links) -> str:
     analysis = call.analysis or {}
-    here = f"{url}/v1/calls/{call.id}"
     cost = call.cost_micros
     payload = CallPayload(
         event=event,
@@ -69,8 +68,8 @@ def of_call(call: Call, event: Event, url: str) -> str:
         duration=call.duration_seconds,
         started_at=call.started_at,
         ended_at=call.ended_at,
-        recording_url=f"{here}/recording" if call.recording_path else None,
-        transcript_url=here if call.transcript is not None else None,
+        recording_url=links.url("recording", call.id) if call.recording_path else None,
+        transcript_url=links.url("transcript", call.id) if call.transcript is not None else None,
         transcript=call.transcript,  # type: ignore[arg-type] # validated
         summary=analysis.get("summary"),
         extracted_data=analysis.get("extractions"),
