@@ -239,3 +239,12 @@ async def test_a_time_that_is_none(sqlite_api: Api, when: Any, message: str):
     [detail] = answer.json()["details"]
     assert detail["field"] == "scheduledAt"
     assert detail["message"] == message
+
+
+async def test_a_suspended_organization_takes_no_calls(api: Api):
+    dialled = await route(api)
+    async with api.process.database.writing() as session:
+        await session.execute(sa.update(Organization).values(suspended_at=utcnow()))
+    declined = await answer(board(api), dialled, "CA1", "+14155559999")
+    assert declined == Declined("the organization is suspended")
+    assert await rows(api) == []

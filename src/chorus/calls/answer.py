@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from chorus.accounts.organizations import is_suspended
 from chorus.accounts.secrets import digest
 from chorus.agents.snapshot import is_active
 from chorus.calls.room import look
@@ -51,6 +52,8 @@ async def answer(
         return Declined("the number has no agent")
     token = random.token_urlsafe(32)
     async with switchboard.database.writing() as session:
+        if await is_suspended(session, route.organization_id):
+            return Declined("the organization is suspended")
         if not await is_active(session, route.agent_id):
             return Declined("the number's agent is not active")
         known = await session.scalar(

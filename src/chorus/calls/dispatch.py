@@ -23,6 +23,7 @@ from enum import Enum, auto
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from chorus.accounts.organizations import is_suspended
 from chorus.accounts.secrets import SecretsUnreadable, digest
 from chorus.agents.snapshot import is_active
 from chorus.calls.finish import finish_unanswered, persist
@@ -131,7 +132,8 @@ class Dispatch:
                 return _Stays.TAKEN
             call = await session.get_one(Call, call_id)
             assert call.phone_number_id is not None  # place() requires it
-            active = await is_active(session, call.agent_id)
+            suspended = await is_suspended(session, organization_id)
+            active = not suspended and await is_active(session, call.agent_id)
             try:
                 route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
             except SecretsUnreadable as failure:
@@ -177,7 +179,7 @@ class Dispatch:
         if route is None:
             raise DialFailed(LineCause.FAILED, "the phone number cannot be used any more")
         if not fenced.active:
-            raise DialFailed(LineCause.FAILED, "the agent is not active any more")
+            raise DialFailed(LineCause.FAILED, "agent or organization is not active any more")
         account = route.twilio(switchboard.settings.twilio_api_url)
         if account is None:
             raise DialFailed(LineCause.FAILED, f"{route.provider} cannot place calls yet")
