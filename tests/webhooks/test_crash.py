@@ -14,6 +14,7 @@ from tests.webhooks.conftest import Post, Receiver
 from chorus.accounts.tables import Organization
 from chorus.db import Database
 from chorus.settings import Settings
+from chorus.webhooks.due import LEASE_S
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -42,7 +43,8 @@ async def test_killed_between_announcement_and_answer(tmp_path: Path):
             server.process.wait()
             assert (await post.only()).status == "pending"
             server = await asyncio.to_thread(start, tmp_path, **env)
-            async with asyncio.timeout(60):
+            # Not only when the lease of the lost try has run out.
+            async with asyncio.timeout(LEASE_S / 2):
                 while (await post.only()).status != "delivered":
                     await asyncio.sleep(0.1)
         finally:
