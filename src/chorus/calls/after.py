@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING
 from chorus.analysis.analyse import analyse
 from chorus.billing.settle import settle
 from chorus.durable.work import Queue, Workflow, step
+from chorus.webhooks.announce import call_over
 
 if TYPE_CHECKING:
     from chorus.calls.switchboard import Switchboard
 
 log = logging.getLogger(__name__)
 
-STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = (analyse, settle)
+STEPS: tuple[Callable[[Switchboard, uuid.UUID], Awaitable[None]], ...] = (
+    analyse,
+    settle,
+    call_over,
+)
 """In their order: the call is analysed, the money settled (with what that has cost), then the
-call is announced."""
+call is announced, with both in what is told."""
 
 
 async def after_call(switchboard: Switchboard, call_id: str) -> None:
