@@ -31,6 +31,9 @@ from chorus.calls.after import AFTER_CALL
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import TwilioDesk
 from chorus.calls.dispatch import Dispatch
+from chorus.calls.live import Commands
+from chorus.calls.live import sweep as sweep_commands
+from chorus.calls.live_routes import live_routes
 from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
@@ -60,6 +63,7 @@ ROUTERS = (
     ("/v1", tools),
     ("/v1", calls),
     ("/v1", control_routes),
+    ("/v1", live_routes),
     ("/v1", recordings),
     ("/v1", catalogue),
     ("/v1", accounts),
@@ -142,6 +146,8 @@ def _life(
                     tasks.create_task(_every(_FLUSH_EVERY_S, process.flush)),
                     tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
                     tasks.create_task(switchboard.journals.run()),
+                    tasks.create_task(switchboard.streams.run()),
+                    tasks.create_task(Commands(switchboard).run()),
                     tasks.create_task(Dispatch(switchboard).run()),
                     tasks.create_task(Deliveries(switchboard, name).run()),
                     tasks.create_task(Keeper(switchboard).run()),
@@ -174,6 +180,7 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 
 async def _sweep(process: Process) -> None:
     await idempotency.sweep(process.database)
+    await sweep_commands(process.database)
     await process.sessions.sweep()
     await throttle.sweep(process.database, process.clock.utcnow())
     await webhook_log.sweep(process.database)

@@ -62,6 +62,7 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         run = super().get_route_handler()
         takes_body = self.body_field is not None
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
         rules = {method: permissions.find(method, self.path) for method in self.methods or ()}
 
         async def handle(request: Request) -> Response:
@@ -70,7 +71,7 @@ class Route(APIRoute):
             principal = _permitted(request, rule)
             request = _Read(request.scope, request.receive)
             body = await request.body() if request.method in _BODY else b""
-            if takes_body:
+            if needs_body or (takes_body and body):
                 request.parsed = _parse(request, body)
             if principal is None or not self.in_transaction:
                 return await run(request)

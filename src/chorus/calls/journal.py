@@ -60,6 +60,8 @@ class Journals:
         self._database = database
         self._open: dict[uuid.UUID, CallJournal] = {}
         self._writing = asyncio.Lock()
+        self.written = asyncio.Event()
+        """Set when there is more to read, for those who follow calls."""
 
     def open(self, call_id: uuid.UUID, organization_id: uuid.UUID) -> CallJournal:
         journal = CallJournal(call_id, organization_id)
@@ -104,6 +106,7 @@ class Journals:
             for journal, count, _ in taken:
                 batch = [journal.pending[i] for i in range(count)]
                 await write(session, journal.call_id, journal.organization_id, batch)
+        self.written.set()
         for journal, count, lost in taken:
             # Those dropped at the old end meanwhile were among what has been written.
             for _ in range(count - (journal.lost - lost)):

@@ -81,11 +81,17 @@ async def one(
 
 
 async def events(
-    session: AsyncSession, organization_id: uuid.UUID, call_id: uuid.UUID, limit: int, offset: int
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    call_id: uuid.UUID,
+    limit: int,
+    offset: int,
+    *,
+    after: int = 0,
 ) -> tuple[Sequence[CallEvent], int]:
-    """A call's events in their order. Raises `Error` 404."""
+    """A call's events in their order, those with a `seq` above `after`. Raises `Error` 404."""
     await one(session, organization_id, call_id)
-    mine = sa.select(CallEvent).where(CallEvent.call_id == call_id)
+    mine = sa.select(CallEvent).where(CallEvent.call_id == call_id, CallEvent.seq > after)
     total = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
     found = await session.scalars(mine.order_by(CallEvent.seq).limit(limit).offset(offset))
     return found.all(), total or 0

@@ -9,10 +9,10 @@ from fastapi import Query, Request
 
 from chorus.calls import queries
 from chorus.calls.place import place
-from chorus.calls.schemas import CallCreate, CallOut, CallQuery, EventOut, ListedCall
+from chorus.calls.schemas import CallCreate, CallOut, CallQuery, ListedCall
 from chorus.calls.switchboard import Switchboard
 from chorus.route import InOrganization, InProcess, InSession, failures, router
-from chorus.wire import Data, Page, PageQuery, page
+from chorus.wire import Data, Page, page
 
 routes = router("Calls")
 outbound_routes = router("Calls")
@@ -66,19 +66,3 @@ async def get_call(
 ) -> Data[CallOut]:
     call = await queries.one(session, organization_id, id)
     return Data(data=await queries.present(session, call, process, turns="turns" in include))
-
-
-@routes.get(
-    "/calls/{id}/events",
-    operation_id="listCallEvents",
-    summary="List what happened in a call",
-    responses=failures(404),
-)
-async def list_events(
-    session: InSession,
-    organization_id: InOrganization,
-    id: UUID,
-    query: Annotated[PageQuery, Query()],
-) -> Page[EventOut]:
-    events, total = await queries.events(session, organization_id, id, query.limit, query.offset)
-    return page(EventOut, [EventOut.model_validate(event) for event in events], total, query)

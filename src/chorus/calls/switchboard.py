@@ -15,6 +15,7 @@ from pathlib import Path
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
 from chorus.billing.till import Till
+from chorus.calls.events import Streams
 from chorus.calls.journal import Journals
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import EngineRoom
@@ -38,6 +39,7 @@ class Switchboard:
         self.database = database
         self.catalogue = catalogue
         self.journals = Journals(database)
+        self.streams = Streams(database, self.journals.written)
         self.engines = EngineRoom(settings, catalogue)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
@@ -90,6 +92,7 @@ class Switchboard:
 
     def ended(self, call_id: uuid.UUID) -> None:
         self.live.pop(call_id, None)
+        self.journals.written.set()
         if not self.live:
             self._emptied.set()
 
@@ -105,6 +108,8 @@ class Switchboard:
                 call.hang_up("worker_lost", "the server was stopped")
             async with asyncio.timeout(30):
                 await self._emptied.wait()
+        finally:
+            self.streams.close()
 
     async def close(self) -> None:
         await self.durable.close()

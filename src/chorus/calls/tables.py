@@ -147,3 +147,23 @@ class CallEvent(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     __table_args__ = (sa.UniqueConstraint("call_id", "seq"),)
+
+
+class CallCommand(Base):
+    """What the process that holds the call is to do, asked of another (`live.py`). It deletes the
+    row first, so the table is nearly always empty."""
+
+    __tablename__ = "call_commands"
+
+    id: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True
+    )
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    call_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("calls.id", ondelete="CASCADE")
+    )
+    verb: Mapped[str] = mapped_column(sa.String(32))
+    text: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)

@@ -1,0 +1,151 @@
+"""What people do to a call while it is talked on, from whichever process they ask.
+
+`send` refuses what is for a call that nobody talks on. If the call is held here it is done as
+soon as the request's transaction is committed. If another process holds it, a row of
+`call_commands` is written instead, and `Commands.run` of that process finds it: while it has live
+calls it looks a few times a second, one query for all of them. It takes rows by deleting them,
+commits, and does what they say, so each is done at most once, and what was said to whom stays
+nowhere but in the call's timeline. What is for a call that has ended meanwhile is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.calls import queries
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call as CallRow
+from chorus.calls.tables import CallCommand
+from chorus.db import Database, after_commit
+from chorus.talk.call import Call
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.2
+RETRY_S = 2.0
+TIMEOUT_S = 10.0
+
+Verb = Literal["hang_up", "say", "advise"]
+
+
+async def send(
+    session: AsyncSession,
+    switchboard: Switchboard,
+    organization_id: uuid.UUID,
+    call_id: uuid.UUID,
+    verb: Verb,
+    text: str,
+) -> None:
+    """Have the process that holds the call do `verb`. Raises `Error` 404, or 409 `call_not_live`
+    if nobody talks on it."""
+    row = await queries.one(session, organization_id, call_id)
+    if row.status != "in_progress":
+        raise errors.conflict("call_not_live", _why_not(row))
+    call = switchboard.live.get(call_id)
+    if call is not None:
+        after_commit(session, lambda: _do(call, verb, text))
+    else:
+        session.add(
+            CallCommand(organization_id=organization_id, call_id=call_id, verb=verb, text=text)
+        )
+
+
+def _why_not(row: CallRow) -> str:
+    if row.ended_at is not None:
+        return f"The call is over: it is {row.status}"
+    if row.dialled_at is None and row.direction == "outbound":
+        return f"The call is still queued: POST /v1/calls/{row.id}/cancel takes it back"
+    return "The call was not answered yet"
+
+
+class Commands:
+    """Does what other processes have left for the calls of this one."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+
+    async def run(self) -> None:
+        """For ever; started once by the application."""
+        failures = 0
+        while True:
+            await asyncio.sleep(RETRY_S if failures else LOOK_EVERY_S)
+            if not self._switchboard.live:
+                continue
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    commands = await self._take()
+                failures = 0
+            except (SQLAlchemyError, OSError) as failure:
+                failures += 1
+                if failures == 1:
+                    log.error("commands to calls wait for the database: %s", failure)
+                continue
+            for command in commands:
+                self._obey(command)
+
+    async def _take(self) -> Sequence[CallCommand]:
+        """In their order. They are gone from the table, and so nobody else's."""
+        switchboard = self._switchboard
+        async with switchboard.database.reading() as session:
+            found = await session.execute(
+                sa.select(CallCommand.id, CallCommand.call_id, CallRow.ended_at)
+                .join(CallRow, CallRow.id == CallCommand.call_id)
+                .where(
+                    sa.or_(
+                        CallRow.lease_owner == switchboard.heart.name, CallRow.ended_at.is_not(None)
+                    )
+                )
+            )
+            # One that was answered a moment ago is not in `live` yet: its commands wait for it.
+            ids = [
+                id
+                for id, call_id, ended_at in found
+                if call_id in switchboard.live or ended_at is not None
+            ]
+        if not ids:
+            return ()
+        async with switchboard.database.writing() as session:
+            taken = await session.scalars(
+                sa.delete(CallCommand).where(CallCommand.id.in_(ids)).returning(CallCommand)
+            )
+            return sorted(taken.all(), key=lambda command: command.id)
+
+    def _obey(self, command: CallCommand) -> None:
+        call = self._switchboard.live.get(command.call_id)
+        if call is None:
+            log.info("call %s ended before it was told to %s", command.call_id, command.verb)
+        else:
+            _do(call, command.verb, command.text)
+
+
+def _do(call: Call, verb: str, text: str) -> None:
+    try:
+        match verb:
+            case "hang_up":
+                call.hang_up("operator_ended", text)
+            case "say":
+                call.say(text)
+            case "advise":
+                call.advise(text)
+            case _:
+                # Written by a process of another version.
+                log.error("call %s was told to %r, which is unknown", call.spec.call_id, verb)
+    except Exception:
+        # The one who asked has been answered, and other calls wait for theirs.
+        log.exception("call %s: to %s failed", call.spec.call_id, verb)
+
+
+async def sweep(database: Database) -> None:
+    """Delete what is left of calls whose process died."""
+    over = sa.select(CallRow.id).where(CallRow.ended_at.is_not(None))
+    async with database.writing() as session:
+        await session.execute(sa.delete(CallCommand).where(CallCommand.call_id.in_(over)))
