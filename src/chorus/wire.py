@@ -20,6 +20,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -30,6 +31,7 @@ from pydantic import (
     create_model,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 T = TypeVar("T")
 
@@ -79,18 +81,22 @@ class Deleted(Out):
 
 
 class FailureDetail(Out):
-    field: str
-    message: str
+    field: Annotated[str, Field(description="Where: a path with dots, or the name of a header.")]
+    message: Annotated[str, Field(description="What is wrong there, as a sentence.")]
 
 
 class Failure(Out):
     """What every error looks like. `code` is stable and meant for programs."""
 
-    error: str
-    code: str
-    request_id: str
-    details: list[FailureDetail] | None = None
-    retry_after: int | None = None
+    error: Annotated[str, Field(description="What went wrong, as a sentence for people.")]
+    code: Annotated[str, Field(description="The same for programs: it does not change.")]
+    request_id: Annotated[str, Field(description="What the log knows the request by.")]
+    details: Annotated[
+        list[FailureDetail], Field(description="Each field that is wrong, where there are any.")
+    ] = []
+    retry_after: Annotated[
+        int | SkipJsonSchema[None], Field(description="Seconds to wait, where that is known.")
+    ] = None
 
 
 def page(kind: type[T], rows: Sequence[T], total: int, query: PageQuery) -> Page[T]:
@@ -141,6 +147,8 @@ def _without_default(schema: dict[str, Any]) -> None:
 _WRITTEN = str.maketrans("", "", " ()-./\u00a0\u2010\u2011\u2012\u2013")
 """What people put between the digits of a number."""
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII | re.IGNORECASE)
+
 # --- types -------------------------------------------------------------------------------
 
 
@@ -175,6 +183,18 @@ def web_url(value: str) -> str:
     return value
 
 
+def _written_time(value: Any) -> Any:
+    """Pydantic would also take seconds since 1970, as a number or as text."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _TIME.match(value)):
+        return value
+    raise ValueError("must be a time such as 2025-01-31T12:00:00Z")
+
+
+def told(pattern: re.Pattern[str]) -> Any:
+    """Tells `pattern` in the schema. What enforces it says better what is wrong."""
+    return Field(json_schema_extra={"pattern": f"^{pattern.pattern}$"})
+
+
 def _unique(values: list[T]) -> list[T]:
     if len(set(values)) < len(values):
         raise ValueError("must not name the same thing twice")
@@ -203,9 +223,15 @@ Phone = Annotated[
     AfterValidator(e164),
 ]
 Url = Annotated[
-    StrictStr, Field(max_length=2048, json_schema_extra={"format": "uri"}), AfterValidator(web_url)
+    StrictStr,
+    Field(max_length=2048, json_schema_extra={"format": "uri", "pattern": "^https?://[^ ]+$"}),
+    AfterValidator(web_url),
 ]
-UniqueIds = Annotated[list[UUID], Field(max_length=100), AfterValidator(_unique)]
+UniqueIds = Annotated[
+    list[UUID],
+    Field(max_length=100, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_unique),
+]
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
-TimeIn = AwareDatetime
+TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time)]
 Anything = Mapping[str, Any]

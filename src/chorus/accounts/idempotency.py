@@ -19,6 +19,7 @@ the answer encrypted.
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +39,7 @@ KEPT_FOR = timedelta(hours=24)
 # room or rate for may be asked again any moment (429).
 _NOT_KEPT = frozenset({400, 401, 413, 429})
 _UNDER_WAY_FOR = timedelta(seconds=60)
+_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")  # a header has no spaces at its ends
 _LONGEST_PATH = 255
 _PURPOSE = "idempotency"
 
@@ -97,9 +99,9 @@ async def claim(
     body: bytes,
 ) -> Claim | Answer:
     """Raises `Error` 400 for a key that is none, 409 as above."""
-    if not 1 <= len(key) <= 255 or not key.isprintable():
+    if not _KEY.fullmatch(key):
         raise errors.invalid_field(
-            "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable characters"
+            "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable ASCII characters"
         )
     mine = Claim(organization_id, _fitting(path), key, uuid.uuid4(), secrets)
     content = hashlib.sha256(body).hexdigest()

@@ -24,6 +24,7 @@ from chorus.wire import (
     Url,
     Whole,
     patch_of,
+    told,
 )
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -45,7 +46,7 @@ def _field_name(value: str) -> str:
 class ExtractionField(In):
     """One value to take out of a finished call."""
 
-    name: Annotated[Text, AfterValidator(_field_name)]
+    name: Annotated[Text, told(_FIELD), AfterValidator(_field_name)]
     type: Literal["string", "number", "integer", "boolean", "array", "object"]
     description: Annotated[Text, Field(max_length=2000)] = ""
     required: Flag = False
@@ -103,7 +104,9 @@ class AgentCreate(In):
     first_message_uninterruptible: Flag = False
     first_message_delay: Annotated[Milliseconds, Field(ge=0, le=10_000)] = 0
     max_call_duration_seconds: Annotated[Whole, Field(ge=30, le=3600)] = 600
-    language_hint: Annotated[Text, Field(max_length=10), AfterValidator(_language)] | None = None
+    language_hint: (
+        Annotated[Text, Field(max_length=10), told(_LANGUAGE), AfterValidator(_language)] | None
+    ) = None
     knowledge_search_instructions: Annotated[Text, Field(max_length=2000)] | None = None
     background_sound_id: UUID | None = None
     background_sound_volume: Share = 0.15

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from chorus.wire import In, Name, Out, Phone, Text, Time, Url, Whole, patch_of
+from chorus.wire import In, Name, Out, Phone, Text, Time, Url, Whole, patch_of, told
 
 # A host name or an address, with or without a port, as a PBX's administrator writes it.
 _HOST = re.compile(
@@ -41,7 +41,7 @@ def _plain(value: str) -> str:
 
 
 Transport = Literal["udp", "tcp", "tls"]
-Host = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_host)]
+Host = Annotated[Text, Field(min_length=1, max_length=100), told(_HOST), AfterValidator(_host)]
 Short = Annotated[Text, Field(min_length=1, max_length=60), AfterValidator(_plain)]
 Credential = Annotated[Text, Field(min_length=1, max_length=255), AfterValidator(_plain)]
 Port = Annotated[Whole, Field(ge=1, le=65_535)]

@@ -102,6 +102,10 @@ _HEADERS: dict[str, tuple[str, Node]] = {
         "How many seconds to wait.",
         {"type": "integer", "example": 12},
     ),
+    "Location": (
+        "Where it is.",
+        {"type": "string", "format": "uri", "example": "https://chorus.example.com/recordings/…"},
+    ),
     "WWW-Authenticate": ("How to authenticate.", {"type": "string", "example": "Bearer"}),
     "Idempotency-Replayed": (
         "Only when this is the stored answer to an earlier request with the same Idempotency-Key.",
@@ -109,7 +113,8 @@ _HEADERS: dict[str, tuple[str, Node]] = {
     ),
 }
 _ALWAYS = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-_SOMETIMES = ("Retry-After", "Idempotency-Replayed")
+# A 429 for too many calls knows no time to wait, and logging in with a password no scheme.
+_SOMETIMES = ("Retry-After", "WWW-Authenticate", "Idempotency-Replayed")
 _OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 _IDEMPOTENCY_KEY = {
@@ -182,6 +187,8 @@ def _headers(status: str, repeats: bool) -> Node:
     names = [*_ALWAYS]
     if status in _OF_STATUS:
         names.append(_OF_STATUS[status])
+    if status.startswith("3"):
+        names.append("Location")
     if repeats and status.startswith("2"):
         names.append("Idempotency-Replayed")
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -12,11 +12,13 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from chorus.talk.spec import FieldType, ToolMethod
-from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, web_url
+from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, told, web_url
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.2
 # What all vendors of language models allow as the name of a parameter.
 _PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_URL = re.compile(r"https?://[^ ]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
 MASK = "********"
 _SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password|signature", re.I)
 _OURS = ("host", "content-length", "transfer-encoding", "connection")
@@ -37,7 +39,7 @@ def _header_name(value: str) -> str:
 
 
 def _header_value(value: str) -> str:
-    if any(ord(character) < 32 or ord(character) > 126 for character in value):
+    if not _HEADER_VALUE.fullmatch(value):
         raise ValueError("must be printable ASCII")
     return value
 
@@ -59,14 +61,16 @@ class ToolHeader(In):
     """A header. In responses the value of one that usually holds a secret is `MASK`; sent back
     like that in a PATCH, it keeps the value that is stored."""
 
-    key: Annotated[Text, Field(max_length=255), AfterValidator(_header_name)]
-    value: Annotated[Text, Field(max_length=8192), AfterValidator(_header_value)]
+    key: Annotated[Text, Field(max_length=255), told(_HEADER), AfterValidator(_header_name)]
+    value: Annotated[
+        Text, Field(max_length=8192), told(_HEADER_VALUE), AfterValidator(_header_value)
+    ]
 
 
 class ToolParameter(In):
     """One parameter of the function that the language model calls."""
 
-    name: Annotated[Text, AfterValidator(_parameter_name)]
+    name: Annotated[Text, told(_PARAMETER), AfterValidator(_parameter_name)]
     type: FieldType
     description: Annotated[Text, Field(max_length=2000)] = ""
     required: Flag = False
@@ -82,7 +86,7 @@ def _unique_names(parameters: list[ToolParameter]) -> list[ToolParameter]:
 class HttpConfig(In):
     """The request that the tool makes. `{name}` in the URL is filled from the body's fields."""
 
-    url: Annotated[Text, Field(max_length=2048), AfterValidator(_template_url)]
+    url: Annotated[Text, Field(max_length=2048), told(_URL), AfterValidator(_template_url)]
     method: ToolMethod = "POST"
     timeout: Annotated[Whole, Field(ge=100, le=60_000, description="Milliseconds.")] = 5000
     headers: Annotated[list[ToolHeader], Field(max_length=50)] = []

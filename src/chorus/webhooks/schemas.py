@@ -25,9 +25,11 @@ class WebhookEndpointCreate(In):
     """A URL that is to get the events of all calls of the organization."""
 
     url: Url
-    events: Annotated[list[Event], Field(min_length=1), AfterValidator(_unique)] = [
-        "call.completed"
-    ]
+    events: Annotated[
+        list[Event],
+        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_unique),
+    ] = ["call.completed"]
     description: Annotated[Text, Field(max_length=255)] = ""
     is_active: Flag = True
 
