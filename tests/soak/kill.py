@@ -7,7 +7,7 @@ Each round places some calls over the API, spread over a moment, to people who r
 hang up at times of their own; somewhere in between the server is killed and started again. At
 the end every call must be in a final status, the carrier must have been asked for each number at
 most once, every call that the API had accepted must be there, and what follows a call must have
-been done for each.
+been done for each: it is paid for, and a webhook was told of it (`afterwards.py`).
 
 Whoever adds something that must survive hands in `check`, which gets the rig and returns what is
 wrong, in words. From a shell: `python -m tests.soak.kill --kills 100 [--database postgresql://…]`.
@@ -22,6 +22,7 @@ import secrets
 import socket
 import sqlite3
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from typing import Any
 import httpx
 import psycopg
 from tests.fakes import server
+from tests.soak.afterwards import Afterwards
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.client import CarrierClient
@@ -51,6 +53,8 @@ class Report:
     placed: int = 0
     refused: int = 0
     dialled: int = 0
+    told: int = 0
+    """Webhooks that came, those that came again included."""
     ends: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -58,7 +62,7 @@ class Report:
         ends = ", ".join(f"{count} {end}" for end, count in self.ends.most_common())
         return (
             f"{self.kills} kills, {self.placed} calls accepted, {self.refused} requests cut off, "
-            f"{self.dialled} dialled; {ends}; {len(self.problems)} problems"
+            f"{self.dialled} dialled; {ends}; {self.told} webhooks; {len(self.problems)} problems"
         )
 
 
@@ -190,20 +194,28 @@ async def run(
     calls_a_round: int = 8,
     seed: int = 1,
     check: Check | None = None,
+    most_s: float = float("inf"),
     **env: str,
 ) -> Report:
-    """`database_url` must have the schema; None is SQLite in `folder`."""
+    """`database_url` must have the schema; None is SQLite in `folder`. No round begins after
+    `most_s`."""
     dice = random.Random(seed)
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
-    async with client.running() as carrier:
-        rig = Rig(carrier, folder, environment(carrier, database_url) | env, database_url)
+    until = time.monotonic() + most_s
+    async with client.running() as carrier, Afterwards(folder) as afterwards:
+        env = environment(carrier, database_url) | afterwards.env | env
+        rig = Rig(carrier, folder, env, database_url)
         await rig.start()
         try:
-            await rig.prepare()
-            for _ in range(kills):
+            await rig.prepare(**afterwards.agent)
+            await afterwards.top_up(rig)
+            while report.kills < kills and time.monotonic() < until:
                 await _round(rig, report, dice, [next(numbers) for _ in range(calls_a_round)])
+                print(report.kills, end=" ", flush=True)
             await _count(rig, report)
+            report.problems += await afterwards.problems(rig)
+            report.told = len(afterwards.news)
             if check is not None:
                 report.problems += await check(rig)
         finally:
@@ -295,6 +307,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kill the server and count its calls.")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after")
     parser.add_argument("--database", help="of Postgres, migrated; SQLite without it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -304,9 +317,10 @@ def main() -> int:
                 kills=options.kills,
                 seed=options.seed,
                 database_url=options.database,
+                most_s=60 * options.minutes,
             )
         )
-    print(report)
+    print(f"\n{report}")
     for problem in report.problems:
         print(f"  {problem}")
     return 1 if report.problems else 0

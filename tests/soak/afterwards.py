@@ -1,0 +1,206 @@
+"""News and money of calls whose server is killed: a receiver of webhooks, prices, and the count.
+
+    async with Afterwards(folder) as afterwards:
+        …run the server with afterwards.env, its agent with afterwards.agent, and kill it…
+        problems = await afterwards.problems(rig)
+
+The receiver checks each signature as it comes, and takes a moment to answer, so that some
+servers die while they wait for it. In the end each call must have been announced at least once,
+always with the same id and the same body; nothing may be announced that is no call. Each call's
+lines must be what its events say that it used, add up to its cost, and, all together, be what
+the balance has lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from standardwebhooks import Webhook, WebhookVerificationError
+from tests.fakes.http_peer import Asked, HttpPeer, respond
+
+from chorus.webhooks.sign import key_of
+
+if TYPE_CHECKING:
+    from tests.soak.kill import Rig
+
+SECRET = "the secret of the soak"
+DOLLARS = 100_000
+ANSWER_S = 0.2
+SETTLE_S = 180.0
+
+PRICES = """
+[[price_list]]
+version = "soak"
+valid_from = 2020-01-01
+
+[price_list.typical_minute]
+characters = 500
+input_tokens = 400
+output_tokens = 200
+
+[price_list.telephony.twilio]
+per_minute = 0.014
+inbound_per_minute = 0.0085
+billed = "second"
+
+[price_list.transcription."*"]
+per_minute = 0.0043
+
+[price_list.voice."*"]
+per_million_characters = 15
+
+[price_list.model."*"]
+per_million_input_tokens = 2
+per_million_output_tokens = 8
+"""
+
+_MEASURED = {
+    "characters": "voice",
+    "inputTokens": "model_input",
+    "outputTokens": "model_output",
+}
+
+
+class Afterwards:
+    def __init__(self, folder: Path) -> None:
+        prices = folder / "prices.toml"
+        prices.write_text(PRICES, "utf-8")
+        self.env = {
+            "CHORUS_ALLOW_PRIVATE_ADDRESSES": "1",
+            "CHORUS_ALLOW_TOP_UP": "1",
+            "CHORUS_BILLING": "1",
+            "CHORUS_PRICES_FILE": str(prices),
+        }
+        self.forged: list[str] = []
+        self._receiver = HttpPeer(self._answer)
+
+    @property
+    def agent(self) -> dict[str, Any]:
+        return {
+            "postCallSummaryEnabled": True,
+            "postCallWebhookUrl": self._receiver.url,
+            "postCallWebhookSecret": SECRET,
+        }
+
+    @property
+    def news(self) -> list[Asked]:
+        return self._receiver.requests
+
+    async def __aenter__(self) -> Afterwards:
+        await self._receiver.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._receiver.__aexit__(kind, error, trace)
+
+    async def top_up(self, rig: Rig) -> None:
+        async with rig.http() as http:
+            answer = await http.post("/v1/balance/top-ups", json={"amount": DOLLARS})
+            assert answer.status_code == 201, answer.text
+
+    async def problems(self, rig: Rig) -> list[str]:
+        """Waits until all is told."""
+        waiting = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while (await rig.rows(waiting))[0][0]:
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            pass  # what was not told is found below
+        calls = {call["id"]: call for call in await rig.calls()}
+        return [*self._of_news(calls), *await _of_money(rig, calls)]
+
+    async def _answer(self, asked: Asked) -> AsyncGenerator[bytes]:
+        try:
+            Webhook(key_of(SECRET)).verify(asked.body, asked.headers)
+        except WebhookVerificationError as wrong:
+            self.forged.append(f"a webhook's signature does not hold: {wrong}")
+        await asyncio.sleep(ANSWER_S)
+        yield respond(204)
+
+    def _of_news(self, calls: dict[str, dict[str, Any]]) -> Iterable[str]:
+        yield from self.forged
+        told: dict[str, list[Asked]] = defaultdict(list)
+        for asked in self.news:
+            told[asked.json["callId"]].append(asked)
+        for call_id in calls.keys() - told.keys():
+            yield f"nobody was told of call {call_id}"
+        for call_id in told.keys() - calls.keys():
+            yield f"the webhook told of call {call_id}, which is none"
+        for call_id in calls.keys() & told.keys():
+            call, tries = calls[call_id], told[call_id]
+            if len({asked.headers["webhook-id"] for asked in tries}) != 1:
+                yield f"call {call_id} was announced under several ids"
+            if len({asked.body for asked in tries}) != 1:
+                yield f"call {call_id} was announced in several ways"
+            said = json.loads(tries[0].body)
+            for name in ("status", "endedReason", "cost", "durationSeconds", "customerNumber"):
+                if said[name] != call[name]:
+                    yield f"call {call_id}: {name} is {call[name]}, announced as {said[name]}"
+
+
+async def _of_money(rig: Rig, calls: dict[str, dict[str, Any]]) -> list[str]:
+    problems: list[str] = []
+    lines = await rig.rows(
+        "SELECT call_id, meter, engine, discarded, quantity, amount_micros, charged "
+        "FROM ledger_lines WHERE kind = 'charge'"
+    )
+    sums: dict[str, int] = dict.fromkeys(calls, 0)
+    counted = Counter[tuple[str, str, str, bool]]()
+    for call_id, meter, engine, discarded, quantity, micros, charged in lines:
+        key = str(uuid.UUID(str(call_id)))
+        if key not in sums:
+            problems.append(f"call {key}, which is none, was charged")
+            continue
+        sums[key] += micros
+        if (key, meter) in {(one, other) for one, other, *_ in counted} and meter in (
+            "telephony",
+            "transcription",
+        ):
+            problems.append(f"call {key} was charged for {meter} twice")
+        counted[key, meter, engine, bool(discarded)] += quantity
+        if not charged:
+            problems.append(f"a line of call {key} did not move the balance")
+    for call_id, micros in sums.items():
+        cost = calls[call_id]["cost"]
+        if cost is None or round(cost * 1_000_000) != micros:
+            problems.append(f"call {call_id} costs {cost}, its lines are {micros} micro-dollars")
+    measured = {k: n for k, n in counted.items() if k[1] in _MEASURED.values()}
+    used = await _used(rig)
+    for key in measured.keys() | used.keys():
+        if measured.get(key, 0) != used.get(key, 0):
+            problems.append(f"{key}: charged {measured.get(key, 0)}, used {used.get(key, 0)}")
+    [(balance,)] = await rig.rows("SELECT amount_micros FROM balances")
+    if balance != DOLLARS * 1_000_000 - sum(sums.values()):
+        problems.append(f"the balance is {balance}, the lines are {sum(sums.values())}")
+    [(held,)] = await rig.rows("SELECT count(*) FROM balance_holds")
+    if held:
+        problems.append(f"{held} calls that are over hold money")
+    return problems
+
+
+async def _used(rig: Rig) -> Counter[tuple[str, str, str, bool]]:
+    """What the events say, added up here and not by what is tested."""
+    found = Counter[tuple[str, str, str, bool]]()
+    for call_id, data in await rig.rows(
+        "SELECT call_id, data FROM call_events WHERE kind = 'usage'"
+    ):
+        usage = json.loads(data) if isinstance(data, str) else data
+        for count, meter in _MEASURED.items():
+            if usage.get(count):
+                engine = usage["voice" if meter == "voice" else "model"]
+                key = str(uuid.UUID(str(call_id)))
+                found[key, meter, engine, bool(usage.get("discarded"))] += usage[count]
+    return found
