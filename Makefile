@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup demo test lint format soak bench profile clean
+.PHONY: run setup demo docs test lint format soak bench profile clean
 .DEFAULT_GOAL := run
 
 run: setup  ## start the platform: API, dashboard and telephone lines
@@ -17,6 +17,9 @@ setup: .venv/.synced  ## install everything into .venv, from uv.lock
 
 demo: setup  ## a call from end to end on this machine, with no account anywhere
 	.venv/bin/chorus demo
+
+docs: setup  ## the documentation, with the API's reference, into site/
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 test: setup  ## everything that CI checks
 	.venv/bin/python scripts/check.py

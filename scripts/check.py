@@ -22,6 +22,7 @@ STATIC = {
     "file sizes": ["python", "scripts/file_sizes.py"],
     "imports": ["lint-imports"],
     "types": ["pyright"],
+    "docs": ["mkdocs", "build", "--strict", "--quiet"],
 }
 # By file, so that what a module's tests share (a database server, a peer) starts once.
 TESTS = ["pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--durations=5"]
@@ -47,8 +48,13 @@ def passes(name: str, command: list[str]) -> bool:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # pyright asks the network whether there is a newer one, and says so every time.
-        env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+        # pyright asks the network whether there is a newer one, and says so every time; the
+        # documentation's theme says every time what will become of it.
+        env={
+            **os.environ,
+            "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+            "NO_MKDOCS_2_WARNING": "1",
+        },
     )
     ok = done.returncode == 0
     print(f"{'ok  ' if ok else 'FAIL'} {name:12} {time.monotonic() - started:5.1f} s", flush=True)
