@@ -48,6 +48,8 @@ MAX_OF_ORGANIZATION = 100
 
 _START = b"retry: 1000\n\n"
 _HEARTBEAT = b": still here\n\n"
+# No line breaks to the standard, but to many a reader that splits text into lines.
+_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 _EVENT = [
     CallEvent.seq,
     CallEvent.at_ms,
@@ -203,7 +205,8 @@ class Streams:
 
 def _written(event: EventOut) -> bytes:
     """JSON holds no line break, so the data is one line."""
-    return f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n".encode()
+    data = event.model_dump_json().translate(_BREAKS)
+    return f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n".encode()
 
 
 class EventStream(StreamingResponse):
