@@ -8,7 +8,7 @@ that of the POST. The types are checks that more than one resource needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -134,14 +134,19 @@ def patch_of(model: type[In], name: str) -> type[In]:
         optional = copy(info)
         optional.default = None  # never validated, never read: only `changes()` is used
         optional.default_factory = None
-        optional.json_schema_extra = _without_default
+        optional.json_schema_extra = _without_default(info.json_schema_extra)
         fields[field_name] = (info.annotation, optional)
     made: Any = create_model(name, __base__=In, __module__=model.__module__, **fields)
     return cast("type[In]", made)
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
+def _without_default(extra: Any) -> Callable[[dict[str, Any]], None]:
+    def change(schema: dict[str, Any]) -> None:
+        if isinstance(extra, Mapping):
+            schema.update(cast("Mapping[str, Any]", extra))
+        schema.pop("default", None)
+
+    return change
 
 
 _WRITTEN = str.maketrans("", "", " ()-./\u00a0\u2010\u2011\u2012\u2013")

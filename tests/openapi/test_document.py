@@ -200,3 +200,16 @@ async def test_nothing_among_the_components_is_unused(sqlite_api: Api):
     for kind in ("parameters", "responses", "schemas", "headers"):
         for name in found["components"][kind]:
             assert f'"#/components/{kind}/{name}"' in text, name
+
+
+async def test_what_is_created_is_linked_to_what_can_be_done_with_it(sqlite_api: Api):
+    created = (await document(sqlite_api))["paths"]["/v1/agents"]["post"]["responses"]["201"]
+    assert {"getAgent", "updateAgent", "deleteAgent"} <= created["links"].keys()
+    assert created["links"]["getAgent"]["parameters"] == {"id": "$response.body#/data/id"}
+
+
+async def test_a_patch_tells_the_same_bounds_as_the_post(sqlite_api: Api):
+    schemas = (await document(sqlite_api))["components"]["schemas"]
+    for name in ("toolIds", "knowledgeBaseIds"):
+        assert schemas["AgentCreate"]["properties"][name]["uniqueItems"] is True
+        assert schemas["AgentPatch"]["properties"][name]["uniqueItems"] is True

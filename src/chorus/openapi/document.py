@@ -51,6 +51,7 @@ def build(app: FastAPI, url: str) -> Node:
     _tidy(document)
     _share_descriptions(document["components"]["schemas"])
     examples.fill(document)
+    _link(document)
     _prune(document)
     return document
 
@@ -144,6 +145,30 @@ def _tidy(document: Node) -> None:
                 schema["enum"].remove(None)
         if operation.get("description"):
             operation["description"] = " ".join(operation["description"].split())
+
+
+def _link(document: Node) -> None:
+    """What is created can be asked for, changed and deleted: say by which operations."""
+    paths: Node = document["paths"]
+    for path, item in paths.items():
+        created = item.get("post", {}).get("responses", {}).get("201")
+        if created is None:
+            continue
+        start = f"{path}/{{id}}"
+        # A call placed below /api is looked at below /v1.
+        start = start if start in paths else "/v1/calls/{id}" if "/calls" in path else start
+        found = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {"id": "$response.body#/data/id"},
+            }
+            for other, members in paths.items()
+            if other == start or other.startswith(f"{start}/")
+            for method, operation in members.items()
+            if method in METHODS and other.count("{") == 1
+        }
+        if found:
+            created["links"] = found
 
 
 def _prune(document: Node) -> None:

@@ -1,0 +1,60 @@
+"""What schemathesis cannot know: the rules of the API that no schema expresses.
+
+A request that fits its schema has to be accepted, unless each thing that is said to be wrong with
+it is one of `RULES`. Loaded by schemathesis itself (`schemathesis.toml`).
+"""
+
+from __future__ import annotations
+
+import re
+
+import schemathesis
+from schemathesis import Case, CheckContext, Response
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+# The sentence in `details`, and why no schema says it.
+RULES = {
+    # What is referred to has to be there.
+    r".* not found": "a reference",
+    r".* not exist.*": "a reference",
+    # One field is right or wrong by another.
+    r".* (is|are) required with .*": "which settings a provider needs",
+    r".* is not used with .*": "which settings a provider knows",
+    r".* must be before .*": "two times",
+    r".* must not hold the same name twice": "unique by one member of the entries",
+    r".* must not have a parameter in its host": "a part of a URL",
+    r"A stream has no pages.*": "one way to read a list or the other",
+    # It depends on the moment, on the operator, or on who asks.
+    r".* must be in the future": "the time now",
+    r".* must be at most .* from now": "the time now",
+    r".* says the operator": "the operator's limits",
+    # A language of its own.
+    r".* is not a( possible)? phone number.*": "numbering plans",
+    r".* must be in E\.164 format.*": "how many digits there are between the separators",
+    r".* must be an IP address.*": "addresses and networks, of two versions",
+    r".* must be a (valid )?URL.*": "RFC 3986",
+    r".* must not contain (spaces|a user name or a password).*": "a part of a URL",
+    r".* must not contain control characters or spaces at its ends": "Unicode's control characters",
+    r".* must not be blank": "Unicode's white space",
+    r".* is a header that Chorus sets itself": "some names out of all",
+    r".* must have at most six decimals": "binary fractions",
+    r".* must be an e-mail address.*": "RFC 5322",
+    r"The text holds the control character U\+.*": "every string, whatever else it is",
+    # JSON itself: json_body.py.
+    r"The body holds a NUL character.*": "no database stores it",
+    r"The body holds a whole number beyond 64 bits": "free-form objects may hold any number",
+    r"The body holds a number that is too large": "free-form objects may hold any number",
+    r"The body is nested deeper than .*": "free-form objects may hold anything",
+}
+_RULES = [re.compile(rule) for rule in RULES]
+
+
+@schemathesis.check
+def accepted_unless_a_rule_forbids(
+    ctx: CheckContext, response: Response, case: Case
+) -> bool | None:
+    if response.status_code == 400:
+        told = [detail["message"] for detail in response.json().get("details", ())]
+        if told and all(any(rule.fullmatch(text) for rule in _RULES) for text in told):
+            return None
+    return positive_data_acceptance(ctx, response, case)
