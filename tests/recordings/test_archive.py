@@ -71,6 +71,16 @@ async def bucket_house(tmp_path: Path, bucket: dict[str, Any]) -> AsyncGenerator
     await made.database.close()
 
 
+async def test_a_clock_that_was_set_back_holds_up_no_recording(any_house: House):
+    id = await any_house.call()
+    ahead = time.time() + 3600
+    local = any_house.archive.local(id)
+    sound(local)
+    os.utime(local, (ahead, ahead))
+    await any_house.archive.round()
+    assert await any_house.settled(id)
+
+
 async def test_a_recording_comes_to_the_store(any_house: House):
     id = await any_house.call()
     local = any_house.archive.local(id)

@@ -125,7 +125,8 @@ class Archive:
                 log.warning("call %s has no recording", call.id)
                 await self._note(call, None)
             return
-        if time.time() - before[0] < STILL_S:
+        # A file of the future is from before the clock was set back, not from just now.
+        if abs(time.time() - before[0]) < STILL_S:
             return  # perhaps its last piece is being written
         if self.store.path(key) == local:
             await self._note(call, key)
