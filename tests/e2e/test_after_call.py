@@ -23,7 +23,7 @@ from tests.soak.kill import OURS, Rig, environment
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.client import CarrierClient
-from chorus.demo.carrier.person import HangUp, Person, Say, Wait, WaitQuiet, say
+from chorus.demo.carrier.person import HangUp, Person, Say, Step, Wait, WaitQuiet, say
 from chorus.demo.voices import recite
 from chorus.webhooks.sign import key_of
 
@@ -123,7 +123,7 @@ async def test_everything_that_is_told_of_a_call_agrees(
         )
         await afterwards.top_up(rig)
         words = (await recite([SAID]))[SAID]
-        steps = [WaitQuiet(), say(words), Wait(ms=15_000), HangUp()]
+        steps: list[Step] = [WaitQuiet(), say(words), Wait(ms=15_000), HangUp()]
         at_carrier = await carrier.call(OURS, CALLER, Person(steps=steps))
         await at_carrier.wait("agent.answers", 30)
         call = await over(rig)
@@ -231,7 +231,7 @@ async def test_a_disk_that_is_full_in_mid_call_costs_the_recording_alone(
         pid, most = rig.server.process.pid, 64_000
         assert rig.server.output.stat().st_size < most / 2
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-        talk = [Wait(ms=4_000), Say(sound="tone"), WaitQuiet(), HangUp()]
+        talk: list[Step] = [Wait(ms=4_000), Say(sound="tone"), WaitQuiet(), HangUp()]
         await carrier.call(OURS, CALLER, Person(steps=talk))
         call = await over(rig)
         assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")

@@ -15,7 +15,7 @@ from tests.soak.afterwards import Afterwards
 from tests.soak.kill import OURS, Rig, environment
 
 from chorus.demo.carrier import client
-from chorus.demo.carrier.person import HangUp, Person, Say, Wait
+from chorus.demo.carrier.person import HangUp, Person, Say, Step, Wait
 
 SOURCE = Path(__file__).with_name("stepping_clock.c")
 HOUR_S = 3600
@@ -52,7 +52,7 @@ async def test_a_clock_that_is_set_back_an_hour_changes_no_call(tmp_path: Path):
         try:
             await rig.prepare(**afterwards.agent)
             await afterwards.top_up(rig)
-            talk = [Wait(ms=3_000), Say(sound="tone"), Wait(ms=3_000), HangUp()]
+            talk: list[Step] = [Wait(ms=3_000), Say(sound="tone"), Wait(ms=3_000), HangUp()]
             at_carrier = await carrier.call(OURS, CALLER, Person(steps=talk))
             await at_carrier.wait("stream.started", 30)
             [call] = await rig.calls()
