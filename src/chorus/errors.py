@@ -24,6 +24,8 @@ from starlette.responses import Response
 
 log = logging.getLogger(__name__)
 
+_MOST_PROBLEMS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -184,9 +186,10 @@ def _sentence(kind: str, what: str, context: Mapping[str, Any], message: str) ->
 
 
 def problems_of(errors: Sequence[Any]) -> list[Problem]:
-    """Pydantic's list of errors as our details: dotted paths and human sentences."""
+    """Pydantic's list of errors as our details: dotted paths and human sentences. Of very many,
+    the first hundred."""
     problems: list[Problem] = []
-    for error in cast("Sequence[dict[str, Any]]", errors):
+    for error in cast("Sequence[dict[str, Any]]", errors)[:_MOST_PROBLEMS]:
         loc = [part for part in error["loc"][1:] if part != "[key]"]
         path = ".".join(str(part) for part in loc)
         named = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")

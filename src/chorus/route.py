@@ -69,6 +69,7 @@ class Route(APIRoute):
             process: Process = request.app.state.process
             rule = rules.get(request.method)
             principal = _permitted(request, rule)
+            _check_query(request)
             request = _Read(request.scope, request.receive)
             body = await request.body() if request.method in _BODY else b""
             if needs_body or (takes_body and body):
@@ -183,6 +184,16 @@ def _permitted(request: Request, rule: Rule | None) -> Principal | None:
     if principal.kind == "member" and request.method not in ("GET", "HEAD"):
         same_origin.require(request.headers, process.settings)
     return principal
+
+
+def _check_query(request: Request) -> None:
+    """No text with a NUL: no database can look for one. Raises `Error` 400."""
+    if b"%00" not in request.scope["query_string"]:
+        return
+    wrong = [name for name, value in request.query_params.multi_items() if "\0" in value]
+    raise errors.invalid_field(
+        wrong[0] if wrong else "query", "The text holds a NUL character, which cannot be stored"
+    )
 
 
 def _parse(request: Request, body: bytes) -> Any:

@@ -153,6 +153,7 @@ _WRITTEN = str.maketrans("", "", " ()-./\u00a0\u2010\u2011\u2012\u2013")
 """What people put between the digits of a number."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII | re.IGNORECASE)
+_BREAK = re.compile(r"[\t\n\r\u2028\u2029]")  # other controls: `json_body`
 
 # --- types -------------------------------------------------------------------------------
 
@@ -206,10 +207,19 @@ def _unique(values: list[T]) -> list[T]:
     return values
 
 
-def _not_blank(value: str) -> str:
+def _one_line(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
+    if _BREAK.search(value):
+        raise ValueError("must be of one line, without tabs")
     return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first and the last day of the calendar
+        raise ValueError("must be a time such as 2025-01-31T12:00:00Z") from None
 
 
 def _utc(value: datetime) -> str:
@@ -220,7 +230,7 @@ Text = StrictStr
 Whole = StrictInt
 Flag = StrictBool
 Number = StrictFloat  # a whole number is one too
-Name = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(_not_blank)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(_one_line)]
 Phone = Annotated[
     StrictStr,
     # Told, not enforced, by the schema: `e164` says better what is wrong.
@@ -238,5 +248,5 @@ UniqueIds = Annotated[
     AfterValidator(_unique),
 ]
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
-TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time)]
+TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_in_utc)]
 Anything = Mapping[str, Any]

@@ -6,10 +6,16 @@ each does. Where a field may be null, null means the platform's own value."""
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from chorus.wire import (
     Flag,
@@ -43,6 +49,18 @@ def _field_name(value: str) -> str:
     return value
 
 
+def _allowed(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("must be a text of up to 500 characters, a number, or a boolean") from None
+
+
+AllowedValue = Annotated[
+    Annotated[Text, Field(max_length=500)] | Number | Flag, WrapValidator(_allowed)
+]
+
+
 class ExtractionField(In):
     """One value to take out of a finished call."""
 
@@ -51,7 +69,7 @@ class ExtractionField(In):
     description: Annotated[Text, Field(max_length=2000)] = ""
     required: Flag = False
     enum: Annotated[
-        list[Text | Number | Flag] | None,
+        list[AllowedValue] | None,
         Field(min_length=1, max_length=100, description="The values that are allowed."),
     ] = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from chorus.wire import Anything, In, Out, PageQuery, Phone, Time, TimeIn
 
@@ -27,12 +27,6 @@ TransferStatus = Literal[
 ]
 
 
-def _no_number(value: object) -> object:
-    if value is not None and not isinstance(value, str):
-        raise ValueError("must be a time such as 2025-01-31T12:00:00Z")
-    return value
-
-
 class CallCreate(In):
     """An outbound call to place."""
 
@@ -49,7 +43,6 @@ class CallCreate(In):
     ] = {}
     scheduled_at: Annotated[
         TimeIn | None,
-        BeforeValidator(_no_number),
         Field(description="Dial at this time, at most a year from now; without it, at once."),
     ] = None
 

@@ -27,7 +27,7 @@ class WebhookEndpointCreate(In):
     url: Url
     events: Annotated[
         list[Event],
-        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        Field(min_length=1, max_length=20, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_unique),
     ] = ["call.completed"]
     description: Annotated[Text, Field(max_length=255)] = ""
