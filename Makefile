@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup demo docs test lint format soak bench profile clean
+.PHONY: run setup demo docs test lint format soak bench profile openapi clients fuzz clean
 .DEFAULT_GOAL := run
 
 run: setup  ## start the platform: API, dashboard and telephone lines
@@ -35,6 +35,15 @@ soak: setup  ## many calls; looks for what does not go away afterwards
 	.venv/bin/pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 	.venv/bin/python -W ignore -m bench.soak $(ARGS)
 
+openapi: setup  ## the API's document, into build/openapi.json
+	.venv/bin/python scripts/clients.py --document-only
+
+clients: setup  ## clients of the API in Python and TypeScript, into build/
+	.venv/bin/python scripts/clients.py
+
+fuzz: setup  ## every operation with thousands of requests, by its document, on both databases
+	.venv/bin/python -W ignore -m tests.openapi.fuzzing $(ARGS)
+
 bench: setup  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)
 
@@ -42,5 +51,5 @@ profile: setup  ## where the server's time goes under load
 	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 
 clean:  ## remove what the above made; data/ stays
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer site
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer build site
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
