@@ -79,11 +79,60 @@ async def test_the_second_while_the_first_is_under_way(api: Api, monkeypatch: py
     assert (await first).status_code == 201
 
 
-async def test_a_refused_request_may_be_sent_again_corrected(api: Api):
-    refused = await api.post("/v1/agents", json={"name": ""}, headers=HEADERS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": ""},
+        # Found by the verb, not by the schema: it is the same to whoever asks.
+        {"name": "a", "voiceId": "0d2f5e0c-6f0e-4a53-9a0a-3f6f1d1f4b11"},
+    ],
+)
+async def test_what_was_not_valid_may_be_sent_again_corrected(api: Api, body: dict[str, str]):
+    refused = await api.post("/v1/agents", json=body, headers=HEADERS)
     assert refused.status_code == 400
     accepted = await api.post("/v1/agents", json=BODY, headers=HEADERS)
     assert accepted.status_code == 201
+
+
+async def test_a_refusal_is_given_again(api: Api):
+    number = {"number": "+14155551234", "twilioAccountSid": "AC", "twilioAuthToken": "t"}
+    taken = await api.made("/v1/phone-numbers", number)
+    first = await api.post("/v1/phone-numbers", json=number, headers=HEADERS)
+    assert (first.status_code, first.json()["code"]) == (409, "phone_number_taken")
+    # Even when the same request would succeed by now.
+    await api.delete(f"/v1/phone-numbers/{taken['id']}")
+    again = await api.post("/v1/phone-numbers", json=number, headers=HEADERS)
+    assert (again.status_code, again.content) == (409, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = await api.post("/v1/phone-numbers", json={**number, "name": "a"}, headers=HEADERS)
+    assert other.json()["code"] == "idempotency_conflict"
+    assert (await api.post("/v1/phone-numbers", json=number)).status_code == 201
+
+
+async def test_what_is_not_found_is_given_again(api: Api):
+    nobody = "0d2f5e0c-6f0e-4a53-9a0a-3f6f1d1f4b11"
+    call = {"agentId": nobody, "phoneNumberId": nobody, "to": "+14155550000"}
+    first = await api.post("/v1/calls", json=call, headers=HEADERS)
+    again = await api.post("/v1/calls", json=call, headers=HEADERS)
+    assert (first.status_code, again.content) == (404, first.content)
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 429, 500, 503])
+def test_what_is_not_kept(status: int):
+    assert not idempotency.is_kept(status)
+
+
+async def test_too_many_calls_may_be_asked_for_again(api: Api):
+    agent = await api.made("/v1/agents", {"name": "a"})
+    number = {"number": "+14155551234", "twilioAccountSid": "AC", "twilioAuthToken": "t"}
+    number = await api.made("/v1/phone-numbers", number)
+    await api.patch("/v1/organization", json={"maxConcurrentCalls": 1})
+    call = {"agentId": agent["id"], "phoneNumberId": number["id"], "to": "+14155550000"}
+    queued = await api.made("/v1/calls", call)
+    full = await api.post("/v1/calls", json=call, headers=HEADERS)
+    assert (full.status_code, full.json()["code"]) == (429, "too_many_concurrent_calls")
+    assert (await api.post(f"/v1/calls/{queued['id']}/cancel")).status_code == 200
+    assert (await api.post("/v1/calls", json=call, headers=HEADERS)).status_code == 201
 
 
 async def test_a_failed_request_leaves_nothing(api: Api, monkeypatch: pytest.MonkeyPatch):

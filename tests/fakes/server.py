@@ -44,15 +44,15 @@ class Server:
         return self.process.wait(timeout_s)
 
 
-def start(data_dir: Path, *arguments: str, **env: str) -> Server:
+def start(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Server:
     """Start a server on `data_dir` and wait until it answers. `env` are further variables; those
-    of CHORUS_ that the tests run with are not passed on."""
+    of CHORUS_ that the tests run with are not passed on; `module` is what is run instead of it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     output = data_dir / "server.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CHORUS_")}
     with output.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "chorus", "serve", *arguments],
+            [sys.executable, "-m", module, "serve", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
