@@ -220,3 +220,12 @@ async def test_events(api: Api):
     ]
     assert body["pagination"] == {"total": 3, "limit": 2, "offset": 0}
     assert (await api.get(f"/v1/calls/{uuid.uuid4()}/events")).status_code == 404
+
+
+async def test_a_test_call_from_a_browser_says_that_there_is_no_line_for_it(api: Api):
+    wish = await parties(api)
+    refused = await api.post("/api/calls/test", json={"agentId": wish["agentId"]})
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert "browser line" in refused.json()["error"]
+    unknown = await api.post("/api/calls/test", json={"agentId": str(uuid.uuid4())})
+    assert unknown.status_code == 404

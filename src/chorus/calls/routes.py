@@ -1,4 +1,4 @@
-"""/v1/calls, and /api/calls/outbound, which is another name for placing one."""
+"""/v1/calls; /api/calls/outbound, which is another name for placing one; /api/calls/test."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from uuid import UUID
 
 from fastapi import Query, Request
 
+from chorus.agents import queries as agents
 from chorus.calls import queries
 from chorus.calls.place import place
-from chorus.calls.schemas import CallCreate, CallOut, CallQuery, ListedCall
+from chorus.calls.schemas import (
+    CallCreate,
+    CallOut,
+    CallQuery,
+    ListedCall,
+    TestCallCreate,
+    TestCallOut,
+)
 from chorus.calls.switchboard import Switchboard
+from chorus.errors import unavailable
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Page, page
 
@@ -54,6 +63,21 @@ async def create_call(
     switchboard: Switchboard = request.app.state.switchboard
     call = await place(session, switchboard, organization_id, wish)
     return Data(data=await queries.present(session, call, process))
+
+
+@outbound_routes.post(
+    "/calls/test",
+    operation_id="createTestCall",
+    summary="Start a test call from a browser",
+    status_code=201,
+    responses=failures(404),
+)
+async def create_test_call(
+    session: InSession, organization_id: InOrganization, wish: TestCallCreate
+) -> Data[TestCallOut]:
+    """Answers 503 for as long as this server has no line for browsers."""
+    await agents.one(session, organization_id, wish.agent_id)
+    raise unavailable("Browser test calls are not available: this server has no browser line yet.")
 
 
 @routes.get("/calls/{id}", operation_id="getCall", summary="Get a call", responses=failures(404))

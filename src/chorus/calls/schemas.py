@@ -47,6 +47,28 @@ class CallCreate(In):
     ] = None
 
 
+class TestCallCreate(In):
+    """A call to an agent from a browser, with its microphone."""
+
+    agent_id: Annotated[UUID, Field(description="Who talks.")]
+    context_variables: Annotated[
+        dict[str, Any],
+        Field(max_length=200, description="Fill the templates of the prompt and the greeting."),
+    ] = {}
+    metadata: Annotated[
+        dict[str, Any],
+        Field(max_length=200, description="Stored with the call; the agent never sees it."),
+    ] = {}
+
+
+class TestCallOut(Out):
+    """What a browser needs to connect."""
+
+    call_id: Annotated[UUID, Field(description="The call, as `GET /v1/calls/{id}` has it.")]
+    url: Annotated[str, Field(description="Where the browser offers its audio.")]
+    token: Annotated[str, Field(description="Shown there, once.")]
+
+
 class TranscriptEntry(Out):
     role: Literal["user", "assistant"]
     content: str
