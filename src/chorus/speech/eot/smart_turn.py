@@ -44,12 +44,15 @@ class SmartTurn:
 
     Raises `EngineFailed` (stage `load`) if it cannot be opened. `judge` raises it with stage
     `deadline`, `busy` (more than `max_waiting` questions), `run` or `closed`.
+
+    Both limits are short, because a verdict is only worth having while a reply is being made: on
+    a core that is full, silence and the last words decide sooner than a queue would.
     """
 
     name = "smart-turn"
     threshold = 0.5
 
-    def __init__(self, model: Path, *, deadline_ms: float = 600, max_waiting: int = 32) -> None:
+    def __init__(self, model: Path, *, deadline_ms: float = 250, max_waiting: int = 4) -> None:
         if deadline_ms <= 0:
             raise ValueError(f"deadline_ms must be positive: {deadline_ms}")
         if max_waiting < 1:
