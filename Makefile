@@ -47,6 +47,9 @@ fuzz: setup  ## every operation with thousands of requests, by its document, on 
 bench: setup  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)
 
+bench-api: setup  ## the API's speed, beside hand-written SQL, into docs/performance.md
+	.venv/bin/python -W ignore -m bench.api --write docs/performance.md $(ARGS)
+
 profile: setup  ## where the server's time goes under load
 	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 

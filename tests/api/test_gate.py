@@ -119,3 +119,27 @@ def test_the_log_holds_no_secrets(
         assert line["message"] == "key sk_live_…"
         assert (line["n"], line["requestId"], line["level"]) == (1, "r-9", "error")
         assert "ValueError" in line["exception"]
+
+
+def test_a_refused_request_is_told_when_the_next_one_fits(monkeypatch: pytest.MonkeyPatch):
+    now = 1_000_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    limits = RateLimits(10)
+    for step in range(2000):
+        now += (step * 7919 % 100) / 15
+        quota = limits.take(None, "a")
+        if not quota.allowed:
+            assert now < quota.reset_at <= now + 121
+            now = float(quota.reset_at)
+            assert limits.take(None, "a").allowed
+
+
+def test_who_does_not_come_back_is_forgotten(monkeypatch: pytest.MonkeyPatch):
+    now = 1_000_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    limits = RateLimits(10)
+    for address in range(1000):
+        limits.take(None, str(address))
+    now += 121
+    limits.take(None, "another")
+    assert len(limits._counts) == 1  # pyright: ignore[reportPrivateUsage]  what is kept is the point
