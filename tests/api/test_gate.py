@@ -32,7 +32,7 @@ async def test_too_many_requests(tmp_path: Path):
         body = answers[3].json()
         assert body["error"] == "Rate limit exceeded"
         assert body["code"] == "rate_limited"
-        assert 1 <= body["retryAfter"] <= 61
+        assert 1 <= body["retryAfter"] <= 120
         assert answers[3].headers["Retry-After"] == str(body["retryAfter"])
         # Another key has its own minute, and its own limit.
         other = await api.another_organization(rate_limit_per_minute=7)
