@@ -2,8 +2,8 @@
 
 `python -m tests.openapi.fuzzing [--examples N] [--seed N]` is the long form (`make fuzz`), on
 SQLite and on Postgres; `test_fuzz.py` is the short one. The server is the application as tests run
-it: queued calls stay queued and no webhook is sent, because what schemathesis invents as an
-address might be somebody's.
+it: queued calls stay queued, and what it would send to others fails, because what schemathesis
+invents as an address might be somebody's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
+import httpx
 import uvicorn
+from fastapi import FastAPI
 from tests.fakes.api import KEY, running
 
+from chorus.outbound import Outbound, OutboundFailed
 from chorus.settings import Settings
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
@@ -43,23 +47,36 @@ class Outcome:
 @asynccontextmanager
 async def listening(settings: Settings) -> AsyncGenerator[str, None]:
     """The application of `settings` behind a real server on a free port of loopback."""
-    async with running(settings) as api:
-        # Of TCP by name: asyncio sends at once only where it sees that (40 ms a request else).
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        bound.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(api.app, lifespan="off", log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve([bound]))
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-            bound.close()
+    with patch.object(Outbound, "send", _unreachable):
+        async with running(settings) as api, _serving(api.app) as url:
+            yield url
+
+
+async def _unreachable(*_: object, **__: object) -> None:
+    raise OutboundFailed("nobody is reached from here")
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI) -> AsyncGenerator[str, None]:
+    # Of TCP by name: asyncio sends at once only where it sees that (40 ms a request else).
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([bound]))
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+        bound.close()
 
 
 async def fuzz(url: str, folder: Path, *options: str) -> Outcome:
     """Run schemathesis against the server at `url`, with all checks; `options` are its own."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+        [own] = (await client.get("/v1/api-keys")).json()["data"]
     command = [
         *(sys.executable, "-W", "ignore", "-m", "schemathesis.cli"),
         *("--config-file", str(CONFIG)),
@@ -73,7 +90,7 @@ async def fuzz(url: str, folder: Path, *options: str) -> Outcome:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS)},
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "CHORUS_FUZZ_KEY_ID": own["id"]},
     )
     try:
         printed, _ = await process.communicate()
