@@ -12,13 +12,12 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 import chorus
-from chorus import errors
+from chorus import errors, ready
 from chorus.accounts import idempotency, throttle
 from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
@@ -201,11 +200,8 @@ def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> Non
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
-        """Whether this process can do its work: the database answers."""
-        try:
-            async with asyncio.timeout(5), process.database.reading() as session:
-                await session.execute(sa.text("SELECT 1"))
-        except Exception:
-            log.exception("not ready")
-            return JSONResponse({"status": "unavailable", "database": "unreachable"}, 503)
-        return JSONResponse({"status": "ready", "database": "ok"})
+        """Whether this process can do its work, and what is missing if it cannot."""
+        found = await ready.parts(switchboard)
+        fine = all(state == "ok" for state in found.values())
+        status = {"status": "ready" if fine else "unavailable"}
+        return JSONResponse(status | found, 200 if fine else 503)

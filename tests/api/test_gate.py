@@ -66,6 +66,19 @@ async def test_health(api: Api):
     assert (ready.status_code, ready.json()["database"]) == (200, "ok")
 
 
+async def test_readiness_says_what_is_missing(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
+    async def old(_: object) -> str:
+        return "0001"
+
+    monkeypatch.setattr("chorus.migrations.run.current", old)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    missing = await sqlite_api.get("/readyz")
+    assert missing.status_code == 503
+    assert missing.json()["database"] == "ok"
+    assert "chorus migrate" in missing.json()["schema"]
+    assert "cannot be written" in missing.json()["recordings"]
+
+
 async def test_not_ready_without_a_database(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
     def gone(_: object) -> object:
         raise OSError("gone")
