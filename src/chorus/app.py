@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from starlette.middleware.cors import CORSMiddleware
 
 import chorus
 from chorus import errors, ready
@@ -38,6 +37,7 @@ from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.routes import routes as catalogue
+from chorus.cors import Cors
 from chorus.durable.work import Periodic
 from chorus.gate import Gate
 from chorus.lines.twilio.routes import build_routes as twilio_routes
@@ -81,14 +81,6 @@ PERIODIC: tuple[Periodic, ...] = (RETENTION,)
 
 _FLUSH_EVERY_S = 30
 _SWEEP_EVERY_S = 3600
-_EXPOSED = (
-    "X-Request-Id",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-    "Retry-After",
-    "Idempotency-Replayed",
-)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -119,14 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last added is the outermost.
     app.add_middleware(Gate, process=process)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"],
-            expose_headers=_EXPOSED,
-            max_age=600,
-        )
+        app.add_middleware(Cors, process=process, origins=settings.cors_origins)
     return app
 
 

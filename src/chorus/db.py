@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 import sqlalchemy as sa
@@ -35,6 +35,7 @@ from chorus.settings import Settings
 
 _BUSY_TIMEOUT_S = 10
 _WRITES = "chorus_writes"
+_TOTAL = "chorus_total"
 _AFTERWARDS = "chorus_afterwards"
 
 
@@ -138,6 +139,29 @@ async def listed(
     rows = found.all()
     if rows or offset == 0:
         return [row[0] for row in rows], rows[0][1] if rows else 0
+    return [], await session.scalar(total) or 0
+
+
+async def listed_rows(
+    session: AsyncSession, query: sa.Select[T], table: type[T], limit: int, offset: int
+) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """As `listed`, but values by the names of their columns, not objects: for lists that are asked
+    for all day."""
+    columns = cast("sa.Table", sa.inspect(table).local_table).columns
+    count = sa.func.count().label(_TOTAL)
+    total = query.order_by(None).with_only_columns(count, maintain_column_froms=True)
+    page = (
+        query.with_only_columns(*columns, total.scalar_subquery().label(_TOTAL))
+        .order_by(table.created_at.desc(), table.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()}
+        for row in (await session.execute(page)).mappings()
+    ]
+    if rows or offset == 0:
+        return rows, rows[0][_TOTAL] if rows else 0
     return [], await session.scalar(total) or 0
 
 

@@ -51,7 +51,7 @@ class Gate:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
-        state["address"] = _address(scope)
+        state["address"] = address_of(scope)
         state["principal"] = None
         status = 0
         quota: Quota | None = None
@@ -129,7 +129,7 @@ class Gate:
         log.info("request", extra={"fields": fields})
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else "unknown"
 

@@ -62,12 +62,14 @@ async def refuse(session: AsyncSession, row: Tenant, noun: str) -> None:
 
 
 def _uses_of(table: str) -> Sequence[tuple[sa.Column[Any], _Use]]:
-    return [
+    """What uses it for good goes before what will be over by itself."""
+    found = [
         (column, use)
         for other in Base.metadata.sorted_tables
         for column in other.columns
         if (use := column.info.get(_KEY)) is not None and use.table == table
     ]
+    return sorted(found, key=lambda pair: pair[1].until is not None)
 
 
 async def _users(

@@ -100,6 +100,15 @@ async def test_cors_is_off_unless_allowed(tmp_path: Path):
         assert response.status_code == 200
         assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
         assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+        # A question takes nothing from the limit, and is told what there is.
+        assert response.headers["X-RateLimit-Limit"] == "100000"
+        assert response.headers["X-RateLimit-Remaining"] == "100000"
+        assert response.headers["X-RateLimit-Reset"]
+        assert response.headers["X-Request-Id"]
+        refused = {**preflight, "Origin": "https://b.example"}
+        response = await api.client.options("/v1/agents/1", headers=refused)
+        assert response.status_code == 400
+        assert response.headers["X-RateLimit-Remaining"] == "100000"
         for path in ("/v1/agents", "/v1/agents/x"):
             response = await api.get(path, headers={"Origin": "https://a.example"})
             assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"

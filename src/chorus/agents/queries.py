@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents.schemas import AgentOut
 from chorus.agents.tables import Agent, AgentTool
-from chorus.db import listed, named_like, scoped
+from chorus.db import listed_rows, named_like, scoped
 from chorus.errors import not_found
 
 
@@ -22,11 +23,13 @@ async def page(
     limit: int,
     offset: int,
     search: str | None = None,
-) -> tuple[list[Agent], int]:
+) -> tuple[list[AgentOut], int]:
+    """Agents as the API shows them, and how many there are in all."""
     query = scoped(Agent, organization_id)
     if search:
         query = query.where(named_like(Agent.name, search))
-    return await listed(session, query, Agent, limit, offset)
+    rows, total = await listed_rows(session, query, Agent, limit, offset)
+    return await _shown(session, rows), total
 
 
 async def find(
@@ -73,14 +76,19 @@ _AS_THEY_ARE = AgentOut.model_fields.keys() - {"tool_ids", "has_post_call_webhoo
 
 async def present(session: AsyncSession, agents: Sequence[Agent]) -> list[AgentOut]:
     """Agents as the API shows them."""
-    tools = await tool_ids(session, [agent.id for agent in agents])
+    # Not attribute by attribute: each of 37 would be asked for through SQLAlchemy.
+    return await _shown(session, [agent.__dict__ for agent in agents])
+
+
+async def _shown(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> list[AgentOut]:
+    tools = await tool_ids(session, [row["id"] for row in rows])
     return [
         AgentOut.model_validate(
             {
-                **{name: getattr(agent, name) for name in _AS_THEY_ARE},
-                "tool_ids": tools.get(agent.id, []),
-                "has_post_call_webhook_secret": agent.post_call_webhook_secret is not None,
+                **{name: row[name] for name in _AS_THEY_ARE},
+                "tool_ids": tools.get(row["id"], []),
+                "has_post_call_webhook_secret": row["post_call_webhook_secret"] is not None,
             }
         )
-        for agent in agents
+        for row in rows
     ]

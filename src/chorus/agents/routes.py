@@ -29,7 +29,7 @@ async def list_agents(
     agents, total = await queries.page(
         session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
     )
-    return page(AgentOut, await queries.present(session, agents), total, query)
+    return page(AgentOut, agents, total, query)
 
 
 @routes.post(

@@ -90,6 +90,9 @@ class TransferTarget(In):
     type: Literal["cold", "warm", "warm_briefing"] = "cold"
 
 
+# Of what calls do not do yet. What is stored is as it will be needed.
+_STORED = "Checked and stored; calls of this version do not use it."
+
 Milliseconds = Whole
 Share = Annotated[Number, Field(ge=0, le=1)]
 
@@ -125,14 +128,29 @@ class AgentCreate(In):
     language_hint: (
         Annotated[Text, Field(max_length=10), told(_LANGUAGE), AfterValidator(_language)] | None
     ) = None
-    knowledge_search_instructions: Annotated[Text, Field(max_length=2000)] | None = None
+    knowledge_search_instructions: Annotated[
+        Annotated[Text, Field(max_length=2000)] | None,
+        Field(description=f"When to look into the knowledge bases. {_STORED}"),
+    ] = None
     background_sound_id: UUID | None = None
     background_sound_volume: Share = 0.15
-    hold_message: Annotated[Text, Field(max_length=500)] | None = None
-    hold_music_url: Annotated[Url, Field(max_length=500)] | None = None
+    hold_message: Annotated[
+        Annotated[Text, Field(max_length=500)] | None,
+        Field(description=f"Spoken to a caller on hold in a warm transfer. {_STORED}"),
+    ] = None
+    hold_music_url: Annotated[
+        Annotated[Url, Field(max_length=500)] | None,
+        Field(description=f"Played to a caller on hold in a warm transfer. {_STORED}"),
+    ] = None
     tool_ids: UniqueIds = []
-    knowledge_base_ids: UniqueIds = []
-    transfer_targets: Annotated[list[TransferTarget], Field(max_length=50)] = []
+    knowledge_base_ids: Annotated[
+        UniqueIds,
+        Field(description="This version has no knowledge bases: any id is refused as not found."),
+    ] = []
+    transfer_targets: Annotated[
+        list[TransferTarget],
+        Field(max_length=50, description=f"To whom the agent may transfer a call. {_STORED}"),
+    ] = []
     post_call_webhook_secret: Annotated[
         Text | None,
         Field(min_length=1, max_length=512, description="Signs the webhook. Never returned."),
