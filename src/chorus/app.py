@@ -171,7 +171,7 @@ async def _sweep(process: Process) -> None:
 
 
 def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:
-    @app.get("/healthz", include_in_schema=False)
+    @app.api_route("/healthz", methods=["GET", "HEAD"], include_in_schema=False)
     async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
         return JSONResponse(
             {
@@ -183,7 +183,7 @@ def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> Non
             }
         )
 
-    @app.get("/readyz", include_in_schema=False)
+    @app.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
         """Whether this process can do its work, and what is missing if it cannot."""
         found = await ready.parts(switchboard)

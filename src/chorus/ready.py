@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from importlib.util import find_spec
+from os import W_OK, access
 
 import sqlalchemy as sa
 
@@ -28,16 +28,24 @@ async def parts(switchboard: Switchboard) -> dict[str, str]:
         async with asyncio.timeout(TIMEOUT_S):
             async with switchboard.database.reading() as session:
                 await session.execute(sa.text("SELECT 1"))
-            schema, wanted = await migrations.current(switchboard.database), migrations.head()
-        found["schema"] = (
-            "ok" if schema == wanted else f"is {schema}, needs {wanted}: run `chorus migrate`"
-        )
+            schema = await migrations.current(switchboard.database)
     except Exception:
-        log.exception("not ready")
+        log.exception("not ready: the database does not answer")
         found["database"] = "unreachable"
+    else:
+        found["schema"] = _schema(schema)
     if switchboard.draining:
         found["server"] = "is stopping"
     return found
+
+
+def _schema(found: str | None) -> str:
+    try:
+        wanted = migrations.head()
+    except Exception:
+        log.exception("not ready: the migrations cannot be read")
+        return "cannot be compared: this installation's migrations cannot be read"
+    return "ok" if found == wanted else f"is {found}, needs {wanted}: run `chorus migrate`"
 
 
 def _engines(switchboard: Switchboard) -> str:
@@ -52,4 +60,4 @@ def _recordings(switchboard: Switchboard) -> str:
     # Made when the first server starts; until then its folder's parent counts.
     folder = switchboard.recordings
     folder = folder if folder.exists() else switchboard.settings.data_dir
-    return "ok" if os.access(folder, os.W_OK) else f"the folder {folder.name} cannot be written"
+    return "ok" if access(folder, W_OK) else f"the folder {folder.name} cannot be written"

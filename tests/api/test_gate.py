@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
 from tests.conftest import settings_for
 from tests.fakes.api import KEY, Api, running
 
@@ -64,19 +65,37 @@ async def test_health(api: Api):
     assert (await api.client_with(None).get("/healthz")).json()["status"] == "ok"
     ready = await api.client_with(None).get("/readyz")
     assert (ready.status_code, ready.json()["database"]) == (200, "ok")
+    # What watches servers often asks like this.
+    for path in ("/healthz", "/readyz"):
+        assert (await api.client.head(path)).status_code == 200
 
 
 async def test_readiness_says_what_is_missing(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
     async def old(_: object) -> str:
         return "0001"
 
+    def refused(*_: object) -> bool:
+        return False
+
     monkeypatch.setattr("chorus.migrations.run.current", old)
-    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("chorus.ready.access", refused)
     missing = await sqlite_api.get("/readyz")
     assert missing.status_code == 503
     assert missing.json()["database"] == "ok"
     assert "chorus migrate" in missing.json()["schema"]
     assert "cannot be written" in missing.json()["recordings"]
+
+
+async def test_readiness_blames_the_migrations_and_not_the_database(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    config = Config()
+    config.set_main_option("script_location", str(tmp_path / "gone"))
+    monkeypatch.setattr("chorus.migrations.run.config", lambda: config)
+    missing = await sqlite_api.get("/readyz")
+    assert missing.status_code == 503
+    assert missing.json()["database"] == "ok"
+    assert "migrations cannot be read" in missing.json()["schema"]
 
 
 async def test_not_ready_without_a_database(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
