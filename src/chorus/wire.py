@@ -124,7 +124,8 @@ class SearchQuery(PageQuery):
 
     @property
     def wanted(self) -> str | None:
-        return (self.search or "").replace("\0", "") or None
+        """Without spaces around it: one is also what a `+` in a URL means."""
+        return (self.search or "").strip() or None
 
 
 def patch_of(model: type[In], name: str) -> type[In]:
@@ -152,6 +153,8 @@ def _without_default(extra: Any) -> Callable[[dict[str, Any]], None]:
 _WRITTEN = str.maketrans("", "", " ()-./\u00a0\u2010\u2011\u2012\u2013")
 """What people put between the digits of a number."""
 
+_POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII | re.IGNORECASE)
 _BREAK = re.compile(r"[\t\n\r\u2028\u2029]")  # other controls: `json_body`
 
@@ -168,7 +171,8 @@ def e164(value: str) -> str:
         number = phonenumbers.parse(digits)
     except phonenumbers.NumberParseException:
         raise ValueError("is not a phone number, such as +14155551234") from None
-    if not phonenumbers.is_possible_number(number):
+    # Not `is_possible_number`: that takes one without its area code too, which nobody can dial.
+    if phonenumbers.is_possible_number_with_reason(number) != _POSSIBLE:
         raise ValueError("is not a possible phone number of its country")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -187,6 +191,10 @@ def web_url(value: str) -> str:
     if parts.username or parts.password:
         raise ValueError("must not contain a user name or a password")
     return value
+
+
+def is_plain_http(url: str) -> bool:
+    return urlsplit(url).scheme == "http"
 
 
 def _written_time(value: Any) -> Any:

@@ -191,6 +191,7 @@ async def test_null_where_it_is_allowed_and_nowhere_else(sqlite_api: Api, field:
         ({"knowledgeBaseIds": [NOBODY]}, "knowledgeBaseIds.0", "Knowledge base not found"),
         ({"postCallWebhookUrl": "ftp://a.example"}, "postCallWebhookUrl", "https://"),
         ({"postCallWebhookUrl": "http://a.example"}, "postCallWebhookUrl", "begin with https://"),
+        ({"postCallWebhookUrl": "HTTP://a.example"}, "postCallWebhookUrl", "begin with https://"),
         ({"postCallWebhookUrl": "https://"}, "postCallWebhookUrl", "URL"),
         ({"postCallWebhookUrl": "https://a b"}, "postCallWebhookUrl", "spaces"),
         ({"postCallWebhookUrl": "https://u:p@a.example"}, "postCallWebhookUrl", "user name"),

@@ -133,7 +133,7 @@ async def test_a_finished_call(api: Api):
     assert listed == {
         name: value
         for name, value in call.items()
-        if name not in ("transcript", "transcriptUrl", "analysis", "transferCalls", "turns")
+        if name not in ("transcript", "transcriptUrl", "analysis", "turns")
     }
 
 
@@ -158,6 +158,13 @@ async def test_the_legs_of_a_transfer(api: Api):
     assert shown["cost"] == 0.01
     assert shown["transcript"] == FINISHED["transcript"]
     assert (await api.get(f"/v1/calls/{leg}")).json()["data"]["parentCallId"] == str(parent)
+    # A list has the legs too, and leaves out of them what it leaves out of calls.
+    del shown["transcript"]
+    listed = (await api.get("/v1/calls")).json()["data"]
+    assert {call["id"]: call["transferCalls"] for call in listed} == {
+        str(parent): [shown],
+        str(leg): [],
+    }
 
 
 async def test_filters(api: Api):
@@ -183,6 +190,8 @@ async def test_filters(api: Api):
     assert await found(f"phoneNumberId={number}") == [1]
     assert await found("search=hopper") == [0]
     assert await found("search=4420") == [3]
+    assert await found("search=+4420") == [3]  # a plus in a URL means a space
+    assert await found("search=+") == [3, 2, 1, 0]
     assert await found("from=2025-01-15T11:30:00Z&to=2025-01-15T13:30:00Z") == [2, 1]
     assert await found("from=2025-01-15T14:30:00%2B02:00&to=2025-01-15T13:00:00Z") == [2]
     assert await found("limit=1&offset=1") == [2]

@@ -128,6 +128,7 @@ async def test_what_a_provider_needs(
         ({"number": "4155551234"}, "number", "E.164"),
         ({"number": "(415) 555-1234"}, "number", "E.164"),
         ({"number": "+1415555"}, "number", "not a possible phone number"),
+        ({"number": "+15551234"}, "number", "not a possible phone number"),  # no area code
         ({"number": "+999123456789"}, "number", "not a phone number"),
         ({"number": "+1415555123４"}, "number", "E.164"),
         ({"number": 14155551234}, "number", "must be a string"),
@@ -225,7 +226,7 @@ async def test_the_agent_of_a_number(api: Api):
 async def test_search_looks_at_name_and_number(api: Api):
     await api.made("/v1/phone-numbers", body("twilio", TWILIO, name="Front desk"))
     await api.made("/v1/phone-numbers", body("twilio", TWILIO, number="+442071838750"))
-    for search, total in (("front", 1), ("4420", 1), ("%2B", 2), ("nobody", 0)):
+    for search, total in (("front", 1), ("4420", 1), ("%2B", 2), ("+4420", 1), ("nobody", 0)):
         response = await api.get(f"/v1/phone-numbers?search={search}")
         assert response.json()["pagination"]["total"] == total
 

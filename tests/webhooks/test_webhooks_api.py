@@ -89,8 +89,9 @@ async def test_what_is_refused(api: Api, wish: dict[str, Any], field: str):
     assert [detail["field"] for detail in response.json()["details"]] == [field]
 
 
-async def test_http_needs_the_operators_leave(sqlite_api: Api):
-    response = await sqlite_api.post(PATH, json={"url": "http://example.com"})
+@pytest.mark.parametrize("url", ["http://example.com", "HTTP://example.com"])
+async def test_http_needs_the_operators_leave(sqlite_api: Api, url: str):
+    response = await sqlite_api.post(PATH, json={"url": url})
     assert response.status_code == 400
     assert response.json()["details"] == [
         {"field": "url", "message": "URL must begin with https://"}

@@ -17,6 +17,7 @@ from chorus.agents.tables import Agent, AgentTool
 from chorus.errors import Problem
 from chorus.process import Process
 from chorus.tools import queries as tools
+from chorus.wire import is_plain_http
 
 
 async def create(
@@ -121,7 +122,7 @@ async def _check(
         ("hold_music_url", "holdMusicUrl", "Hold music URL"),
     ):
         url: str | None = values.get(name)
-        if url and url.startswith("http:") and not process.settings.allow_private_addresses:
+        if url and is_plain_http(url) and not process.settings.allow_private_addresses:
             problems.append(Problem(field, f"{noun} must begin with https://"))
     if problems:
         raise errors.invalid(*problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -39,9 +40,31 @@ async def page(
         .offset(wanted.offset)
     )
     found = rows.mappings().all()
-    if found:
-        return [ListedCall.model_validate(_shown(row, process)) for row in found], found[0]["total"]
-    return [], await session.scalar(total) or 0 if wanted.offset else 0
+    if not found:
+        return [], await session.scalar(total) or 0 if wanted.offset else 0
+    transferred = [row["id"] for row in found if row["transfer_type"] is not None]
+    legs = await _legs(session, organization_id, transferred, process)
+    shown = [
+        ListedCall.model_validate({**_shown(row, process), "transfer_calls": legs[row["id"]]})
+        for row in found
+    ]
+    return shown, found[0]["total"]
+
+
+async def _legs(
+    session: AsyncSession, organization_id: uuid.UUID, calls: Sequence[uuid.UUID], process: Process
+) -> Mapping[uuid.UUID, list[dict[str, Any]]]:
+    """The legs of each call's transfers, the first leg first."""
+    legs: defaultdict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
+    if calls:
+        rows = await session.execute(
+            sa.select(*_LISTED)
+            .where(_table.c.organization_id == organization_id, _table.c.parent_call_id.in_(calls))
+            .order_by(_table.c.created_at, _table.c.id)
+        )
+        for row in rows.mappings():
+            legs[row["parent_call_id"]].append(_shown(row, process))
+    return legs
 
 
 def _conditions(organization_id: uuid.UUID, wanted: CallQuery) -> list[sa.ColumnElement[bool]]:
@@ -58,8 +81,7 @@ def _conditions(organization_id: uuid.UUID, wanted: CallQuery) -> list[sa.Column
         found.append(_table.c.created_at >= wanted.from_)
     if wanted.to is not None:
         found.append(_table.c.created_at < wanted.to)
-    search = (wanted.search or "").replace("\0", "")
-    if search:
+    if search := wanted.wanted:
         found.append(
             sa.or_(
                 named_like(_table.c.customer_number, search),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chorus.wire import Anything, In, Out, PageQuery, Phone, Time, TimeIn
+from chorus.wire import Anything, In, Out, Phone, SearchQuery, Time, TimeIn
 
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
 Direction = Literal["inbound", "outbound"]
@@ -87,8 +87,8 @@ class Analysis(Out):
     problems: list[AnalysisProblem] = []
 
 
-class TransferCall(Out):
-    """One leg of a transfer."""
+class ListedTransferCall(Out):
+    """One leg of a transfer, as lists show it."""
 
     id: UUID
     transfer_type: TransferType | None
@@ -96,16 +96,19 @@ class TransferCall(Out):
     duration_seconds: int | None
     customer_number: str
     recording_url: str | None
-    transcript: list[TranscriptEntry] | None
     started_at: Time | None
     ended_at: Time | None
     cost: float | None
     status: Status
 
 
-class ListedCall(Out):
-    """A call as lists show it: without transcript and analysis."""
+class TransferCall(ListedTransferCall):
+    """One leg of a transfer."""
 
+    transcript: list[TranscriptEntry] | None
+
+
+class _Call(Out):
     id: UUID
     organization_id: UUID
     agent_id: UUID
@@ -135,7 +138,13 @@ class ListedCall(Out):
     created_at: Time
 
 
-class CallOut(ListedCall):
+class ListedCall(_Call):
+    """A call as lists show it: without transcript and analysis."""
+
+    transfer_calls: list[ListedTransferCall]
+
+
+class CallOut(_Call):
     """A call with all that is known of it."""
 
     transcript: list[TranscriptEntry] | None
@@ -161,7 +170,7 @@ class EventOut(Out):
     created_at: Time
 
 
-class CallQuery(PageQuery):
+class CallQuery(SearchQuery):
     """Which calls to list; all that is given must hold."""
 
     search: Annotated[

@@ -17,6 +17,7 @@ from chorus.webhooks import queries, record
 from chorus.webhooks.schemas import AgentWebhookOut, WebhookEndpointCreate
 from chorus.webhooks.sign import new_secret
 from chorus.webhooks.tables import GoneAgentWebhook, WebhookEndpoint
+from chorus.wire import is_plain_http
 
 MOST_ENDPOINTS = 20
 
@@ -104,5 +105,5 @@ async def enable_agent_webhook(
 
 
 def _check(settings: Settings, url: str) -> None:
-    if url.startswith("http:") and not settings.allow_private_addresses:
+    if is_plain_http(url) and not settings.allow_private_addresses:
         raise errors.invalid_field("url", "URL must begin with https://")
