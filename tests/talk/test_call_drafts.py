@@ -67,6 +67,19 @@ def test_a_draft_that_failed_is_asked_again_and_the_caller_hears_nothing_of_it()
     assert result.of("turn_committed")[0]["drafted"] is False
 
 
+def test_who_wants_drafts_later_has_them_later() -> None:
+    verdicts = [0.0] * 5
+    sooner = play(hello, end_of_turn=FakeEndOfTurn(*verdicts))
+    later = play(
+        hello,
+        agent=agent(turns_speculative_silence_ms=1000),
+        end_of_turn=FakeEndOfTurn(*verdicts),
+    )
+    began = [r.timeline.of("draft_started")[0].at_ms for r in (sooner, later)]
+    assert began[0] < 800 + 250
+    assert 800 + 1000 - 160 <= began[1] <= 800 + 1000 + 40
+
+
 def test_there_are_at_most_three_drafts_in_a_turn() -> None:
     async def scene(stage: Stage) -> None:
         for word in ("one", "two", "three", "four", "five"):

@@ -9,6 +9,8 @@ from tests.fakes.llm import FakeModel
 from tests.fakes.speech import FakeEndOfTurn, FakeVoice
 from tests.fakes.stage import Result, Stage, agent, play
 
+from chorus.lines.loopback import Weather
+
 GREETING = "Good day, this is the bakery. How can I help you?"
 LONG = "First there was nothing at all, then there was something, and after that came us."
 
@@ -184,6 +186,19 @@ def test_a_noise_does_not_cost_the_greeting() -> None:
     assert result.transcript == [("assistant", GREETING)]
 
 
+def test_a_noise_while_the_greeting_is_on_its_way_does_not_cost_it() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.until("reply_started")
+        await stage.person.says(None, 250)
+        await stage.until("reply_heard", timeout_s=10)
+        await stage.person.waits(300)
+        await stage.person.hang_up()
+
+    far = Weather(latency_ms=150)
+    result = play(scene, agent=greeting(first_message_delay_ms=500), weather=far)
+    assert result.transcript == [("assistant", GREETING)]
+
+
 def test_a_note_before_the_greeting_does_not_cost_it() -> None:
     async def scene(stage: Stage) -> None:
         await stage.person.waits(100)
@@ -236,6 +251,24 @@ def test_the_operators_words_wait_until_the_caller_was_answered() -> None:
         await stage.person.hang_up()
 
     result = play(scene, model=FakeModel(["Which?"]))
+    assert [text for _, text in result.transcript] == [
+        "I want bread",
+        "Which?",
+        "Please hold the line.",
+    ]
+
+
+def test_the_operators_words_that_next_to_nobody_heard_are_said_again() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(500)
+        stage.call.say("Please hold the line.")
+        await stage.person.waits(90)
+        await stage.person.says("I want bread", 700)
+        await stage.until("reply_heard", 3)
+        await stage.person.hang_up()
+
+    result = play(scene, model=FakeModel(lambda _: "Which?"), weather=Weather(latency_ms=150))
+    assert result.of("interrupted")
     assert [text for _, text in result.transcript] == [
         "I want bread",
         "Which?",

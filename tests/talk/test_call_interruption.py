@@ -135,6 +135,42 @@ def test_mm_hm_does_not_take_the_turn() -> None:
     assert result.transcript == [("user", "tell me everything"), ("assistant", LONG)]
 
 
+def test_a_question_that_is_answered_before_its_last_word_is_out_is_answered() -> None:
+    question = "I have a table at nine. Shall I book it for you now?"
+
+    def scene_with(before_end_ms: float):
+        async def scene(stage: Stage) -> None:
+            await stage.person.says("a table please", 700)
+            await stage.until("reply_started")
+            await stage.person.waits(50 * len(question) - before_end_ms)
+            await stage.person.says("yes", 300)
+            await stage.until("reply_heard", 2, timeout_s=10)
+            await stage.person.hang_up()
+
+        return scene
+
+    for before_end_ms in (500, 400, 300, 200, 100, 10):
+        model = FakeModel(lambda p: "Done." if p.messages[-1].content == "yes" else question)
+        result = play(scene_with(before_end_ms), model=model)
+        assert result.transcript[2:] == [("user", "yes"), ("assistant", "Done.")]
+
+
+def test_mm_hm_in_the_middle_of_a_question_is_none_of_it() -> None:
+    question = "Shall I book the table at nine for you and your friends tomorrow?"
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("a table please", 700)
+        await stage.until("reply_started")
+        await stage.person.waits(1000)
+        await stage.person.says("mm-hm", 300)
+        await stage.until("agent_resumed")
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    result = play(scene, model=FakeModel([question]))
+    assert result.transcript[1:] == [("assistant", question)]
+
+
 def test_a_key_interrupts_at_once_and_reaches_the_model() -> None:
     async def scene(stage: Stage) -> None:
         await stage.person.says("tell me everything", 800)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
 
@@ -185,6 +186,27 @@ def test_going_on_after_a_booking_began_is_a_turn_of_its_own() -> None:
     assert any("pending" in s[0] for s in shown if s)
     assert shown[-1] == ['{"ok": 1}']
     each_call_has_its_result(result)
+
+
+@pytest.mark.parametrize("words", [None, "okay"])
+def test_a_cough_or_an_okay_during_a_booking_costs_neither_it_nor_its_answer(
+    words: str | None,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("book it", 700)
+        await stage.until("tool_called")
+        await stage.person.waits(200)
+        await stage.person.says(words, 250)
+        await stage.until("reply_heard", timeout_s=10)
+        await stage.person.hang_up()
+
+    first = Scripted(call("book"))
+    tools = Tools().set("book", {"ok": 1}, ms=2500)
+    model = FakeModel(lambda p: answer_each(p, first))
+    result = play(scene, model=model, agent=WITH_TOOLS, tools=tools)
+    assert result.transcript == [("user", "book it"), ("assistant", "Well.")]
+    assert tools.asked == [("POST", "book")]
+    assert not result.of("interrupted")
 
 
 def test_interrupting_a_look_up_cancels_it_with_a_result_that_says_so() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chorus.llm.model import Message
-from chorus.talk.dialogue import AgentReply, Dialogue, same_words, with_keys
+from chorus.llm.model import Message, ToolCall
+from chorus.talk.dialogue import AgentReply, Dialogue, ToolRound, same_words, with_keys
 
 
 def said(dialogue: Dialogue, heard: str, unsaid: str = "", heard_ms: float = 1000) -> AgentReply:
@@ -29,6 +29,17 @@ def test_under_200_ms_nothing_was_heard_and_the_turns_join() -> None:
     assert dialogue.messages() == (Message("user", "I want bread"),)
     assert dialogue.turn_count == 1
     assert reply.unsaid == "Oh well."
+
+
+def test_turns_that_join_in_the_transcript_are_one_turn() -> None:
+    dialogue = Dialogue()
+    dialogue.caller_said(1, "book it")
+    reply = AgentReply(1, [ToolRound("", (ToolCall("1", "book", "{}"),))])
+    dialogue.reply_began(reply)
+    dialogue.reply_settled(reply, "", "", 0, estimated=False)
+    dialogue.caller_said(2, "for two")
+    assert [line.content for line in dialogue.transcript()] == ["book it for two"]
+    assert dialogue.turn_count == 1
 
 
 def test_a_short_reply_that_was_heard_whole_was_heard() -> None:

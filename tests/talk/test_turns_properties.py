@@ -49,7 +49,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("digit"), st.sampled_from("0123456789*#")),
     st.tuples(st.just("agent_speaks"), st.booleans()),
     st.tuples(st.just("audible"), st.integers(0, 400)),
-    st.tuples(st.just("agent_text"), st.sampled_from(AGENT)),
+    st.tuples(st.just("agent_text"), st.sampled_from(AGENT), st.sampled_from(AGENT)),
     st.tuples(st.just("effects_begun")),
     st.tuples(st.just("reply_done")),
 )
@@ -121,6 +121,7 @@ class Call:
     heard_ms: float = 0.0
     open_turn: int = 0  # said to have started, and neither committed nor dropped
     held: bool = False
+    retractable: bool = False  # the reply that is pending
     committed: dict[int, int] = field(default_factory=dict[int, int])
     drafts: Counter[int] = field(default_factory=Counter[int])
     draft: Draft | None = None
@@ -148,15 +149,17 @@ class Call:
             if turns.state not in ("agent", "held", "reply"):
                 self.heard_ms = 0.0
             self.open_turn = 0
+            self.retractable = self.retractable and turns.state == "reply"
             self._do(step, lambda: turns.agent_speaks(self.now, uninterruptible=args[0]))
         elif verb == "audible":
             if turns.state in ("reply", "agent", "held"):
                 self.heard_ms += args[0]
                 self._do(step, lambda: turns.audible(self.heard_ms, self.now))
         elif verb == "agent_text":
-            turns.agent_text(args[0])
+            turns.agent_text(*args)
         elif verb == "effects_begun":
             turns.effects_begun()
+            self.retractable = False
         elif verb == "reply_done":
             self.held = False
             self._do(step, lambda: turns.reply_done(self.now))
@@ -208,9 +211,11 @@ class Call:
                 self.texts[turn] = event.text
                 self.open_turn = 0
                 self.heard_ms = 0.0
+                self.retractable = True
             case Retract(turn):
                 assert self.committed.get(turn) == 1
                 assert before == "reply"
+                assert self.retractable, "took back what was done"
                 self.committed[turn] = 0
                 self.texts.pop(turn)
             case TurnDropped(turn):
@@ -239,7 +244,7 @@ class Call:
                 assert self.held
                 self.held = False
             case Interrupted():
-                assert before in ("agent", "held")
+                assert before in ("agent", "held") or (before == "reply" and not self.retractable)
                 assert not deaf, "interrupted what may not be"
                 assert (event.by == "digit") == (step[0] == "digit")
                 assert event.by == "digit" or self.held

@@ -90,7 +90,7 @@ class Script:
                 now, uninterruptible=args == ["uninterruptible"]
             ),
             "audible": lambda: turns.audible(float(args[0]), now),
-            "agent_text": lambda: turns.agent_text(args[0]),
+            "agent_text": lambda: turns.agent_text(*args),
             "effects_begun": turns.effects_begun,
             "reply_done": lambda: turns.reply_done(now),
             "end": lambda: turns.end(now),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +54,8 @@ class Action:
         self.result: ToolResult | None = None
         self._done = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._started = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._started_s = self._loop.time()
         self._on_result = on_result
 
     async def wait(self) -> ToolResult:
@@ -95,7 +95,7 @@ class Action:
         """The first result stands."""
         if self.result is not None:
             return
-        elapsed = round((time.monotonic() - self._started) * 1000)
+        elapsed = round((self._loop.time() - self._started_s) * 1000)
         self.result = ToolResult(
             result.content, result.ok, result.status, elapsed, result.cancelled
         )

@@ -46,6 +46,8 @@ from chorus.talk.turns import (
 )
 from chorus.talk.utterance import Utterance
 
+EARLY_ANSWER_MS = 400
+"""A question with no more than this to go when the caller speaks counts as asked."""
 LEAVE_TIMEOUT_S = 15.0
 """For the last words of a call, with what is being said when they come up."""
 
@@ -81,6 +83,7 @@ class Conversation:
         self._draft: Reply | None = None
         self._reply: Reply | None = None
         self._announcements = Announcements()
+        self._announced: Announcement | None = None  # the last that was begun
         self._latencies = Latencies()
         self._latency: dict[str, int | None] | None = None  # of a reply that is on its way
         self._failures = Failures(note)
@@ -96,7 +99,8 @@ class Conversation:
         if words.final and words.text:
             self._note("words", text=words.text, spokenAtMs=round(words.spoken_at_ms))
         if self._reply is not None:
-            self._turns.agent_text(self.speaking.heard().text)
+            soon = self.speaking.heard(EARLY_ANSWER_MS)
+            self._turns.agent_text(self.speaking.heard().text, soon.text)
         if words.final:
             self._latencies.words(self._clock())
         self._turns.words(words.text, words.final, words.spoken_at_ms, self.hearing.now_ms)
@@ -214,17 +218,11 @@ class Conversation:
             case Interrupted():
                 self._note("interrupted", turn=event.turn, by=event.by)
                 self._drop_draft()
-                if self._reply is not None:
-                    self._settle(self._reply)
+                self._lose_floor()
 
     def _speech_started(self, event: SpeechStarted) -> None:
         self._note("speech_started", turn=event.turn, onsetMs=round(event.onset_ms))
         self._latencies.opened(event.turn)
-        reply = self._reply
-        if reply is not None and reply.turn != event.turn:
-            # A new turn before anything was heard: a tool with effects had begun, so the turn
-            # that it belongs to stays as it is.
-            self._settle(reply)
 
     def _begin_draft(self, event: Draft) -> None:
         self._drop_draft()
@@ -266,6 +264,14 @@ class Conversation:
             self._discard(reply)
         self.dialogue.retract(turn)
 
+    def _lose_floor(self) -> None:
+        reply, announced = self._reply, self._announced
+        if reply is None:
+            return
+        self._settle(reply)
+        if announced and announced.reply is reply and announced.lasting and not reply.entry.heard:
+            self._prepare(reply.utterance.text, lasting=True)  # it is to be said all the same
+
     async def _ask(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
         probability = await self._judge.verdict(heard)
@@ -294,6 +300,7 @@ class Conversation:
     def _announce(self) -> None:
         announcement = self._announcements.next(self._turns.state)
         if announcement is not None:
+            self._announced = announcement
             now = self.hearing.now_ms
             self._turns.agent_speaks(now, uninterruptible=announcement.uninterruptible)
             self._carry_out()
@@ -345,7 +352,6 @@ class Conversation:
         reply = self._reply
         if reply is None:
             return
-        self._turns.reply_ready(reply.turn or 0, self.hearing.now_ms)
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
             self._latency = self._latencies.sent(reply.turn, reply.reached, self._clock())

@@ -93,14 +93,7 @@ class Dialogue:
     @property
     def turn_count(self) -> int:
         """Turns of the caller, those that were joined counted once."""
-        count, previous_was_caller = 0, False
-        for entry in self._entries:
-            if isinstance(entry, CallerTurn):
-                count += not previous_was_caller
-                previous_was_caller = True
-            elif isinstance(entry, AgentReply) and (entry.heard or entry.rounds):
-                previous_was_caller = False
-        return count
+        return sum(line.role == "user" for line in self.transcript())
 
     def caller_said(self, turn: int, text: str) -> None:
         self._changed()

@@ -103,11 +103,11 @@ class Speaking:
                 return min(utterance_at + heard - line_at, end)
         return self._spans[0][1] if self._spans else 0.0
 
-    def heard(self) -> Heard:
-        """What the caller has heard of the utterance so far."""
+    def heard(self, ahead_ms: float = 0.0) -> Heard:
+        """What the caller has heard of the utterance so far, or will have `ahead_ms` later."""
         if self._utterance is None:
             return Heard("", "", 0.0, estimated=False)
-        return self._utterance.split(self.position_ms)
+        return self._utterance.split(self.position_ms + ahead_ms)
 
     def pause(self, now: float) -> None:
         """Silence at once. The place is kept."""

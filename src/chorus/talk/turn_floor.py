@@ -15,7 +15,7 @@ from collections import deque
 from math import inf
 from typing import Literal
 
-from chorus.talk.backchannel import is_backchannel, is_question
+from chorus.talk.backchannel import is_backchannel
 from chorus.talk.turn_events import (
     Event,
     Interrupted,
@@ -93,7 +93,9 @@ class Floor:
         self._effects = False
         self._uninterruptible = False
         self._heard_ms = 0.0
+        self._position_ms = 0.0  # as last told; less than was heard while a word is repeated
         self._said = ""
+        self._asked = False  # what the caller hears is, or is about to be, a question
         self._sound_end = -inf  # when the agent was last audible
         self._cooldown_end = -inf
         self._held_voice = 0  # voiced ms of the interruption that holds the agent
@@ -203,10 +205,15 @@ class Floor:
             self._state = "pause"
             self._pause.begin(self._turn)
 
+    @property
+    def _may_be_taken_back(self) -> bool:
+        """Nothing was heard of the reply and nothing was done that cannot be undone. Any other,
+        and what the agent says on its own account, is only interrupted."""
+        return self._state == "reply" and self._answered is not None and not self._effects
+
     def _hold(self, turn: OpenTurn, now: float) -> None:
         self._state = "held"
         self._held_voice = self._run
-        self._sound_end = now
         self._resumed = None
         self._announce(turn)
         self._events.append(PauseAgent())
@@ -221,31 +228,26 @@ class Floor:
         if not turn.digits and (not turn.finals or self._is_backchannel(turn.text(""), final=True)):
             self._turn = None  # else there is more in it than what has just been judged
         self._run = 0
-        self._state = "agent"
+        self._state = "agent" if self._heard_ms else "reply"
         self._events.append(ResumeAgent())
 
     def _is_backchannel(self, text: str, *, final: bool) -> bool:
         """After a question "mm-hm" is an answer."""
-        return not is_question(self._said) and is_backchannel(text, self._language, final=final)
+        return not self._asked and is_backchannel(text, self._language, final=final)
 
     def _interrupt(self, by: Literal["speech", "digit"], now: float) -> None:
         turn = self._turn = self._turn or OpenTurn(now)
         self._announce(turn)
-        self._resumed = None
+        self._answered = self._resumed = None
         self._uninterruptible = self._effects = False
         self._events.append(Interrupted(turn.id, by, self._heard_ms))
         self._open(turn)
 
     def _take_back(self, now: float) -> None:
-        """The caller went on before the answer was heard: the same turn, or, once something was
-        done about it that cannot be undone, a new one."""
+        """The caller went on before the answer was heard: the same turn goes on."""
         more = self._turn or OpenTurn(now)
         answered, self._answered = self._answered, None
-        if answered is None or self._effects:
-            self._turn = more
-            self._effects = False
-            self._open(more)
-            return
+        assert answered is not None
         self._events.append(Retract(answered.id))
         answered.join(more)
         self._turn = answered
@@ -265,8 +267,9 @@ class Floor:
     def _begin_reply(self) -> None:
         self._state = "reply"
         self._run = 0
-        self._heard_ms = 0.0
+        self._heard_ms = self._position_ms = 0.0
         self._said = ""
+        self._asked = False
         self._effects = self._confirmed = False
         self._resumed = None
 

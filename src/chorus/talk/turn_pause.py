@@ -34,6 +34,7 @@ _ASK_FIRST_MS = 192
 _ASK_AGAIN_MS = frames(256)
 _KEY_GAP_MS = 1500  # between two keys of one number
 _MAX_DRAFTS = 3
+_WORTH_MS = frames(150)  # of silence: what final words are worth to a draft
 _EARLY_MS = frames(192)  # how long a voice may go on after the words that ended it
 
 Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
@@ -128,7 +129,8 @@ class Pause:
             by = "fallback"
         else:
             self._ask(turn, silence, now, again=True)
-            if silent and (silence >= self._speculate or self.final):
+            worth = _WORTH_MS if self.final else 0
+            if silent and silence + worth >= self._speculate:
                 self._draft_reply(turn, interim)
             return None
         return by if turn.by_words or turn.voiced_ms >= self._min_turn else "too_short"
@@ -159,7 +161,8 @@ class Pause:
         """Final words have come while the caller is still voiced: a detector falls silent some
         frames later than a person, so the reply is drafted for the pause that is about to
         begin. One draft is left for when this was wrong."""
-        if self._speculate and not self._draft and turn.drafts < _MAX_DRAFTS - 1:
+        wanted = 0 < self._speculate <= _WORTH_MS
+        if wanted and not self._draft and turn.drafts < _MAX_DRAFTS - 1:
             turn.drafts += 1
             self._draft = Draft(turn.id, self._count + 1, turn.text(""))
             self._events.append(self._draft)
@@ -189,6 +192,7 @@ class Pause:
             since + self._ask_first,
             since + self._endpoint,
             since + self._speculate,
+            since + self._speculate - _WORTH_MS,
             since + self._fallback,
             since + self._give_up,
             self._asked_at + _ASK_AGAIN_MS,

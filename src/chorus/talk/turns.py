@@ -8,7 +8,7 @@ turn is over in `turn_pause.py`. The rules and their numbers are those of docs/t
 
 from __future__ import annotations
 
-from chorus.talk.backchannel import is_echo, tokens
+from chorus.talk.backchannel import is_echo, is_question, tokens
 from chorus.talk.turn_events import (
     AskEndOfTurn,
     CancelDraft,
@@ -119,10 +119,12 @@ class Turns(Floor):
             turn.speech_end_ms = now
         if self._state == "idle":
             self._open(turn)
-        elif self._state in ("agent", "held") and not self._uninterruptible:
-            self._interrupt("digit", now)
-        elif self._state == "reply" and not self._uninterruptible:
+        elif self._uninterruptible:
+            pass  # kept, as all that is said over it
+        elif self._may_be_taken_back:
             self._take_back(now)
+        elif self._state in ("reply", "agent", "held"):
+            self._interrupt("digit", now)
         turn = self._turn
         if turn and self._state in ("user", "pause"):
             self._pause.cancel_draft()
@@ -146,7 +148,7 @@ class Turns(Floor):
         self._uninterruptible = self._uninterruptible or uninterruptible
         if self._state in ("agent", "held"):
             if self._state == "held" and uninterruptible:
-                self._state = "agent"
+                self._state = "agent" if self._heard_ms else "reply"
                 self._events.append(ResumeAgent())
             return
         if self._state != "reply":
@@ -169,15 +171,16 @@ class Turns(Floor):
         if self._state == "reply":
             self._state = "agent"
             self._answered = None
-            self._resumed = None
-        if position_ms > self._heard_ms:
-            self._heard_ms = position_ms
-        if self._state == "agent":
+        if self._state == "agent" and position_ms != self._position_ms:
             self._sound_end = now
+        self._position_ms = position_ms
+        self._heard_ms = max(self._heard_ms, position_ms)
 
-    def agent_text(self, text: str) -> None:
-        """All of what the caller has heard the agent say in this reply."""
+    def agent_text(self, text: str, soon: str = "") -> None:
+        """All of what the caller has heard the agent say in this reply, and what it will be in a
+        moment: a question is often answered before its last word is out."""
         self._said = text
+        self._asked = is_question(text) or is_question(soon)
 
     def effects_begun(self) -> None:
         """A tool with effects has begun: from here on the turn cannot be taken back."""
@@ -258,16 +261,15 @@ class Turns(Floor):
                 self._open(turn)
         elif self._uninterruptible:
             return
-        elif self._state == "reply":
+        elif self._may_be_taken_back:
             if self._run >= _GO_ON_MS:
                 self._take_back(now)
-        elif self._state == "agent":
-            if self._run >= self._min_interruption:
-                self._hold(turn, now)
-        else:
+        elif self._state == "held":
             self._held_voice += FRAME_MS
             if self._held_voice >= self._min_wordless:
                 self._interrupt("speech", now)
+        elif self._run >= self._min_interruption:
+            self._hold(turn, now)
 
     def _judge_kept(self, turn: OpenTurn, held: bool, kept: bool, now: float) -> None:
         """The agent's audio has ended: what was said meanwhile."""
@@ -316,7 +318,7 @@ class Turns(Floor):
         elif self._uninterruptible:
             if final:
                 self._keep(new, final, spoken_at)
-        elif self._state == "reply":
+        elif self._may_be_taken_back:
             if final:
                 self._keep(new, final, spoken_at)
                 sure = self._pause.verdict
@@ -365,5 +367,5 @@ class Turns(Floor):
         return turn
 
     def _echoes(self, text: str, spoken_at: float) -> bool:
-        end = self._now if self._state == "agent" else self._sound_end
-        return spoken_at <= end + _ECHO_MS and bool(self._said) and is_echo(text, self._said)
+        heard_by_then = spoken_at <= self._sound_end + _ECHO_MS
+        return heard_by_then and bool(self._said) and is_echo(text, self._said)
