@@ -75,7 +75,16 @@ def test_a_port_that_is_taken(tmp_path: Path):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(RuntimeError, match=rf"ended with 1:\nCannot listen on .* {port}"):
-            start(tmp_path, "--port", str(port))
+            start(tmp_path, "--port", str(port), CHORUS_BOOTSTRAP_API_KEY="")
+    # Whoever has the port may have the database too; and a key that was made was shown.
+    assert not (tmp_path / "chorus.db").exists()
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 70, "256.0.0.1"])
+def test_a_host_that_is_none(tmp_path: Path, host: str):
+    with pytest.raises(RuntimeError, match="ended with 1:\nCannot listen on ") as caught:
+        start(tmp_path, "--host", host)
+    assert "Traceback" not in str(caught.value)
 
 
 def test_a_database_that_is_away_is_a_sentence(tmp_path: Path):

@@ -1,8 +1,9 @@
 """`chorus serve`: the server process, from its first line to its last.
 
-In order: the database and the first key are prepared, the port is taken, uvicorn runs the
-application. What prevents that, such as a database that is away or a port that is taken, ends
-the process with one sentence and status 1.
+In order: the port is taken, the database and the first key are prepared, uvicorn runs the
+application. The port comes first: a second server must not touch the database of the one that
+has it, and a key that was made must be shown. What prevents that, such as a database that is
+away or a port that is taken, ends the process with one sentence and status 1.
 """
 
 from __future__ import annotations
@@ -34,15 +35,22 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     host = settings.host if host is None else host
     port = settings.port if port is None else port
     try:
+        listener = _listen(host, port)
+    except (OSError, OverflowError, UnicodeError) as error:
+        print(f"Cannot listen on {host} port {port}: {error}", file=sys.stderr)
+        return 1
+    with listener:
+        return _serve(settings, host, listener)
+
+
+def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
+    try:
         key = asyncio.run(prepare(settings))
     except NotReady as reason:
         print(reason, file=sys.stderr)
         return 1
-    try:
-        listener = _listen(host, port)
-    except (OSError, OverflowError) as error:
-        print(f"Cannot listen on {host} port {port}: {error}", file=sys.stderr)
-        return 1
+    if key is not None:
+        _announce(key, given=settings.bootstrap_api_key is not None)
     # The port that it is now, for URLs that the server tells of itself.
     settings = dataclasses.replace(settings, host=host, port=listener.getsockname()[1])
     app = create_app(settings)
@@ -65,14 +73,11 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         settings,
         app.state.switchboard,
     )
-    if key is not None:
-        _announce(key, given=settings.bootstrap_api_key is not None)
     # uvicorn repeats a signal to whoever had it before; that a server which was told to stop has
     # stopped is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    with listener:
-        server.run(sockets=[listener])
+    server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
