@@ -1,24 +1,22 @@
 """Settings: read once from the environment, checked, and frozen.
 
-`VARIABLES` is the whole list; each entry knows how to read its text and what to say about it.
-`Settings.read` reads them all and raises `SettingsError` with one sentence for each wrong value.
-`docs/configuration.md` is held to `describe()` by a test. Nothing else in Chorus looks at the
-environment. An empty variable counts as not set, because compose files produce those.
+`VARIABLES` is the whole list; each entry knows how its text is read (`readers.py`) and what to say
+about it. `Settings.read` reads them all and raises `SettingsError` with one sentence for each wrong
+value. `docs/configuration.md` is held to `describe()` by a test. Nothing else in Chorus looks at
+the environment. An empty variable counts as not set, because compose files produce those.
 """
 
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+
+from chorus import readers
 
 PREFIX = "CHORUS_"
-API_KEY_PATTERN = re.compile(r"(sk_live_|chorus_)[A-Za-z0-9_-]{32,200}")
 
 
 class SettingsError(Exception):
@@ -27,138 +25,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class _Wrong(Exception):
-    """Raised by a reader; the text finishes the sentence that begins with the variable's name."""
-
-
-def _text(raw: str) -> str:
-    return raw
-
-
-def _flag(raw: str) -> bool:
-    match raw.lower():
-        case "1" | "true" | "yes" | "on":
-            return True
-        case "0" | "false" | "no" | "off":
-            return False
-        case _:
-            raise _Wrong(f"must be 1 or 0, not {raw!r}")
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def read(raw: str) -> int:
-        # int() would also take "1_000" and digits of other scripts.
-        if not re.fullmatch(r"[0-9]{1,18}", raw) or not low <= int(raw) <= high:
-            raise _Wrong(f"must be a whole number from {low} to {high}, not {raw!r}")
-        return int(raw)
-
-    return read
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def read(raw: str) -> str:
-        if raw.lower() not in allowed:
-            raise _Wrong(f"must be one of {', '.join(allowed)}, not {raw!r}")
-        return raw.lower()
-
-    return read
-
-
-def _list(raw: str) -> tuple[str, ...]:
-    return tuple(part for part in (piece.strip() for piece in raw.split(",")) if part)
-
-
-def _url(raw: str) -> str:
-    parts = urlsplit(raw)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise _Wrong(f"has a port that is not a number: {raw!r}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _Wrong(f"must be a URL that begins with http:// or https://, not {raw!r}")
-    if parts.username or parts.password:
-        raise _Wrong("must not hold a user name or a password")
-    if parts.query or parts.fragment:
-        raise _Wrong(f"must have no query and no fragment: {raw!r}")
-    return raw.rstrip("/")
-
-
-def _origins(raw: str) -> tuple[str, ...]:
-    origins = _list(raw)
-    for origin in origins:
-        if origin != "*" and (origin != _url(origin) or urlsplit(origin).path):
-            raise _Wrong(f"must be origins such as https://app.example.com, not {origin!r}")
-    return origins
-
-
-def _addresses(raw: str) -> tuple[str, ...]:
-    addresses = _list(raw)
-    for address in addresses:
-        try:
-            if address != "*":
-                ipaddress.ip_network(address)
-        except ValueError:
-            raise _Wrong(f"must be IP addresses or networks, not {address!r}") from None
-    return addresses
-
-
-def _path(raw: str) -> Path:
-    return Path(raw).expanduser()
-
-
-def _storage_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if parts.username or parts.password:
-        raise _Wrong("must not hold a user name or a password")
-    if parts.query or parts.fragment:
-        raise _Wrong("must have no query and no fragment")
-    match parts.scheme:
-        case "file" if parts.netloc in ("", "localhost") and len(parts.path) > 1:
-            return raw.rstrip("/")
-        case "s3" if parts.netloc:
-            return raw.rstrip("/")
-        case _:
-            raise _Wrong(f"must be file:///folder or s3://bucket/prefix, not {raw!r}")
-
-
-def _secret_keys(raw: str) -> tuple[str, ...]:
-    keys = _list(raw)
-    if not keys or min(map(len, keys)) < 32:
-        raise _Wrong(
-            "must be at least 32 characters (several keys are separated by commas); "
-            "make one with: openssl rand -base64 32"
-        )
-    return keys
-
-
-def _api_key(raw: str) -> str:
-    if not API_KEY_PATTERN.fullmatch(raw):
-        raise _Wrong("must be sk_live_ or chorus_ and at least 32 letters, digits, - or _")
-    return raw
-
-
-def _database_url(raw: str) -> str:
-    # Imported here: it takes longer than all else that `chorus --help` does.
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        url = make_url(raw)
-    except ArgumentError:
-        # The value may hold a password: it is not repeated.
-        raise _Wrong("is not a database URL such as postgresql://user:password@host/name") from None
-    match url.drivername:
-        case "sqlite" | "sqlite+aiosqlite":
-            if not url.database or url.database == ":memory:":
-                raise _Wrong("must name a file: a SQLite database in memory is not supported")
-            url = url.set(drivername="sqlite+aiosqlite")
-        case "postgres" | "postgresql" | "postgresql+psycopg":
-            url = url.set(drivername="postgresql+psycopg")
-        case other:
-            raise _Wrong(f"must begin with sqlite:// or postgresql://, not {other}://")
-    return url.render_as_string(hide_password=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +95,7 @@ class Settings:
                 continue
             try:
                 values[variable.field] = variable.read(raw)
-            except _Wrong as wrong:
+            except readers.Wrong as wrong:
                 problems.append(f"{variable.name} {wrong}.")
         if problems:
             raise SettingsError(problems)
@@ -271,14 +137,18 @@ class Settings:
 _OPENAI_URL = "https://api.openai.com/v1"
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("CHORUS_HOST", "host", _text, "127.0.0.1", "Address to listen on."),
+    Variable("CHORUS_HOST", "host", readers.host, "127.0.0.1", "Address to listen on."),
     Variable(
-        "CHORUS_PORT", "port", _number(0, 65535), "8000", "Port to listen on; 0 takes a free one."
+        "CHORUS_PORT",
+        "port",
+        readers.number(0, 65535),
+        "8000",
+        "Port to listen on; 0 takes a free one.",
     ),
     Variable(
         "CHORUS_PUBLIC_URL",
         "public_url",
-        _url,
+        readers.url,
         "http://<host>:<port>",
         "Where carriers, webhooks' receivers and browsers reach this server. Carriers sign what "
         "they send with it, so it must be exactly the address that they were given.",
@@ -286,14 +156,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_DATA_DIR",
         "data_dir",
-        _path,
+        readers.path,
         "./data",
         "Folder of the SQLite database, the recordings and the generated secret key.",
     ),
     Variable(
         "CHORUS_DATABASE_URL",
         "database_url",
-        _database_url,
+        readers.database_url,
         "sqlite:///<data dir>/chorus.db",
         "Database: sqlite:///path or postgresql://user:password@host/name.",
         secret=True,
@@ -301,7 +171,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_SECRET_KEY",
         "secret_keys",
-        _secret_keys,
+        readers.secret_keys,
         "generated into <data dir>/secret.key",
         "Key that encrypts credentials at rest, 32 characters or more. To rotate, put the new key "
         "in front of the old one, separated by a comma.",
@@ -310,7 +180,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_BOOTSTRAP_API_KEY",
         "bootstrap_api_key",
-        _api_key,
+        readers.api_key,
         "generated and printed",
         "The first API key, made at the first start: sk_live_ and 32 characters or more.",
         secret=True,
@@ -318,42 +188,42 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_LOG_FORMAT",
         "log_format",
-        _choice("text", "json"),
+        readers.choice("text", "json"),
         "text",
         "Form of a log line: text or json.",
     ),
     Variable(
         "CHORUS_LOG_LEVEL",
         "log_level",
-        _choice("debug", "info", "warning", "error"),
+        readers.choice("debug", "info", "warning", "error"),
         "info",
         "Least severity that is logged: debug, info, warning or error.",
     ),
     Variable(
         "CHORUS_SIMULATED",
         "simulated",
-        _flag,
+        readers.flag,
         "0",
         "1 adds simulated engines with known delays, for tests and load measurements.",
     ),
     Variable(
         "CHORUS_TWILIO_API_URL",
         "twilio_api_url",
-        _url,
+        readers.url,
         "https://api.twilio.com",
         "Base URL of the Twilio API, or of one that speaks the same.",
     ),
     Variable(
         "CHORUS_ALLOW_PRIVATE_ADDRESSES",
         "allow_private_addresses",
-        _flag,
+        readers.flag,
         "0",
         "1 lets tools and webhooks use plain http and reach private and loopback addresses.",
     ),
     Variable(
         "CHORUS_OPENAI_API_KEY",
         "openai_api_key",
-        _text,
+        readers.credential,
         "",
         "Key of the language models' API; without it those models are not offered.",
         secret=True,
@@ -361,7 +231,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_OPENAI_BASE_URL",
         "openai_base_url",
-        _url,
+        readers.url,
         _OPENAI_URL,
         "Base URL of the language models' API; any server that speaks the same will do, and a "
         "server of your own may need no key.",
@@ -369,21 +239,21 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_OPENAI_MODELS",
         "openai_models",
-        _list,
+        readers.names,
         "gpt-4.1-mini,gpt-4.1-nano,gpt-4.1",
         "Names of the models to offer, separated by commas; the first is the default.",
     ),
     Variable(
         "CHORUS_RATE_LIMIT_PER_MINUTE",
         "rate_limit_per_minute",
-        _number(1, 1_000_000),
+        readers.number(1, 1_000_000),
         "100",
         "Requests a minute of an API key that has no limit of its own.",
     ),
     Variable(
         "CHORUS_MAX_CONCURRENT_CALLS",
         "max_concurrent_calls",
-        _number(1, 1_000_000),
+        readers.number(1, 1_000_000),
         "100",
         "Calls at once, inbound and outbound together, of an organization that has no limit of "
         "its own.",
@@ -391,35 +261,35 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_MAX_REQUEST_BYTES",
         "max_request_bytes",
-        _number(1024, 104_857_600),
+        readers.number(1024, 104_857_600),
         "1048576",
         "Largest request body in bytes.",
     ),
     Variable(
         "CHORUS_CORS_ORIGINS",
         "cors_origins",
-        _origins,
+        readers.origins,
         "",
         "Origins whose pages may call the API from a browser, separated by commas; * is any.",
     ),
     Variable(
         "CHORUS_TRUSTED_PROXIES",
         "trusted_proxies",
-        _addresses,
+        readers.addresses,
         "127.0.0.1,::1",
         "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; * is any.",
     ),
     Variable(
         "CHORUS_DRAIN_SECONDS",
         "drain_s",
-        _number(0, 3600),
+        readers.number(0, 3600),
         "30",
         "How long a server that is told to stop lets open requests and calls end.",
     ),
     Variable(
         "CHORUS_BILLING",
         "billing",
-        _flag,
+        readers.flag,
         "0",
         "1 lets organizations pay for their calls from a prepaid balance: without money no call "
         "begins or goes on. With 0 nobody is charged; what calls cost is shown all the same.",
@@ -427,14 +297,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_PRICES_FILE",
         "prices_file",
-        _path,
+        readers.path,
         "",
         "TOML file of prices that replaces the packaged one, whose prices are examples.",
     ),
     Variable(
         "CHORUS_ALLOW_TOP_UP",
         "allow_top_up",
-        _flag,
+        readers.flag,
         "0",
         "1 lets every API key that may write top up its organization's balance through the API. "
         "Otherwise only the operator can, on the command line.",
@@ -442,7 +312,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_STORAGE_URL",
         "storage_url",
-        _storage_url,
+        readers.storage_url,
         "file://<data dir>",
         "Where recordings are kept: file:///folder, or s3://bucket/prefix for Amazon S3 and "
         "whatever speaks the same.",
@@ -450,7 +320,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_S3_ENDPOINT_URL",
         "s3_endpoint_url",
-        _url,
+        readers.url,
         "https://s3.<region>.amazonaws.com",
         "Address of another S3, such as MinIO. Browsers must reach it too: they are sent there "
         "to hear recordings.",
@@ -458,14 +328,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_S3_REGION",
         "s3_region",
-        _text,
+        readers.text,
         "<AWS_REGION>, or us-east-1",
         "The bucket's region.",
     ),
     Variable(
         "CHORUS_S3_ACCESS_KEY_ID",
         "s3_access_key_id",
-        _text,
+        readers.credential,
         "<AWS_ACCESS_KEY_ID>, or the machine's role",
         "Who asks for the bucket.",
         secret=True,
@@ -473,7 +343,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_S3_SECRET_ACCESS_KEY",
         "s3_secret_access_key",
-        _text,
+        readers.credential,
         "<AWS_SECRET_ACCESS_KEY>, or the machine's role",
         "The secret that belongs to it.",
         secret=True,
@@ -481,7 +351,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_RECORDING_URL_TTL",
         "recording_url_ttl_s",
-        _number(60, 483_840),
+        readers.number(60, 483_840),
         "86400",
         "For how many seconds, at least, a link to a recording or a transcript holds.",
     ),

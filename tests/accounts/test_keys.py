@@ -20,7 +20,7 @@ from chorus.accounts.keys import KeyRing
 from chorus.accounts.tables import ApiKey, Organization
 from chorus.db import utcnow
 from chorus.prepare import prepare
-from chorus.settings import API_KEY_PATTERN
+from chorus.readers import API_KEY_PATTERN
 
 
 def test_a_new_key_has_the_promised_form():
