@@ -144,6 +144,23 @@ def test_a_worker_that_hangs_is_killed_at_its_deadline():
     assert _seconds(asyncio.run(main())) > 0.8
 
 
+def test_a_worker_that_hangs_is_killed_though_nobody_waits_for_it_any_more():
+    async def main() -> list[Spoken]:
+        voice = EspeakVoice(deadline_s=0.5)
+        await voice.warm()
+        os.kill(voice.worker_pids[0], signal.SIGSTOP)
+        interrupted = asyncio.create_task(_say(voice, "Sure, I can help."))
+        await asyncio.sleep(0.05)
+        interrupted.cancel()
+        try:
+            async with asyncio.timeout(10):
+                return await _say(voice, "One moment.")
+        finally:
+            await voice.aclose()
+
+    assert _seconds(asyncio.run(main())) > 0.3
+
+
 def test_closing_the_generator_leaves_the_worker_to_others():
     async def main() -> float:
         voice = EspeakVoice()

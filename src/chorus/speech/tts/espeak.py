@@ -95,12 +95,7 @@ class EspeakVoice:
         for _ in range(_ATTEMPTS):
             hand = await self._crew.lease()
             try:
-                async with asyncio.timeout(self._deadline_s):
-                    kind, payload = await self._ask(hand, job)
-            except TimeoutError:
-                hand.kill()
-                failure = EngineFailed(self.name, "worker", "it did not answer in time")
-                continue
+                kind, payload = await self._ask(hand, job)
             except EngineFailed as error:
                 failure = error
                 continue
@@ -111,21 +106,33 @@ class EspeakVoice:
         raise failure
 
     async def _ask(self, hand: Hand, job: bytes) -> tuple[int, bytes]:
-        """One question, one answer. The worker is released when the answer is there, whether
-        anybody still waits for it or not."""
-        answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        """One question, one answer. The worker is released when the answer is there, and killed
+        when it is overdue, whether anybody still waits for it or not: a caller who interrupts a
+        worker that hangs must not leave it to nobody."""
+        if not hand.alive:  # between the lease and now
+            raise EngineFailed(self.name, "worker", "it died")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[tuple[int, bytes]] = loop.create_future()
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            hand.kill()
 
         def on_message(kind: int, payload: bytes) -> None:
+            overdue.cancel()
             self._crew.release(hand)
             if not answer.done():
                 answer.set_result((kind, payload))
 
         def on_gone() -> None:
+            overdue.cancel()
             if not answer.done():
-                answer.set_exception(EngineFailed(self.name, "worker", "it died"))
+                why = "it did not answer in time" if late else "it died"
+                answer.set_exception(EngineFailed(self.name, "worker", why))
 
-        if not hand.alive:  # between the lease and now
-            raise EngineFailed(self.name, "worker", "it died")
+        overdue = loop.call_later(self._deadline_s, give_up)
         hand.on_message, hand.on_gone = on_message, on_gone
         hand.send(worker.SPEAK, job)
         return await answer
