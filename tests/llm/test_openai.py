@@ -281,6 +281,39 @@ async def test_trouble_after_the_end_costs_only_the_counts(
     assert await items(OpenAIModel(endpoint, "m", STALLED)) == [TextDelta("done")]
 
 
+async def test_a_server_that_never_ends_its_stream_holds_back_no_words(
+    server: OpenAIServer, endpoint: Endpoint
+) -> None:
+    """No counts, no `[DONE]`, no end: the reply is over all the same, and soon."""
+    server.answer(Answer(say("done"), stall_after=3))
+    model = OpenAIModel(endpoint, "m")
+    loop = asyncio.get_running_loop()
+    reply = model.reply(PROMPT)
+    assert await anext(reply) == TextDelta("done")
+    at = loop.time()
+    assert [item async for item in reply] == []
+    assert loop.time() - at < 2  # far less than a stall
+
+
+async def test_arguments_without_end_are_cut_off(server: OpenAIServer, endpoint: Endpoint) -> None:
+    piece = "x" * 1000
+    server.answer(Answer(call(0, "c1", "pay", *[piece] * 300)))
+    got, error = await failure(OpenAIModel(endpoint, "m"))
+    assert got == []
+    assert "longer than 200,000 characters" in error.detail
+
+
+async def test_arguments_nested_without_end_are_not_sent_back(
+    server: OpenAIServer, endpoint: Endpoint
+) -> None:
+    server.answer(Answer(say("ok")))
+    asked = Message("assistant", "", (ToolCall("c1", "book", "[" * 5000),))
+    history = (asked, Message("tool", "{}", tool_call_id="c1"))
+    await items(OpenAIModel(endpoint, "m"), Prompt("Be brief.", history))
+    (sent,) = server.replies[0].body["messages"][1]["tool_calls"]
+    assert sent["function"]["arguments"] == "{}"
+
+
 @pytest.mark.parametrize(
     ("event", "says"),
     [
@@ -289,6 +322,8 @@ async def test_trouble_after_the_end_costs_only_the_counts(
         ('data: {"choices": [7]}\n\n', "no chat completion"),
         ('data: {"choices": [{"delta": {"content": 7}}]}\n\n', "no chat completion"),
         ("data: \xff\n\n", "no chat completion"),
+        (f"data: {'[' * 5000}\n\n", "no chat completion"),
+        (chunk({"content": "x" * 250_000}), "longer than 200,000 characters"),
         ({"error": {"message": f"overloaded {KEY}"}}, "reported an error: overloaded [key]"),
     ],
 )

@@ -124,6 +124,8 @@ def test_arguments_are_read_leniently_where_the_meaning_is_beyond_doubt() -> Non
         ('{"day": "x", "names": "a, b"}', "'names' must be an array"),
         ('{"day": "x", "extra": []}', "'extra' must be an object"),
         ('{"party": "two"}', "'party' must be an integer"),
+        (f'{{"day": "x", "extra": "{"[" * 5000}"}}', "'extra' must be an object"),
+        (f'{{"day": "x", "party": "{"[" * 5000}"}}', "'party' must be an integer"),
     ],
 )
 async def test_wrong_arguments_are_told_to_the_model_by_field(

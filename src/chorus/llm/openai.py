@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 # Vendors close an idle connection after one to five minutes. The pool's own default of 5 s would
 # make nearly every turn of a call pay a TLS handshake.
 _KEEP_ALIVE_S = 55.0
+# How long the token counts may take once the reply is complete: its last words wait for them.
+_COUNTS_S = 0.3
+# Of text and arguments; far beyond what anybody would listen to or a tool would take.
+_MOST_CHARS = 200_000
 _SECRET = re.compile(r"(?i)\b(?:(?:sk|pk|rk|gsk|key|xai)[-_]|bearer )[\w*.\-]{4,}")
 
 
@@ -130,8 +134,11 @@ class OpenAIModel:
         import httpx2
         import openai
 
-        # ValueError: JSON, text or a URL that is none.
-        failures = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, OSError, ValueError)
+        # ValueError: JSON, text or a URL that is none; RecursionError: JSON nested without end.
+        failures = (
+            *(openai.OpenAIError, httpx2.HTTPError, TimeoutError, OSError),
+            *(ValueError, RecursionError),
+        )
         client = self.endpoint.client  # made before the clock runs: the first time takes long
         loop = asyncio.get_running_loop()
         options = self.options
@@ -157,13 +164,16 @@ class OpenAIModel:
                     raise self._failure(error, parts) from None
                 if parts.filtered:
                     raise self._failed("the vendor's content filter withheld the reply")
-                if parts.begun:
-                    deadline = loop.time() + options.stall_ms / 1000
+                if parts.size > _MOST_CHARS:
+                    raise self._failed(f"the reply is longer than {_MOST_CHARS:,} characters")
                 if text:
                     yield TextDelta(text)
                 if parts.finished:
                     for call in parts.take_calls():
                         yield call
+                if parts.begun:
+                    gap_s = _COUNTS_S if parts.finished else options.stall_ms / 1000
+                    deadline = loop.time() + gap_s
             if not parts.finished:
                 raise self._failed("the stream ended before the reply was finished")
             if parts.usage is not None:
@@ -267,7 +277,7 @@ class OpenAIModel:
             return self._failed(f"{where} ({cause})")
         if isinstance(error, openai.APIError):
             return self._failed(f"the endpoint reported an error{_vendor_message(error.body)}")
-        if isinstance(error, ValueError):
+        if isinstance(error, (ValueError, RecursionError)):
             return self._failed("the stream held something that is no chat completion")
         return self._failed(f"the request failed ({type(error).__name__})")
 
@@ -279,6 +289,7 @@ class _Parts:
         self.begun = False
         self.finished = False
         self.filtered = False
+        self.size = 0
         self.usage: Usage | None = None
         self._calls: list[dict[str, str]] = []
 
@@ -308,6 +319,7 @@ class _Parts:
         self.filtered = reason == "content_filter" and not self.begun
         self.finished = self.finished or bool(reason)
         self.begun = self.begun or bool(text or reason)
+        self.size += len(text)
         return text
 
     def _take_call(self, piece: Any, position: int) -> None:
@@ -325,7 +337,9 @@ class _Parts:
         known["name"] = known["name"] or function.get("name") or ""
         arguments = function.get("arguments") or ""
         # Others send the arguments as an object instead of its JSON.
-        known["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments)
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        known["arguments"] += text
+        self.size += len(text) + 1
 
     def take_calls(self) -> list[ToolCall]:
         calls, self._calls = self._calls, []
@@ -363,7 +377,7 @@ def _json_object(arguments: str) -> str:
     """Servers refuse a history in which a model once wrote broken JSON; its tool result says so."""
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
 
 

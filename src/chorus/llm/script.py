@@ -186,7 +186,7 @@ class _Replay:
         self._rest, self._waiting_for = [], ""
         try:
             result = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             result = content
         self._values |= {"result": result, tool: result}
         if isinstance(result, dict):

@@ -93,7 +93,7 @@ def read_arguments(tool: HttpTool, written: str) -> dict[str, Any]:
             continue
         try:
             values[field.name] = _read(field.type, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             shown = json.dumps(value, ensure_ascii=False)[:80]
             wrong.append(
                 f"The field '{field.name}' must be {_ARTICLE[field.type]} {field.type}, "

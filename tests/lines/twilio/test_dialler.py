@@ -129,6 +129,7 @@ RFC_9457 = '{"type": "t", "title": "Bad", "status": 400, "code": 21211, "detail"
         ({"status": 201, "body": "[1]"}, "FAILED", "not Twilio's"),
         ({"status": 201, "body": '"x"'}, "FAILED", "not Twilio's"),
         ({"status": 201, "body": "{}"}, "FAILED", "no call sid"),
+        ({"status": 201, "body": "[" * 5000}, "FAILED", "not Twilio's .RecursionError"),
         ({"status": 201, "body": '{"sid": "' + "x" * 300_000 + '"}'}, "FAILED", "not Twilio's"),
         ({"status": 302, "body": ""}, "FAILED", "Twilio"),
         ({"status": 400, "body": FORBIDDEN}, "REJECTED", "21215: the account may not call"),

@@ -136,7 +136,10 @@ class TwilioApi:
             raise _refused(account, detail, error.code, error.status) from error
         except TwilioRestException as error:
             raise _refused(account, error.msg, error.code, error.status) from error
-        except (TwilioException, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            *(TwilioException, ValueError, TypeError, KeyError, AttributeError),
+            RecursionError,
+        ) as error:
             # What the library raises for an answer that is no JSON, or JSON of another kind.
             raise ApiFailed(f"an answer that is not Twilio's ({type(error).__name__})") from error
 
