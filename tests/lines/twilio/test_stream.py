@@ -15,7 +15,7 @@ from tests.lines.twilio.switchboard import Talk
 
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.line import LineCause
-from chorus.lines.twilio.stream import MAX_UNSENT_BYTES, STALL_S, TwilioLine
+from chorus.lines.twilio.stream import HANG_UP_S, MAX_UNSENT_BYTES, STALL_S, TwilioLine
 
 SID = "MZ1"
 
@@ -168,6 +168,22 @@ def test_hanging_up_is_local_whatever_follows() -> None:
         assert [e.cause for e in talk.ended] == [LineCause.LOCAL]
         line.take(media(b"1" * 160))
         assert talk.audio == []
+
+    run_virtual(main())
+
+
+def test_an_api_that_is_slow_to_hang_up_does_not_keep_the_caller() -> None:
+    async def main() -> None:
+        async def end_call() -> None:
+            await asyncio.sleep(30)
+
+        line = TwilioLine(SID, "CA1", end_call)
+        talk = Talk(line, "c")
+        line.start(talk)
+        began_s = asyncio.get_running_loop().time()
+        await line.hang_up()
+        assert asyncio.get_running_loop().time() - began_s == pytest.approx(HANG_UP_S)
+        assert [e.cause for e in talk.ended] == [LineCause.LOCAL]
 
     run_virtual(main())
 

@@ -47,6 +47,9 @@ MARK_EVERY_BYTES = MULAW_8K.size(100)
 STALL_S = 10.0
 # What may wait in memory meanwhile.
 MAX_UNSENT_BYTES = MULAW_8K.size(5 * 60_000)
+# How long the API may take to hang up. The caller, who has heard the goodbye, is left in silence
+# meanwhile; the end of the socket ends the call as well, since nothing follows it in the TwiML.
+HANG_UP_S = 3.0
 # How long a status callback that says "completed" waits for the `stop` that belongs to it.
 STOP_GRACE_S = 2.0
 
@@ -147,7 +150,10 @@ class TwilioLine:
         self._leaving = True
         try:
             if self._end_call is not None:
-                await self._end_call()
+                async with asyncio.timeout(HANG_UP_S):
+                    await self._end_call()
+        except TimeoutError:
+            log.warning("call %s: the carrier was too slow to hang up", self._call_sid)
         except Exception:
             log.exception("call %s: the carrier did not hang up when asked", self._call_sid)
         finally:
