@@ -59,8 +59,12 @@ class NoLine:
         self.sent_ms = 0.0
 
     @property
+    def ahead_ms(self) -> float:
+        return max(0.0, self._heard_to_s - self._loop.now_s) * 1000
+
+    @property
     def heard_ms(self) -> float:
-        return self.sent_ms - max(0.0, self._heard_to_s - self._loop.now_s) * 1000
+        return self.sent_ms - self.ahead_ms
 
     def start(self, events: LineEvents) -> None:
         self._events = events

@@ -72,6 +72,26 @@ def test_what_was_never_sent_or_was_known_already_is_ignored() -> None:
     assert head.heard_ms(10.3) == pytest.approx(500)
 
 
+def test_what_may_be_sent_goes_by_the_clock_not_by_what_was_acknowledged() -> None:
+    head = Playhead()
+    head.sent(500, 10.0)
+    assert head.ahead_ms(10.2) == pytest.approx(300)
+    head.acknowledged(0, 100, 10.3)  # 200 ms on its way there and back
+    assert head.ahead_ms(10.3) == pytest.approx(200)
+    head.acknowledged(0, 400, 10.31)  # played faster than in real time
+    assert head.ahead_ms(10.31) == pytest.approx(100)
+    head.clear(10.32)
+    assert head.ahead_ms(10.32) == 0
+
+
+def test_a_carrier_far_behind_is_sent_no_more() -> None:
+    head = Playhead()
+    head.sent(3000, 10.0)
+    head.acknowledged(0, 100, 12.9)
+    assert head.ahead_ms(12.9) == pytest.approx(1900)
+    assert head.ahead_ms(14.9) == 0
+
+
 STEP = st.one_of(
     st.tuples(st.just("sent"), st.integers(0, 4000).map(lambda n: n / 8)),
     st.tuples(st.just("wait"), st.floats(0, 2)),
@@ -99,5 +119,6 @@ def test_heard_never_exceeds_sent_and_never_runs_back(steps: list[tuple[str, flo
                 assert head.sent_ms == head.heard_ms(now_s)
         heard_ms = head.heard_ms(now_s)
         assert before_ms <= heard_ms <= head.sent_ms
+        assert 0 <= head.ahead_ms(now_s) <= head.sent_ms
         before_ms = heard_ms
     assert head.heard_ms(now_s + 3600) == head.sent_ms

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeEndOfTurn, FakeTranscriber, FakeVoice
-from tests.fakes.stage import BOOK, LOOK_UP, Stage, Tools, agent, play
+from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
+from tests.talk.test_call_sound import loud_ms, sides
 
 from chorus.lines.loopback import Weather
 from chorus.llm.model import ModelFailed, Prompt, ToolCall
@@ -72,6 +75,18 @@ class Whims:
         return tools
 
 
+def said_again(result: Result) -> int:
+    """How often the operator's words were interrupted before they were heard."""
+    happened = result.timeline.happenings
+    return sum(
+        one.kind == "interrupted"
+        and other.kind == "reply_heard"
+        and not other.data["heard"]
+        and other.data.get("unsaid", "").startswith("Operator")
+        for one, other in pairwise(happened)
+    )
+
+
 @given(
     steps=st.lists(STEPS, max_size=12),
     end=st.sampled_from(["hangs up", "operator", "drops", "waits"]),
@@ -119,6 +134,8 @@ def test_any_call_ends_well(
         await asyncio.wait({stage.running})
 
     whims = Whims(seed)
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name, "call.wav")
     result = play(
         scene,
         agent=agent(
@@ -139,7 +156,15 @@ def test_any_call_ends_well(
         end_of_turn=FakeEndOfTurn(*[whims.verdict() for _ in range(30)], delay_ms=seed % 300),
         weather=Weather(latency_ms=80, jitter_ms=40, loss=0.05) if bad_network else Weather(),
         tools=whims.tools(),
+        recording_path=str(path),
     )
+    _, left, right = sides(path)
+    folder.cleanup()
+    # The recording is as long as the call, and holds what the person heard of the agent.
+    assert abs(len(left) * 20 - result.outcome.duration_ms) <= 20
+    recorded_ms = sum(end - begin for begin, end in loud_ms(right))
+    if not bad_network:
+        assert abs(recorded_ms - result.person.speech_ms) <= 20 * (2 + len(loud_ms(right)))
 
     # `play` has checked that the line is down, streams are closed and no task is left.
     assert REASONS[result.outcome.reason] == result.outcome.status
@@ -167,6 +192,7 @@ def test_any_call_ends_well(
         + len(result.of("operator_said"))
         + len(result.of("unheard"))
         + sum(f["remedy"] == "apology" for f in result.of("engine_failed"))
+        + said_again(result)
     )
     assert len(result.of("usage")) == replies + unasked
     # Each call of a tool has one result, in the timeline and in every prompt.

@@ -275,6 +275,37 @@ def test_the_recording_is_as_long_as_the_call_and_as_it_was_heard(tmp_path: Path
     assert result.outcome.recording_fault is None
 
 
+@pytest.mark.parametrize("latency_ms", [0, 150, 400])
+def test_over_a_long_way_just_what_was_heard_is_recorded(tmp_path: Path, latency_ms: int) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("tell me everything", 800)
+        await stage.until("reply_started")
+        await stage.person.waits(1500)
+        await stage.person.says(None, 250)
+        await stage.until("agent_resumed")
+        await stage.person.waits(1000)
+        await stage.person.says("stop please", 800)
+        await stage.until("reply_heard", 2)
+        await stage.person.waits(500)
+        await stage.person.hang_up()
+
+    path = tmp_path / "call.wav"
+    result = play(
+        scene,
+        model=FakeModel([LONG, "Yes."]),
+        weather=Weather(latency_ms=latency_ms),
+        recording_path=str(path),
+    )
+    _, _, right = sides(path)
+    recorded = [end - begin for begin, end in loud_ms(right)]
+    at_the_ear = [0] * (len(right) + 50)
+    for at_s, loud in result.person.heard:
+        at_the_ear[int((at_s - 1000) * 50 - 1e-6)] = loud
+    heard = [end - begin for begin, end in loud_ms(at_the_ear)]
+    assert len(recorded) == len(heard) == 3
+    assert all(abs(one - other) <= 20 for one, other in zip(recorded, heard, strict=True))
+
+
 def test_a_recording_that_cannot_be_written_is_noted_and_the_call_goes_on(tmp_path: Path) -> None:
     result = play(hello, recording_path=str(tmp_path / "nowhere" / "call.wav"))
     assert len(result.of("recording_failed")) == 1

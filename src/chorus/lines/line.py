@@ -67,8 +67,15 @@ class Line(Protocol):
 
     @property
     def lead_ms(self) -> int:
-        """How far ahead of what is heard audio may be sent. Larger where the carrier buffers
-        and can be cleared; what `clear` throws away is never more than this."""
+        """How far ahead of being played audio may be sent. Larger where the carrier buffers
+        and can be cleared."""
+        ...
+
+    @property
+    def ahead_ms(self) -> float:
+        """How much of what was sent is not due to be played yet, by the clock: send while it is
+        less than `lead_ms`. Not by `heard_ms`, which lags by the way there and back: the far
+        end would run dry wherever that is longer than the lead."""
         ...
 
     @property

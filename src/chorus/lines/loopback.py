@@ -97,6 +97,10 @@ class _Way:
     def heard_ms(self) -> float:
         return self._format.ms(self._heard_bytes)
 
+    @property
+    def ahead_ms(self) -> float:
+        return self._format.ms(len(self._queue))
+
     def after_latency(self, deliver: Callable[[], None]) -> None:
         """In order with the frames: never before one that left earlier."""
         due_s = self._loop.time() + self._weather.latency_ms / 1000
@@ -160,6 +164,10 @@ class LoopbackLine:
     @property
     def lead_ms(self) -> int:
         return 200
+
+    @property
+    def ahead_ms(self) -> float:
+        return self._out.ahead_ms
 
     @property
     def provider(self) -> str:

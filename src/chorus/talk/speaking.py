@@ -78,7 +78,7 @@ class Speaking:
         line = self._line
         waiting = len(utterance.audio) - self._cursor
         if waiting:
-            room_ms = line.lead_ms - (line.sent_ms - line.heard_ms)
+            room_ms = line.lead_ms - line.ahead_ms
             if room_ms >= PIECE_MS or (utterance.finished and room_ms * 2 >= PIECE_MS):
                 size = min(waiting, line.format.size(room_ms))
                 self._send_speech(bytes(utterance.audio[self._cursor : self._cursor + size]), now)
@@ -139,9 +139,10 @@ class Speaking:
 
     def _clear(self, now: float) -> None:
         position = self.position_ms
+        unheard_ms = self._line.sent_ms - self._line.heard_ms
         self._line.clear()
         if self._recording is not None:
-            self._recording.agent_cut(now)
+            self._recording.agent_cut(min(now, self._recorded_to_ms - unheard_ms))
         self._recorded_to_ms = now
         # What was sent and not heard is gone: the utterance stands at what was heard.
         self._cursor = self._line.format.size(position)
@@ -166,18 +167,18 @@ class Speaking:
     def _fill(self, now: float) -> None:
         """The background sound alone."""
         line = self._line
-        if self.background is not None and line.sent_ms - line.heard_ms < FILL_MS:
+        if self.background is not None and line.ahead_ms < FILL_MS:
             self._send(self.background.under(None, PIECE_MS), now)
 
     def _send(self, audio: bytes, now: float) -> None:
         """Hand audio to the line, and put it where it will be heard in the recording."""
         line = self._line
-        ahead_ms = line.sent_ms - line.heard_ms
+        ahead_ms = line.ahead_ms
         line.play(audio)
         if self._recording is None:
             return
-        # Audio that follows audio still unheard continues it without a seam; after a silence it
-        # begins now.
+        # What follows audio that is still to be played continues it without a seam; after a silence
+        # it begins now.
         at_ms = self._recorded_to_ms if ahead_ms > 0 else max(now, self._recorded_to_ms)
         self._recording.agent(decode(line.format, audio), at_ms)
         self._recorded_to_ms = at_ms + line.format.ms(len(audio))

@@ -40,7 +40,7 @@ async def feed(talk: Talk, audio: bytes) -> None:
     """Play with the lead that the line asks for, as a conversation does."""
     for at in range(0, len(audio), 320):
         talk.line.play(audio[at : at + 320])
-        while talk.line.sent_ms - talk.line.heard_ms > talk.line.lead_ms and not talk.ended:
+        while talk.line.ahead_ms > talk.line.lead_ms and not talk.ended:
             await asyncio.sleep(0.01)
 
 

@@ -132,6 +132,10 @@ class TwilioLine:
         self.wake.set()
 
     @property
+    def ahead_ms(self) -> float:
+        return self._head.ahead_ms(self._loop.time())
+
+    @property
     def sent_ms(self) -> float:
         return self._head.sent_ms
 
