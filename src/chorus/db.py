@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect, make_url
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as DatabaseBusy
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -198,12 +199,16 @@ class Database:
     async def _turn(self) -> AsyncGenerator[None, None]:
         """SQLite has one writer at a time. Those of this process queue here, because in SQLite
         they would sleep and try again, and the unlucky ones would never come through. Raises
-        `TimeoutError` rather than wait for ever, say for a session that this one is inside of."""
+        SQLAlchemy's `TimeoutError` rather than wait for ever, say for a session that this one is
+        inside of."""
         if not self.settings.is_sqlite:
             yield
             return
-        async with asyncio.timeout(_BUSY_TIMEOUT_S):
-            await self._writer.acquire()
+        try:
+            async with asyncio.timeout(_BUSY_TIMEOUT_S):
+                await self._writer.acquire()
+        except TimeoutError:
+            raise DatabaseBusy("another transaction does not end") from None
         try:
             yield
         finally:

@@ -25,6 +25,7 @@ from starlette.responses import Response
 log = logging.getLogger(__name__)
 
 _MOST_PROBLEMS = 100
+_LONGEST_NAME = 100  # of a name that whoever asks has made up
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,10 @@ def too_many_calls() -> Error:
     return Error(
         429, "too_many_concurrent_calls", "Too many concurrent calls. Please try again later."
     )
+
+
+def too_large(most_bytes: int) -> Error:
+    return Error(413, "request_too_large", f"The request body must be at most {most_bytes} bytes")
 
 
 def rate_limited(retry_after_s: int) -> Error:
@@ -190,7 +195,11 @@ def problems_of(errors: Sequence[Any]) -> list[Problem]:
     the first hundred."""
     problems: list[Problem] = []
     for error in cast("Sequence[dict[str, Any]]", errors)[:_MOST_PROBLEMS]:
-        loc = [part for part in error["loc"][1:] if part != "[key]"]
+        loc = [
+            part[:_LONGEST_NAME] if isinstance(part, str) else part
+            for part in error["loc"][1:]
+            if part != "[key]"
+        ]
         path = ".".join(str(part) for part in loc)
         named = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
         what = label(named) if named else "The request body"

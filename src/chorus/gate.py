@@ -83,6 +83,9 @@ class Gate:
                 if status:
                     # Half a response is out: the server must cut the connection.
                     raise
+                if quota is None and is_api(scope["path"]):
+                    # Whoever asked could not be looked up.
+                    quota = self._process.limits.look(state["address"])
                 await _send(reply, ours, request_id)
             finally:
                 self._note(scope, status, started)
@@ -103,7 +106,7 @@ class Gate:
         most = self._process.settings.max_request_bytes
         length = headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > most:
-            raise _too_large(most)
+            raise errors.too_large(most)
         size = 0
 
         async def limited() -> Message:
@@ -111,7 +114,7 @@ class Gate:
             message = await receive()
             size += len(message.get("body", b""))
             if size > most:
-                raise _too_large(most)
+                raise errors.too_large(most)
             return message
 
         return limited
@@ -132,10 +135,6 @@ class Gate:
 def address_of(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else "unknown"
-
-
-def _too_large(most: int) -> errors.Error:
-    return errors.Error(413, "request_too_large", f"The request body must be at most {most} bytes")
 
 
 async def _send(reply: Send, error: errors.Error, request_id: str) -> None:

@@ -13,6 +13,7 @@ because what they count must stay counted when they refuse.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from chorus.wire import Failure
 
 _BODY = ("POST", "PUT", "PATCH")
 _NOTHING = object()
+_MUCH = 32_768
+"""Bytes that take milliseconds to parse, in which no call may wait."""
 
 
 class _Read(Request):
@@ -58,6 +61,8 @@ class Route(APIRoute):
     """A route behind an API key or a session."""
 
     in_transaction = True
+    most_bytes = 0
+    """Of a body; 0 is the server's own limit."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         run = super().get_route_handler()
@@ -73,7 +78,7 @@ class Route(APIRoute):
             request = _Read(request.scope, request.receive)
             body = await request.body() if request.method in _BODY else b""
             if needs_body or (takes_body and body):
-                request.parsed = _parse(request, body)
+                request.parsed = await _parse(request, body, self.most_bytes)
             if principal is None or not self.in_transaction:
                 return await run(request)
             change = _Change(self, request, principal, rule)
@@ -94,9 +99,11 @@ class Route(APIRoute):
 
 
 class Door(Route):
-    """A route by which members come in, which opens its sessions itself."""
+    """A route by which members come in, which opens its sessions itself. Anybody may knock, so
+    what is read of them is little."""
 
     in_transaction = False
+    most_bytes = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +203,18 @@ def _check_query(request: Request) -> None:
     )
 
 
-def _parse(request: Request, body: bytes) -> Any:
+async def _parse(request: Request, body: bytes, most_bytes: int) -> Any:
+    if most_bytes and len(body) > most_bytes:
+        raise errors.too_large(most_bytes)
     if not body.strip():
         raise errors.invalid_field("body", "The request body must be a JSON object")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise errors.Error(
-            400,
-            "unsupported_content_type",
-            "The Content-Type must be application/json",
-        )
+        sentence = "The Content-Type must be application/json"
+        details = [errors.Problem("Content-Type", sentence)]
+        raise errors.Error(400, "unsupported_content_type", sentence, details=details)
+    if len(body) > _MUCH:
+        return await asyncio.to_thread(json_body.parse, body)
     return json_body.parse(body)
 
 

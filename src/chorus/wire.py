@@ -15,6 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import orjson
 import phonenumbers
 from pydantic import (
     AfterValidator,
@@ -230,6 +231,17 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("must be a time such as 2025-01-31T12:00:00Z") from None
 
 
+def _at_most(most_bytes: int) -> Any:
+    """A check of how large an object is as JSON: lists hold a hundred of them."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        if len(orjson.dumps(value)) > most_bytes:
+            raise ValueError(f"must have at most {most_bytes} bytes as JSON")
+        return value
+
+    return AfterValidator(check)
+
+
 def _utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -254,6 +266,24 @@ UniqueIds = Annotated[
     list[UUID],
     Field(max_length=100, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_unique),
+]
+Metadata = Annotated[
+    dict[str, Any],
+    Field(
+        max_length=200,
+        description="Yours: stored and returned, and never shown to an agent. At most 16384 bytes "
+        "as JSON.",
+    ),
+    _at_most(16_384),
+]
+Variables = Annotated[
+    dict[str, Any],
+    Field(
+        max_length=200,
+        description="Fill the templates of the prompt and the greeting; at most 65536 bytes as "
+        "JSON.",
+    ),
+    _at_most(65_536),
 ]
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
 TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_in_utc)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 from tests.conftest import settings_for
 from tests.fakes.api import KEY, Api, running
 
@@ -96,6 +97,29 @@ async def test_readiness_blames_the_migrations_and_not_the_database(
     assert missing.status_code == 503
     assert missing.json()["database"] == "ok"
     assert "migrations cannot be read" in missing.json()["schema"]
+
+
+async def test_a_database_that_is_away_is_503_with_all_headers(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    def gone(_: object) -> object:
+        raise OperationalError("SELECT", None, Exception("gone"))
+
+    monkeypatch.setattr("chorus.db.Database.reading", gone)
+    answer = await sqlite_api.get("/v1/agents")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "gone" not in answer.text
+    for name in ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+        assert int(answer.headers[name]) > 0
+
+
+async def test_a_transaction_that_does_not_end_is_503_for_the_others(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("chorus.db._BUSY_TIMEOUT_S", 0.05)
+    async with sqlite_api.process.database.writing():
+        answer = await sqlite_api.post("/v1/agents", json={"name": "a"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
 async def test_not_ready_without_a_database(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):

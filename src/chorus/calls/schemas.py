@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chorus.wire import Anything, In, Out, Phone, SearchQuery, Time, TimeIn
+from chorus.wire import Anything, In, Metadata, Out, Phone, SearchQuery, Time, TimeIn, Variables
 
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
 Direction = Literal["inbound", "outbound"]
@@ -33,14 +33,8 @@ class CallCreate(In):
     agent_id: UUID
     phone_number_id: UUID
     to: Phone
-    context_variables: Annotated[
-        dict[str, Any],
-        Field(max_length=200, description="Fill the templates of the prompt and the greeting."),
-    ] = {}
-    metadata: Annotated[
-        dict[str, Any],
-        Field(max_length=200, description="Stored with the call; the agent never sees it."),
-    ] = {}
+    context_variables: Variables = {}
+    metadata: Metadata = {}
     scheduled_at: Annotated[
         TimeIn | None,
         Field(description="Dial at this time, at most a year from now; without it, at once."),
@@ -51,14 +45,8 @@ class TestCallCreate(In):
     """A call to an agent from a browser, with its microphone."""
 
     agent_id: Annotated[UUID, Field(description="Who talks.")]
-    context_variables: Annotated[
-        dict[str, Any],
-        Field(max_length=200, description="Fill the templates of the prompt and the greeting."),
-    ] = {}
-    metadata: Annotated[
-        dict[str, Any],
-        Field(max_length=200, description="Stored with the call; the agent never sees it."),
-    ] = {}
+    context_variables: Variables = {}
+    metadata: Metadata = {}
 
 
 class TestCallOut(Out):

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from chorus.wire import In, Name, Out, Phone, Text, Time, Url, Whole, patch_of, told
+from chorus.wire import In, Metadata, Name, Out, Phone, Text, Time, Url, Whole, patch_of, told
 
 # A host name or an address, with or without a port, as a PBX's administrator writes it.
 _HOST = re.compile(
@@ -54,7 +54,7 @@ class PhoneNumberCreate(In):
     agent_id: Annotated[
         UUID | None, Field(description="Who answers; null refuses inbound calls.")
     ] = None
-    metadata: dict[str, Any] = {}
+    metadata: Metadata = {}
     twilio_account_sid: Credential | None = None
     twilio_auth_token: Credential | None = None
     sip_mode: Literal["registration", "ip_allowlist"] | None = None
