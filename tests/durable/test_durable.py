@@ -27,6 +27,8 @@ class Log:
     def __init__(self) -> None:
         self.done: list[Any] = []
         self.gate = asyncio.Event()
+        self.at_gate = asyncio.Event()
+        """The second step has begun, so the first one's result is committed."""
         self.news = asyncio.Event()
         self.at_once = self.most_at_once = 0
 
@@ -47,6 +49,7 @@ async def one(log: Log, n: int) -> int:
 
 
 async def gated(log: Log, n: int) -> None:
+    log.at_gate.set()
     await log.gate.wait()
     log.note(("gated", n))
 
@@ -170,7 +173,8 @@ async def test_what_was_interrupted_goes_on_at_the_step_where_it_was(database: D
     before, after = Log(), Log()
     async with working(database, before) as durable:
         await enqueue(durable, database, TWO_STEPS, 1)
-        await before.until(lambda: before.done == [("one", 1)])
+        async with asyncio.timeout(15):
+            await before.at_gate.wait()
     after.gate.set()
     async with working(database, after):
         await after.until(lambda: "end" in after.done)
@@ -182,7 +186,9 @@ async def test_the_work_of_a_dead_process_is_taken_over(database: Database):
     before, after = Log(), Log()
     async with working(database, before, "dies") as durable:
         await enqueue(durable, database, TWO_STEPS, 1)
-        await before.until(lambda: before.done == [("one", 1)])
+        async with asyncio.timeout(15):
+            await before.at_gate.wait()
+    assert before.done == [("one", 1)]
     after.gate.set()
     async with working(database, after, "lives") as durable:
         await asyncio.sleep(POLL_S * 1.5)
