@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.soak.kill import Rig
+from tests.soak.rig import Rig
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.calls.sse import Sse, follow
 from tests.conftest import Postgres
-from tests.soak.kill import Rig, environment, free_port
+from tests.soak.rig import Rig, environment, free_port
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.client import CarrierCall, CarrierClient

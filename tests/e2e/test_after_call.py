@@ -19,7 +19,7 @@ import pytest
 from standardwebhooks import Webhook
 from tests.conftest import Postgres
 from tests.soak.afterwards import DOLLARS, SECRET, Afterwards
-from tests.soak.kill import OURS, Rig, environment
+from tests.soak.rig import OURS, Rig, environment
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.client import CarrierClient

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.test_after_call import CALLER, over
 from tests.soak.afterwards import Afterwards
-from tests.soak.kill import OURS, Rig, environment
+from tests.soak.rig import OURS, Rig, environment
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, Step, Wait

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 API_KEY = "sk_live_" + "s" * 32
+BYTECODE = Path(__file__).resolve().parents[2] / "build" / "bytecode"
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,68 @@ class Server:
         return self.process.wait(timeout_s)
 
 
-def start(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Server:
-    """Start a server on `data_dir` and wait until it answers. `env` are further variables; those
-    of CHORUS_ that the tests run with are not passed on; `module` is what is run instead of it."""
+@dataclass(frozen=True)
+class Starting:
+    """A server that was started and may not answer yet. `since` is where its own output begins in
+    the file, which a server that is started again on the same folder goes on with."""
+
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    output: Path
+    since: int
+    api_key: str
+
+    def ready(self, timeout_s: float = 120) -> Server:
+        """Wait until it answers."""
+        try:
+            url = self._ready(timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+        return Server(url, self.process, self.data_dir, self.output, self.api_key)
+
+    @property
+    def said_ready(self) -> bool:
+        return "Chorus is at " in self._said()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _ready(self, timeout_s: float) -> str:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            text = self._said()
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{text}")
+            _, found, rest = text.rpartition("Chorus is at ")
+            if found and "\n" in rest:
+                url = rest.split()[0]
+                try:
+                    if httpx.get(f"{url}/healthz", timeout=5).status_code == 200:
+                        return url
+                except httpx.TransportError:
+                    pass
+            time.sleep(0.05)
+        raise RuntimeError(f"the server was not ready in {timeout_s} s:\n{self._said()}")
+
+    def _said(self) -> str:
+        with self.output.open("rb") as log:
+            log.seek(self.since)
+            return log.read().decode("utf-8", "replace")
+
+
+def launch(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Starting:
+    """Start a server on `data_dir`. `env` are further variables; those of CHORUS_ that the tests
+    run with are not passed on; `module` is what is run instead of it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     output = data_dir / "server.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CHORUS_")}
+    if clean.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Compiling all modules anew takes longer than everything else that a start consists of.
+        clean.setdefault("PYTHONPYCACHEPREFIX", str(BYTECODE))
     with output.open("ab") as log:
+        since = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", module, "serve", *arguments],
             stdin=subprocess.DEVNULL,
@@ -66,13 +122,13 @@ def start(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -
             }
             | env,
         )
-    try:
-        url = _ready(process, output)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return Server(url, process, data_dir, output, env.get("CHORUS_BOOTSTRAP_API_KEY", API_KEY))
+    key = env.get("CHORUS_BOOTSTRAP_API_KEY", API_KEY)
+    return Starting(process, data_dir, output, since, key)
+
+
+def start(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Server:
+    """`launch`, and wait until it answers."""
+    return launch(data_dir, *arguments, module=module, **env).ready()
 
 
 @contextmanager
@@ -87,22 +143,3 @@ def serving(data_dir: Path, *arguments: str, **env: str) -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 server.process.kill()
                 server.process.wait()
-
-
-def _ready(process: subprocess.Popen[bytes], output: Path, timeout_s: float = 120) -> str:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        text = output.read_text("utf-8", "replace")
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}:\n{text}")
-        # The last one: a server that is started again on the same folder goes on in the file.
-        _, found, rest = text.rpartition("Chorus is at ")
-        if found and "\n" in rest:
-            url = rest.split()[0]
-            try:
-                if httpx.get(f"{url}/healthz", timeout=5).status_code == 200:
-                    return url
-            except httpx.TransportError:
-                pass
-        time.sleep(0.05)
-    raise RuntimeError(f"the server was not ready in {timeout_s} s:\n{output.read_text()}")

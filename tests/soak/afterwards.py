@@ -5,16 +5,17 @@
         problems = await afterwards.problems(rig)
 
 The receiver checks each signature as it comes, and takes a moment to answer, so that some
-servers die while they wait for it. In the end each call must have been announced at least once,
-always with the same id and the same body; nothing may be announced that is no call. Each call's
-lines must be what its events say that it used, add up to its cost, and, all together, be what
-the balance has lost.
+servers die while they wait for it; if it is told to, it refuses some the first time. In the end
+each call must have been announced at least once, always with the same id and the same body;
+nothing may be announced that is no call. Each call's lines must be what its events say that it
+used, add up to its cost, and, all together, be what the balance has lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable
@@ -28,12 +29,13 @@ from tests.fakes.http_peer import Asked, HttpPeer, respond
 from chorus.webhooks.sign import key_of
 
 if TYPE_CHECKING:
-    from tests.soak.kill import Rig
+    from tests.soak.rig import Rig
 
 SECRET = "the secret of the soak"
 DOLLARS = 100_000
-ANSWER_S = 0.2
-SETTLE_S = 180.0
+ANSWER_S = 0.4
+SETTLE_S = 400.0
+"""The third wait is five minutes, and lost tries count."""
 
 PRICES = """
 [[price_list]]
@@ -69,7 +71,9 @@ _MEASURED = {
 
 
 class Afterwards:
-    def __init__(self, folder: Path) -> None:
+    """`refused`: what part of the webhooks has to come a second time."""
+
+    def __init__(self, folder: Path, refused: float = 0) -> None:
         prices = folder / "prices.toml"
         prices.write_text(PRICES, "utf-8")
         self.env = {
@@ -79,6 +83,13 @@ class Afterwards:
             "CHORUS_PRICES_FILE": str(prices),
         }
         self.forged: list[str] = []
+        self.reached: set[str] = set()
+        self.answered: set[str] = set()
+        """The ids of webhooks that came, and were answered, since `forget`."""
+        self._dice = random.Random(7)
+        self._refused = refused
+        self._seen: set[str] = set()
+        self._taken: set[str] = set()
         self._receiver = HttpPeer(self._answer)
 
     @property
@@ -105,6 +116,10 @@ class Afterwards:
     ) -> None:
         await self._receiver.__aexit__(kind, error, trace)
 
+    def forget(self) -> None:
+        self.reached.clear()
+        self.answered.clear()
+
     async def top_up(self, rig: Rig) -> None:
         async with rig.http() as http:
             answer = await http.post("/v1/balance/top-ups", json={"amount": DOLLARS})
@@ -120,22 +135,31 @@ class Afterwards:
         except TimeoutError:
             pass  # what was not told is found below
         calls = {call["id"]: call for call in await rig.calls()}
-        return [*self._of_news(calls), *await _of_money(rig, calls)]
+        ended = "SELECT call_id, status FROM webhook_deliveries WHERE status <> 'delivered'"
+        undelivered = [f"the news of call {id} are {end}" for id, end in await rig.rows(ended)]
+        return [*undelivered, *self._of_news(calls), *await _of_money(rig, calls)]
 
     async def _answer(self, asked: Asked) -> AsyncGenerator[bytes]:
         try:
             Webhook(key_of(SECRET)).verify(asked.body, asked.headers)
         except WebhookVerificationError as wrong:
             self.forged.append(f"a webhook's signature does not hold: {wrong}")
-        await asyncio.sleep(ANSWER_S)
-        yield respond(204)
+        id = asked.headers["webhook-id"]
+        self.reached.add(id)
+        refused = id not in self._seen and self._dice.random() < self._refused
+        self._seen.add(id)
+        await asyncio.sleep(self._dice.uniform(0, ANSWER_S))
+        self.answered.add(id)
+        if not refused:
+            self._taken.add(asked.json["callId"])
+        yield respond(503 if refused else 204)
 
     def _of_news(self, calls: dict[str, dict[str, Any]]) -> Iterable[str]:
         yield from self.forged
         told: dict[str, list[Asked]] = defaultdict(list)
         for asked in self.news:
             told[asked.json["callId"]].append(asked)
-        for call_id in calls.keys() - told.keys():
+        for call_id in calls.keys() - self._taken:
             yield f"nobody was told of call {call_id}"
         for call_id in told.keys() - calls.keys():
             yield f"the webhook told of call {call_id}, which is none"
@@ -158,6 +182,7 @@ async def _of_money(rig: Rig, calls: dict[str, dict[str, Any]]) -> list[str]:
         "FROM ledger_lines WHERE kind = 'charge'"
     )
     sums: dict[str, int] = dict.fromkeys(calls, 0)
+    timed: set[tuple[str, str]] = set()
     counted = Counter[tuple[str, str, str, bool]]()
     for call_id, meter, engine, discarded, quantity, micros, charged in lines:
         key = str(uuid.UUID(str(call_id)))
@@ -165,11 +190,10 @@ async def _of_money(rig: Rig, calls: dict[str, dict[str, Any]]) -> list[str]:
             problems.append(f"call {key}, which is none, was charged")
             continue
         sums[key] += micros
-        if (key, meter) in {(one, other) for one, other, *_ in counted} and meter in (
-            "telephony",
-            "transcription",
-        ):
-            problems.append(f"call {key} was charged for {meter} twice")
+        if meter in ("telephony", "transcription"):
+            if (key, meter) in timed:
+                problems.append(f"call {key} was charged for {meter} twice")
+            timed.add((key, meter))
         counted[key, meter, engine, bool(discarded)] += quantity
         if not charged:
             problems.append(f"a line of call {key} did not move the balance")

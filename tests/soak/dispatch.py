@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.soak.kill import Rig, environment
+from tests.soak.rig import Rig, environment
 
 from chorus.db import Database
 from chorus.demo.carrier import client

@@ -3,11 +3,16 @@
     report = await run(tmp_path, kills=3, database_url=…)
     assert report.problems == []
 
-Each round places some calls over the API, spread over a moment, to people who ring, talk and
-hang up at times of their own; somewhere in between the server is killed and started again. At
-the end every call must be in a final status, the carrier must have been asked for each number at
-most once, every call that the API had accepted must be there, and what follows a call must have
-been done for each: it is paid for, and a webhook was told of it (`afterwards.py`).
+Each round places some calls over the API, some of them for later, and has some people call;
+they ring, talk and hang up at times of their own, more than there is room for at once. The server
+is killed a random while after one of the `MOMENTS` that can be seen from outside, or at any time,
+and started again; now and then it is killed once more while it starts. `stages.py` says where the
+calls were, and the report counts it, so that it is seen what was hit.
+
+At the end every call must be in a final status, the carrier must have been asked for each number
+at most once, every call that the API had accepted must be there, none that was cancelled was
+dialled and none before its time, and what follows a call must have been done for each: it is
+recorded and paid for, and a webhook was told of it (`afterwards.py`).
 
 Whoever adds something that must survive hands in `check`, which gets the rig and returns what is
 wrong, in words. From a shell: `python -m tests.soak.kill --kills 100 [--database postgresql://…]`.
@@ -18,172 +23,187 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import secrets
-import socket
-import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psycopg
-from tests.fakes import server
+from tests.soak import stages
 from tests.soak.afterwards import Afterwards
+from tests.soak.rig import FINAL, OURS, Rig, environment, people
 
 from chorus.demo.carrier import client
-from chorus.demo.carrier.client import CarrierClient
-from chorus.demo.carrier.person import HangUp, Person, Say, Wait
 
-ACCOUNT, TOKEN = "AC" + "7" * 32, "auth-token-of-the-soak"
-OURS = "+15550002000"
-FINAL = ("completed", "failed", "no_answer")
-ROUND_S = 2.0
-SETTLE_S = 60.0
+ROOM = 12
+"""Calls at once; the others wait."""
+SPREADS_S = (0.02, 1.0)
+"""In how much time a round's calls are placed: at once, so that they crowd, or one by one."""
+SOON_S = (0.003, 0.05)
+"""How long after a moment it is killed, in the mean."""
+LATER_S = 1.5
+REFUSED = 0.1
+WHILE_STARTING = 0.25
+"""After so many of the kills comes another, during the start."""
+LONGEST_START_S = 3.0
+MOMENTS = ("accepted", "asked", "ringing", "in-progress", "over", "told", "any")
 
-Check = Callable[["Rig"], Awaitable[list[str]]]
+Check = Callable[[Rig], Awaitable[list[str]]]
 
 
 @dataclass
 class Report:
+    """`kills`: of a server that was ready; `while_starting`: of one that was not, besides."""
+
     kills: int = 0
+    while_starting: int = 0
     placed: int = 0
     refused: int = 0
+    cancelled: int = 0
+    came_in: int = 0
     dialled: int = 0
     told: int = 0
     """Webhooks that came, those that came again included."""
+    took_s: float = 0.0
     ends: Counter[str] = field(default_factory=Counter)
+    calls_in: Counter[str] = field(default_factory=Counter)
+    """Stage → calls that were there at a kill, over all kills."""
+    kills_in: Counter[str] = field(default_factory=Counter)
+    """Stage → kills at which at least one call was there."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {end}" for end, count in self.ends.most_common())
         return (
-            f"{self.kills} kills, {self.placed} calls accepted, {self.refused} requests cut off, "
-            f"{self.dialled} dialled; {ends}; {self.told} webhooks; {len(self.problems)} problems"
+            f"{self.kills} kills and {self.while_starting} while starting in {self.took_s:.0f} s; "
+            f"{self.placed} calls accepted, {self.refused} requests cut off, "
+            f"{self.cancelled} cancelled, {self.came_in} came in; {self.dialled} dialled; "
+            f"{ends}; {self.told} webhooks; {len(self.problems)} problems"
         )
+
+    @property
+    def reached(self) -> str:
+        """A line for each stage."""
+        rows = [
+            f"{stage:15} {self.calls_in[stage]:6} {self.kills_in[stage]:6}   {what}"
+            for stage, what in stages.STAGES.items()
+        ]
+        return "\n".join(["stage            calls  kills", *rows])
 
 
 @dataclass
-class Rig:
-    """A carrier, a server that can be killed, and the calls that were placed on it."""
+class _Round:
+    """What a round is made of, drawn from the dice before it begins."""
 
-    carrier: CarrierClient
-    folder: Path
-    env: dict[str, str]
-    database_url: str | None
-    server: server.Server | None = None
-    wish: dict[str, Any] = field(default_factory=dict)
-    accepted: dict[str, str] = field(default_factory=dict)
-    """Number that was called → call id."""
+    rig: Rig
+    report: Report
+    afterwards: Afterwards
+    dice: random.Random
+    killed: bool = False
 
-    async def start(self) -> None:
-        self.server = await asyncio.to_thread(server.start, self.folder, **self.env)
+    async def run(self, numbers: list[str]) -> None:
+        rig, dice = self.rig, self.dice
+        moment, nth = dice.choice(MOMENTS), dice.randint(1, len(numbers) // 2)
+        after_s = dice.expovariate(1 / dice.choice(SOON_S))
+        if moment == "any":
+            after_s = dice.uniform(0, 3)
+        spread_s = dice.choice(SPREADS_S)
+        count = self._count(moment)
+        incoming = numbers[: len(numbers) // 8]
+        async with asyncio.TaskGroup() as tasks:
+            for to in incoming:
+                tasks.create_task(self._come_in(to, dice.uniform(0, spread_s)))
+            for to in numbers[len(incoming) :]:
+                later_s = dice.uniform(0.2, LATER_S) if dice.random() < 0.1 else 0.0
+                cancels = dice.random() < 0.1
+                tasks.create_task(self._place(to, dice.uniform(0, spread_s), later_s, cancels))
+            deadline = time.monotonic() + 6
+            while count() < nth and time.monotonic() < deadline:
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(after_s)
+            killed_at = time.monotonic()
+            rig.kill()
+            self.killed = True
+            reached, answered = set(self.afterwards.reached), set(self.afterwards.answered)
+            await asyncio.sleep(0.05)  # what is on its way from the carrier still comes
+            found = await stages.look(rig, killed_at, reached, answered)
+        self.report.kills += 1
+        self.report.calls_in += found
+        self.report.kills_in.update(found.keys())
+        await self._check_room()
+        self.afterwards.forget()
+        if dice.random() < WHILE_STARTING:
+            starting = await rig.start_and_kill(dice.uniform(0.1, LONGEST_START_S))
+            self.report.while_starting += starting
+        await rig.start()
 
-    def kill(self) -> None:
-        assert self.server is not None
-        self.server.process.kill()
-        self.server.process.wait()
+    def _count(self, moment: str) -> Callable[[], int]:
+        """How often something has happened in this round."""
+        events, news, accepted = self.rig.carrier.events, self.afterwards.news, self.rig.accepted
+        seen, heard, known = len(events), len(news), len(accepted)
+        facts: dict[str, dict[str, Any]] = {
+            "asked": {"kind": "api"},
+            "ringing": {"kind": "call.status", "status": "ringing"},
+            "in-progress": {"kind": "call.status", "status": "in-progress"},
+            "over": {"kind": "call.over"},
+        }
 
-    async def stop(self) -> None:
-        if self.server is not None and self.server.process.poll() is None:
-            await asyncio.to_thread(self.server.stop)
+        def count() -> int:
+            match moment:
+                case "any":
+                    return len(events)
+                case "accepted":
+                    return len(accepted) - known
+                case "told":
+                    return len(news) - heard
+                case _:
+                    wanted = facts[moment].items()
+                    return sum(wanted <= event.items() for event in _hashable(events[seen:]))
 
-    def http(self) -> httpx.AsyncClient:
-        assert self.server is not None
-        return httpx.AsyncClient(base_url=self.server.url, headers=self.server.headers, timeout=30)
+        return count
 
-    async def prepare(self, **agent: Any) -> None:
-        """An agent on simulated engines, and a number of the carrier's."""
-        assert self.server is not None
-        await self.carrier.add_account(ACCOUNT, TOKEN)
-        url = self.server.url
-        await self.carrier.add_number(OURS, ACCOUNT, f"{url}/twilio/voice", f"{url}/twilio/status")
-        async with self.http() as http:
+    async def _place(self, to: str, after_s: float, later_s: float, cancels: bool) -> None:
+        await asyncio.sleep(after_s)
+        if self.killed:
+            return
+        rig, wish = self.rig, {}
+        if later_s:
+            at = datetime.now(UTC) + timedelta(seconds=later_s)
+            wish = {"scheduledAt": at.isoformat()}
+            rig.not_before[to] = time.monotonic() + later_s
+        if not await rig.place(to, people(self.dice), **wish):
+            self.report.refused += 1
+            return
+        self.report.placed += 1
+        if cancels:
+            answer = await rig.post(f"/v1/calls/{rig.accepted[to]}/cancel")
+            if answer is not None and answer.status_code == 200:
+                self.report.cancelled += 1
+                rig.cancelled.add(to)
 
-            async def made(path: str, body: dict[str, Any]) -> str:
-                answer = await http.post(path, json=body)
-                assert answer.status_code == 201, answer.text
-                return answer.json()["data"]["id"]
+    async def _come_in(self, from_: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if self.killed:
+            return
+        await self.rig.carrier.call(OURS, from_, people(self.dice))
+        self.report.came_in += 1
 
-            async def simulated(catalogue: str) -> str:
-                found = (await http.get(f"/v1/{catalogue}?search=simulated")).json()["data"]
-                return found[0]["id"]
-
-            engines = {
-                "slmModelId": await simulated("slm-models"),
-                "voiceId": await simulated("voices"),
-            }
-            greeting = {"firstSpeaker": "agent", "agentGreeting": "Good day, how can I help you?"}
-            agent_id = await made("/v1/agents", {"name": "Soak", **engines, **greeting, **agent})
-            number = {"number": OURS, "twilioAccountSid": ACCOUNT, "twilioAuthToken": TOKEN}
-            number_id = await made("/v1/phone-numbers", {**number, "agentId": agent_id})
-        self.wish = {"agentId": agent_id, "phoneNumberId": number_id}
-
-    async def place(self, to: str, person: Person, **wish: Any) -> bool:
-        """False if the server was gone before it had answered: the call may be there or not."""
-        # More often than once: a second call would be answered like the first.
-        await self.carrier.expect(to, person, times=9)
-        try:
-            async with self.http() as http:
-                answer = await http.post("/v1/calls", json={**self.wish, "to": to, **wish})
-        except httpx.TransportError:
-            return False
-        assert answer.status_code == 201, answer.text
-        self.accepted[to] = answer.json()["data"]["id"]
-        return True
-
-    async def calls(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async with self.http() as http:
-            while True:
-                query = {"limit": 100, "offset": len(found)}
-                page = (await http.get("/v1/calls", params=query)).json()
-                found += page["data"]
-                if not page["data"] or len(found) >= page["pagination"]["total"]:
-                    return found
-
-    async def settled(self, timeout_s: float = SETTLE_S) -> list[dict[str, Any]]:
-        """All calls, once every one is over, or as they are after `timeout_s`."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while True:
-            calls = await self.calls()
-            over = all(call["status"] in FINAL for call in calls)
-            if over or asyncio.get_running_loop().time() > deadline:
-                return calls
-            await asyncio.sleep(0.2)
-
-    def dials(self) -> Counter[str]:
-        """How often the carrier was asked to call each number."""
-        return Counter(
-            event["form"]["To"][0]
-            for event in self.carrier.events
-            if event["kind"] == "api" and event["path"].endswith("/Calls.json")
+    async def _check_room(self) -> None:
+        took = (
+            "SELECT count(*) FROM calls WHERE ended_at IS NULL "
+            "AND (direction = 'inbound' OR dialled_at IS NOT NULL)"
         )
-
-    async def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Straight from the database; tables of durable work are in `{dbos}`."""
-
-        def read() -> list[tuple[Any, ...]]:
-            if self.database_url is not None:
-                with psycopg.connect(self.database_url) as connection:
-                    text = query.format(dbos="dbos.")
-                    return connection.execute(text).fetchall()  # pyright: ignore[reportArgumentType]
-            with sqlite3.connect(self.folder / "chorus.db") as connection:
-                return connection.execute(query.format(dbos="")).fetchall()
-
-        return await asyncio.to_thread(read)
+        [(taken,)] = await self.rig.rows(took)
+        if taken > ROOM:
+            self.report.problems.append(f"{taken} calls at once, there is room for {ROOM}")
 
 
-def people(dice: random.Random) -> Person:
-    """Somebody who is reached, or not, and talks for a moment."""
-    if dice.random() < 0.15:
-        answer = dice.choice(("busy", "reject", "fail"))
-        return Person(answer=answer, ring_ms=dice.randrange(300))
-    talk = [Wait(ms=dice.randrange(600)), Say(sound="tone", ms=dice.randrange(200, 700))]
-    return Person(ring_ms=dice.randrange(900), steps=[*talk, Wait(ms=300), HangUp()])
+def _hashable(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for event in events:
+        yield {key: value for key, value in event.items() if isinstance(value, str | int)}
 
 
 async def run(
@@ -191,7 +211,7 @@ async def run(
     *,
     kills: int,
     database_url: str | None = None,
-    calls_a_round: int = 8,
+    calls_a_round: int = 16,
     seed: int = 1,
     check: Check | None = None,
     most_s: float = float("inf"),
@@ -202,17 +222,20 @@ async def run(
     dice = random.Random(seed)
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
-    until = time.monotonic() + most_s
-    async with client.running() as carrier, Afterwards(folder) as afterwards:
+    began = time.monotonic()
+    async with client.running() as carrier, Afterwards(folder, REFUSED) as afterwards:
         env = environment(carrier, database_url) | afterwards.env | env
         rig = Rig(carrier, folder, env, database_url)
         await rig.start()
         try:
             await rig.prepare(**afterwards.agent)
             await afterwards.top_up(rig)
-            while report.kills < kills and time.monotonic() < until:
-                await _round(rig, report, dice, [next(numbers) for _ in range(calls_a_round)])
+            await rig.limit(ROOM, waiting=1_000_000)
+            while report.kills < kills and time.monotonic() - began < most_s:
+                one = _Round(rig, report, afterwards, dice)
+                await one.run([next(numbers) for _ in range(calls_a_round)])
                 print(report.kills, end=" ", flush=True)
+            report.took_s = time.monotonic() - began
             await _count(rig, report)
             report.problems += await afterwards.problems(rig)
             report.told = len(afterwards.news)
@@ -221,50 +244,6 @@ async def run(
         finally:
             await rig.stop()
     return report
-
-
-def environment(carrier: CarrierClient, database_url: str | None) -> dict[str, str]:
-    env = {
-        "CHORUS_SIMULATED": "1",
-        "CHORUS_TWILIO_API_URL": carrier.url,
-        "CHORUS_DRAIN_SECONDS": "1",
-        # The same at each start: the carrier calls back where it was told to.
-        "CHORUS_PORT": str(free_port()),
-        "CHORUS_SECRET_KEY": secrets.token_urlsafe(32),
-    }
-    return env | ({} if database_url is None else {"CHORUS_DATABASE_URL": database_url})
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-async def _round(rig: Rig, report: Report, dice: random.Random, numbers: list[str]) -> None:
-    """Kill it some time after some of the calls were accepted, however fast the machine is."""
-    enough, accepted = dice.randint(1, len(numbers)), asyncio.Event()
-
-    async def place(to: str, after_s: float, person: Person) -> None:
-        await asyncio.sleep(after_s)
-        if await rig.place(to, person):
-            report.placed += 1
-        else:
-            report.refused += 1
-        if len(rig.accepted) >= before + enough:
-            accepted.set()
-
-    before = len(rig.accepted)
-    plans = [(to, dice.uniform(0, ROUND_S), people(dice)) for to in numbers]
-    then_s = dice.uniform(0, ROUND_S)
-    async with asyncio.TaskGroup() as tasks:
-        for plan in plans:
-            tasks.create_task(place(*plan))
-        await accepted.wait()
-        await asyncio.sleep(then_s)
-        rig.kill()
-    report.kills += 1
-    await rig.start()
 
 
 async def _count(rig: Rig, report: Report) -> None:
@@ -276,31 +255,47 @@ async def _count(rig: Rig, report: Report) -> None:
     problems = report.problems
     problems += [f"{to} was dialled {n} times" for to, n in dials.items() if n > 1]
     problems += [f"the call to {to} is lost" for to, id in rig.accepted.items() if id not in known]
+    problems += [f"the call to {to} was cancelled and dialled" for to in rig.cancelled & set(dials)]
     problems += [
         f"call {call['id']} is still {call['status']}"
         for call in calls
         if call["status"] not in FINAL
     ]
+    numbers = Counter(call["customerNumber"] for call in calls)
+    problems += [f"{number} has {n} calls" for number, n in numbers.items() if n > 1]
     for call in calls:
-        dialled = dials[call["customerNumber"]]
-        if not dialled and call["endedReason"] != "worker_lost":
-            problems.append(f"call {call['id']} was never dialled: {call['endedReason']}")
+        to, reason = call["customerNumber"], call["endedReason"]
+        undialled = call["direction"] == "outbound" and not dials[to]
+        if undialled and reason not in ("worker_lost", "cancelled"):
+            problems.append(f"call {call['id']} was never dialled: {reason}")
+    for event in rig.carrier.events:
+        if event["kind"] == "api" and event["path"].endswith("/Calls.json"):
+            [to] = event["form"]["To"]
+            early_ms = rig.not_before.get(to, 0.0) * 1000 - event["at_ms"]
+            if early_ms > 50:
+                problems.append(f"{to} was dialled {early_ms:.0f} ms before its time")
     await _done_after(rig, problems, known)
 
 
 async def _done_after(rig: Rig, problems: list[str], known: set[str]) -> None:
-    """What follows a call is done for each, once."""
+    """What follows a call is done for each, once, and its recording is where it belongs."""
     query = "SELECT workflow_uuid, status FROM {dbos}workflow_status WHERE name = 'after_call'"
+    unsettled = (
+        "SELECT id FROM calls WHERE answered_at IS NOT NULL AND recording_settled_at IS NULL"
+    )
     found: dict[str, str] = {}
-    for _ in range(100):
+    unkept: list[Any] = []
+    for _ in range(150):
         found = {id.removeprefix("after_call:"): status for id, status in await rig.rows(query)}
-        if set(found) == known and set(found.values()) <= {"SUCCESS"}:
+        unkept = [id for (id,) in await rig.rows(unsettled)]
+        if set(found) == known and set(found.values()) <= {"SUCCESS"} and not unkept:
             return
         await asyncio.sleep(0.2)
     problems += [f"nothing followed call {id}" for id in known - set(found)]
     problems += [
         f"what follows call {id} is {status}" for id, status in found.items() if status != "SUCCESS"
     ]
+    problems += [f"the recording of call {id} is not settled" for id in unkept]
 
 
 def main() -> int:
@@ -320,7 +315,7 @@ def main() -> int:
                 most_s=60 * options.minutes,
             )
         )
-    print(f"\n{report}")
+    print(f"\n{report}\n{report.reached}")
     for problem in report.problems:
         print(f"  {problem}")
     return 1 if report.problems else 0

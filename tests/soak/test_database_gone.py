@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.soak.gate import Away, DatabaseGate
-from tests.soak.kill import Rig, environment
+from tests.soak.rig import Rig, environment
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, WaitAgent, WaitQuiet

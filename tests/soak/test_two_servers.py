@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.soak.kill import FINAL, Rig, environment, free_port, people
+from tests.soak.rig import FINAL, Rig, environment, free_port, people
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import Person
