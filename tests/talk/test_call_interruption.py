@@ -121,6 +121,20 @@ def test_after_a_cough_every_word_is_heard_in_full() -> None:
     assert len(result.of("turn_latency")) == 1
 
 
+def test_a_noise_that_silenced_the_agent_and_was_nothing_is_asked_about() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("tell me everything", 800)
+        await stage.until("reply_started")
+        await stage.person.waits(1000)
+        await stage.person.says(None, 1600)
+        await stage.until("reply_heard", 2, timeout_s=10)
+        await stage.person.hang_up()
+
+    result = play(scene, model=answers())
+    assert result.of("turn_dropped")[0]["reason"] == "no_words"
+    assert result.transcript[-1][1].endswith("Could you say that again?")
+
+
 def test_mm_hm_does_not_take_the_turn() -> None:
     async def scene(stage: Stage) -> None:
         await stage.person.says("tell me everything", 800)

@@ -33,7 +33,15 @@ async def agent_thinks(stage: Stage) -> None:
     await stage.until("turn_committed")
 
 
-@pytest.mark.parametrize("before", [nothing, caller_talks, agent_talks, agent_thinks])
+async def operator_waits_to_talk(stage: Stage) -> None:
+    stage.person.begins("and then I said", 30_000)
+    await stage.until("speech_started")
+    stage.call.say("Please hold the line.")
+
+
+@pytest.mark.parametrize(
+    "before", [nothing, caller_talks, agent_talks, agent_thinks, operator_waits_to_talk]
+)
 def test_the_goodbye_is_heard_and_ends_the_call(before: object) -> None:
     started = 0.0
 

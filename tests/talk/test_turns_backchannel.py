@@ -82,5 +82,6 @@ def test_nothing_echoes_silence() -> None:
 def test_questions() -> None:
     assert is_question('He asked: "Shall I?" ')
     assert is_question("いいですか？")
+    assert is_question("Er fragte: „Soll ich?“")
     assert not is_question("Shall I? Fine.")
     assert not is_question("")

@@ -41,14 +41,14 @@ class Announcements:
         self._waiting.append(announcement)
 
     def next(self, state: State) -> Announcement | None:
-        """Taken off, if the first that is not held back has something to be heard (or has failed
-        to) and `state` lets the agent begin."""
+        """Taken off: the first that is not held back and that `state` lets the agent begin, if it
+        has something to be heard (or has failed to)."""
         for index, announcement in enumerate(self._waiting):
-            if announcement.held_back:
-                continue
             free = state == "idle" or (announcement.uninterruptible and state in ("user", "pause"))
+            if announcement.held_back or not free:
+                continue
             utterance = announcement.reply.utterance
-            if free and (utterance.audio or utterance.finished):
+            if utterance.audio or utterance.finished:
                 return self._waiting.pop(index)
             return None
         return None

@@ -102,4 +102,4 @@ def is_echo(text: str, agent_text: str) -> bool:
 
 def is_question(text: str) -> bool:
     """Whether `text` ends in a question, by its last mark."""
-    return text.rstrip(" \t\n\"'”’»)]").endswith(("?", "？", "؟", "՞", "⸮"))
+    return text.rstrip(" \t\n\"'”“’»«)]").endswith(("?", "？", "؟", "՞", "⸮"))

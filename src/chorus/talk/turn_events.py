@@ -87,7 +87,8 @@ class TurnDropped:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Three wordless turns in a row: the agent should ask the caller to repeat."""
+    """Three wordless turns in a row, or one that had silenced the agent: it should ask the caller
+    to repeat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ class Floor:
     def _interrupt(self, by: Literal["speech", "digit"], now: float) -> None:
         turn = self._turn = self._turn or OpenTurn(now)
         self._announce(turn)
+        turn.took_floor = True
         self._answered = self._resumed = None
         self._uninterruptible = self._effects = False
         self._events.append(Interrupted(turn.id, by, self._heard_ms))
@@ -332,6 +333,6 @@ class Floor:
             self._wordless_turns = 0
         elif not turn.doubtful:
             self._wordless_turns += 1
-            if self._wordless_turns == _WORDLESS_TURNS:
+            if turn.took_floor or self._wordless_turns == _WORDLESS_TURNS:
                 self._wordless_turns = 0
                 self._events.append(Unheard())

@@ -15,8 +15,8 @@ class OpenTurn:
 
     `onset_ms` is where its audio begins, `speech_end_ms` where it last held speech, `voiced_ms`
     how much of it was voiced. `by_words`: its words opened it, however short it was.
-    `doubtful`: opened only to find out whether it holds words. `settled`: a final came after its
-    last voice."""
+    `doubtful`: opened only to find out whether it holds words. `took_floor`: the agent fell silent
+    for it. `settled`: a final came after its last voice."""
 
     __slots__ = (
         "by_words",
@@ -29,6 +29,7 @@ class OpenTurn:
         "onset_ms",
         "settled",
         "speech_end_ms",
+        "took_floor",
         "voiced_ms",
         "word_at",
     )
@@ -40,6 +41,7 @@ class OpenTurn:
         self.voiced_ms = 0
         self.by_words = False
         self.doubtful = False
+        self.took_floor = False
         self.settled = False
         self.finals: list[str] = []
         self.word_at = onset_ms
