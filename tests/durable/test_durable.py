@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.conftest import settings_for
 
 from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
+from chorus.durable import work
 from chorus.durable.durable import POLL_S, Durable
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
+from chorus.migrations import run as migrations
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -92,10 +97,14 @@ ALL = (TWO_STEPS, RETRIED, CROWDED)
 
 @asynccontextmanager
 async def working(
-    database: Database, log: Log, name: str = "p", periodic: tuple[Periodic, ...] = ()
+    database: Database,
+    log: Log,
+    name: str = "p",
+    periodic: tuple[Periodic, ...] = (),
+    workflows: tuple[Workflow, ...] = ALL,
 ) -> AsyncGenerator[Durable, None]:
     durable = Durable(database.settings)
-    await durable.launch(name, log, ALL, periodic)
+    await durable.launch(name, log, workflows, periodic)
     try:
         yield durable
     finally:
@@ -252,3 +261,61 @@ async def test_ids_are_given(database: Database):
     assert id.startswith("two_steps:")
     uuid.UUID(id.removeprefix("two_steps:"))
     await durable.close()
+
+
+async def test_a_step_waits_for_a_database_that_is_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """Longer than any number of attempts would have lasted."""
+    monkeypatch.setattr(work, "_WAIT_S", (0.01, 0.01))
+    log = Log()
+
+    async def away(log: Log) -> None:
+        log.note("try")
+        if len(log.done) < 30:
+            raise sa.exc.OperationalError("SELECT 1", None, Exception("the server is gone"))
+
+    async def waits(log: Log) -> None:
+        await step(away, log, retries=Retries(attempts=1))
+        log.note("end")
+
+    workflow = Workflow("waits", waits, WORK)
+    async with working(database, log, workflows=(workflow,)) as durable:
+        await enqueue(durable, database, workflow)
+        await log.until(lambda: "end" in log.done)
+    assert log.done.count("try") == 30
+
+
+async def test_work_goes_on_when_a_full_disk_has_room_again(tmp_path: Path):
+    """On SQLite: what a step gave cannot be written down at first, then it can."""
+    database = Database(settings_for(tmp_path))
+    await migrations.upgrade(database)
+    log = Log()
+
+    async def long(log: Log) -> str:
+        log.note("long")
+        return "x" * 200_000
+
+    async def keeps(log: Log) -> None:
+        await step(long, log)
+        log.note("end")
+
+    workflow = Workflow("keeps", keeps, WORK)
+    async with working(database, log, workflows=(workflow,)) as durable:
+        most_pages = [1]
+        engine = durable._engine  # pyright: ignore[reportPrivateUsage]
+        assert engine is not None
+
+        @sa.event.listens_for(engine, "checkout")
+        def limit(connection: sqlite3.Connection, *_: object) -> None:
+            # As low as 1 it is what the file has already.
+            connection.execute(f"PRAGMA max_page_count = {most_pages[0]}")
+
+        await enqueue(durable, database, workflow)
+        await log.until(lambda: "long" in log.done)
+        await asyncio.sleep(POLL_S)
+        assert log.done == ["long"]
+        most_pages[0] = 1_000_000
+        await log.until(lambda: "end" in log.done)
+    assert log.done == ["long", "end"]
+    await database.close()

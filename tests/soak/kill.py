@@ -278,7 +278,8 @@ async def _count(rig: Rig, report: Report) -> None:
 
 
 async def _done_after(rig: Rig, problems: list[str], known: set[str]) -> None:
-    """What follows a call is done for each, once, and its recording is where it belongs."""
+    """What follows a call is done for each, once, and its recording, if any of it was written, is
+    where it belongs. (That there is none is settled on SQLite at once, else after an hour.)"""
     query = "SELECT workflow_uuid, status FROM {dbos}workflow_status WHERE name = 'after_call'"
     unsettled = (
         "SELECT id FROM calls WHERE answered_at IS NOT NULL AND recording_settled_at IS NULL"
@@ -287,7 +288,7 @@ async def _done_after(rig: Rig, problems: list[str], known: set[str]) -> None:
     unkept: list[Any] = []
     for _ in range(150):
         found = {id.removeprefix("after_call:"): status for id, status in await rig.rows(query)}
-        unkept = [id for (id,) in await rig.rows(unsettled)]
+        unkept = [id for (id,) in await rig.rows(unsettled) if rig.recorded(id)]
         if set(found) == known and set(found.values()) <= {"SUCCESS"} and not unkept:
             return
         await asyncio.sleep(0.2)

@@ -19,6 +19,7 @@ import secrets
 import socket
 import sqlite3
 import ssl
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -157,6 +158,10 @@ class Rig:
     def dials(self) -> Counter[str]:
         """How often the carrier was asked to call each number."""
         return Counter(dials(self.carrier.events))
+
+    def recorded(self, call_id: object) -> bool:
+        """Whether this machine has something of the call's sound."""
+        return (self.folder / "recordings" / f"{uuid.UUID(str(call_id))}.wav").exists()
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Straight from the database; tables of durable work are in `{dbos}`."""

@@ -106,6 +106,33 @@ async def test_a_receiver_that_is_away_for_two_tries(post: Post):
     assert len(again.requests) == 1
 
 
+async def test_a_clock_that_is_set_back_makes_no_try_late(post: Post, receiver: Receiver):
+    """An hour back while it waits for its second try, and again before a server looks at all."""
+    receiver.statuses = [500] * 3
+    await post.announced(await post.agent(receiver.url))
+    post.wait(2 * 3600)
+    assert await post.round() == 1
+    post.wait(-3600)
+    assert await post.round() == 0
+    post.wait(6)
+    assert await post.round() == 1
+    post.wait(-3600)
+    post.deliveries = post.another("one")
+    assert await post.round() == 0
+    post.wait(61)
+    assert await post.round() == 1
+    assert [tried.status_code for tried in await post.tries()] == [500] * 3
+
+
+async def test_what_a_receiver_asked_for_is_no_clock_set_back(post: Post, receiver: Receiver):
+    receiver.statuses = [respond(503, retry_after="1800")]
+    await post.announced(await post.agent(receiver.url))
+    assert await post.round() == 1
+    post.deliveries = post.another("one")
+    post.wait(60)
+    assert await post.round() == 0
+
+
 async def test_gone_is_gone(post: Post, receiver: Receiver):
     receiver.statuses = [500, 410]
     endpoint_id, _ = await post.endpoint(receiver.url)

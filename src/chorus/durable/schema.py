@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Engine, ExceptionContext, make_url
 
 from chorus.settings import Settings
 
 _BUSY_TIMEOUT_S = 30
+_UNWRITABLE = re.compile("disk is full|disk I/O error|unable to open database|readonly database")
 
 
 async def upgrade(settings: Settings) -> None:
@@ -50,6 +52,15 @@ def engine(settings: Settings) -> Engine:
     made = sa.create_engine(
         url(settings), pool_size=5, max_overflow=15, connect_args={"timeout": _BUSY_TIMEOUT_S}
     )
+
+    @event.listens_for(made, "handle_error")
+    def wait(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]  a listener
+        """The library waits for as long as the database is locked, and would give a workflow up
+        until the next start if it cannot be written for another reason."""
+        failure = context.original_exception
+        if isinstance(failure, sqlite3.OperationalError) and _UNWRITABLE.search(str(failure)):
+            locked = sqlite3.OperationalError(f"database is locked ({failure})")
+            raise sa.exc.OperationalError(context.statement, None, locked) from failure
 
     @event.listens_for(made, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:  # pyright: ignore[reportUnusedFunction]  a listener

@@ -19,10 +19,18 @@ In a test, the function is awaited as it is: outside of a workflow `step` just c
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -68,13 +76,33 @@ class Retries:
     first_wait_s: float = 0.5
 
 
+# What the database's drivers raise while it is away, or full.
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+_PATIENCE_S = 86_400.0
+_WAIT_S = (0.5, 30.0)
+
+
 async def step(
     do: Callable[..., Awaitable[T]], *args: Any, retries: Retries = Retries(), name: str = ""
 ) -> T:
     """Do something once, as far as that is possible, and remember the result, which must be JSON.
-    `args` are not stored. Raises what the last attempt raised."""
+    `args` are not stored. A database that is away is waited for, which is no attempt. Raises what
+    the last attempt raised."""
     if not in_workflow.get():
         return await do(*args)
+
+    async def patiently(*args: Any) -> T:
+        until, (wait_s, longest_s) = time.monotonic() + _PATIENCE_S, _WAIT_S
+        while True:
+            try:
+                return await do(*args)
+            except _AWAY as failure:
+                if time.monotonic() > until:
+                    raise
+                log.warning("%s waits for the database: %s", do.__name__, failure)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, longest_s)
+
     from dbos import DBOS  # loaded by now; others need not wait for it
 
     return await DBOS.run_step_async(
@@ -85,6 +113,6 @@ async def step(
             "interval_seconds": retries.first_wait_s,
             "backoff_rate": 2.0,
         },
-        do,  # type: ignore[arg-type] # an Awaitable from an async function is a Coroutine
+        patiently,
         *args,
     )

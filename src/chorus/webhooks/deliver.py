@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 TIMEOUT_MS = 15_000
 KEPT_BYTES = 4096
+_STEP_S = 2.0
 _STOP_S = 5.0
 _MARGIN_S = 2.0
 _RECORD_WAITS_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -49,6 +51,8 @@ class Deliveries:
         self._now = now
         self._under_way: dict[asyncio.Task[None], Taken] = {}
         self._more = False
+        self._ahead_s: float | None = None
+        """Of the clock that says what is due, before the monotonic one."""
 
     async def run(self) -> None:
         """For ever; started once by the application. Cancelled, it lets what is under way end
@@ -82,6 +86,8 @@ class Deliveries:
         # First without the right to write, which on SQLite only one may have at a time.
         async with database.reading() as session:
             now = await self._now(session)
+        await self._heed(now)
+        async with database.reading() as session:
             if free <= 0 or not await due.waiting(session, now, under_way, 1):
                 return 0
         async with database.writing() as session:
@@ -93,6 +99,14 @@ class Deliveries:
             task.add_done_callback(self._ended)
         self._more = bool(found)
         return len(found)
+
+    async def _heed(self, now: datetime) -> None:
+        """Whether the clock was set back, since the last look or while no process looked."""
+        ahead_s = now.timestamp() - time.monotonic()
+        if self._ahead_s is None or ahead_s < self._ahead_s - _STEP_S:
+            async with self._switchboard.database.writing() as session:
+                await due.set_back(session, now)
+        self._ahead_s = ahead_s
 
     async def settled(self) -> None:
         """Until nothing is under way here."""

@@ -7,7 +7,7 @@ process down would do so for ever. What comes of a try is written only if it is 
 under way (`record.py`).
 
 The time is the database's, where there is a server for it: processes on machines whose clocks
-differ must agree on what is due.
+differ must agree on what is due. One that is set back makes no try late (`set_back`).
 """
 
 from __future__ import annotations
@@ -167,6 +167,24 @@ async def take_back(session: AsyncSession, now: datetime, owner: str) -> None:
         WebhookDelivery.owner == owner,
     )
     await session.execute(sa.update(WebhookDelivery).where(mine).values(due_at=now))
+
+
+async def set_back(session: AsyncSession, now: datetime) -> None:
+    """For when the clock was set back: what was tried last at a time that is yet to come waits
+    from now as long as its schedule has it, not until that time has come again."""
+    ahead = sa.func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) > now
+    for tries, wait_s in enumerate(SCHEDULE_S):
+        latest = now + timedelta(seconds=wait_s)
+        await session.execute(
+            sa.update(WebhookDelivery)
+            .where(
+                WebhookDelivery.due_at > latest,
+                WebhookDelivery.attempt_id.is_(None),
+                WebhookDelivery.tries == tries,
+                ahead,
+            )
+            .values(due_at=latest)
+        )
 
 
 async def give_back(session: AsyncSession, now: datetime, taken: Taken) -> None:
