@@ -127,6 +127,15 @@ async def test_inbound_over_the_limit_is_busy(api: Api):
     assert isinstance(await answer(board(api), dialled, sid or "", "+14155559999"), Taken)
 
 
+async def test_a_carrier_that_asks_twice_at_once_has_one_call(api: Api):
+    dialled = await route(api)
+    came = await asyncio.gather(
+        *(answer(board(api), dialled, "CA1", "+14155559999") for _ in range(6))
+    )
+    assert len({x.call_id for x in came if isinstance(x, Taken)}) == 1
+    assert len(await rows(api)) == 1
+
+
 async def test_inbound_and_outbound_share_the_room(api: Api):
     await limited(api, 1)
     dialled = await route(api)

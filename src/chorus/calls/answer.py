@@ -56,6 +56,8 @@ async def answer(
             return Declined("the organization is suspended")
         if not await is_active(session, route.agent_id):
             return Declined("the number's agent is not active")
+        # First, for its lock: a carrier may ask twice at once for the same call.
+        room = await look(session, route.organization_id, switchboard.settings)
         known = await session.scalar(
             sa.select(Call).where(
                 Call.organization_id == route.organization_id,
@@ -69,7 +71,6 @@ async def answer(
             known.token_hash = digest(token)
             known.lease_owner = switchboard.heart.name
             return Taken(known.id, token)
-        room = await look(session, route.organization_id, switchboard.settings)
         if not room.for_a_call:
             return Declined("the organization has as many calls as it may", busy=True)
         call = Call(
