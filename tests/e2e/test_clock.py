@@ -1,4 +1,5 @@
-"""The wall clock of a live server goes an hour ahead, and is set right while people talk."""
+"""The wall clock of a live server goes an hour ahead, and is set right while people talk, or while
+a webhook waits for its next try."""
 
 from __future__ import annotations
 
@@ -72,5 +73,38 @@ async def test_a_clock_that_is_set_back_an_hour_changes_no_call(tmp_path: Path):
             await rig.stop()
 
 
+@pytest.mark.timeout(180)
+async def test_a_clock_that_is_set_back_an_hour_makes_no_webhook_late(tmp_path: Path):
+    clock = SteppingClock(tmp_path)
+    clock.set(HOUR_S)
+    async with client.running() as carrier, Afterwards(tmp_path, refused=1) as afterwards:
+        env = environment(carrier, None) | afterwards.env | clock.env
+        rig = Rig(carrier, tmp_path, env, None)
+        await rig.start()
+        try:
+            await rig.prepare(**afterwards.agent)
+            await afterwards.top_up(rig)
+            assert await rig.place(CALLER, Person(answer="busy", ring_ms=0))
+            async with asyncio.timeout(30):
+                while not afterwards.answered:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(1)
+            [(due_at,)] = await rig.rows("SELECT due_at FROM webhook_deliveries")
+            assert _seconds_ahead(due_at) > HOUR_S - 60
+            clock.set(0)
+            # The second try comes five seconds after the first.
+            async with asyncio.timeout(15):
+                while len(afterwards.news) < 2:
+                    await asyncio.sleep(0.1)
+        finally:
+            await rig.stop()
+    first, second = afterwards.news
+    assert first.body == second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    sent_at = [int(asked.headers["webhook-timestamp"]) for asked in (first, second)]
+    assert HOUR_S - 30 < sent_at[0] - sent_at[1] < HOUR_S
+
+
 def _seconds_ahead(time: str) -> float:
-    return (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
+    at = datetime.fromisoformat(time)
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

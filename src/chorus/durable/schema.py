@@ -11,6 +11,7 @@ import sqlite3
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext, make_url
+from sqlalchemy.exc import OperationalError
 
 from chorus.settings import Settings
 
@@ -60,7 +61,7 @@ def engine(settings: Settings) -> Engine:
         failure = context.original_exception
         if isinstance(failure, sqlite3.OperationalError) and _UNWRITABLE.search(str(failure)):
             locked = sqlite3.OperationalError(f"database is locked ({failure})")
-            raise sa.exc.OperationalError(context.statement, None, locked) from failure
+            raise OperationalError(context.statement, None, locked) from failure
 
     @event.listens_for(made, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:  # pyright: ignore[reportUnusedFunction]  a listener

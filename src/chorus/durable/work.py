@@ -91,7 +91,7 @@ async def step(
     if not in_workflow.get():
         return await do(*args)
 
-    async def patiently(*args: Any) -> T:
+    async def patiently() -> T:
         until, (wait_s, longest_s) = time.monotonic() + _PATIENCE_S, _WAIT_S
         while True:
             try:
@@ -114,5 +114,4 @@ async def step(
             "backoff_rate": 2.0,
         },
         patiently,
-        *args,
     )
