@@ -257,6 +257,7 @@ class Floor:
     def _outlast(self, turn: OpenTurn, now: float) -> None:
         """The cooldown is over and there was speech in it: an answer, or an echo."""
         going_on = now - self._voice_end <= GAP_MS + EPS_MS
+        self._voice = self._voice and going_on  # no frames may have come to say so
         if going_on or (turn.voiced_ms >= self._min_turn and not turn.settled):
             turn.doubtful = not going_on
             self._open(turn)
