@@ -15,7 +15,7 @@ from tests.fakes.speech import FakeEndOfTurn, FakeVoice
 from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
 
 from chorus.lines.line import LineCause, LineEnded
-from chorus.llm.model import ToolCall
+from chorus.llm.model import Prompt, ToolCall
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
 Scene = Callable[[Stage], Awaitable[None]]
@@ -252,6 +252,40 @@ def test_the_longest_time_ends_a_call_also_while_the_agent_speaks() -> None:
     assert result.ending == ("completed", "max_duration")
     assert 3000 <= result.outcome.duration_ms <= 3020
     assert result.of("reply_heard")[0]["interrupted"] is True
+
+
+@pytest.mark.parametrize("limit_s", [1, 2, 3])
+@pytest.mark.parametrize("start_ms", [0, 250, 500, 750])
+def test_the_longest_time_may_be_over_in_the_middle_of_anything(
+    limit_s: int, start_ms: int
+) -> None:
+    """A question, a tool that changes something, an answer, a cough, a goodbye: cut anywhere."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(start_ms)
+        await stage.person.says("book a table", 500)
+        await stage.person.waits(700)
+        await stage.person.says(None, 250)
+        await asyncio.wait({stage.running})
+
+    def answer(prompt: Prompt) -> Scripted:
+        if prompt.messages[-1].role == "tool":
+            return Scripted(LONG, ToolCall("2", "end_call", "{}"))
+        return Scripted("One moment.", ToolCall("1", "book", "{}"), first_ms=50)
+
+    result = play(
+        scene,
+        agent=agent(tools=(BOOK,), max_call_duration_s=limit_s),
+        model=FakeModel(answer),
+        tools=Tools().set("book", {"booked": 1}, ms=600),
+    )
+    assert result.ending == ("completed", "max_duration")
+    assert limit_s * 1000 <= result.outcome.duration_ms <= limit_s * 1000 + 20
+    assert len(result.of("tool_result")) == len(result.of("tool_called"))
+    assert all(told["ok"] for told in result.of("tool_result"))
+    heard_ms = sum(heard["heardMs"] for heard in result.of("reply_heard"))
+    again_ms = 300 if result.of("agent_resumed") else 0  # the word that was cut is heard twice
+    assert -20 <= result.person.speech_ms - heard_ms <= again_ms + 40
 
 
 def test_a_silent_call_goes_on_until_its_longest_time() -> None:

@@ -18,26 +18,24 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, cast
 
-from chorus.audio import sounds
-from chorus.audio.mix import Background
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording
 from chorus.lines.line import Line, LineEnded
 from chorus.outbound import Outbound
-from chorus.speech.engines import EngineFailed, Hints, VoiceStyle
+from chorus.speech.engines import EngineFailed, Hints
 from chorus.talk.acting import Acting, Action
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
+from chorus.talk.preparing import background_of, mind_of, turns_of
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.tasks import Tasks
 from chorus.talk.template import fill
-from chorus.talk.thinking import END_CALL, END_CALL_SPEC, Mind
+from chorus.talk.thinking import END_CALL
 from chorus.talk.timeline import Happening
 from chorus.talk.transcribing import Transcribing
-from chorus.talk.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -337,24 +335,9 @@ class Call:
 
     def _conversation(self, tasks: Tasks, system: str) -> Conversation:
         agent, engines = self.spec.agent, self._engines
-        threshold = agent.turns.eot_threshold
-        if threshold is None:
-            threshold = engines.end_of_turn.threshold
-        tools = self._acting.specs
         return Conversation(
-            turns=Turns(agent.turns, threshold=threshold, language=agent.language),
-            mind=Mind(
-                model=engines.model,
-                voice=engines.voice,
-                style=VoiceStyle(
-                    agent.voice, agent.voice_speed, agent.voice_stability, agent.language
-                ),
-                format=self._line.format,
-                system=system,
-                acting=self._acting,
-                tools=(*tools, END_CALL_SPEC) if agent.allow_end_call else tools,
-                may_hang_up=agent.allow_end_call,
-            ),
+            turns=turns_of(agent, engines.end_of_turn),
+            mind=mind_of(agent, engines, self._line.format, system, self._acting),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             tasks=tasks,
@@ -379,14 +362,9 @@ class Call:
         )
 
     async def _load_background(self, speaking: Speaking) -> None:
-        """The first call of a process to use a sound waits for it to be made; nobody else waits."""
-        agent = self.spec.agent
-        if agent.background_sound is None or agent.background_volume <= 0:
-            return
-        rate_hz = self._line.format.rate_hz
+        """Nobody waits for it."""
         try:
-            pcm16 = await asyncio.to_thread(sounds.load, agent.background_sound, rate_hz)
-            speaking.background = Background(pcm16, agent.background_volume, self._line.format)
+            speaking.background = await background_of(self.spec.agent, self._line.format)
         except (LookupError, OSError, ValueError) as failure:
             self._note("background_failed", detail=str(failure))
 

@@ -1,0 +1,52 @@
+"""What a call is made of, from the agent's snapshot and the process's engines.
+
+Its turn-taking, what all its replies are made with, and the sound in its background. Nothing here
+knows a live call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from chorus.audio import sounds
+from chorus.audio.frame import AudioFormat
+from chorus.audio.mix import Background
+from chorus.speech.engines import EndOfTurn, VoiceStyle
+from chorus.talk.acting import Acting
+from chorus.talk.spec import AgentSpec, Engines
+from chorus.talk.thinking import END_CALL_SPEC, Mind
+from chorus.talk.turns import Turns
+
+
+def turns_of(agent: AgentSpec, end_of_turn: EndOfTurn) -> Turns:
+    """The agent's threshold, or else the model's own."""
+    threshold = agent.turns.eot_threshold
+    if threshold is None:
+        threshold = end_of_turn.threshold
+    return Turns(agent.turns, threshold=threshold, language=agent.language)
+
+
+def mind_of(
+    agent: AgentSpec, engines: Engines, format: AudioFormat, system: str, acting: Acting
+) -> Mind:
+    """`system`: the agent's prompt with its variables filled in."""
+    tools = acting.specs
+    return Mind(
+        model=engines.model,
+        voice=engines.voice,
+        style=VoiceStyle(agent.voice, agent.voice_speed, agent.voice_stability, agent.language),
+        format=format,
+        system=system,
+        acting=acting,
+        tools=(*tools, END_CALL_SPEC) if agent.allow_end_call else tools,
+        may_hang_up=agent.allow_end_call,
+    )
+
+
+async def background_of(agent: AgentSpec, format: AudioFormat) -> Background | None:
+    """The first call of a process to use a sound waits for it to be made. Raises `LookupError`,
+    `ValueError` and `OSError` where there is none to be had."""
+    if agent.background_sound is None or agent.background_volume <= 0:
+        return None
+    pcm16 = await asyncio.to_thread(sounds.load, agent.background_sound, format.rate_hz)
+    return Background(pcm16, agent.background_volume, format)
