@@ -89,6 +89,21 @@ def test_tools_of_one_round_run_side_by_side() -> None:
     assert results(result.stage.model.requests[-1].prompt) == ['{"a": 1}', '{"b": 2}']
 
 
+def test_calls_of_the_same_id_keep_their_own_results() -> None:
+    def answer(prompt: Prompt) -> Scripted | str:
+        said = results(prompt)
+        if len(said) == 3:
+            return "Done."
+        more = call("look_up", "0")
+        return Scripted(more) if said else Scripted(more, call("book", "0"))
+
+    tools = Tools().set("look_up", {"a": 1}).set("book", {"b": 2})
+    result = play(ask, model=FakeModel(answer), agent=WITH_TOOLS, tools=tools)
+    assert results(result.stage.model.requests[-1].prompt) == ['{"a": 1}', '{"b": 2}', '{"a": 1}']
+    assert len({told["id"] for told in result.of("tool_result")}) == 3
+    each_call_has_its_result(result)
+
+
 def test_what_fails_is_told_to_the_model() -> None:
     model = FakeModel(
         lambda p: (

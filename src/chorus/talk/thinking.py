@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from chorus.audio.frame import AudioFormat
@@ -186,12 +186,19 @@ class Reply:
                     self.input_tokens += item.input_tokens
                     self.output_tokens += item.output_tokens
                 else:
-                    calls.append(item)
+                    calls.append(self._of_its_own(item, calls))
         for clause in splitter.flush():
             self._add_clause(clause)
         if calls:
             self.entry.rounds.append(ToolRound("".join(said), tuple(calls)))
         return tuple(calls)
+
+    def _of_its_own(self, call: ToolCall, calls: list[ToolCall]) -> ToolCall:
+        """`call` under an id that no other of this reply has: servers exist that give the same
+        one to all, and a result belongs to one call."""
+        earlier = [c.id for done in self.entry.rounds for c in done.calls]
+        taken = {*earlier, *(c.id for c in calls)}
+        return replace(call, id=f"{call.id}-{len(taken)}") if call.id in taken else call
 
     async def _act(self, done: ToolRound) -> None:
         """Run a round's tools side by side; one with effects waits for the commit."""
