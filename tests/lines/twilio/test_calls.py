@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import audible
 from chorus.lines.dtmf import tones
 from chorus.lines.line import Dial, LineCause
+from chorus.lines.twilio.desk import TwilioAccount
 from chorus.lines.twilio.stream import MAX_BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -338,6 +340,16 @@ async def test_an_outbound_call_is_answered_and_reported(
     assert (machine.call_id, machine.is_machine, machine.after_ms) == ("out-1", True, 100)
 
 
+async def completed(board: Switchboard, token: str, sid: str) -> int:
+    """The number's status callback says so, signed with `token`; the answer's status."""
+    url = f"{board.url}/twilio/status"
+    account_sid = board.desk.account.account_sid
+    fields = {"CallSid": sid, "CallStatus": "completed", "To": OURS, "AccountSid": account_sid}
+    headers = {"X-Twilio-Signature": sign(token, url, fields)}
+    async with httpx.AsyncClient() as http:
+        return (await http.post(url, data=fields, headers=headers)).status_code
+
+
 async def test_a_dead_socket_is_found_out_by_the_status(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,15 +358,23 @@ async def test_a_dead_socket_is_found_out_by_the_status(
     sid = "CA" + "7" * 32
     call = await carrier.call(OURS, THEIRS, Person(start={"callSid": sid}))
     talk = await board.desk.talk()
-    url = f"{board.url}/twilio/status"
-    fields = {
-        "CallSid": sid,
-        "CallStatus": "completed",
-        "To": OURS,
-        "AccountSid": board.desk.account.account_sid,
-    }
-    headers = {"X-Twilio-Signature": sign(board.desk.account.auth_token, url, fields)}
-    async with httpx.AsyncClient() as http:
-        assert (await http.post(url, data=fields, headers=headers)).status_code == 204
+    assert await completed(board, board.desk.account.auth_token, sid) == 204
     assert (await talk.end()).cause is LineCause.FAR_END
     await call.wait("call.over")
+
+
+async def test_a_number_with_the_same_account_sid_ends_nobody_elses_call(
+    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.twilio.stream.STOP_GRACE_S", 0.05)
+    call = await carrier.call(OURS, THEIRS)
+    talk = await board.desk.talk()
+
+    async def theirs(number: str, account_sid: str) -> TwilioAccount:
+        return replace(board.desk.account, auth_token="a token of their own")
+
+    monkeypatch.setattr(board.desk, "account_of_number", theirs)
+    assert await completed(board, "a token of their own", call.sid) == 204
+    await asyncio.sleep(0.2)
+    assert not talk.ended
+    await talk.line.hang_up()

@@ -120,7 +120,7 @@ class _Doors:
             params=plain(form),
         )
         if update.ended is not None:
-            self.media.completed(account.account_sid, update.call_sid)
+            await self.media.completed(account, update.call_sid)
         await self._desk.status(update)
         return Response(status_code=204)
 

@@ -23,7 +23,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.line import LineCause
-from chorus.lines.twilio.desk import Desk
+from chorus.lines.twilio.desk import Desk, TwilioAccount
 from chorus.lines.twilio.rest import TwilioApi
 from chorus.lines.twilio.stream import MAX_MESSAGE_CHARS, TwilioLine
 
@@ -52,7 +52,6 @@ _PEER_BROKE = {
 class _Start:
     stream_sid: str
     call_sid: str
-    account_sid: str
     call_id: str
     token: str
     encoding: str
@@ -74,12 +73,13 @@ class MediaSocket:
         self._desk = desk
         self._api = api
         self._strangers = 0
-        self._lines: dict[tuple[str, str], TwilioLine] = {}
+        self._lines: dict[str, tuple[str, TwilioLine]] = {}
 
-    def completed(self, account_sid: str, call_sid: str) -> None:
-        """An account's carrier says that a call of that account is over; its line may be here."""
-        line = self._lines.get((account_sid, call_sid))
-        if line is not None:
+    async def completed(self, account: TwilioAccount, call_sid: str) -> None:
+        """Who signs for `account` says that a call is over; its line may be here. Believed of that
+        account's own calls: its SID alone is anybody's to write into a number of theirs."""
+        call_id, line = self._lines.get(call_sid, ("", None))
+        if line is not None and await self._desk.account_of_call(call_id) == account:
             line.completed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,8 +119,7 @@ class MediaSocket:
                 f"this stream is {start.encoding[:40]} at {start.rate_hz[:10]} Hz"
             )
             line.end(LineCause.FAILED, detail)
-        key = (start.account_sid, start.call_sid)
-        self._lines[key] = line
+        self._lines[start.call_sid] = start.call_id, line
         reader = asyncio.create_task(_guarded(line, _read, receive))
         writer = asyncio.create_task(_guarded(line, _write, send))
         code = NORMAL
@@ -130,8 +129,8 @@ class MediaSocket:
             code = BROKEN
             log.exception("call %s: the conversation failed", start.call_id)
         finally:
-            if self._lines.get(key) is line:
-                del self._lines[key]
+            if self._lines.get(start.call_sid) == (start.call_id, line):
+                del self._lines[start.call_sid]
             # The conversation is over: nobody would hear what the line still says.
             line.end(LineCause.LOCAL)
             reader.cancel()
@@ -173,7 +172,6 @@ def _parse_start(body: dict[str, Any]) -> _Start:
         parsed = _Start(
             stream_sid=start["streamSid"],
             call_sid=start["callSid"],
-            account_sid=str(start.get("accountSid", "")),
             call_id=custom["callId"],
             token=custom["token"],
             encoding=str(format["encoding"]),

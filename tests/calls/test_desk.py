@@ -1,0 +1,207 @@
+"""Twilio's webhooks at the real desk: what is refused leaves nothing behind."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import httpx
+import pytest
+from tests.calls.test_calls_api import parties, stored
+from tests.calls.test_room import board, rows
+from tests.fakes.api import Api
+
+from chorus.calls.finish import finish_unanswered
+from chorus.calls.hold import claim
+from chorus.calls.tables import Call
+from chorus.db import utcnow
+from chorus.demo.carrier.signature import sign
+from chorus.lines.line import LineCause, LineEnded
+
+OURS, THEIRS = "+14155550000", "+14155559999"
+ACCOUNT, TOKEN = "AC" + "1" * 32, "the-token"
+SID = "CA" + "5" * 32
+
+
+class Carrier:
+    """Signs what it posts, with the account's token unless it is told another."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    async def post(self, path: str, token: str = TOKEN, **fields: str) -> httpx.Response:
+        form = {"CallSid": SID, "AccountSid": ACCOUNT, "From": THEIRS, "To": OURS, **fields}
+        url = self.api.process.settings.url + path
+        headers = {"X-Twilio-Signature": sign(token, url, form)}
+        async with self.api.client_with(None) as http:
+            return await http.post(path, data=form, headers=headers)
+
+    async def ring(self, **fields: str) -> httpx.Response:
+        return await self.post("/twilio/voice", CallStatus="ringing", **fields)
+
+
+@pytest.fixture
+async def carrier(sqlite_api: Api) -> Carrier:
+    """Of a number that has an agent."""
+    api = sqlite_api
+    wish = await parties(api)
+    path = f"/v1/phone-numbers/{wish['phoneNumberId']}"
+    change = {
+        "agentId": wish["agentId"],
+        "twilioAccountSid": ACCOUNT,
+        "twilioAuthToken": TOKEN,
+    }
+    assert (await api.patch(path, json=change)).status_code == 200
+    return Carrier(api)
+
+
+def stream(answer: httpx.Response) -> dict[str, str]:
+    """The parameters of the stream that the TwiML opens."""
+    assert answer.status_code == 200, answer.text
+    found = Xml.fromstring(answer.text).findall("Connect/Stream/Parameter")
+    return {each.get("name", ""): each.get("value", "") for each in found}
+
+
+async def agent(api: Api, **change: Any) -> None:
+    [made] = (await api.get("/v1/agents")).json()["data"]
+    assert (await api.patch(f"/v1/agents/{made['id']}", json=change)).status_code == 200
+
+
+async def test_somebody_rings(carrier: Carrier):
+    shown = stream(await carrier.ring())
+    [call] = await rows(carrier.api)
+    assert (str(call.id), call.status, call.call_sid) == (shown["callId"], "ringing", SID)
+    assert shown["token"] not in str(call.token_hash)
+
+
+async def test_a_carrier_that_asks_again_gets_the_same_call_and_a_new_token(carrier: Carrier):
+    first, second = stream(await carrier.ring()), stream(await carrier.ring())
+    assert first["callId"] == second["callId"]
+    assert len(await rows(carrier.api)) == 1
+    desk = board(carrier.api)
+    assert not await claim(desk, first["callId"], first["token"])
+    assert await claim(desk, second["callId"], second["token"])
+    assert not await claim(desk, second["callId"], second["token"])
+
+
+async def test_a_token_is_worth_nothing_after_the_call(carrier: Carrier):
+    shown = stream(await carrier.ring())
+    [call] = await rows(carrier.api)
+    desk = board(carrier.api)
+    ended = LineEnded(LineCause.FAR_END)
+    assert await finish_unanswered(desk, call.id, call.organization_id, ended)
+    assert not await claim(desk, shown["callId"], shown["token"])
+    assert not await claim(desk, "no id", shown["token"])
+    assert not await claim(desk, str(uuid.uuid4()), shown["token"])
+
+
+async def test_a_webhook_that_is_played_again_after_the_call_answers_nothing(carrier: Carrier):
+    await carrier.ring()
+    [call] = await rows(carrier.api)
+    ended = LineEnded(LineCause.FAR_END)
+    await finish_unanswered(board(carrier.api), call.id, call.organization_id, ended)
+    answer = await carrier.ring()
+    assert "<Reject" in answer.text
+    assert len(await rows(carrier.api)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "token"),
+    [
+        ({"To": "+14155557777"}, TOKEN),
+        ({"AccountSid": "AC" + "2" * 32}, TOKEN),
+        ({}, "another-token"),
+        ({}, ""),
+    ],
+    ids=["unknown number", "another account", "another token", "an empty token"],
+)
+async def test_what_the_numbers_account_has_not_signed(
+    carrier: Carrier, fields: dict[str, str], token: str, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        answer = await carrier.post("/twilio/voice", token, CallStatus="ringing", **fields)
+    assert answer.status_code == 403
+    assert "refused" in caplog.text
+    assert TOKEN not in caplog.text
+    assert await rows(carrier.api) == []
+
+
+async def test_an_inactive_agent_takes_no_call(carrier: Carrier, caplog: pytest.LogCaptureFixture):
+    await agent(carrier.api, isActive=False)
+    with caplog.at_level(logging.INFO):
+        answer = await carrier.ring()
+    assert '<Reject reason="rejected"' in answer.text
+    assert "not active" in caplog.text
+    assert await rows(carrier.api) == []
+
+
+async def test_names_are_no_twiml(carrier: Carrier):
+    await agent(carrier.api, name="</Stream><Dial>+1900</Dial>")
+    answer = await carrier.ring(From='"/><Hangup/>', CallerName="<Say>", CallSid='CA"><x/>')
+    assert [element.tag for element in Xml.fromstring(answer.text).iter()] == [
+        *("Response", "Connect", "Stream", "Parameter", "Parameter"),
+    ]
+
+
+async def dialled(carrier: Carrier) -> str:
+    """The id of a call that Chorus placed and that nobody has answered."""
+    [number] = (await carrier.api.get("/v1/phone-numbers")).json()["data"]
+    dialled = {
+        "phone_number_id": uuid.UUID(number["id"]),
+        "direction": "outbound",
+        "status": "queued",
+        "call_sid": SID,
+        "dialled_at": utcnow(),
+    }
+    [id] = await stored(carrier.api, dialled)
+    return str(id)
+
+
+async def told(carrier: Carrier, id: str, *statuses: str, **fields: str) -> Call:
+    """The call's row after status callbacks came in this order."""
+    for status in statuses:
+        answer = await carrier.post(f"/twilio/status/{id}", CallStatus=status, **fields)
+        assert answer.status_code == 204, answer.text
+    [call] = await rows(carrier.api)
+    return call
+
+
+async def test_statuses_come_late_twice_and_out_of_order(carrier: Carrier):
+    id = await dialled(carrier)
+    call = await told(carrier, id, "ringing", "initiated", "ringing")
+    assert (call.status, call.ended_reason) == ("ringing", None)
+    call = await told(carrier, id, "busy", "ringing", "completed", "busy")
+    assert (call.status, call.ended_reason) == ("failed", "busy")
+
+
+async def test_a_status_of_another_call_sid_is_not_the_calls(carrier: Carrier):
+    id = await dialled(carrier)
+    call = await told(carrier, id, "completed", CallSid="CA" + "6" * 32)
+    assert call.status == "queued"
+
+
+async def test_another_organization_says_nothing_about_the_call(carrier: Carrier):
+    api, id = carrier.api, await dialled(carrier)
+    number = {"number": "+14155550001", "twilioAccountSid": ACCOUNT, "twilioAuthToken": "theirs"}
+    async with await api.another_organization() as other:
+        assert (await other.post("/v1/phone-numbers", json=number)).status_code == 201
+        # Whoever's number it names, the call's own account has to have signed.
+        status = {"CallStatus": "completed", "To": "+14155550001"}
+        forged = await carrier.post(f"/twilio/status/{id}", "theirs", **status)
+        assert forged.status_code == 403
+        forged = await carrier.post(f"/twilio/amd/{id}", "theirs", AnsweredBy="human")
+        assert forged.status_code == 403
+        # Without a call id a number's account speaks for itself, and names a call in vain.
+        own = await carrier.post("/twilio/status", "theirs", **status)
+        assert own.status_code == 204
+    [call] = await rows(api)
+    assert call.status == "queued"
+
+
+@pytest.mark.parametrize("heard", ["human", "machine_start", "fax", "unknown", "a surprise"])
+async def test_what_answered_is_told_when_nobody_talks_any_more(carrier: Carrier, heard: str):
+    id = await dialled(carrier)
+    answer = await carrier.post(f"/twilio/amd/{id}", AnsweredBy=heard)
+    assert answer.status_code == 204
