@@ -82,9 +82,10 @@ class Switchboard:
         self.recordings.mkdir(parents=True, exist_ok=True)
         await self.heart.start()
         self.ticker.start()
-        await self.engines.start()
-        await self.outbound.open()
-        await self.twilio.open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.engines.start())
+            group.create_task(self.outbound.open())
+            group.create_task(self.twilio.open())
 
     def began(self, call_id: uuid.UUID, call: Call) -> None:
         self.live[call_id] = call

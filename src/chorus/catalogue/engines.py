@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
@@ -48,22 +49,19 @@ class EngineRoom:
         self._made: dict[str, object] = {}
 
     async def start(self) -> None:
-        """Load what every call needs, and get ready what a call of the defaults needs. Blocking
-        work is done in a thread; what cannot be had is said when a call selects it."""
-        await asyncio.to_thread(self._detector)
-        await asyncio.to_thread(self._end_of_turn, None)
+        """Load what every call needs, and get ready what a call of the defaults needs, side by
+        side: workers come up while the models are loaded in threads. What cannot be had is said
+        when a call selects it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(self._detector))
+            group.create_task(asyncio.to_thread(self._end_of_turn, None))
+            for name, engine in self._of_the_defaults():
+                group.create_task(_warm(name, engine))
         try:
             engines = self.select(None, None, None)
         except (NoEngine, EngineFailed) as failure:
             log.warning("calls with the default engines cannot be held: %s", failure)
             return
-        for name, engine in self._made.items():
-            warm = cast("Callable[[], Awaitable[object]] | None", getattr(engine, "warm", None))
-            if warm is not None:
-                try:
-                    await warm()
-                except EngineFailed as failure:
-                    log.warning("%s is not ready: %s", name, failure)
         log.info(
             "engines: %s, %s, %s, %s, %s",
             engines.detector.name,
@@ -72,6 +70,19 @@ class EngineRoom:
             engines.model.name,
             engines.voice.name,
         )
+
+    def _of_the_defaults(self) -> list[tuple[str, object]]:
+        """The transcriber, the model and the voice of an agent that chose none, where there are
+        such."""
+        model, voice = self._catalogue.default_model, self._catalogue.default_voice
+        with suppress(NoEngine, EngineFailed):
+            if model is not None:
+                self._model(model)
+                self._transcriber(model)
+        with suppress(NoEngine, EngineFailed):
+            if voice is not None:
+                self._voice(voice)
+        return list(self._made.items())
 
     async def aclose(self) -> None:
         for name, engine in reversed(self._made.items()):
@@ -186,3 +197,12 @@ class EngineRoom:
                 return self._once(f"model openai {model.engine_id}", openai)
             case other:
                 raise NoEngine(f"this process has no language model engine {other!r}")
+
+
+async def _warm(name: str, engine: object) -> None:
+    warm = cast("Callable[[], Awaitable[object]] | None", getattr(engine, "warm", None))
+    if warm is not None:
+        try:
+            await warm()
+        except EngineFailed as failure:
+            log.warning("%s is not ready: %s", name, failure)

@@ -18,7 +18,7 @@ from chorus.demo.platform import DemoFailed, Platform
 from chorus.demo.story import ANNA_NUMBER, COUGH_MS, SHOP_NUMBER, Line, Story
 from chorus.demo.watch import Event, Watch
 
-RING_MS = 1200
+RING_MS = 800
 # As people do: a moment after the agent has finished.
 BEFORE_SPEAKING_MS = 150
 # Longer than the end of a turn of which nothing was understood may take.

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -147,17 +148,21 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
     folder.append(Path(tempfile.mkdtemp(prefix="chorus-demo-")))
     strangers = Strangers()
     async with AsyncExitStack() as stack:
-        carrier = await stack.enter_async_context(carrier_running())
-        # The rest is begun side by side; on failure the stack takes down what had begun.
-        async with asyncio.TaskGroup() as group:
-            reciting = group.create_task(
-                recite(line.text for story in STORIES for line in story.lines)
-            )
-            shop = group.create_task(stack.enter_async_context(shop_running()))
-            serving = group.create_task(
-                stack.enter_async_context(platform(folder[0], twilio_api_url=carrier.url))
-            )
+        # All is begun side by side; on failure the stack takes down what had begun. The platform,
+        # which takes longest, is told where the carrier will be before it is there.
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            async with asyncio.TaskGroup() as group:
+                carrier_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                serving = group.create_task(
+                    stack.enter_async_context(platform(folder[0], twilio_api_url=carrier_url))
+                )
+                carrying = group.create_task(stack.enter_async_context(carrier_running(listening)))
+                shop = group.create_task(stack.enter_async_context(shop_running()))
+                reciting = group.create_task(
+                    recite(line.text for story in STORIES for line in story.lines)
+                )
         recited, shop_url, server = reciting.result(), shop.result(), serving.result()
+        carrier = carrying.result()
         await stack.enter_async_context(_beside(strangers.run()))
         show.line(f"  carrier   {carrier.url}   in the place of Twilio")
         show.line(f"  shop      {shop_url}   which the agents' tools ask")

@@ -62,8 +62,7 @@ INBOUND = Story(
     prompt=f"""You answer the telephone of a garden shop.
 
 script:
-at start: say "Garden shop, hello. How can I help you?"
-when caller says "I would like to check my order": say "Sure. What is your order number?"
+at start: say "Garden shop, hello. Which order is it about?"
 when caller says "the number is four two seven":
     call order with number = "{ORDER}"
     then say "You ordered {{result.item}}. They come on {{result.day}}, between nine and six."
@@ -78,7 +77,6 @@ otherwise: say "{AGAIN}"
 """,
     greeting=None,
     lines=(
-        Line("order", "I would like to check my order"),
         Line("number", "The number is four two seven"),
         Line("change", "Can I change the delivery day?", "interrupting"),
         Line("day", "Saturday would be better for me"),

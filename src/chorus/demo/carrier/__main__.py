@@ -1,7 +1,8 @@
 """`python -m chorus.demo.carrier`: run the carrier until it is told to stop.
 
 Prints one line of JSON, `{"url": "http://127.0.0.1:<port>"}`, once it takes connections. With
-`--with-parent` it ends when its standard input is closed, so that it never outlives a test.
+`--with-parent` it ends when its standard input is closed, so that it never outlives a test; with
+`--socket` it takes connections where its parent listens already.
 """
 
 from __future__ import annotations
@@ -27,15 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="carrier", description="A telephone network that speaks Twilio's protocols."
     )
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument("--socket", type=int, help="descriptor of a socket that listens")
     parser.add_argument(
         "--with-parent", action="store_true", help="end when standard input is closed"
     )
     given = parser.parse_args(arguments)
-    asyncio.run(_serve(given.port, given.with_parent))
+    if given.socket is None:
+        listening = socket.create_server(("127.0.0.1", given.port))
+    else:
+        listening = socket.socket(fileno=given.socket)
+    asyncio.run(_serve(listening, given.with_parent))
 
 
-async def _serve(port: int, with_parent: bool) -> None:
-    listening = socket.create_server(("127.0.0.1", port))
+async def _serve(listening: socket.socket, with_parent: bool) -> None:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with httpx.AsyncClient() as http:
         exchange = Exchange(http)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -143,11 +144,14 @@ class CarrierClient:
 
 
 @asynccontextmanager
-async def running(arguments: Sequence[str] = ()) -> AsyncGenerator[CarrierClient]:
-    """A carrier in a process of its own, on a free port, gone when the block is left."""
+async def running(listening: socket.socket | None = None) -> AsyncGenerator[CarrierClient]:
+    """A carrier in a process of its own, gone when the block is left: where somebody listens
+    already (so that its address is known before it is there), or on a free port."""
+    handed = () if listening is None else (listening.fileno(),)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "chorus.demo.carrier", "--with-parent", *arguments),
+        *(sys.executable, "-m", "chorus.demo.carrier", "--with-parent"),
+        *(argument for fd in handed for argument in ("--socket", str(fd))),
+        pass_fds=handed,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # Ctrl-C in the terminal is for whoever started this, who ends it by its input.
