@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,9 @@ from tests.fakes.api import KEY, running
 
 from chorus import cli
 from chorus.settings import Settings
+from chorus.speech import local, models
+from chorus.speech.crew import Crew
+from chorus.speech.engines import EngineFailed
 
 
 @pytest.fixture
@@ -103,6 +111,135 @@ def test_doctor_finds_what_stops_the_server(
     problems = {f["what"] for f in json.loads(written)["findings"] if f["state"] == "problem"}
     assert problems == {"data folder", "database"}
     assert "hush" not in written
+
+
+def findings(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    """The doctor's exit status, and what it found by what it is about."""
+    capsys.readouterr()
+    status = cli.run(["doctor", "--json"])
+    found: dict[str, list[dict[str, str]]] = {}
+    for finding in json.loads(capsys.readouterr().out)["findings"]:
+        found.setdefault(finding["what"], []).append(finding)
+    return status, found
+
+
+def test_doctor_tries_what_is_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def without(*missing: str) -> Callable[[str], object]:
+        return lambda name: None if name in missing else find_spec(name)
+
+    status, found = findings(capsys)
+    assert status == 0
+    assert found["silero_vad"][0]["state"] == "ok"
+    assert "pocketsphinx starts" in found["transcription offline"][0]["says"]
+
+    # The model's file alone is not enough.
+    monkeypatch.setattr(models, "find_spec", without("onnxruntime"))
+    status, found = findings(capsys)
+    assert (status, found["silero_vad"][0]["state"]) == (0, "note")
+    assert "onnxruntime" in str(found["silero_vad"][0]["advice"])
+
+    # Without a transcriber no call can be held, as /readyz says too.
+    monkeypatch.setattr(local, "find_spec", without("pocketsphinx"))
+    status, found = findings(capsys)
+    assert (status, found["transcription offline"][0]["state"]) == (1, "problem")
+    monkeypatch.setenv("CHORUS_SIMULATED", "1")
+    assert findings(capsys)[0] == 0
+
+
+def test_doctor_starts_the_workers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    async def dies(self: Crew, count: int | None = None) -> None:
+        raise EngineFailed("x", "worker", "it died while it started")
+
+    monkeypatch.setattr(Crew, "warm", dies)
+    status, found = findings(capsys)
+    assert status == 1
+    for what in ("transcription offline", "voices"):
+        assert found[what][0]["state"] == "problem"
+        assert "it died while it started" in found[what][0]["says"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (200, '{"data": [{"id": "a"}, {"id": "b"}]}', "answers"),
+        (200, '{"data": [{"id": "a"}]}', "does not list b"),
+        (401, "{}", "the API key is refused"),
+        (500, "oops", "HTTP 500"),
+        (200, "[[]", "no list of models"),
+        (None, "", "no connection"),
+    ],
+)
+def test_doctor_asks_the_language_models_api(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int | None,
+    body: str,
+    says: str,
+):
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status or 500)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        if status is None:
+            server.shutdown()
+            server.server_close()
+        monkeypatch.setenv("CHORUS_OPENAI_BASE_URL", f"http://127.0.0.1:{port}/v1")
+        monkeypatch.setenv("CHORUS_OPENAI_API_KEY", "hush-hush")
+        monkeypatch.setenv("CHORUS_OPENAI_MODELS", "a,b")
+        exit_status, found = findings(capsys)
+        if status is not None:
+            server.shutdown()
+    assert exit_status == 0
+    said = found["language models"][-1]
+    assert says in said["says"]
+    assert said["state"] == ("ok" if says == "answers" else "note")
+    assert "hush" not in json.dumps(found)
+
+
+async def test_doctor_reads_the_credentials(folder: Path, capsys: pytest.CaptureFixture[str]):
+    async with running(Settings(data_dir=folder, bootstrap_api_key=KEY)) as api:
+        number = {"number": "+14155550000", "twilioAccountSid": "AC1", "twilioAuthToken": "t"}
+        await api.made("/v1/phone-numbers", {**number, "twilioAccountSid": "AC" + "1" * 32})
+    key_file = folder / "secret.key"
+    key = key_file.read_text()
+
+    async def numbers() -> list[str]:
+        _, found = await asyncio.to_thread(findings, capsys)
+        return [finding["says"] for finding in found["phone numbers"]]
+
+    assert await numbers() == ["1 of twilio", "1 without an agent take no calls"]
+    key_file.unlink()
+    assert "secret.key is gone" in (await numbers())[-1]
+    assert not key_file.exists()
+    key_file.write_text("another key that is long enough for all")
+    assert "cannot be decrypted" in (await numbers())[-1]
+    key_file.write_text(key[:5])
+    status, found = await asyncio.to_thread(findings, capsys)
+    assert (status, found["secret key"][0]["state"]) == (1, "problem")
+
+
+def test_doctor_reads_the_prices(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv("CHORUS_PRICES_FILE", str(tmp_path / "none.toml"))
+    status, found = findings(capsys)
+    assert (status, found["prices"][0]["state"]) == (1, "problem")
 
 
 def test_keys(started: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,8 +1,9 @@
 """`chorus doctor`: what works on this machine, what does not, and how to get it.
 
-Each check gives findings; one that must hold for the server to run at all and does not makes
-the exit status 1. Nothing is changed, except that the data folder is tried with a file that is
-removed again.
+Each check gives findings; one that must hold for the server to run and to hold calls, and does not,
+makes the exit status 1. What can be tried is tried: the data folder with a file that is removed
+again, the models by loading them, the voice and the transcriber by starting them, the language
+models' API by asking it for its models. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -10,33 +11,44 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from chorus.accounts.secrets import KEY_FILE
+from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
+from chorus.billing.prices import Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.db import Database
+from chorus.llm.model import ModelFailed
+from chorus.llm.openai import Endpoint
 from chorus.migrations import run as migrations
+from chorus.numbers.queries import connection
+from chorus.numbers.tables import PhoneNumber
 from chorus.settings import Settings
-from chorus.speech.models import model_states
+from chorus.speech import local
+from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceDetector
+from chorus.speech.models import ModelName, model_states
 
 _LOCAL = "pip install 'chorus-voice[local]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state`: it works, it is worth knowing, or the server cannot run with it."""
+    """`state`: it works, it is worth knowing, or no server that holds calls can run with it."""
 
     state: Literal["ok", "note", "problem"]
     what: str
     says: str
     advice: str | None = None
+
+
+Findings = list[Finding]
 
 
 def report(settings: Settings, *, as_json: bool) -> int:
@@ -45,8 +57,8 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *_data_folder(settings),
         *asyncio.run(_database(settings)),
         *_secret_key(settings),
-        *_speech(settings),
-        *_models(settings),
+        *_prices(settings),
+        *asyncio.run(_engines(settings)),
         *_lines(settings),
         *(Finding("note", "settings", warning) for warning in settings.unknown_warnings()),
     ]
@@ -100,6 +112,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
                 organizations = await session.scalar(
                     sa.select(sa.func.count()).select_from(Organization)
                 )
+                numbers = list(await session.scalars(sa.select(PhoneNumber)))
                 keys = await session.scalar(
                     sa.select(sa.func.count())
                     .select_from(ApiKey)
@@ -119,51 +132,142 @@ async def _database(settings: Settings) -> Iterable[Finding]:
     else:
         says = f"{keys} in use" if keys else "the first is made and printed at the first start"
         found.append(Finding("ok", "API keys", says))
-    return found
+    return [*found, *_numbers(settings, numbers)]
+
+
+def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Finding]:
+    if not numbers:
+        advice = "create one with POST /v1/phone-numbers"
+        yield Finding("note", "phone numbers", "there is none: nobody can call", advice)
+        return
+    carriers = Counter(number.provider for number in numbers)
+    says = ", ".join(f"{count} of {provider}" for provider, count in sorted(carriers.items()))
+    yield Finding("ok", "phone numbers", says)
+    silent = sum(number.agent_id is None for number in numbers)
+    if silent:
+        advice = "set their agentId with PATCH /v1/phone-numbers/{id}"
+        yield Finding("note", "phone numbers", f"{silent} without an agent take no calls", advice)
+    advice = "bring back the key that they were encrypted with, or enter them anew"
+    try:
+        if not settings.secret_keys and not _key_file(settings).exists():
+            raise SecretsUnreadable(f"{_key_file(settings)} is gone")
+        secrets = Secrets.of(settings)
+        for number in numbers:
+            connection(number, secrets)
+    except (SecretsUnreadable, OSError) as error:
+        yield Finding("note", "phone numbers", f"credentials cannot be read: {error}", advice)
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.data_dir.absolute() / KEY_FILE
 
 
 def _secret_key(settings: Settings) -> Iterable[Finding]:
-    path = settings.data_dir.absolute() / KEY_FILE
+    path = _key_file(settings)
     if settings.secret_keys:
         yield Finding("ok", "secret key", f"{len(settings.secret_keys)} from CHORUS_SECRET_KEY")
         return
+    if path.exists():
+        try:
+            Secrets.of(settings)
+        except (SecretsUnreadable, OSError) as error:
+            yield Finding("problem", "secret key", str(error), f"bring back a copy of {path}")
+            return
     says = f"{path}" if path.exists() else f"{path} (will be made)"
     yield Finding("ok", "secret key", says, "keep a copy: stored credentials are lost without it")
     if path.exists() and path.stat().st_mode & 0o077:
         yield Finding("note", "secret key", "others may read it", f"chmod 600 {path}")
 
 
-def _speech(settings: Settings) -> Iterable[Finding]:
-    for state in model_states():
-        if state.path:
-            yield Finding("ok", state.name, state.does)
-        else:
-            yield Finding("note", state.name, f"missing ({state.does})", state.advice)
-    for module, what in (
-        ("pocketsphinx", "transcription offline"),
-        ("espeakng_loader", "espeak voices"),
-    ):
-        if find_spec(module):
-            yield Finding("ok", what, "installed")
-        else:
-            yield Finding("note", what, "not installed", _LOCAL)
-    voices = Catalogue.of(settings).voices
-    if voices:
-        yield Finding("ok", "voices", f"{len(voices)}, the default is {voices[0].name}")
-    else:
-        yield Finding("problem", "voices", "there is none", _LOCAL)
+def _prices(settings: Settings) -> Iterable[Finding]:
+    try:
+        Prices.of(settings)
+    except WrongPrices as wrong:
+        yield Finding("problem", "prices", str(wrong), "run `chorus billing prices` to try it")
 
 
-def _models(settings: Settings) -> Iterable[Finding]:
-    names = ", ".join(model.name for model in Catalogue.of(settings).models)
-    yield Finding("ok", "language models", names)
+async def _engines(settings: Settings) -> Iterable[Finding]:
+    """All at once: each takes a second or so to come up."""
+    catalogue = Catalogue.of(settings)
+    found = await asyncio.gather(
+        asyncio.to_thread(_model, "silero_vad", local.local_detector, "silero"),
+        asyncio.to_thread(_model, "smart_turn", local.local_end_of_turn, "smart-turn"),
+        _hearing(settings),
+        _speaking(catalogue),
+        _thinking(settings, catalogue),
+    )
+    return [finding for findings in found for finding in findings]
+
+
+def _model(name: ModelName, load: Callable[[], EndOfTurn | VoiceDetector], wanted: str) -> Findings:
+    """A model file, and whether it can be loaded; there is something in its place."""
+    state = next(state for state in model_states() if state.name == name)
+    if state.advice:
+        return [Finding("note", name, f"cannot be used ({state.does})", state.advice)]
+    loaded = load()
+    if loaded.name == wanted:
+        return [Finding("ok", name, state.does)]
+    says = f"{state.path} cannot be loaded; {loaded.name} takes its place"
+    return [Finding("note", name, says, f"install it anew: {_LOCAL}")]
+
+
+async def _hearing(settings: Settings) -> Findings:
+    """Without it a call hears nobody, unless all callers are simulated."""
+    what = "transcription offline"
+    bad: Literal["note", "problem"] = "note" if settings.simulated else "problem"
+    try:
+        engine = local.local_transcriber(workers=1)
+    except EngineFailed:
+        return [Finding(bad, what, "not installed: no caller can be understood", _LOCAL)]
+    try:
+        await engine.warm()
+    except EngineFailed as failure:
+        return [Finding(bad, what, f"installed, but {failure.detail}", f"reinstall: {_LOCAL}")]
+    finally:
+        await engine.aclose()
+    return [Finding("ok", what, f"{engine.name} starts; English")]
+
+
+async def _speaking(catalogue: Catalogue) -> Findings:
+    if not catalogue.voices:
+        return [Finding("problem", "voices", "there is none", _LOCAL)]
+    default = catalogue.voices[0]
+    ok = Finding("ok", "voices", f"{len(catalogue.voices)}, the default is {default.name}")
+    if default.engine != "espeak":
+        return [ok]
+    voice = local.local_voice()
+    try:
+        await voice.warm()
+    except EngineFailed as failure:
+        says = f"installed, but {failure.detail}"
+        return [Finding("problem", "voices", says, f"reinstall: {_LOCAL}")]
+    finally:
+        await voice.aclose()
+    return [ok]
+
+
+async def _thinking(settings: Settings, catalogue: Catalogue) -> Findings:
+    what = "language models"
+    names = ", ".join(model.name for model in catalogue.models)
+    offered = Finding("ok", what, names)
     if not settings.openai_usable:
-        yield Finding(
-            "note",
-            "language models",
-            "only scripted answers: no language model's API is set up",
-            "set CHORUS_OPENAI_API_KEY, or CHORUS_OPENAI_BASE_URL for a server of your own",
-        )
+        says = "only scripted answers: no language model's API is set up"
+        advice = "set CHORUS_OPENAI_API_KEY, or CHORUS_OPENAI_BASE_URL for a server of your own"
+        return [offered, Finding("note", what, says, advice)]
+    endpoint = Endpoint("openai", settings.openai_base_url, settings.openai_api_key or "")
+    try:
+        known = await endpoint.models()
+    except ModelFailed as failure:
+        says = f"{settings.openai_base_url} cannot be used: {failure.detail}"
+        advice = "check CHORUS_OPENAI_BASE_URL and CHORUS_OPENAI_API_KEY"
+        return [offered, Finding("note", what, says, advice)]
+    finally:
+        await endpoint.aclose()
+    missing = ", ".join(name for name in settings.openai_models if name not in known)
+    if missing:
+        says = f"{settings.openai_base_url} does not list {missing}"
+        return [offered, Finding("note", what, says, "check CHORUS_OPENAI_MODELS")]
+    return [offered, Finding("ok", what, f"{settings.openai_base_url} answers")]
 
 
 def _lines(settings: Settings) -> Iterable[Finding]:

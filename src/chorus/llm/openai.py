@@ -13,12 +13,12 @@ import asyncio
 import json
 import logging
 import re
-import uuid
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from chorus.llm.model import Message, ModelFailed, ModelItem, Prompt, TextDelta, ToolCall, Usage
+from chorus.llm.model import Message, ModelFailed, ModelItem, Prompt, TextDelta
+from chorus.llm.openai_parts import Parts
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
@@ -86,6 +86,25 @@ class Endpoint:
             return False
         return True
 
+    async def models(self, timeout_ms: int = 5000) -> frozenset[str]:
+        """The names of the models that it says it has. Raises `ModelFailed`."""
+        import openai
+
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                listed: Any = await self.client.get("/models", cast_to=object)
+            return frozenset(str(each["id"]) for each in listed["data"])
+        except TimeoutError:
+            why = f"no answer within {timeout_ms} ms"
+        except openai.APIStatusError as error:
+            refused = error.status_code in (401, 403)
+            why = "the API key is refused" if refused else f"HTTP {error.status_code}"
+        except openai.OpenAIError as error:
+            why = f"no connection ({type(error.__cause__ or error).__name__})"
+        except (ValueError, RecursionError, TypeError, KeyError):
+            why = "the answer is no list of models"
+        raise ModelFailed(self.vendor, why)
+
     async def aclose(self) -> None:
         """Close the pool. Replies under way fail."""
         client, self._client = self._client, None
@@ -144,7 +163,7 @@ class OpenAIModel:
         options = self.options
         deadline = loop.time() + options.first_item_ms / 1000
         stream: AsyncStream[object] | None = None
-        parts = _Parts()
+        parts = Parts()
         try:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -250,7 +269,7 @@ class OpenAIModel:
         safe = self.endpoint.without_secrets(detail)
         return ModelFailed(self.name, safe, retryable=retryable)
 
-    def _failure(self, error: Exception, parts: _Parts) -> ModelFailed:
+    def _failure(self, error: Exception, parts: Parts) -> ModelFailed:
         """What went wrong, in a sentence without secrets."""
         import openai
 
@@ -280,74 +299,6 @@ class OpenAIModel:
         if isinstance(error, (ValueError, RecursionError)):
             return self._failed("the stream held something that is no chat completion")
         return self._failed(f"the request failed ({type(error).__name__})")
-
-
-class _Parts:
-    """One stream so far: what `take` could not pass on yet."""
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.finished = False
-        self.filtered = False
-        self.size = 0
-        self.usage: Usage | None = None
-        self._calls: list[dict[str, str]] = []
-
-    def take(self, chunk: object) -> str:
-        """The text in a chunk; calls and counts are kept. `ValueError` for what is no chunk."""
-        try:
-            return self._take(cast(Any, chunk))
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise ValueError(f"no chunk of a chat completion: {error}") from None
-
-    def _take(self, chunk: Any) -> str:
-        counts = chunk.get("usage")
-        if counts:
-            self.usage = Usage(
-                int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0)
-            )
-        if not chunk.get("choices"):
-            return ""
-        choice = chunk["choices"][0]
-        delta = choice.get("delta") or cast(dict[str, Any], {})
-        for position, piece in enumerate(delta.get("tool_calls") or ()):
-            self._take_call(piece, position)
-        text = delta.get("content") or delta.get("refusal") or ""
-        if not isinstance(text, str):
-            raise ValueError("a chunk's content is no text")
-        reason = choice.get("finish_reason")
-        self.filtered = reason == "content_filter" and not self.begun
-        self.finished = self.finished or bool(reason)
-        self.begun = self.begun or bool(text or reason)
-        self.size += len(text)
-        return text
-
-    def _take_call(self, piece: Any, position: int) -> None:
-        self.begun = True
-        index = piece.get("index")
-        key = str(position if index is None else index)
-        call_id = piece.get("id") or ""
-        function = piece.get("function") or cast(dict[str, Any], {})
-        known = next((c for c in reversed(self._calls) if c["key"] == key), None)
-        # Some servers give every call the index 0, each whole and with an id of its own.
-        if known is None or (call_id and known["id"] and call_id != known["id"]):
-            known = {"key": key, "id": "", "name": "", "arguments": ""}
-            self._calls.append(known)
-        known["id"] = known["id"] or call_id
-        known["name"] = known["name"] or function.get("name") or ""
-        arguments = function.get("arguments") or ""
-        # Others send the arguments as an object instead of its JSON.
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        known["arguments"] += text
-        self.size += len(text) + 1
-
-    def take_calls(self) -> list[ToolCall]:
-        calls, self._calls = self._calls, []
-        return [
-            ToolCall(c["id"] or f"call_{uuid.uuid4().hex[:16]}", c["name"], c["arguments"] or "{}")
-            for c in calls
-            if c["name"]
-        ]
 
 
 def _message(message: Message) -> dict[str, Any]:
