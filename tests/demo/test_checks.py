@@ -37,7 +37,6 @@ def inbound() -> Performance:
     spoken = {line.name: tone(1000, n) for n, line in enumerate(INBOUND.lines)}
     pieces: list[tuple[bytes, bytes]] = [  # said, heard
         (quiet(2000), tone(2000)),
-        (spoken["order"], quiet(1000)),
         (spoken["number"], quiet(1000)),
         (quiet(1000), tone(1000)),
         (COUGH, tone(COUGH_MS)),
@@ -61,7 +60,7 @@ def inbound() -> Performance:
             "endedReason": "agent_ended",
             "direction": "inbound",
             "transcript": transcript,
-            "turns": [{"turn": n, "sentMs": 300} for n in range(1, 6)],
+            "turns": [{"turn": n, "sentMs": 300} for n in range(1, 5)],
         },
         events=[
             {"kind": "interrupted", "atMs": 8000, "data": {"by": "speech"}},
