@@ -105,7 +105,15 @@ class ToolCreate(In):
 if TYPE_CHECKING:
     ToolPatch = ToolCreate
 else:
-    ToolPatch = patch_of(ToolCreate, "ToolPatch")
+    HttpConfigPatch = patch_of(HttpConfig, "HttpConfigPatch")
+
+    class _ToolChange(ToolCreate):
+        config: Annotated[
+            HttpConfigPatch,
+            Field(description="Of this too only what is sent changes; a list is replaced whole."),
+        ]
+
+    ToolPatch = patch_of(_ToolChange, "ToolPatch")
 
 
 class ToolOut(Out):
