@@ -404,3 +404,26 @@ def test_mistakes_in_rules_for_after_the_call(rule: str, says: str):
         ScriptModel().conclude(f'script:\notherwise: say "x"\n{rule}', ())
     assert mistake.value.line == 3
     assert says in mistake.value.sentence
+
+
+async def test_a_script_that_is_made_to_be_slow_holds_up_nobody() -> None:
+    """Every pattern as costly as a pattern can be."""
+    costly = "{a:words} word {b:words} word {c:words} word {d:words} word {e:words} " + "word " * 19
+    rules = "".join(f'when caller says "{costly}{n}": say "{n}"\n' for n in range(40))
+    system = f'script:\n{rules}otherwise: say "No."'
+    loop = asyncio.get_running_loop()
+    late_s: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            due_s = loop.time() + 0.01
+            await asyncio.sleep(0.01)
+            late_s.append(loop.time() - due_s)
+
+    ticking = asyncio.create_task(tick())
+    prompt = Prompt(system, (Message("user", "word " * 60),))
+    said = [item async for item in ScriptModel().reply(prompt)]
+    ticking.cancel()
+    assert said
+    assert len(late_s) > 5
+    assert max(late_s) < 0.5

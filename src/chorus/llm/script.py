@@ -39,6 +39,8 @@ from chorus.llm.script_parse import (
 END_CALL = "end_call"
 """The tool by which this model hangs up, where it is offered."""
 
+# A longer prompt is answered in a thread: its patterns may take more time than other calls have.
+_SHORT_CHARS = 4_000
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _FAILED = "Sorry, that did not work."
 _NAMED = re.compile(r"\{([\w.]+)\}")
@@ -72,7 +74,11 @@ class ScriptModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
         """See `LanguageModel.reply`. A mistake in the script is a `ScriptError`."""
-        for item in answer(prompt):
+        if len(prompt.system) <= _SHORT_CHARS:
+            items = list(answer(prompt))
+        else:
+            items = await asyncio.to_thread(lambda: list(answer(prompt)))
+        for item in items:
             if self._word_s:
                 await asyncio.sleep(self._word_s)
             yield item

@@ -39,6 +39,7 @@ _MOST_WORDS = 60  # of what was said, from its end
 _MOST_PARTS = 30
 _MOST_CAPTURES = 5
 _LONGEST_CAPTURE = 25  # words, where more of the pattern follows
+_MOST_STEPS = 5_000  # of one search; a pattern that people write takes some hundreds
 
 KINDS = ("number", "digits", "day", "time", "word", "words")
 
@@ -129,6 +130,8 @@ class _Search:
         the last one found."""
         key = (part, at, gap, missed)
         if key not in self._known:
+            if len(self._known) >= _MOST_STEPS:
+                return None
             self._known[key] = _better(*self._ways(part, at, gap, missed))
         return self._known[key]
 
