@@ -98,12 +98,39 @@ async def test_a_process_that_is_back_goes_on_at_once(post: Post, receiver: Rece
 
 async def test_a_delivery_that_kills_every_process_ends(post: Post):
     await post.announced(await post.agent("http://127.0.0.1:1/"))
-    for _ in SCHEDULE_S:
+
+    async def taken() -> int:
         async with post.database.writing() as session:
-            assert len(await due.take(session, await post.now(session), [], "x", 10)) == 1
+            return len(await due.take(session, await post.now(session), [], "x", 10))
+
+    for wait_s in SCHEDULE_S:
+        assert await taken() == 1
         post.wait(due.LEASE_S + 1)
+        if wait_s > due.LEASE_S:
+            assert await taken() == 0
+        post.wait(wait_s)
     assert await post.round() == 0
     assert (await post.only()).status == "failed"
+
+
+async def test_processes_that_die_one_after_the_other_use_up_no_tries(
+    post: Post, receiver: Receiver
+):
+    """As often as you like within the minute that the second lost try waits."""
+    await post.announced(await post.agent(receiver.url))
+    for _ in range(3 * len(SCHEDULE_S)):
+        async with post.database.writing() as session:
+            now = await post.now(session)
+            await due.take_back(session, now, "x")
+            await due.take(session, now, [], "x", 10)
+        post.wait(1.5)
+    delivery = await post.only()
+    assert (delivery.status, delivery.tries) == ("pending", 3)
+    post.wait(61)
+    async with post.database.writing() as session:
+        await due.take_back(session, await post.now(session), "x")
+    assert await post.round() == 1
+    assert (await post.only()).status == "delivered"
 
 
 async def test_a_server_that_stops_gives_back_what_is_under_way(

@@ -3,8 +3,9 @@
 `due_at` says when a delivery needs somebody. Whoever takes it moves `due_at` on by `LEASE_S` and
 writes a try down, in one transaction: until then no other process looks at it, and if the taker
 dies it is due again by itself. A try that was lost so counts, or a delivery that brings every
-process down would do so for ever. What comes of a try is written only if it is still the one
-under way (`record.py`).
+process down would do so for ever; after the first of them the next waits as if it had not been
+made, so that processes that die one after the other do not use up all tries in a minute. What
+comes of a try is written only if it is still the one under way (`record.py`).
 
 The time is the database's, where there is a server for it: processes on machines whose clocks
 differ must agree on what is due. One that is set back makes no try late (`set_back`).
@@ -76,7 +77,8 @@ async def waiting(
     hosts = Counter(taken.host for taken in under_way)
     row = WebhookDelivery
     query = sa.select(
-        row.id, row.organization_id, row.host, row.event, row.tries, row.attempts, row.attempt_id
+        *(row.id, row.organization_id, row.host, row.event, row.tries, row.attempts),
+        *(row.attempt_id, row.last_attempt_at),
     )
     if lock:
         query = query.with_for_update(skip_locked=True)
@@ -134,6 +136,12 @@ async def take(
                 last_error=_LOST,
             )
             continue
+        if row.attempt_id is not None:
+            lost: int = row.tries
+            again_at = min(row.last_attempt_at, now) + timedelta(seconds=SCHEDULE_S[lost - 1])
+            if again_at > now:
+                await _update(session, row.id, attempt_id=None, due_at=again_at)
+                continue
         attempt_id = uuid.uuid4()
         tries.append(
             {
