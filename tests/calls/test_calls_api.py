@@ -231,6 +231,27 @@ async def test_events(api: Api):
     assert (await api.get(f"/v1/calls/{uuid.uuid4()}/events")).status_code == 404
 
 
+async def test_a_number_of_a_carrier_without_a_line_is_refused_at_once(api: Api):
+    wish = await parties(api)
+    sip = {
+        "number": "+14155550001",
+        "provider": "sip",
+        "sipMode": "ip_allowlist",
+        "sipIp": "1.1.1.1",
+    }
+    number = await api.made("/v1/phone-numbers", sip)
+    refused = await api.post("/v1/calls", json={**wish, "phoneNumberId": number["id"]})
+    assert (refused.status_code, refused.json()["details"]) == (
+        400,
+        [
+            {
+                "field": "phoneNumberId",
+                "message": "Phone number is of sip, which places no calls yet",
+            }
+        ],
+    )
+
+
 async def test_a_test_call_from_a_browser_says_that_there_is_no_line_for_it(api: Api):
     wish = await parties(api)
     refused = await api.post("/api/calls/test", json={"agentId": wish["agentId"]})

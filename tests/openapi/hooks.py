@@ -33,6 +33,7 @@ RULES = {
     # It depends on the moment, on the operator, or on who asks.
     r".* must be in the future": "the time now",
     r".* must be at most .* from now": "the time now",
+    r"Phone number is of .* which places no calls yet": "what the server has lines for",
     r".* says the operator": "the operator's limits",
     # A language of its own.
     r".* is not a( possible)? phone number.*": "numbering plans",
@@ -44,6 +45,7 @@ RULES = {
     r".* must not be blank": "Unicode's white space",
     r".* is a header that Chorus sets itself": "some names out of all",
     r".* must have at most six decimals": "binary fractions",
+    r".* must have at most \d+ bytes as JSON": "the size of a whole object",
     r".* must be an e-mail address.*": "RFC 5322",
     # What every value has to be, whatever else it is: json_body.py.
     r"The text holds (a NUL character|the control character|half a surrogate).*": "text",

@@ -87,7 +87,7 @@ def permit(principal: Principal | None, method: str, rule: Rule | None) -> Princ
         takes = _any_of(ROLES[ROLES.index(least) :])
         if principal.kind == "key":
             raise forbidden(
-                f"This API key may only read what a viewer may: {rule.what} take {takes}"
+                f"This API key may only see what a viewer may; to see {rule.what} takes {takes}"
             )
         who = f"{_article(principal.role)} {principal.role}"
         raise forbidden(f"{who.capitalize()} may not {verb} {rule.what}: that takes {takes}")

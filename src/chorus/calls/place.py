@@ -17,6 +17,7 @@ from chorus.db import after_commit, utcnow
 from chorus.numbers import queries as numbers
 
 _LATEST = timedelta(days=366)
+_CARRIERS = ("twilio",)  # those that have a line to dial with
 
 
 async def place(
@@ -24,12 +25,17 @@ async def place(
 ) -> Call:
     """Queue a call. The row is what dispatch works from, so with the transaction the call is
     dialled, now or at its time, whatever becomes of this process. Raises `Error` 404 for an agent
-    or a number that is not there, 400 for an agent that is switched off, 402 if the
-    balance does not suffice, 429 if there is no room for a call and none in line."""
+    or a number that is not there, 400 for an agent that is switched off or a carrier without a
+    line, 402 if the balance does not suffice, 429 if there is no room for a call and none in
+    line."""
     agent = await agents.one(session, organization_id, wish.agent_id)
     number = await numbers.one(session, organization_id, wish.phone_number_id)
     if not agent.is_active:
         raise errors.invalid_field("agentId", "Agent is not active")
+    if number.provider not in _CARRIERS:
+        raise errors.invalid_field(
+            "phoneNumberId", f"Phone number is of {number.provider}, which places no calls yet"
+        )
     now = utcnow()
     if wish.scheduled_at is None or wish.scheduled_at <= now:
         room = await look(session, organization_id, switchboard.settings)

@@ -62,7 +62,7 @@ async def get_number(
     "/phone-numbers/{id}",
     operation_id="updatePhoneNumber",
     summary="Change a phone number",
-    responses=failures(404),
+    responses=failures(404, 409),
 )
 async def update_number(
     process: InProcess,
