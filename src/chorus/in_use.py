@@ -6,7 +6,6 @@ and tools need not know of those above them. `refuse` asks all such columns.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -49,15 +48,17 @@ async def refuse(session: AsyncSession, row: Tenant, noun: str) -> None:
     """Raises `Error` 409 `in_use` while something uses `row`, naming it. Lock the row first: who
     comes to use it then waits, and finds that it is gone."""
     table = cast("sa.Table", sa.inspect(type(row)).local_table)
-    found: list[Problem] = []
+    details: list[Problem] = []
+    count = 0
     for column, use in _uses_of(table.name):
-        for id, name in await _users(session, row, column, use):
-            found.append(Problem("id", f"Used by the {use.noun} {name!r} ({id})"))
-    if found:
-        more = len(found) - _NAMED_AT_MOST
-        details = found[:_NAMED_AT_MOST]
-        if more > 0:
-            details.append(Problem("id", f"Used by {more} more"))
+        users = _users(row, column, use)
+        count += await session.scalar(sa.select(sa.func.count()).select_from(users.subquery())) or 0
+        named = users.limit(_NAMED_AT_MOST - len(details))
+        for user in await session.execute(named):
+            details.append(Problem("id", f"Used by the {use.noun} {user[1]!r} ({user[0]})"))
+    if details:
+        if count > len(details):
+            details.append(Problem("id", f"Used by {count - len(details)} more"))
         raise errors.conflict("in_use", f"The {noun} is in use and cannot be deleted", *details)
 
 
@@ -72,9 +73,8 @@ def _uses_of(table: str) -> Sequence[tuple[sa.Column[Any], _Use]]:
     return sorted(found, key=lambda pair: pair[1].until is not None)
 
 
-async def _users(
-    session: AsyncSession, row: Tenant, column: sa.Column[Any], use: _Use
-) -> Sequence[tuple[uuid.UUID, str]]:
+def _users(row: Tenant, column: sa.Column[Any], use: _Use) -> sa.Select[Any]:
+    """Those that use `row` by `column`: id and name."""
     user = column.table
     query = sa.select()
     if use.through is not None:
@@ -87,5 +87,4 @@ async def _users(
     )
     if use.until is not None:
         query = query.where(user.c[use.until].is_(None))
-    found = await session.execute(query.order_by(user.c[use.name], user.c.id))
-    return [(id, name) for id, name in found]
+    return query.order_by(user.c[use.name], user.c.id)

@@ -218,7 +218,8 @@ VARIABLES: tuple[Variable, ...] = (
         "allow_private_addresses",
         readers.flag,
         "0",
-        "1 lets tools and webhooks use plain http and reach private and loopback addresses.",
+        "1 lets webhooks use plain http, and tools and webhooks reach private and loopback "
+        "addresses.",
     ),
     Variable(
         "CHORUS_OPENAI_API_KEY",
