@@ -6,6 +6,7 @@ and tools need not know of those above them. `refuse` asks all such columns.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -54,8 +55,8 @@ async def refuse(session: AsyncSession, row: Tenant, noun: str) -> None:
         users = _users(row, column, use)
         count += await session.scalar(sa.select(sa.func.count()).select_from(users.subquery())) or 0
         named = users.limit(_NAMED_AT_MOST - len(details))
-        for user in await session.execute(named):
-            details.append(Problem("id", f"Used by the {use.noun} {user[1]!r} ({user[0]})"))
+        for id, name in await session.execute(named):
+            details.append(Problem("id", f"Used by the {use.noun} {name!r} ({id})"))
     if details:
         if count > len(details):
             details.append(Problem("id", f"Used by {count - len(details)} more"))
@@ -73,7 +74,7 @@ def _uses_of(table: str) -> Sequence[tuple[sa.Column[Any], _Use]]:
     return sorted(found, key=lambda pair: pair[1].until is not None)
 
 
-def _users(row: Tenant, column: sa.Column[Any], use: _Use) -> sa.Select[Any]:
+def _users(row: Tenant, column: sa.Column[Any], use: _Use) -> sa.Select[uuid.UUID, str]:
     """Those that use `row` by `column`: id and name."""
     user = column.table
     query = sa.select()
@@ -87,4 +88,5 @@ def _users(row: Tenant, column: sa.Column[Any], use: _Use) -> sa.Select[Any]:
     )
     if use.until is not None:
         query = query.where(user.c[use.until].is_(None))
-    return query.order_by(user.c[use.name], user.c.id)
+    ordered = query.order_by(user.c[use.name], user.c.id)
+    return cast("sa.Select[uuid.UUID, str]", ordered)
