@@ -31,6 +31,10 @@ STEPS = st.one_of(
     st.tuples(st.just("stream lost"), st.integers(0, 300)),
 )
 
+# Somebody says something, and is heard again while the answer is made, or given.
+AFTERWARDS = {"then coughs": None, "then hums": "mm-hm", "then agrees": "yes"}
+REPLIED_TO = st.tuples(st.sampled_from(sorted(AFTERWARDS)), st.integers(100, 4000))
+
 REASONS = {
     "customer_ended": "completed",
     "operator_ended": "completed",
@@ -211,3 +215,63 @@ def test_any_call_ends_well(
     for heard in result.of("reply_heard"):
         if heard.get("interrupted") and not heard["heard"]:
             assert heard["unsaid"]
+
+
+@given(
+    steps=st.lists(st.one_of(STEPS, REPLIED_TO), max_size=6),
+    seed=st.integers(0, 10_000),
+    final_ms=st.sampled_from([50, 300, 1200]),
+    far=st.booleans(),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nobody_is_left_waiting(
+    steps: list[tuple[str, int]], seed: int, final_ms: int, far: bool
+) -> None:
+    """A model that always has something to say, tools that answer, and then twenty seconds of
+    silence: the last word is the agent's, however the two have interrupted each other."""
+    chance = random.Random(seed)
+
+    def answer(prompt: Prompt) -> Scripted:
+        text = "Well, this is what there is to say. " * chance.randint(1, 3)
+        if prompt.messages[-1].role == "tool" or chance.random() < 0.4:
+            return Scripted(text, first_ms=chance.choice([20, 200, 900]))
+        name = chance.choice(["look_up", "book"])
+        return Scripted(
+            chance.choice(["", "One moment."]),
+            ToolCall(f"{len(prompt.messages)}", name, "{}"),
+            first_ms=chance.choice([20, 200, 900]),
+        )
+
+    async def scene(stage: Stage) -> None:
+        person = stage.person
+        for number, (deed, n) in enumerate(steps):
+            if deed in ("says", "noise"):
+                await person.says(f"word{number} and more" if deed == "says" else None, n)
+            elif deed in AFTERWARDS:
+                await person.says(f"word{number} and more", 600)
+                await person.waits(n)
+                await person.says(AFTERWARDS[deed], 250 if n % 2 else 1500)
+            elif deed == "key":
+                person.press(str(n))
+            elif deed == "whispers" and stage.transcriber.streams:
+                stage.transcriber.hear(f"whisper{number}", final=n > 100)
+            elif deed == "operator says":
+                stage.call.say(f"Operator {number}.")
+            await person.waits(n if deed == "waits" else 20)
+        await person.waits(20_000)
+        await person.hang_up()
+
+    tools = Tools()
+    for name in ("look_up", "book"):
+        tools.set(name, {"ok": 1}, ms=chance.choice([10, 1500, 4000]))
+    result = play(
+        scene,
+        agent=agent(tools=(LOOK_UP, BOOK)),
+        model=FakeModel(answer),
+        transcriber=FakeTranscriber(final_after_ms=final_ms),
+        weather=Weather(latency_ms=150) if far else Weather(),
+        tools=tools,
+    )
+    if result.transcript:
+        assert result.transcript[-1][0] == "assistant"
+    assert not result.of("turn_unanswered")
