@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from tests.lines.twilio.switchboard import OURS, THEIRS, Switchboard
@@ -126,3 +127,37 @@ async def test_a_desk_that_does_not_decide_is_a_503(
     call = await carrier.call(OURS, THEIRS)
     await call.wait("webhook", status=503)
     await call.wait("call.over", status="failed")
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (b"\x81\x05hello", "broke the websocket protocol"),  # not masked
+        (b"\x83\x80\0\0\0\0", "broke the websocket protocol"),  # a reserved opcode
+        (b"\xc1\x80\0\0\0\0", "broke the websocket protocol"),  # an extension nobody agreed to
+        (b"\x09\x80\0\0\0\0", "broke the websocket protocol"),  # a ping in pieces
+        (b"\x81\x81\0\0\0\0\xff", "not UTF-8"),
+    ],
+)
+async def test_a_frame_that_is_no_websockets_fails_the_line_and_no_other(
+    board: Switchboard, carrier: CarrierClient, frame: bytes, says: str
+) -> None:
+    await carrier.call(OURS, THEIRS)
+    other = await board.desk.talk()
+    token = await board.desk.issue("broken")
+    start = {
+        "streamSid": "MZ1",
+        "callSid": "CA1",
+        "customParameters": {"callId": "broken", "token": token},
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
+    }
+    async with connect(board.media_url, compression=None) as ws:
+        await ws.send(json.dumps({"event": "start", "start": start}))
+        talk = await board.desk.talk()
+        ws.transport.write(frame)
+        ended = await talk.end()
+    assert ended.cause is LineCause.FAILED
+    assert says in ended.detail
+    heard = len(other.audio)
+    await other.until(lambda: len(other.audio) > heard + 3)
+    await other.line.hang_up()
