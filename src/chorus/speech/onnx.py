@@ -6,7 +6,7 @@ that also moves audio, that is the audio's CPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -24,9 +24,11 @@ class Session(Protocol):
     ) -> list[NDArray[np.float32]]: ...
 
 
-def open_session(path: Path, vendor: str) -> Session:
-    """Load a model for single-threaded use. Raises `EngineFailed` (stage `load`) if
-    onnxruntime is not installed or the file is not a model."""
+def open_session(
+    path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] = bytes
+) -> Session:
+    """Load a model for single-threaded use; `rewrite` may change the file's content first. Raises
+    `EngineFailed` (stage `load`) if onnxruntime is not installed or the file is not a model."""
     try:
         import onnxruntime  # heavy: only where a model is really used
     except ImportError as error:
@@ -40,7 +42,7 @@ def open_session(path: Path, vendor: str) -> Session:
     options.log_severity_level = 3
     try:
         session = runtime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            rewrite(path.read_bytes()), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises classes of its own that it does not export
         raise EngineFailed(vendor, "load", f"{path.name}: {error}") from error

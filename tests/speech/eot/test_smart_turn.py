@@ -119,7 +119,7 @@ class _Slow:
 
 def _slow_model(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[SmartTurn, _Slow]:
     slow = _Slow()
-    monkeypatch.setattr(smart_turn, "open_session", lambda path, vendor: slow)
+    monkeypatch.setattr(smart_turn, "open_session", lambda *_, **__: slow)
     return SmartTurn(MODEL, **options), slow
 
 
@@ -188,7 +188,7 @@ def test_a_failing_model_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch):
             raise RuntimeError("no memory")
 
     async def main() -> None:
-        monkeypatch.setattr(smart_turn, "open_session", lambda path, vendor: Broken())
+        monkeypatch.setattr(smart_turn, "open_session", lambda *_, **__: Broken())
         model = SmartTurn(MODEL)
         with pytest.raises(EngineFailed, match="no memory"):
             await model.judge(HEARD)

@@ -25,6 +25,7 @@ import numpy as np
 
 from chorus.audio.resample import Resampler
 from chorus.speech.engines import EngineFailed, Heard
+from chorus.speech.eot.float_softmax import with_float_softmax
 from chorus.speech.eot.whisper_mel import RATE_HZ, last_eight_seconds, log_mel
 from chorus.speech.onnx import Session, open_session
 
@@ -57,7 +58,7 @@ class SmartTurn:
             raise ValueError(f"deadline_ms must be positive: {deadline_ms}")
         if max_waiting < 1:
             raise ValueError(f"max_waiting must be at least 1: {max_waiting}")
-        self._session = open_session(model, self.name)
+        self._session = open_session(model, self.name, rewrite=with_float_softmax)
         self._deadline_s = deadline_ms / 1000
         self._max_waiting = max_waiting
         self._waiting: deque[_Question] = deque()
@@ -145,5 +146,5 @@ def completeness(session: Session, heard: Heard) -> float:
         pcm = resampler.feed(pcm) + resampler.flush()
     audio = np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(1 / 32768)
     features = log_mel(last_eight_seconds(audio))
-    output = session.run(None, {"input_features": features[None]})[0]
+    output = session.run(["logits"], {"input_features": features[None]})[0]
     return float(np.clip(output.reshape(-1)[0], 0.0, 1.0))
