@@ -24,9 +24,7 @@ class Session(Protocol):
     ) -> list[NDArray[np.float32]]: ...
 
 
-def open_session(
-    path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] = bytes
-) -> Session:
+def open_session(path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] = bytes) -> Session:
     """Load a model for single-threaded use; `rewrite` may change the file's content first. Raises
     `EngineFailed` (stage `load`) if onnxruntime is not installed or the file is not a model."""
     try:

@@ -25,6 +25,7 @@ from chorus.lines.twilio.desk import (
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import TwilioApi
 from chorus.lines.twilio.routes import build_routes
+from chorus.lines.websocket import DirectProtocol
 
 ACCOUNT = "AC" + "1" * 32
 TOKEN = "auth-token-of-the-tests"
@@ -176,7 +177,7 @@ async def running(api_url: str, timeout_s: float = 5) -> AsyncGenerator[Switchbo
         log_level="warning",
         access_log=False,
         lifespan="off",
-        ws="websockets-sansio",
+        ws=DirectProtocol,
         ws_max_size=128 * 1024,
         timeout_graceful_shutdown=1,
     )

@@ -62,5 +62,5 @@ def test_a_model_without_a_softmax_stays_as_it_is():
 
 @pytest.mark.parametrize("junk", [b"\x3a\x7f\x00", b"\xff" * 30, b"\x3f", b"\x3a"])
 def test_what_is_no_protocol_buffer_is_refused(junk: bytes):
-    with pytest.raises(ValueError, match="field|number|wire type"):
+    with pytest.raises(ValueError, match=r"field|number|wire type"):
         with_float_softmax(junk)

@@ -26,6 +26,7 @@ from chorus.lines.line import LineCause
 from chorus.lines.twilio.desk import Desk, TwilioAccount
 from chorus.lines.twilio.rest import TwilioApi
 from chorus.lines.twilio.stream import MAX_MESSAGE_CHARS, TwilioLine
+from chorus.lines.websocket import direct
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class MediaSocket:
             return
         finally:
             self._strangers -= 1
-        await self._hold(start, receive, send)
+        await self._hold(start, scope, receive, send)
 
     async def _admit(self, receive: Receive) -> _Start:
         try:
@@ -110,7 +111,7 @@ class MediaSocket:
         except TimeoutError:
             raise _Stranger(POLICY, f"no start within {START_TIMEOUT_S:g} s") from None
 
-    async def _hold(self, start: _Start, receive: Receive, send: Send) -> None:
+    async def _hold(self, start: _Start, scope: Scope, receive: Receive, send: Send) -> None:
         end_call = partial(self._end_call, start.call_id, start.call_sid)
         line = TwilioLine(start.stream_sid, start.call_sid, end_call)
         if (start.encoding, start.rate_hz) != ("audio/x-mulaw", "8000"):
@@ -120,6 +121,7 @@ class MediaSocket:
             )
             line.end(LineCause.FAILED, detail)
         self._lines[start.call_sid] = start.call_id, line
+        direct(scope, partial(_take, line))
         reader = asyncio.create_task(_guarded(line, _read, receive))
         writer = asyncio.create_task(_guarded(line, _write, send))
         code = NORMAL
@@ -185,12 +187,19 @@ def _parse_start(body: dict[str, Any]) -> _Start:
     return parsed
 
 
+def _take(line: TwilioLine, text: str) -> None:
+    try:
+        line.take(text)
+    except Exception as error:
+        _broke(line, error)
+
+
 async def _read(line: TwilioLine, receive: Receive) -> None:
     while True:
         message: Message = await receive()
         text = message.get("text")
         if text is not None:
-            line.take(text)
+            _take(line, text)
         elif message["type"] == "websocket.disconnect":
             code = message.get("code", 1005)
             if code in _PEER_BROKE:
@@ -220,8 +229,12 @@ async def _guarded(
     try:
         await work(line, way)
     except Exception as error:
-        log.exception("call %s: the media stream failed", line.call_sid)
-        line.end(LineCause.FAILED, f"the media stream failed inside ({type(error).__name__})")
+        _broke(line, error)
+
+
+def _broke(line: TwilioLine, error: Exception) -> None:
+    log.error("call %s: the media stream failed", line.call_sid, exc_info=error)
+    line.end(LineCause.FAILED, f"the media stream failed inside ({type(error).__name__})")
 
 
 async def _close(send: Callable[[Message], Awaitable[None]], code: int) -> None:
