@@ -31,7 +31,7 @@ def frames(ms: float) -> int:
 
 
 _ASK_FIRST_MS = 192
-_ASK_AGAIN_MS = frames(256)
+ASK_AGAIN_MS = frames(256)
 _KEY_GAP_MS = 1500  # between two keys of one number
 _MAX_DRAFTS = 3
 _WORTH_MS = frames(150)  # of silence: what final words are worth to a draft
@@ -142,7 +142,7 @@ class Pause:
             # An answer that is late or lost is not asked for twice: the fallback stands in.
             if self.verdict is not False or not again:
                 return
-            if now - self._asked_at + EPS_MS < _ASK_AGAIN_MS:
+            if now - self._asked_at + EPS_MS < ASK_AGAIN_MS:
                 return
         self._questions += 1
         self._question = self._questions
@@ -195,6 +195,6 @@ class Pause:
             since + self._speculate - _WORTH_MS,
             since + self._fallback,
             since + self._give_up,
-            self._asked_at + _ASK_AGAIN_MS,
+            self._asked_at + ASK_AGAIN_MS,
             turn.key_at + self._key_gap,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,37 @@ def test_a_full_queue_refuses_and_closing_answers_who_waits(monkeypatch: pytest.
         await running
         with pytest.raises(EngineFailed, match="closed"):
             await model.judge(HEARD)
+
+    asyncio.run(main())
+
+
+class _Steady:
+    """A model that takes as long each time."""
+
+    runs = 0
+
+    def run(self, names: Any, feed: Any) -> list[Any]:
+        self.runs += 1
+        time.sleep(0.12)
+        return [np.array([[0.7]], np.float32)]
+
+
+def test_nothing_is_computed_that_would_come_too_late(monkeypatch: pytest.MonkeyPatch):
+    steady = _Steady()
+    monkeypatch.setattr(smart_turn, "open_session", lambda *_, **__: steady)
+
+    async def main() -> None:
+        model = SmartTurn(MODEL, deadline_ms=230)
+        questions = (model.judge(HEARD) for _ in range(4))
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        assert answers[0] == pytest.approx(0.7)
+        # After the first there were 110 ms left, and it takes 120 (the estimate: at most 115).
+        assert [str(answer) for answer in answers[1:]] == [
+            "smart-turn busy: no time was left for it"
+        ] * 3
+        assert steady.runs == 1
+        assert await model.judge(HEARD) == pytest.approx(0.7)  # there is time again
+        await model.aclose()
 
     asyncio.run(main())
 

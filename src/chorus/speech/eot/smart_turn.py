@@ -4,8 +4,8 @@ In order: `judge` queues the question and waits; one thread of low priority take
 question that somebody still waits for, brings its last eight seconds to 16 kHz, makes
 Whisper's features of them and runs the model, 30 to 70 ms of one core. So a call whose
 question is out of date cancels it and asks again, and only the newest is computed. A full
-queue and a missed deadline are
-`EngineFailed`: turn-taking then falls back on silence.
+queue, a missed deadline and one that would be missed are `EngineFailed`: turn-taking then falls
+back on silence.
 
 The model (pipecat-ai/smart-turn, BSD-2): `input_features` float32 [N, 80, 800]; its output,
 though called `logits`, is a probability [N, 1] that the turn is complete.
@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _NICENESS = 10
 @dataclass(slots=True, eq=False)
 class _Question:
     heard: Heard
+    due_s: float
     answer: asyncio.Future[float]
     loop: asyncio.AbstractEventLoop
 
@@ -44,16 +46,18 @@ class SmartTurn:
     """`EndOfTurn` by a Smart Turn v3 model file.
 
     Raises `EngineFailed` (stage `load`) if it cannot be opened. `judge` raises it with stage
-    `deadline`, `busy` (more than `max_waiting` questions), `run` or `closed`.
+    `deadline`, `busy` (more than `max_waiting` questions, or no time left for this one), `run` or
+    `closed`.
 
     Both limits are short, because a verdict is only worth having while a reply is being made: on
-    a core that is full, silence and the last words decide sooner than a queue would.
+    a core that is full, silence and the last words decide sooner than a queue would. The default
+    deadline is when a fast reply is ready, counted from the question.
     """
 
     name = "smart-turn"
     threshold = 0.5
 
-    def __init__(self, model: Path, *, deadline_ms: float = 250, max_waiting: int = 4) -> None:
+    def __init__(self, model: Path, *, deadline_ms: float = 160, max_waiting: int = 4) -> None:
         if deadline_ms <= 0:
             raise ValueError(f"deadline_ms must be positive: {deadline_ms}")
         if max_waiting < 1:
@@ -62,6 +66,7 @@ class SmartTurn:
         self._deadline_s = deadline_ms / 1000
         self._max_waiting = max_waiting
         self._waiting: deque[_Question] = deque()
+        self._takes_s = 0.0  # what a verdict takes these days
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -70,7 +75,7 @@ class SmartTurn:
         if heard.rate_hz not in (8000, 16000):
             raise EngineFailed(self.name, "run", f"8000 or 16000 Hz, not {heard.rate_hz}")
         loop = asyncio.get_running_loop()
-        question = _Question(heard, loop.create_future(), loop)
+        question = _Question(heard, time.monotonic() + self._deadline_s, loop.create_future(), loop)
         with self._changed:
             if self._closed:
                 raise EngineFailed(self.name, "closed", "the engine is closed")
@@ -118,15 +123,24 @@ class SmartTurn:
                 if self._closed:
                     return
                 question = self._waiting.popleft()
-            result: float | EngineFailed
-            try:
-                result = completeness(self._session, question.heard)
-            except Exception as error:  # whatever numpy or onnxruntime raises: one question
-                result = EngineFailed(self.name, "run", str(error))
+            result = self._answer_to(question)
             try:
                 question.loop.call_soon_threadsafe(_answer, question.answer, result)
             except RuntimeError:  # that loop is closed; another's questions go on
                 continue
+
+    def _answer_to(self, question: _Question) -> float | EngineFailed:
+        began_s = time.monotonic()
+        # One stall must not have it refuse all from then on.
+        if began_s + min(self._takes_s, self._deadline_s / 2) > question.due_s:
+            return EngineFailed(self.name, "busy", "no time was left for it")
+        try:
+            result = completeness(self._session, question.heard)
+        except Exception as error:  # whatever numpy or onnxruntime raises: one question
+            return EngineFailed(self.name, "run", str(error))
+        took_s = time.monotonic() - began_s
+        self._takes_s = 0.8 * self._takes_s + 0.2 * took_s if self._takes_s else took_s
+        return result
 
 
 def _answer(answer: asyncio.Future[float], result: float | EngineFailed) -> None:
