@@ -49,6 +49,17 @@ def usage(pid: int) -> Usage:
     return Usage(cpu_ticks / _TICKS, memory_kb / 1024, processes, threads, files)
 
 
+def threads_cpu_s(pid: int) -> dict[int, float]:
+    """Seconds of processor time of each thread of `pid` and its descendants, by its id."""
+    found: dict[int, float] = {}
+    for member in tree(pid):
+        for task in _entries(Path(f"/proc/{member}/task")):
+            fields = _read(task / "stat").rpartition(")")[2].split()
+            if fields:
+                found[int(task.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
+    return found
+
+
 def busy_s() -> float:
     """Seconds that all cores together have worked since boot, for whomever."""
     user, nice, system, _idle, _wait, irq, softirq = map(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.hotspots import count
+from bench.hotspots import count, threads
 from bench.tally import percentile
 
 from bench import report
@@ -53,8 +53,10 @@ def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_recursive_function_counts_once_a_stack() -> None:
-    own, under, total = count(["main;walk;walk 3", "main;read 1"])
+    stacks = ["thread (7): MainThread;main;walk;walk 3", "thread (8): vad;main;read 1"]
+    own, under, total = count(stacks)
     assert (own["walk"], under["walk"], under["main"], total) == (3, 3, 4, 4)
+    assert threads(stacks) == {7: "MainThread", 8: "vad"}
 
 
 @pytest.mark.parametrize(
