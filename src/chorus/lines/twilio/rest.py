@@ -137,7 +137,11 @@ class TwilioApi:
         except TwilioRestException as error:
             raise _refused(account, error.msg, error.code, error.status) from error
         except (
-            *(TwilioException, ValueError, TypeError, KeyError, AttributeError),
+            TwilioException,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
             RecursionError,
         ) as error:
             # What the library raises for an answer that is no JSON, or JSON of another kind.
