@@ -12,10 +12,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Of a whole process tree. `memory_mb` is the proportional set size: a page shared by
-    several processes counts once."""
+    several processes counts once. `own_mb` is the part of it that no file stands behind, and so
+    does not change when somebody else begins or ends who has the same libraries."""
 
     cpu_s: float
     memory_mb: float
+    own_mb: float
     processes: int
     threads: int
     files: int
@@ -32,7 +34,7 @@ def tree(pid: int) -> list[int]:
 
 def usage(pid: int) -> Usage:
     """Processes that end while this reads are left out."""
-    cpu_ticks = memory_kb = processes = threads = files = 0
+    cpu_ticks = memory_kb = own_kb = processes = threads = files = 0
     for member in tree(pid):
         root = Path(f"/proc/{member}")
         # The command's name, in parentheses, may hold spaces.
@@ -46,7 +48,11 @@ def usage(pid: int) -> Usage:
         for line in _read(root / "smaps_rollup").splitlines():
             if line.startswith("Pss:"):
                 memory_kb += int(line.split()[1])
-    return Usage(cpu_ticks / _TICKS, memory_kb / 1024, processes, threads, files)
+            elif line.startswith("Pss_Anon:"):
+                own_kb += int(line.split()[1])
+    return Usage(
+        cpu_ticks / _TICKS, memory_kb / 1024, own_kb / 1024, processes, threads, files
+    )
 
 
 def threads_cpu_s(pid: int) -> dict[int, float]:

@@ -43,7 +43,7 @@ FILES_ALLOWED, TASKS_ALLOWED = 4, 2
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the server holds while no call is up."""
+    """What the server holds while no call is up; memory that is its own alone."""
 
     memory_mb: float
     files: int
@@ -116,7 +116,7 @@ class Soak:
             waited_s += 0.5
         await asyncio.sleep(3)  # what a call leaves to be done after it
         usage, detail = procfs.usage(self._pid), await self._detail()
-        memory_mb = round(usage.memory_mb, 1)
+        memory_mb = round(usage.own_mb, 1)
         return Holdings(memory_mb, usage.files, usage.threads, usage.processes, detail["tasks"])
 
     async def _detail(self) -> dict[str, Any]:

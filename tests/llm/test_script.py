@@ -412,18 +412,22 @@ async def test_a_script_that_is_made_to_be_slow_holds_up_nobody() -> None:
     rules = "".join(f'when caller says "{costly}{n}": say "{n}"\n' for n in range(40))
     system = f'script:\n{rules}otherwise: say "No."'
     loop = asyncio.get_running_loop()
-    late_s: list[float] = []
+    passes = 0
 
-    async def tick() -> None:
+    async def spin() -> None:
+        nonlocal passes
         while True:
-            due_s = loop.time() + 0.01
-            await asyncio.sleep(0.01)
-            late_s.append(loop.time() - due_s)
+            await asyncio.sleep(0)
+            passes += 1
 
-    ticking = asyncio.create_task(tick())
+    spinning = asyncio.create_task(spin())
     prompt = Prompt(system, (Message("user", "word " * 60),))
+    began_s = loop.time()
     said = [item async for item in ScriptModel().reply(prompt)]
-    ticking.cancel()
+    took_s = loop.time() - began_s
+    spinning.cancel()
     assert said
-    assert len(late_s) > 5
-    assert max(late_s) < 0.5
+    # The interpreter's lock changes hands every 5 ms where two want it; followed on the loop, the
+    # script would leave it three passes.
+    assert passes > 10
+    assert took_s < 30

@@ -75,6 +75,7 @@ class Post:
         self.settings = database.settings
         self.switchboard = Switchboard(self.settings, database, Catalogue.of(self.settings))
         self.ahead = timedelta()
+        self._stopped: datetime | None = None
         self.deliveries = self.another("one")
 
     def another(self, name: str) -> Deliveries:
@@ -82,7 +83,12 @@ class Post:
         return Deliveries(self.switchboard, name, self.now)
 
     async def now(self, session: AsyncSession) -> datetime:
-        return await due.database_now(session) + self.ahead
+        return (self._stopped or await due.database_now(session)) + self.ahead
+
+    async def stop_clock(self) -> None:
+        """From now on only `wait` lets time pass, however slow the machine is."""
+        async with self.database.reading() as session:
+            self._stopped = await due.database_now(session)
 
     def wait(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)

@@ -33,6 +33,7 @@ def verified(asked: Asked, secret: str) -> bool:
 async def test_the_whole_schedule(post: Post, receiver: Receiver):
     receiver.statuses = [500] * 20
     await post.announced(await post.agent(receiver.url))
+    await post.stop_clock()
     for tries, wait_s in enumerate(SCHEDULE_S):
         post.wait(wait_s * 0.89)
         assert await post.round() == (1 if tries == 0 else 0), "too early"
