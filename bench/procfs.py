@@ -50,9 +50,7 @@ def usage(pid: int) -> Usage:
                 memory_kb += int(line.split()[1])
             elif line.startswith("Pss_Anon:"):
                 own_kb += int(line.split()[1])
-    return Usage(
-        cpu_ticks / _TICKS, memory_kb / 1024, own_kb / 1024, processes, threads, files
-    )
+    return Usage(cpu_ticks / _TICKS, memory_kb / 1024, own_kb / 1024, processes, threads, files)
 
 
 def threads_cpu_s(pid: int) -> dict[int, float]:
