@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -158,3 +159,26 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_told_to_stop_it_does_not_complain_of_what_stops_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C goes to all processes of the terminal, and the platform may be gone first."""
+
+    async def told(*_: object) -> None:
+        async def watch() -> None:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                raise ConnectionError("All connection attempts failed") from None
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch())
+            await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(10)
+
+    monkeypatch.setattr(run, "_both_calls", told)
+    assert run.demo(as_json=False) == 130
+    assert "Stopped." in capsys.readouterr().out

@@ -120,6 +120,11 @@ async def _play(show: Show, result: _Result) -> None:
             await _both_calls(show, result, folder)
     except* (DemoFailed, EngineFailed, httpx.HTTPError, OSError, RuntimeError) as failed:
         result.broken = "; ".join(_causes(failed))
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        # Ctrl-C reaches the platform too, which may be gone before this task is: then the group
+        # tells of lost connections, and not that it was told to stop.
+        raise asyncio.CancelledError
     if result.broken:
         show.line()
         show.line(f"The demo could not be played: {result.broken}", "red")
