@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if 
 .PHONY: run setup demo docs test lint format soak bench profile openapi clients fuzz clean
 .DEFAULT_GOAL := run
 
-run: setup  ## start the platform: API, dashboard and telephone lines
+run: setup  ## start the platform: API and telephone lines
 	.venv/bin/chorus serve
 
 setup: .venv/.synced  ## install everything into .venv, from uv.lock

@@ -125,7 +125,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
         return [Finding("problem", "database", f"{kind} does not answer: {text}", advice)]
     finally:
         await database.close()
-    found = [Finding("ok", "database", f"{kind}, schema {head}, {organizations} organization(s)")]
+    found = [Finding("ok", "database", f"{kind}, schema {head}, organizations: {organizations}")]
     if organizations and not keys:
         advice = "run `chorus keys create <name>`"
         found.append(Finding("note", "API keys", "there is none that works", advice))

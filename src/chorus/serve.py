@@ -122,7 +122,10 @@ class _Server(uvicorn.Server):
             gc.freeze()
             gc.set_threshold(*_COLLECT_AFTER)
             url = self._settings.url
-            print(f"Chorus is at {url}  (API {url}/v1, health {url}/healthz)", flush=True)
+            print(
+                f"Chorus is at {url}  (API {url}/v1, to try it {url}/docs, health {url}/healthz)",
+                flush=True,
+            )
 
 
 def _listen(host: str, port: int) -> socket.socket:

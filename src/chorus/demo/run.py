@@ -136,7 +136,7 @@ async def _play(show: Show, result: _Result) -> None:
         return
     show.title("Where to go next")
     show.line("  make run                 the platform itself, with its API under /v1")
-    show.line("  chorus doctor            what works on this machine, and what is missing")
+    show.line("  .venv/bin/chorus doctor  what works on this machine, and what is missing")
     show.line("  docs/demo.md             how to read what you have just seen")
     show.line("  docs/script-model.md     the language of the two agents")
     show.line(f"  {folder[0]}   the recordings and the log; delete it when you like")

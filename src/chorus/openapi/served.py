@@ -1,9 +1,10 @@
 """What is served of it, all without a key: the document, and two pages that show it.
 
 `/v1/openapi.json` and `.yaml`, `/docs` (Swagger UI), `/redoc`, and `/docs/assets/…`, which the
-pages are made of. The document is made once, at the first request, in a thread, because it takes
-longer than a call can wait. What is sent has an ETag and is compressed once. The pages load
-nothing from elsewhere: their Content-Security-Policy forbids it, and it is not needed.
+pages are made of; whoever opens `/` is sent to `/docs`. The document is made once, at the first
+request, in a thread, because it takes longer than a call can wait. What is sent has an ETag and is
+compressed once. The pages load nothing from elsewhere: their Content-Security-Policy forbids it,
+and it is not needed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from chorus import errors
 from chorus.openapi.document import build
@@ -103,6 +104,11 @@ def add_routes(app: FastAPI, url: str) -> None:
 
     for path, make in made.items():
         route(path, make)
+
+    async def front(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    app.add_route("/", front, ["GET", "HEAD"], include_in_schema=False)
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
