@@ -2,8 +2,9 @@
 
 `Database` owns the engine. `reading()` and `writing()` open one session, which is one
 transaction: a writing one commits when its block ends and rolls back when it raises, a reading
-one refuses to have changed anything. On SQLite a writing transaction takes the write lock when
-it begins, because one that starts by reading and then writes fails where another wrote between.
+one sees one moment of the database and refuses to have changed anything. On SQLite a writing
+transaction takes the write lock when it begins, because one that starts by reading and then writes
+fails where another wrote between.
 """
 
 from __future__ import annotations
@@ -174,7 +175,12 @@ class Database:
         self.engine = _engine(settings)
         self._writer = asyncio.Lock()
         writes = self.engine.execution_options(**{_WRITES: True})
-        self._reading = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+        reads = self.engine
+        if not settings.is_sqlite:
+            # Else each query of a reading session sees another moment, and a row may contradict
+            # the rows that belong to it. On SQLite a transaction has always one.
+            reads = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._reading = async_sessionmaker(reads, expire_on_commit=False, autoflush=False)
         self._writing = async_sessionmaker(writes, expire_on_commit=False)
 
     def session(self, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:

@@ -26,9 +26,6 @@ from chorus.settings import Settings
 
 # A carrier's audio message is below 4 KB; whatever is larger is no audio.
 _WS_MAX_BYTES = 256 * 1024
-# What a call makes and drops is freed by counting references; the collector is for the few cycles
-# that requests leave. By default it runs after 700 objects, a twentieth of the loop's time.
-_COLLECT_AFTER = (10_000, 20, 20)
 # For requests under way once the calls have ended; calls have CHORUS_DRAIN_SECONDS before that.
 _SHUTDOWN_S = 10
 
@@ -120,7 +117,6 @@ class _Server(uvicorn.Server):
             # which no call hears or speaks, whenever enough new objects have survived.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(*_COLLECT_AFTER)
             url = self._settings.url
             print(
                 f"Chorus is at {url}  (API {url}/v1, to try it {url}/docs, health {url}/healthz)",
