@@ -65,7 +65,7 @@ def demo(*, as_json: bool) -> int:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     result = _Result()
     try:
-        asyncio.run(_until_told(_play(show, result)))
+        asyncio.run(_until_told(_play(show, result), result))
     except KeyboardInterrupt:
         show.line("\nStopped.", "red")
         return 130
@@ -81,6 +81,7 @@ class _Result:
         self.calls: list[dict[str, Any]] = []
         self.checks: list[Check] = []
         self.broken = ""
+        self.told_to_stop = False
 
     @property
     def ok(self) -> bool:
@@ -99,12 +100,18 @@ class _Result:
         return told | ({"failures": failures} if failures else {})
 
 
-async def _until_told(playing: Any) -> None:
+async def _until_told(playing: Any, result: _Result) -> None:
     """A polite kill is as good as Ctrl-C: everything is taken down."""
     task = asyncio.current_task()
     assert task is not None
+
+    def stop() -> None:
+        result.told_to_stop = True
+        task.cancel()
+
     with suppress(NotImplementedError):  # on Windows there is Ctrl-C alone
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for told in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(told, stop)
     try:
         await playing
     except asyncio.CancelledError:
@@ -120,8 +127,7 @@ async def _play(show: Show, result: _Result) -> None:
             await _both_calls(show, result, folder)
     except* (DemoFailed, EngineFailed, httpx.HTTPError, OSError, RuntimeError) as failed:
         result.broken = "; ".join(_causes(failed))
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if result.told_to_stop:
         # Ctrl-C reaches the platform too, which may be gone before this task is: then the group
         # tells of lost connections, and not that it was told to stop.
         raise asyncio.CancelledError
