@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
@@ -23,7 +23,7 @@ MAX_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class Application:
-    """Takes messages by both ways. `slow` holds `receive` up before the direct way is open."""
+    """Takes messages by both ways."""
 
     messages: list[str | bytes] = field(default_factory=list[str | bytes])
     went_direct: int = 0
@@ -135,9 +135,7 @@ PIECES = st.lists(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None)
 @given(pieces=PIECES, cuts=st.lists(st.integers(1, 700), min_size=1, max_size=8))
 def test_nothing_is_lost_or_changes_its_place(pieces: list[Any], cuts: list[int]):
     stream, expected = bytearray(), list[str | bytes]()

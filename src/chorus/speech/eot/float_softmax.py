@@ -1,7 +1,7 @@
 """Keep onnxruntime from a slow softmax in a quantized model.
 
-Between quantized tensors onnxruntime replaces a softmax by a look-up table that takes four times
-as long as the vectorized one (33 of 166 ms in ten runs of Smart Turn v3.2, by its own profile).
+Between quantized tensors onnxruntime replaces a softmax by a look-up table, which is much slower
+than the vectorized one: a sixth of all that Smart Turn v3.2 takes (docs/performance.md).
 It leaves a softmax alone whose result is an output of the model. So `with_float_softmax` names
 those results as outputs, which nobody fetches.
 
