@@ -8,7 +8,7 @@ from tests.fakes.speech import FakeVoice
 from tests.fakes.stage import Result, Stage, agent, play
 
 from chorus.talk.conversation import LEAVE_TIMEOUT_S
-from chorus.talk.phrases import out_of_funds
+from chorus.talk.text.phrases import out_of_funds
 
 GOODBYE = out_of_funds("en")
 LONG = "First there was nothing at all, then there was something, and after that came us."

@@ -1,5 +1,5 @@
-"""Agents at the HTTP edge. Ranges and defaults of the turn's settings: `talk/turns.py` says what
-each does. Where a field may be null, null means the platform's own value."""
+"""Agents at the HTTP edge. Ranges and defaults of the turn's settings: `talk/turns/turns.py` says
+what each does. Where a field may be null, null means the platform's own value."""
 
 # ruff: noqa: RUF012  pydantic copies the defaults of a model
 

@@ -19,7 +19,7 @@ from chorus.agents.tables import Agent, AgentTool
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.db import scoped
 from chorus.talk.spec import AgentSpec, HttpTool
-from chorus.talk.turns import TurnSettings
+from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
 from chorus.tools.tables import Tool
 

@@ -23,7 +23,7 @@ from chorus.calls.analysed import Conversation
 from chorus.catalogue.engines import NoEngine
 from chorus.llm.script import ScriptModel
 from chorus.speech.engines import EngineFailed
-from chorus.talk.template import fill
+from chorus.talk.tools.template import fill
 
 if TYPE_CHECKING:
     from chorus.agents.tables import Agent

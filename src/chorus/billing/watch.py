@@ -23,7 +23,7 @@ from chorus.billing.charges import MINUTE_MS, Used, cost
 from chorus.billing.settle import settle_overdue
 from chorus.billing.tables import Hold
 from chorus.db import utcnow
-from chorus.talk import phrases
+from chorus.talk.text import phrases
 
 if TYPE_CHECKING:
     from chorus.calls.switchboard import Switchboard

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chorus.talk.thinking import Reply
-from chorus.talk.turns import State
+from chorus.talk.turns.turns import State
 
 
 @dataclass(slots=True, eq=False)

@@ -23,7 +23,6 @@ from chorus.audio.record import Recording
 from chorus.lines.line import Line, LineEnded
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints
-from chorus.talk.acting import Acting, Action
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing
@@ -32,9 +31,10 @@ from chorus.talk.preparing import background_of, mind_of, turns_of
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.tasks import Tasks
-from chorus.talk.template import fill
 from chorus.talk.thinking import END_CALL
 from chorus.talk.timeline import Happening
+from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.tools.template import fill
 from chorus.talk.transcribing import Transcribing
 
 log = logging.getLogger(__name__)

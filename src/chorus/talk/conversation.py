@@ -17,8 +17,6 @@ from collections.abc import Callable
 
 from chorus.llm.model import ToolCall
 from chorus.speech.engines import EndOfTurn, Words
-from chorus.talk import phrases
-from chorus.talk.acting import Action
 from chorus.talk.announcing import Announcement, Announcements
 from chorus.talk.dialogue import Dialogue, result_data, same_words, with_keys
 from chorus.talk.failures import Failures
@@ -26,9 +24,11 @@ from chorus.talk.hearing import Hearing
 from chorus.talk.judging import Judge
 from chorus.talk.speaking import Speaking
 from chorus.talk.tasks import Tasks
+from chorus.talk.text import phrases
 from chorus.talk.thinking import Mind, Reply
 from chorus.talk.timeline import Latencies
-from chorus.talk.turns import (
+from chorus.talk.tools.acting import Action
+from chorus.talk.turns.turns import (
     AskEndOfTurn,
     CancelDraft,
     Draft,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chorus.llm.model import Message, ToolCall
-from chorus.talk.acting import Action
+from chorus.talk.tools.acting import Action
 
 UNHEARD_MS = 200
 """A reply of which less than this was heard counts as not heard at all."""

@@ -13,7 +13,7 @@ import asyncio
 from chorus.speech.engines import EndOfTurn, EngineFailed, Heard
 from chorus.speech.eot.silence import silence_needed_ms
 from chorus.talk.failures import Failures
-from chorus.talk.turn_pause import ASK_AGAIN_MS
+from chorus.talk.turns.pause import ASK_AGAIN_MS
 
 JUDGE_TIMEOUT_S = 2.0
 

@@ -12,10 +12,10 @@ from chorus.audio import sounds
 from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
 from chorus.speech.engines import EndOfTurn, VoiceStyle
-from chorus.talk.acting import Acting
 from chorus.talk.spec import AgentSpec, Engines
 from chorus.talk.thinking import END_CALL_SPEC, Mind
-from chorus.talk.turns import Turns
+from chorus.talk.tools.acting import Acting
+from chorus.talk.turns.turns import Turns
 
 
 def turns_of(agent: AgentSpec, end_of_turn: EndOfTurn) -> Turns:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from chorus.talk.turns import TurnSettings
+from chorus.talk.turns.turns import TurnSettings
 
 if TYPE_CHECKING:
     from chorus.llm.model import LanguageModel
@@ -52,7 +52,7 @@ class HttpTool:
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """`system_prompt` and `greeting` are templates; `talk/template.py` fills them."""
+    """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them."""
 
     agent_id: str
     name: str

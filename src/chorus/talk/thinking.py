@@ -26,11 +26,11 @@ from chorus.llm.model import (
     Usage,
 )
 from chorus.speech.engines import EngineFailed, Voice, VoiceStyle
-from chorus.talk.acting import Acting
-from chorus.talk.clauses import Clauses
 from chorus.talk.dialogue import AgentReply, ToolRound
 from chorus.talk.tasks import Tasks
+from chorus.talk.text.clauses import Clauses
 from chorus.talk.timeline import Stage
+from chorus.talk.tools.acting import Acting
 from chorus.talk.utterance import Utterance
 
 END_CALL = "end_call"

@@ -7,7 +7,7 @@ that were answered; `Transcript` takes them off, so that nothing is lost and not
 
 from __future__ import annotations
 
-from chorus.talk.backchannel import tokens
+from chorus.talk.text.backchannel import tokens
 
 
 class OpenTurn:

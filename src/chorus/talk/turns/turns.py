@@ -8,8 +8,8 @@ turn is over in `turn_pause.py`. The rules and their numbers are those of docs/t
 
 from __future__ import annotations
 
-from chorus.talk.backchannel import is_echo, is_question, tokens
-from chorus.talk.turn_events import (
+from chorus.talk.text.backchannel import is_echo, is_question, tokens
+from chorus.talk.turns.events import (
     AskEndOfTurn,
     CancelDraft,
     Draft,
@@ -25,9 +25,9 @@ from chorus.talk.turn_events import (
     TurnSettings,
     Unheard,
 )
-from chorus.talk.turn_floor import GAP_MS, Floor, State
-from chorus.talk.turn_pause import EPS_MS, FRAME_MS, frames
-from chorus.talk.turn_words import OpenTurn
+from chorus.talk.turns.floor import GAP_MS, Floor, State
+from chorus.talk.turns.pause import EPS_MS, FRAME_MS, frames
+from chorus.talk.turns.words import OpenTurn
 
 __all__ = [
     "FRAME_MS",

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chorus.talk.template import fill, variables_of
+from chorus.talk.tools.template import fill, variables_of
 
 NAMES = st.from_regex(r"\A[A-Za-z0-9_]{1,8}\Z")
 VALUES = st.one_of(

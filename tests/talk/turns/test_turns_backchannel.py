@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chorus.talk.backchannel import is_backchannel, is_echo, is_question
+from chorus.talk.text.backchannel import is_backchannel, is_echo, is_question
 
 
 @pytest.mark.parametrize(

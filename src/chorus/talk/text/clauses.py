@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chorus.talk.speakable import Speakable
+from chorus.talk.text.speakable import Speakable
 
 _Kind = Literal["no", "wait", "soft", "hard", "space", "line"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from chorus.talk.turns import (
+from chorus.talk.turns.turns import (
     AskEndOfTurn,
     Draft,
     Event,

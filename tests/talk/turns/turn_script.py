@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from chorus.talk.turns import FRAME_MS, Event, Turns, TurnSettings
+from chorus.talk.turns.turns import FRAME_MS, Event, Turns, TurnSettings
 
 
 def written(at: float, event: Event) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.talk.turn_script import Script
+from tests.talk.turns.turn_script import Script
 
-SCRIPTS = sorted(Path(__file__).parents[1].joinpath("scripts").glob("*.turns"))
+SCRIPTS = sorted(Path(__file__).parents[2].joinpath("scripts").glob("*.turns"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

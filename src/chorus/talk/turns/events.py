@@ -1,6 +1,6 @@
 """What turn-taking is set to, and what it says: the settings and events of `turns.Turns`.
 
-Import them from `chorus.talk.turns`; they are a file of their own only for its length.
+Import them from `chorus.talk.turns.turns`; they are a file of their own only for its length.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from typing import Any
 
 from chorus.llm.model import ToolCall, ToolSpec
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
-from chorus.talk.arguments import ArgumentsWrong, read_arguments, specs_of
-from chorus.talk.request import ToolRequest, ToolWrong, request_of
 from chorus.talk.spec import HttpTool
+from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, specs_of
+from chorus.talk.tools.request import ToolRequest, ToolWrong, request_of
 
 log = logging.getLogger(__name__)
 

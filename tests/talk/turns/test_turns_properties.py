@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chorus.talk.turns import (
+from chorus.talk.turns.turns import (
     FRAME_MS,
     AskEndOfTurn,
     CancelDraft,

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from chorus.talk.arguments import ArgumentsWrong, placeholders
 from chorus.talk.spec import HttpTool
-from chorus.talk.template import fill, json_text
+from chorus.talk.tools.arguments import ArgumentsWrong, placeholders
+from chorus.talk.tools.template import fill, json_text
 
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}|(?<!\{)\{(\w+)\}(?!\})")
 _START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)

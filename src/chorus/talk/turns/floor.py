@@ -15,8 +15,8 @@ from collections import deque
 from math import inf
 from typing import Literal
 
-from chorus.talk.backchannel import is_backchannel
-from chorus.talk.turn_events import (
+from chorus.talk.text.backchannel import is_backchannel
+from chorus.talk.turns.events import (
     Event,
     Interrupted,
     PauseAgent,
@@ -28,8 +28,8 @@ from chorus.talk.turn_events import (
     TurnSettings,
     Unheard,
 )
-from chorus.talk.turn_pause import EPS_MS, FRAME_MS, Pause, frames
-from chorus.talk.turn_words import OpenTurn, Transcript
+from chorus.talk.turns.pause import EPS_MS, FRAME_MS, Pause, frames
+from chorus.talk.turns.words import OpenTurn, Transcript
 
 State = Literal["idle", "user", "pause", "reply", "agent", "held", "ended"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chorus.talk.clauses import Clauses
-from chorus.talk.speakable import Speakable, speakable
+from chorus.talk.text.clauses import Clauses
+from chorus.talk.text.speakable import Speakable, speakable
 
 
 def split(*pieces: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections import deque
 from math import ceil, inf
 from typing import Literal
 
-from chorus.talk.turn_events import (
+from chorus.talk.turns.events import (
     AskEndOfTurn,
     CancelDraft,
     Draft,
@@ -19,7 +19,7 @@ from chorus.talk.turn_events import (
     SpeechPaused,
     TurnSettings,
 )
-from chorus.talk.turn_words import OpenTurn
+from chorus.talk.turns.words import OpenTurn
 
 FRAME_MS = 32
 EPS_MS = 0.01  # times are floats

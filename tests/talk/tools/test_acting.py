@@ -17,10 +17,10 @@ from tests.fakes.http_peer import Asked, HttpPeer, respond
 
 from chorus.llm.model import ToolCall
 from chorus.outbound import Outbound
-from chorus.talk.acting import RESULT_BYTES, Acting, Action, ToolResult
-from chorus.talk.arguments import ArgumentsWrong, read_arguments, schema_of, specs_of
-from chorus.talk.request import ToolWrong, request_of
 from chorus.talk.spec import FieldType, HttpTool, HttpToolField
+from chorus.talk.tools.acting import RESULT_BYTES, Acting, Action, ToolResult
+from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, schema_of, specs_of
+from chorus.talk.tools.request import ToolWrong, request_of
 
 FIELDS = (
     HttpToolField("day", "string", "The day", required=True),
