@@ -10,7 +10,9 @@ response_ms   from handing over the last frame of the caller's speech to the fir
               answer reaching the caller's ear (silence at its start counts)
 late_20ms     frames that came more than 20 ms after the caller had heard all before them
 barge_in_ms   from the first frame of speech over the agent to `clear`
+late_answers  of them those of more than a second
 cut_ins       turns in which the agent spoke before the caller was done
+by_utterance  answers, their median and cut-ins for each thing that was said
 cpu, memory   of the process tree of `--pid`; `idle_cpu` and the memory that is taken off are those
               of the seconds before the first call
 foreign_cpu   cores that neither the server nor this program used, stolen_cpu those that the
@@ -31,8 +33,8 @@ from typing import Any
 import uvloop
 from picows import WSError, ws_connect  # pyright: ignore[reportUnknownVariableType]  # **kwargs
 
-from bench import procfs
-from bench.carrier import QUESTION, Call, Manners, now_s, speech_frames
+from bench import procfs, utterances
+from bench.carrier import QUESTION, Call, Manners, Utterance, now_s
 from bench.dial import Door, PlainAddress, Refused, chorus_number
 from bench.grid import Grid
 from bench.tally import Tally, ms, percentile
@@ -53,9 +55,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=10.0, help="seconds before that")
     parser.add_argument("--ramp", type=float, default=0.05, help="seconds between two calls")
     parser.add_argument("--barge-in-every", type=int, default=3, help="turns; 0 = never")
-    parser.add_argument("--speech", type=Path, default=QUESTION, help="mono 16-bit 8 kHz WAV")
+    parser.add_argument(
+        "--speech",
+        default="mixed",
+        help="what the callers say: `mixed` voices, `question`, or a mono 16-bit 8 kHz WAV",
+    )
     parser.add_argument("--pid", type=int, help="of the server; measured with its children")
     return parser.parse_args()
+
+
+def says(speech: str) -> tuple[Utterance, ...]:
+    if speech == "mixed":
+        return utterances.mixed()
+    return utterances.one(QUESTION if speech == "question" else Path(speech))
 
 
 async def connect(door: Door, manners: Manners, tally: Tally) -> Call:
@@ -73,7 +85,7 @@ async def connect(door: Door, manners: Manners, tally: Tally) -> Call:
 
 async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
     tally = Tally()
-    manners = Manners(speech_frames(options.speech), barge_in_every=options.barge_in_every)
+    manners = Manners(says(options.speech), barge_in_every=options.barge_in_every)
     pid = options.pid
     at_rest = procfs.usage(pid) if pid else None
     if pid:
@@ -134,7 +146,7 @@ async def main() -> int:
         else:
             door = await chorus_number(options.webhook, options.api_key, options.agent)
         result = await load(door, options)
-    except Refused as refused:
+    except (Refused, utterances.NoUtterances) as refused:
         print(json.dumps({"calls": options.calls, "error": str(refused)}))
         return 1
     print(json.dumps(result), flush=True)

@@ -22,6 +22,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -37,9 +38,9 @@ SILENT_FRAME = base64.b64encode(b"\xff" * FRAME_BYTES)
 now_s = time.perf_counter
 
 
-def speech_frames(path: Path) -> list[bytes]:
+def speech_frames(path: Path | BinaryIO) -> list[bytes]:
     """A mono 16-bit 8 kHz WAV as base64 µ-law frames, without the silence at its ends."""
-    with wave.open(str(path)) as file:
+    with wave.open(str(path) if isinstance(path, Path) else path) as file:
         if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, 8000):
             raise ValueError(f"{path} must be mono, 16 bits, 8000 Hz")
         pcm = file.readframes(file.getnframes())
@@ -53,10 +54,19 @@ def speech_frames(path: Path) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How the caller behaves. `barge_in_every` = 3 speaks into every third answer."""
+class Utterance:
+    """`frames`: base64 µ-law of 20 ms each, without silence at the ends."""
 
-    speech: list[bytes]
+    name: str
+    frames: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the caller behaves: says one utterance after another, each call beginning at another
+    one. `barge_in_every` = 3 speaks into every third answer."""
+
+    says: tuple[Utterance, ...]
     first_after_s: float = 1.5
     stagger_s: float = 7.0
     pause_s: float = 1.0
@@ -98,6 +108,8 @@ class Call(WSListener):
         self._sequence = 1
         self._chunk = 0
         self._phase = Phase.START
+        self._next_said = random.randrange(len(manners.says))
+        self._saying = manners.says[self._next_said]
         self._spoken = 0
         self._speak_at = 0.0
         self._speech_ended = 0.0
@@ -108,6 +120,11 @@ class Call(WSListener):
         self._barged_in = 0.0
         self._cut_in = False
         self._marks: deque[tuple[float, str]] = deque()
+
+    @property
+    def saying(self) -> str:
+        """The utterance that is being said, or was said last."""
+        return self._saying.name
 
     # --- the socket -------------------------------------------------------------------
 
@@ -181,13 +198,14 @@ class Call(WSListener):
             case Phase.SPEAKING:
                 if not self._barged_in and not self._cut_in and mulaw.strip(QUIET):
                     self._cut_in = True
-                    tally.cut_ins += tally.measuring
+                    if tally.measuring:
+                        tally.cut_in(self._saying.name)
             case Phase.START:
                 pass
 
     def _answered(self, heard: float) -> None:
         if self._tally.measuring:
-            self._tally.response_s.append(heard - self._speech_ended)
+            self._tally.answered(self._saying.name, heard - self._speech_ended)
         self.answers += 1
         self._phase = Phase.HEARING
         every = self._manners.barge_in_every
@@ -210,7 +228,7 @@ class Call(WSListener):
         self._decide(now)
         payload = SILENT_FRAME
         if self._phase == Phase.SPEAKING:
-            payload = self._manners.speech[self._spoken]
+            payload = self._saying.frames[self._spoken]
             self._spoken += 1
         self._chunk += 1
         head = (
@@ -218,7 +236,7 @@ class Call(WSListener):
             f'"chunk":"{self._chunk}","timestamp":"{self._chunk * FRAME_MS}","payload":"'
         )
         self._transport.send(WSMsgType.TEXT, head.encode() + payload + self._tail)
-        if self._phase == Phase.SPEAKING and self._spoken == len(self._manners.speech):
+        if self._phase == Phase.SPEAKING and self._spoken == len(self._saying.frames):
             self._speech_over()
         while self._marks and self._marks[0][0] <= now:
             self._send("mark", mark={"name": self._marks.popleft()[1]})
@@ -230,7 +248,8 @@ class Call(WSListener):
                     self._speak()
             case Phase.WAITING:
                 if now - self._speech_ended > self._manners.patience_s:
-                    self._tally.unanswered += self._tally.measuring
+                    if self._tally.measuring:
+                        self._tally.unanswered += 1
                     self._speak()
             case Phase.HEARING:
                 if self._barge_in_at and now >= self._barge_in_at:
@@ -243,12 +262,15 @@ class Call(WSListener):
 
     def _speak(self) -> None:
         self._phase = Phase.SPEAKING
+        self._saying = self._manners.says[self._next_said]
+        self._next_said = (self._next_said + 1) % len(self._manners.says)
         self._spoken = 0
         self._barge_in_at = 0.0
         self._cut_in = False
 
     def _speech_over(self) -> None:
         self.turns += 1
+        self._tally.turns += self._tally.measuring
         self._speech_ended = now_s()
         self._phase = Phase.WAITING
         if self._barged_in or self._played_until > self._speech_ended:

@@ -20,11 +20,12 @@ COLUMNS = (
     "server, on one core",
     "calls",
     "response p50 / p95 ms",
+    "spoken into, of all turns",
+    "answers after more than 1 s, or none",
     "late frames",
     "interruption → silence p50 ms",
     "CPU per call, of a core",
     "memory per call",
-    "not answered / spoken into",
     "foreign CPU, cores",
 )
 
@@ -58,16 +59,19 @@ def figures(runs: list[dict[str, Any]]) -> tuple[str, ...]:
         return median(values) if values else None
 
     response = (mid("response_ms", "p50"), mid("response_ms", "p95"))
-    dropped = f"{_number(mid('unanswered'))} / {_number(mid('cut_ins'))}"
+    turns = sum(run["turns"] for run in done)
+    late = sum(run["late_answers"] + run["unanswered"] for run in done)
+    waited = f"{late} of {turns}"
     if lost := sum(run["disconnects"] for run in done):
-        dropped += f", {lost} lost"
+        waited += f", {lost} calls lost"
     return (
         f"{_number(response[0])} / {_number(response[1])}",
+        f"{sum(run['cut_ins'] for run in done)} of {turns}",
+        waited,
         f"{_number(mid('late_pct'), 2)} %",
         _number(mid("barge_in_ms", "p50")),
         f"{_number(mid('cpu_per_call_pct'), 2)} %",
         f"{_number(mid('memory_per_call_mb'), 2)} MB",
-        dropped,
         _number(mid("foreign_cpu"), 2),
     )
 

@@ -43,6 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="measured in each run")
     parser.add_argument("--warm-up", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--speech", default="mixed", help="see bench.caller")
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args()
     chosen = options.systems.split(",")
@@ -56,7 +57,7 @@ def measure(system: System, calls: int, options: argparse.Namespace) -> dict[str
     """One run; what went wrong is in `error`."""
     caller = ["taskset", "-c", str(CALLER_CORE), sys.executable, "-W", "ignore"]
     caller += ["-m", "bench.caller", "--calls", str(calls), "--seconds", str(options.seconds)]
-    caller += ["--warm-up", str(options.warm_up)]
+    caller += ["--warm-up", str(options.warm_up), "--speech", options.speech]
     try:
         with running(system, SERVER_CORE) as server:
             done = subprocess.run(
@@ -84,6 +85,8 @@ def main() -> int:
         return 1
     if any(system.peer is not None for system in options.systems) and not PEER_PYTHON.exists():
         subprocess.run([str(ROOT / "bench" / "setup_peer.sh")], check=True)
+    if options.speech == "mixed":
+        subprocess.run([str(ROOT / "bench" / "setup_utterances.sh")], check=True)
     runs: list[dict[str, Any]] = []
     RESULTS.mkdir(exist_ok=True)
     kept = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"

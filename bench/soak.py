@@ -28,7 +28,7 @@ import uvloop
 
 from bench import procfs
 from bench.caller import connect
-from bench.carrier import QUESTION, Call, Manners, speech_frames
+from bench.carrier import QUESTION, Call, Manners, Utterance, speech_frames
 from bench.dial import ChorusNumber, Refused, chorus_number
 from bench.grid import Grid
 from bench.servers import SYSTEMS, NotReady, Server, running
@@ -61,8 +61,8 @@ class Soak:
         self._room = asyncio.Semaphore(at_once)
         self._dice = random.Random(seed)
         self._grid = Grid(self.tally)
-        speech = speech_frames(QUESTION)
-        self._manners = Manners(speech, first_after_s=0.1, stagger_s=0.4, pause_s=0.3)
+        said = (Utterance("question", speech_frames(QUESTION)),)
+        self._manners = Manners(said, first_after_s=0.1, stagger_s=0.4, pause_s=0.3)
 
     @contextlib.asynccontextmanager
     async def ticking(self) -> AsyncGenerator[None]:

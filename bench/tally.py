@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+LATE_ANSWER_S = 1.0
+"""A caller who waits longer begins to wonder whether anybody is there."""
+
 
 def percentile(values: Sequence[float], p: float) -> float | None:
     """Linear between neighbours; None of nothing."""
@@ -41,17 +44,27 @@ class Tally:
 
     measuring: bool = False
     stopping: bool = False
+    turns: int = 0
     response_s: list[float] = field(default_factory=list[float])
+    by_utterance: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    cut_ins_in: dict[str, int] = field(default_factory=dict[str, int])
     barge_in_s: list[float] = field(default_factory=list[float])
     unanswered: int = 0
     unheeded: int = 0
-    cut_ins: int = 0
     disconnects: int = 0
     frames: int = 0
     late_20ms: int = 0
     late_60ms: int = 0
     longest_gap_s: float = 0.0
     messages: int = 0
+
+    def answered(self, utterance: str, after_s: float) -> None:
+        self.response_s.append(after_s)
+        self.by_utterance.setdefault(utterance, []).append(after_s)
+
+    def cut_in(self, utterance: str) -> None:
+        """The agent began to speak in the middle of it."""
+        self.cut_ins_in[utterance] = self.cut_ins_in.get(utterance, 0) + 1
 
     def audio_came(self, gap_s: float) -> None:
         """A frame inside a response; `gap_s` > 0 is how long the caller heard nothing."""
@@ -66,8 +79,18 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         return {
             "response_ms": spread_ms(self.response_s),
+            "turns": self.turns,
+            "late_answers": sum(s > LATE_ANSWER_S for s in self.response_s),
             "unanswered": self.unanswered,
-            "cut_ins": self.cut_ins,
+            "cut_ins": sum(self.cut_ins_in.values()),
+            "by_utterance": {
+                name: {
+                    "n": len(self.by_utterance.get(name, ())),
+                    "p50": ms(percentile(self.by_utterance.get(name, ()), 50)),
+                    "cut_ins": self.cut_ins_in.get(name, 0),
+                }
+                for name in sorted({*self.by_utterance, *self.cut_ins_in})
+            },
             "barge_in_ms": spread_ms(self.barge_in_s),
             "barge_in_unheeded": self.unheeded,
             "frames": self.frames,

@@ -7,13 +7,14 @@ import json
 from typing import Any
 
 import pytest
-from bench.carrier import QUESTION, Call, Invitation, Manners, speech_frames
+from bench.carrier import QUESTION, Call, Invitation, Manners, Utterance, speech_frames
 from bench.tally import Tally
 
 from bench import carrier
 
 LOUD = base64.b64encode(b"\x10" * 160).decode()
 SPEECH = [base64.b64encode(b"\x20" * 160)] * 5
+SAID = (Utterance("five", SPEECH),)
 
 
 class Wire:
@@ -39,7 +40,7 @@ class Line:
         monkeypatch.setattr(carrier, "now_s", lambda: self.now)
         self.tally = Tally(measuring=True)
         invitation = Invitation("ws://here", {"token": "t"}, "CA1", "AC1")
-        quick = Manners(SPEECH, first_after_s=0, stagger_s=0, **manners)
+        quick = Manners(**({"says": SAID, "first_after_s": 0, "stagger_s": 0} | manners))
         self.call = Call(invitation, quick, self.tally)
         self.wire = Wire()
         self.call.on_ws_connected(self.wire)  # type: ignore[arg-type]
@@ -143,7 +144,7 @@ def test_an_agent_that_speaks_into_the_question_is_counted_once(
     line.tick(2)
     line.says()
     line.says()
-    assert line.tally.cut_ins == 1
+    assert line.tally.cut_ins_in == {"five": 1}
 
 
 def test_silence_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,3 +159,26 @@ def test_the_question_has_no_pause_that_ends_a_turn() -> None:
     frames = speech_frames(QUESTION)
     assert 100 < len(frames) < 150
     assert all(len(base64.b64decode(f)) == 160 for f in frames)
+
+
+def test_the_caller_says_one_thing_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (Utterance("five", SPEECH), Utterance("two", SPEECH[:2]))
+    line = Line(monkeypatch, says=said, pause_s=0.1)
+    spoken: list[str] = []
+    for _ in range(4):
+        before = line.call.turns
+        while line.call.turns == before:
+            line.tick()
+        spoken.append(line.call.saying)
+        line.agent("media", media={"payload": LOUD})
+    assert spoken[0] != spoken[1]
+    assert spoken[:2] == spoken[2:]
+    assert {name: len(s) for name, s in line.tally.by_utterance.items()} == {"five": 2, "two": 2}
+
+
+def test_an_answer_after_a_second_is_counted_as_late() -> None:
+    tally = Tally(measuring=True)
+    tally.answered("one", 0.4)
+    tally.answered("one", 1.2)
+    assert tally.summary()["late_answers"] == 1
+    assert tally.summary()["by_utterance"]["one"] == {"n": 2, "p50": 800.0, "cut_ins": 0}

@@ -19,6 +19,8 @@ def run(system: str, calls: int, p50: float, **more: Any) -> dict[str, Any]:
         "memory_per_call_mb": 1.0,
         "unanswered": 0,
         "cut_ins": 0,
+        "late_answers": 0,
+        "turns": 7,
         "disconnects": 0,
         "foreign_cpu": 0.1,
     }
@@ -37,8 +39,13 @@ def test_a_run_that_failed_is_shown_and_not_averaged_away() -> None:
     assert "| 100 | failed |" in report.table([failed])
 
 
+def test_turns_are_added_up_over_the_repeats() -> None:
+    late = run("chorus", 1, 400.0, late_answers=2, unanswered=1, cut_ins=1)
+    assert "| 1 of 14 | 3 of 14 |" in report.table([late, run("chorus", 1, 400.0)])
+
+
 def test_lost_connections_are_named() -> None:
-    assert ", 3 lost |" in report.table([run("chorus", 1, 400.0, disconnects=3)])
+    assert ", 3 calls lost |" in report.table([run("chorus", 1, 400.0, disconnects=3)])
 
 
 def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:
