@@ -168,6 +168,7 @@ async def _sweep(process: Process) -> None:
     await process.sessions.sweep()
     await throttle.sweep(process.database, process.clock.utcnow())
     await webhook_log.sweep(process.database)
+    await process.database.optimize()
 
 
 def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:

@@ -220,6 +220,15 @@ class Database:
         finally:
             self._writer.release()
 
+    async def optimize(self) -> None:
+        """Have SQLite count what is in its indexes, of which it chooses: it never does so by
+        itself. Looks at 1000 entries of each at most, some 10 ms. Postgres does it by itself."""
+        if not self.settings.is_sqlite:
+            return
+        async with self.writing() as session:
+            await session.execute(sa.text("PRAGMA analysis_limit = 1000"))
+            await session.execute(sa.text("ANALYZE"))
+
     async def close(self) -> None:
         await self.engine.dispose()
 

@@ -29,6 +29,7 @@ async def prepare(settings: Settings) -> str | None:
         Prices.of(settings)
         if settings.is_sqlite:
             await migrations.upgrade(database)
+            await database.optimize()
         else:
             await _require_schema(database)
         return await bootstrap(database, settings)

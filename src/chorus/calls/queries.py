@@ -59,7 +59,7 @@ async def _legs(
     if calls:
         rows = await session.execute(
             sa.select(*_LISTED)
-            .where(_table.c.organization_id == organization_id, _table.c.parent_call_id.in_(calls))
+            .where(_table.c.parent_call_id.in_(calls), _table.c.organization_id == organization_id)
             .order_by(_table.c.created_at, _table.c.id)
         )
         for row in rows.mappings():
@@ -123,11 +123,14 @@ async def present(
     session: AsyncSession, call: Call, process: Process, *, turns: bool = False
 ) -> CallOut:
     """The call as the API shows it, with the legs of its transfers."""
-    legs = await session.scalars(
-        scoped(Call, call.organization_id)
-        .where(Call.parent_call_id == call.id)
-        .order_by(Call.created_at, Call.id)
-    )
+    legs: Sequence[Call] = ()
+    if call.transfer_type is not None:
+        found = await session.scalars(
+            scoped(Call, call.organization_id)
+            .where(Call.parent_call_id == call.id)
+            .order_by(Call.created_at, Call.id)
+        )
+        legs = found.all()
     values = _values(call, process)
     if call.transcript is not None:
         values["transcript_url"] = process.links.url("transcript", call.id)

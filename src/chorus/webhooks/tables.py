@@ -106,6 +106,7 @@ class WebhookDelivery(Tenant, Base):
     __table_args__ = (
         sa.UniqueConstraint("call_id", "event", "target_id"),
         sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "call_id", "created_at"),
         sa.Index(None, "target_id", "created_at"),
         sa.Index(None, "created_at"),
         # What somebody must look at, and nothing else: the log may be as long as it likes.

@@ -1,0 +1,239 @@
+"""Which indexes the database takes: every statement on the path of a call, on rows enough to see.
+
+What is asked while a call is placed, dialled, answered, shown and settled must find its rows by
+an index that leads to them, not by walking through all of an organization. Tried on SQLite
+without and with statistics, because it chooses otherwise in each, and on Postgres.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from tests.fakes.api import Api
+
+from chorus.billing.settle import settle
+from chorus.billing.tables import LedgerLine
+from chorus.calls import kept
+from chorus.calls.dispatch import Dispatch
+from chorus.calls.hold import claim
+from chorus.calls.recover import Keeper
+from chorus.calls.status import advance, end
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call, CallEvent
+from chorus.db import Database, utcnow
+from chorus.webhooks import due
+from chorus.webhooks.tables import WebhookDelivery
+
+BIG = ("calls", "call_events", "ledger_lines", "webhook_deliveries", "webhook_attempts")
+CALLS = 1000
+
+_WALKS_SQLITE = re.compile(
+    rf"^SCAN ({'|'.join(BIG)})\b|^SEARCH ({'|'.join(BIG)}) USING .*\(organization_id=\?\)$"
+)
+_WALKS_POSTGRES = re.compile(rf"Seq Scan on ({'|'.join(BIG)})\b")
+# Partial indexes, of what is under way: as many rows as there are live calls.
+_FEW = ("ix_calls_live", "ix_calls_room", "ix_calls_unsettled", "ix_webhook_deliveries_due")
+
+
+async def fill(api: Api, organization_id: uuid.UUID) -> list[uuid.UUID]:
+    """Calls that are over, each with its events, lines and a delivery."""
+    now = utcnow()
+    calls: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    deliveries: list[dict[str, Any]] = []
+    agent_id = uuid.uuid4()
+    for place in range(CALLS):
+        id, at = uuid.uuid4(), now - timedelta(minutes=CALLS - place)
+        calls.append(
+            {
+                "id": id,
+                "organization_id": organization_id,
+                "agent_id": agent_id,
+                "provider": "twilio",
+                "direction": "outbound",
+                "status": "completed",
+                "customer_number": "+14155551234",
+                "turn_count": 0,
+                "context_variables": {},
+                "metadata": {},
+                "created_at": at,
+                "updated_at": at,
+                "answered_at": at,
+                "ended_at": at,
+                "recording_settled_at": at,
+                "transcript": [{"role": "user", "content": "hello"}],
+            }
+        )
+        events += [
+            {
+                "organization_id": organization_id,
+                "call_id": id,
+                "seq": seq,
+                "at_ms": 0,
+                "kind": "x",
+                "data": {},
+                "created_at": at,
+            }
+            for seq in (1, 2)
+        ]
+        lines += [
+            {
+                "id": uuid.uuid4(),
+                "organization_id": organization_id,
+                "kind": "charge",
+                "call_id": id,
+                "meter": meter,
+                "sequence": 0,
+                "engine": "e",
+                "discarded": False,
+                "quantity": 1,
+                "amount_micros": 1,
+                "charged": False,
+                "called_at": at,
+                "created_at": at,
+            }
+            for meter in ("telephony", "transcription")
+        ]
+        deliveries.append(
+            {
+                "id": uuid.uuid4(),
+                "organization_id": organization_id,
+                "call_id": id,
+                "event": "call.completed",
+                "target_kind": "agent",
+                "target_id": agent_id,
+                "url": "https://example.com",
+                "host": "example.com",
+                "body": "{}",
+                "status": "delivered",
+                "tries": 1,
+                "attempts": 1,
+                "created_at": at,
+                "updated_at": at,
+            }
+        )
+    async with api.process.database.writing() as session:
+        for table, rows in (
+            (Call, calls),
+            (CallEvent, events),
+            (LedgerLine, lines),
+            (WebhookDelivery, deliveries),
+        ):
+            await session.execute(sa.insert(table.__table__), rows)  # type: ignore[arg-type] # a Table
+    return [call["id"] for call in calls]
+
+
+Statements = dict[str, Any]
+
+
+@contextmanager
+def heard(database: Database) -> Iterator[Statements]:
+    """Every statement that is sent, and what it was sent with."""
+    found: Statements = {}
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if re.match(r"\s*(SELECT|UPDATE|DELETE)\b", statement):
+            found.setdefault(statement, parameters)
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def walks(database: Database, statements: Statements) -> list[str]:
+    """The statements that walk through one of the big tables, with their plans."""
+    found: list[str] = []
+    sqlite = database.settings.is_sqlite
+    async with database.engine.connect() as connection:
+        if not sqlite:
+            await connection.exec_driver_sql("SET enable_seqscan = off")
+        for statement, parameters in statements.items():
+            if isinstance(parameters, list):
+                parameters = parameters[0]  # of many rows, the first
+            explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
+            rows = (await connection.exec_driver_sql(explain + statement, parameters)).all()
+            plan = [str(row[-1]) for row in rows]
+            pattern = _WALKS_SQLITE if sqlite else _WALKS_POSTGRES
+            wrong = [
+                step
+                for step in plan
+                if pattern.search(step) and not any(few in step for few in _FEW)
+            ]
+            if wrong:
+                found.append(f"{statement}\n   -> {plan}")
+    return found
+
+
+async def a_call(api: Api, old: list[uuid.UUID]) -> None:
+    """All that is asked on the way of a call, from the wish to the bill, and of an old one."""
+    switchboard: Switchboard = api.app.state.switchboard
+    agent = await api.made("/v1/agents", {"name": "a"})
+    number = await api.made(
+        "/v1/phone-numbers",
+        {
+            "number": "+14155550100",
+            "agentId": agent["id"],
+            "twilioAccountSid": "AC" + "0" * 32,
+            "twilioAuthToken": "t",
+        },
+    )
+    wish = {"agentId": agent["id"], "phoneNumberId": number["id"], "to": "+14155551234"}
+    call = await api.made("/v1/calls", wish)
+    cancelled = await api.made("/v1/calls", wish)
+    assert (await api.post(f"/v1/calls/{cancelled['id']}/cancel")).status_code == 200
+    id = uuid.UUID(call["id"])
+    organization_id = await api.organization_id()
+    dispatch = Dispatch(switchboard)
+    assert (id, organization_id) in await dispatch._waiting(set())  # pyright: ignore[reportPrivateUsage]
+    await dispatch._fence(id, organization_id)  # pyright: ignore[reportPrivateUsage]
+    await Keeper(switchboard).round()
+    await claim(switchboard, str(id), "not its token")
+    async with switchboard.database.writing() as session:
+        await advance(session, id, organization_id, "in_progress", answered_at=utcnow())
+    async with switchboard.database.writing() as session:
+        await end(session, switchboard, id, organization_id, "completed", "agent_ended")
+    await settle(switchboard, id)
+    async with switchboard.database.reading() as session:
+        await due.waiting(session, utcnow(), [], 10)
+        await kept.unsettled(session, None, 10)
+    for one in (id, old[7]):
+        for path in (f"calls/{one}", f"calls/{one}/events"):
+            assert (await api.get(f"/v1/{path}")).status_code == 200
+        for of_call in ("ledger", "webhook-deliveries"):
+            assert (await api.get(f"/v1/{of_call}?callId={one}")).status_code == 200
+    assert (await api.delete(f"/v1/calls/{old[7]}/transcript")).status_code == 200
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+async def test_no_statement_on_the_path_of_a_call_walks_through_all_calls(
+    api: Api, statistics: bool
+):
+    database = api.process.database
+    old = await fill(api, await api.organization_id())
+    if statistics:
+        if database.settings.is_sqlite:
+            await database.optimize()
+            async with database.reading() as session:
+                counted = await session.scalar(
+                    sa.text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'calls'")
+                )
+            assert counted
+        else:
+            async with database.writing() as session:
+                await session.execute(sa.text("ANALYZE"))
+    with heard(database) as statements:
+        await a_call(api, old)
+    assert len(statements) > 30
+    assert await walks(database, statements) == []
