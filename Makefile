@@ -2,55 +2,67 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup demo docs test lint format soak bench profile openapi clients fuzz clean
-.DEFAULT_GOAL := run
+.PHONY: run setup setup-dev demo docs test lint format soak bench bench-api profile openapi clients fuzz clean help
+.DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
 	.venv/bin/chorus serve
 
-setup: .venv/.synced  ## install everything into .venv, from uv.lock
-
-.venv/.synced: uv.lock pyproject.toml scripts/bootstrap.py
-	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
-	$(PYTHON) scripts/bootstrap.py
-	@touch $@
-
 demo: setup  ## a call from end to end on this machine, with no account anywhere
 	.venv/bin/chorus demo
 
-docs: setup  ## the documentation, with the API's reference, into site/
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+setup: .venv/.synced  ## install what Chorus needs to run into .venv, from uv.lock
 
-test: setup  ## everything that CI checks
+setup-dev: .venv/.synced-dev  ## the same with what its tests and documentation need
+
+# A `.venv` that has the development tools keeps them, whatever is asked for next.
+.venv/.synced: uv.lock pyproject.toml scripts/bootstrap.py
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	$(PYTHON) scripts/bootstrap.py $(if $(wildcard .venv/bin/pytest),--dev)
+	@touch $@ $(wildcard .venv/.synced-dev)
+
+.venv/.synced-dev: uv.lock pyproject.toml scripts/bootstrap.py
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	$(PYTHON) scripts/bootstrap.py --dev
+	@touch $@ .venv/.synced
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+docs: setup-dev  ## the documentation, with the API's reference, into site/
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "Built: $(CURDIR)/site/index.html; with a working search: python3 -m http.server -d site 8080"
+
+test: setup-dev  ## everything that CI checks
 	.venv/bin/python scripts/check.py
 
-lint: setup  ## the same without the tests
+lint: setup-dev  ## the same without the tests
 	.venv/bin/python scripts/check.py lint
 
-format: setup
+format: setup-dev  ## let ruff mend and format what it can
 	.venv/bin/ruff check --fix --quiet
 	.venv/bin/ruff format --quiet
 
-soak: setup  ## many calls; looks for what does not go away afterwards
+soak: setup-dev  ## many calls; looks for what does not go away afterwards
 	.venv/bin/pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 	.venv/bin/python -W ignore -m bench.soak $(ARGS)
 
-openapi: setup  ## the API's document, into build/openapi.json
+openapi: setup-dev  ## the API's document, into build/openapi.json
 	.venv/bin/python scripts/clients.py --document-only
 
-clients: setup  ## clients of the API in Python and TypeScript, into build/
+clients: setup-dev  ## clients of the API in Python and TypeScript, into build/
 	.venv/bin/python scripts/clients.py
 
-fuzz: setup  ## every operation with thousands of requests, by its document, on both databases
+fuzz: setup-dev  ## every operation with thousands of requests, by its document, on both databases
 	.venv/bin/python -W ignore -m tests.openapi.fuzzing $(ARGS)
 
-bench: setup  ## load, beside the peer, into docs/performance.md
+bench: setup-dev  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)
 
-bench-api: setup  ## the API's speed, beside hand-written SQL, into docs/performance.md
+bench-api: setup-dev  ## the API's speed, beside hand-written SQL, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.api --write docs/performance.md $(ARGS)
 
-profile: setup  ## where the server's time goes under load
+profile: setup-dev  ## where the server's time goes under load
 	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 
 clean:  ## remove what the above made; data/ stays

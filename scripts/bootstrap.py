@@ -1,7 +1,8 @@
 """Make `.venv` from `uv.lock` on a machine that has Python and nothing else.
 
 In order: find uv at the pinned version (on PATH, in `.tools/`, else fetched from the package
-index and checked against the hash below), then `uv sync --frozen`. Standard library only and
+index and checked against the hash below), then `uv sync --frozen`: what Chorus runs with, or
+with `--dev` also what its tests and documentation need. Standard library only and
 no `venv`, `ensurepip` or `pip`, because Debian ships those apart from `python3.11`.
 
 What is honoured from the environment: `PIP_INDEX_URL` or `UV_DEFAULT_INDEX` (a mirror of
@@ -63,7 +64,7 @@ def main() -> int:
     except SetupFailed as failed:
         print(f"setup: {failed}", file=sys.stderr)
         return 1
-    return sync(uv)
+    return sync(uv, dev="--dev" in sys.argv[1:])
 
 
 class SetupFailed(Exception):
@@ -169,8 +170,12 @@ def uv_environment() -> dict[str, str]:
     return environment
 
 
-def sync(uv: str) -> int:
-    command = [uv, "sync", "--frozen", "--all-extras"]
+def sync(uv: str, *, dev: bool) -> int:
+    """`dev`: with what tests and documentation need, which a user can do without."""
+    command = [uv, "sync", "--frozen", "--all-extras", "--quiet"]
+    if not dev:
+        command.append("--no-dev")
+    print("setup: installing what uv.lock names into .venv", flush=True)
     if not (VENV / "bin" / "python").exists() and sys.version_info >= OLDEST_PYTHON:
         command += ["--python", sys.executable]
     environment = uv_environment() | {"UV_PROJECT_ENVIRONMENT": str(VENV)}

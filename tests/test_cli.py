@@ -278,3 +278,12 @@ def test_keys_create_refuses_nonsense(
 ):
     assert cli.run(["keys", "create", "a", option, "0"]) == 2
     assert f"{option} must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "eighty"])
+def test_an_option_is_checked_as_its_variable_is(
+    port: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["serve", f"--port={port}"]) == 2
+    said = f"--port must be a whole number from 0 to 65535, not {port!r}.\n"
+    assert capsys.readouterr().err == said

@@ -18,15 +18,23 @@ from chorus.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Options that stand for a variable, and are read and checked as it is.
+_OPTIONS = {"CHORUS_HOST": "--host", "CHORUS_PORT": "--port"}
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    given = {name: text for name, text in vars(options).items() if name in _OPTIONS and text}
     try:
-        settings = Settings.read(os.environ)
+        settings = Settings.read({**os.environ, **given})
     except SettingsError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            name = problem.split(" ", 1)[0]
+            # Said of what was typed, not of a variable that nobody set.
+            print(
+                problem.replace(name, _OPTIONS[name]) if name in given else problem, file=sys.stderr
+            )
         return 2
     for warning in settings.unknown_warnings():
         print(f"Warning: {warning}", file=sys.stderr)
@@ -40,8 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     serve = commands.add_parser("serve", help="run the server")
-    serve.add_argument("--host", help="address to listen on (CHORUS_HOST)")
-    serve.add_argument("--port", type=int, help="port to listen on, 0 for any (CHORUS_PORT)")
+    serve.add_argument("--host", dest="CHORUS_HOST", help="address to listen on (CHORUS_HOST)")
+    serve.add_argument(
+        "--port", dest="CHORUS_PORT", help="port to listen on, 0 for any (CHORUS_PORT)"
+    )
     serve.set_defaults(command=_serve)
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
@@ -123,10 +133,10 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
         verb.set_defaults(command=_orgs(function))
 
 
-def _serve(settings: Settings, options: argparse.Namespace) -> int:
+def _serve(settings: Settings, _: argparse.Namespace) -> int:
     from chorus.serve import serve
 
-    return serve(settings, host=options.host, port=options.port)
+    return serve(settings)
 
 
 def _migrate(settings: Settings, _: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import gc
 import signal
 import socket
@@ -30,15 +31,16 @@ _WS_MAX_BYTES = 256 * 1024
 _SHUTDOWN_S = 10
 
 
-def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> int:
+def serve(settings: Settings) -> int:
     """Run until told to stop; returns the exit status."""
     logs.configure(settings)
-    host = settings.host if host is None else host
-    port = settings.port if port is None else port
+    host, port = settings.host, settings.port
     try:
         listener = _listen(host, port)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         print(f"Cannot listen on {host} port {port}: {error}", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            print("Another one: `chorus serve --port 8001`, or CHORUS_PORT=8001.", file=sys.stderr)
         return 1
     with listener:
         return _serve(settings, host, listener)
