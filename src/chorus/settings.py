@@ -47,6 +47,8 @@ class Settings:
     port: int = 8000
     public_url: str | None = None
     data_dir: Path = Path("data")
+    models_dir: Path = Path()
+    models_mirror: str = "https://huggingface.co"
     database_url: str = field(default="", repr=False)
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
     bootstrap_api_key: str | None = field(default=None, repr=False)
@@ -79,6 +81,8 @@ class Settings:
         if not self.database_url:
             path = (self.data_dir / "chorus.db").absolute()
             object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{path}")
+        if self.models_dir == Path():
+            object.__setattr__(self, "models_dir", self.data_dir / "models")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
@@ -159,6 +163,20 @@ VARIABLES: tuple[Variable, ...] = (
         readers.path,
         "./data",
         "Folder of the SQLite database, the recordings and the generated secret key.",
+    ),
+    Variable(
+        "CHORUS_MODELS_DIR",
+        "models_dir",
+        readers.path,
+        "<data dir>/models",
+        "Folder of the model files that `chorus models pull` fetches, and of voices of your own.",
+    ),
+    Variable(
+        "CHORUS_MODELS_MIRROR",
+        "models_mirror",
+        readers.url,
+        "https://huggingface.co",
+        "Where `chorus models pull` fetches from instead: a mirror that has the same paths.",
     ),
     Variable(
         "CHORUS_DATABASE_URL",
