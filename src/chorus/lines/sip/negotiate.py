@@ -1,0 +1,253 @@
+"""From two session descriptions to one stream (RFC 3264 §5, §6, §8).
+
+`Negotiation` is one call's: it writes offers and answers, keeps the version of what it has said,
+and remembers in `agreed` what both sides took last. An answer takes the first codec of the offer
+that is known here, so that either side has one codec only, and the digits of RFC 4733 beside it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from chorus.lines.sip.grammar import Malformed
+from chorus.lines.sip.sdp import (
+    REVERSED,
+    Crypto,
+    Direction,
+    Format,
+    Media,
+    Session,
+    parse_sdp,
+)
+
+SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+"""SRTP as PBXs and carriers speak it (RFC 4568 §6.2)."""
+EVENT_FMTP = "0-16"
+PTIME_MS = 20
+
+OFFERED = {
+    "PCMU": Format(0, "PCMU", 8000),
+    "PCMA": Format(8, "PCMA", 8000),
+    "G722": Format(9, "G722", 8000),
+    "OPUS": Format(96, "opus", 48000, 2, "useinbandfec=1;stereo=0;sprop-stereo=0"),
+}
+"""How each codec is written when we are the first to name it."""
+_EVENTS_8K = Format(101, "telephone-event", 8000, 1, EVENT_FMTP)
+_EVENTS_48K = Format(102, "telephone-event", 48000, 1, EVENT_FMTP)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What both sides took. `direction` is ours. `events` is the payload type of RFC 4733, None
+    where the other side has no such. Keys are base64; both are None without SRTP."""
+
+    codec: Format
+    events: int | None
+    host: str
+    port: int
+    rtcp_port: int
+    direction: Direction
+    ptime_ms: int
+    send_key: Crypto | None = None
+    receive_key: Crypto | None = None
+
+    @property
+    def sends(self) -> bool:
+        return self.direction in ("sendrecv", "sendonly")
+
+    @property
+    def receives(self) -> bool:
+        return self.direction in ("sendrecv", "recvonly")
+
+
+class Negotiation:
+    """`codecs` are the names that may be used, best first. `host` and `port` are where we are
+    sent to. `srtp` says whether offers ask for encryption; an answer gives what was asked."""
+
+    def __init__(
+        self,
+        codecs: Sequence[str],
+        host: str,
+        port: int,
+        *,
+        srtp: bool = False,
+        new_key: Callable[[], str] | None = None,
+    ) -> None:
+        self._codecs = [name for name in codecs if name in OFFERED]
+        self._host = host
+        self._port = port
+        self._srtp = srtp
+        self._new_key = new_key or _random_key
+        self._origin_id = secrets.randbelow(2**31)
+        self._version = 0
+        self._said: Session | None = None
+        self._direction: Direction = "sendrecv"
+        self._key: Crypto | None = None
+        self.offering = False
+        """We have offered and wait for an answer."""
+        self.agreed: Agreed | None = None
+
+    def offer(self, direction: Direction = "sendrecv") -> bytes:
+        """A first offer, or a new one. What was agreed stands until it is answered."""
+        self._direction = direction
+        formats = [OFFERED[name] for name in self._codecs]
+        if self.agreed is not None:
+            # What is in use keeps its payload types.
+            known = self.agreed.codec
+            formats = [
+                known,
+                *(each for each in formats if each.name.upper() != known.name.upper()),
+            ]
+        events = [_EVENTS_8K]
+        if self.agreed is not None and self.agreed.events is not None:
+            events = [replace(_EVENTS_8K, payload=self.agreed.events)]
+        if any(each.clock_hz == 48000 for each in formats):
+            events.append(_EVENTS_48K)
+        crypto: tuple[Crypto, ...] = ()
+        if self._srtp:
+            self._key = self._key or Crypto(1, SUITES[0], self._new_key())
+            crypto = (self._key,)
+        protocol = "RTP/SAVP" if self._srtp else "RTP/AVP"
+        audio = Media(
+            "audio",
+            self._port,
+            protocol,
+            (*formats, *events),
+            direction=direction,
+            ptime_ms=PTIME_MS,
+            crypto=crypto,
+        )
+        self.offering = True
+        return self._say((audio,))
+
+    def answered(self, body: bytes) -> Agreed:
+        """Take the answer to our offer. Raises `Malformed` (488) where nothing came of it."""
+        said = parse_sdp(body)
+        self.offering = False
+        audio = said.audio
+        if audio is None:
+            raise Malformed("the answer refuses the audio stream", 488)
+        codec = self._known(audio)
+        key = None
+        if self._srtp:
+            key = next((each for each in audio.crypto if each.suite in SUITES), None)
+            if key is None:
+                raise Malformed("the answer does not encrypt", 488)
+        elif "SAVP" in audio.protocol:
+            raise Malformed("the answer encrypts what was offered in the clear", 488)
+        send_key = replace(self._key, suite=key.suite) if key and self._key else None
+        self.agreed = self._agree(audio, codec, REVERSED[audio.direction], send_key, key)
+        return self.agreed
+
+    def answer(self, body: bytes, direction: Direction = "sendrecv") -> tuple[bytes, Agreed]:
+        """Answer an offer; `direction` is what we want, the offer may allow less. Raises
+        `Malformed` (488) where there is no stream that we can take."""
+        said = parse_sdp(body)
+        audio = said.audio
+        if audio is None:
+            raise Malformed("the offer has no audio stream", 488)
+        codec = self._known(audio)
+        receive_key: Crypto | None = None
+        send_key: Crypto | None = None
+        if "SAVP" in audio.protocol:
+            receive_key = next((each for each in audio.crypto if each.suite in SUITES), None)
+            if receive_key is None:
+                raise Malformed("the offer encrypts in a way that is not known", 488)
+            # A key of ours stands for the whole call.
+            kept = self._key.key if self._key else self._new_key()
+            send_key = self._key = Crypto(receive_key.tag, receive_key.suite, kept)
+            self._srtp = True
+        else:
+            self._srtp = False
+        allowed = _met(REVERSED[audio.direction], direction)
+        agreed = self._agree(audio, codec, allowed, send_key, receive_key)
+        events = [each for each in audio.formats if each.payload == agreed.events]
+        ours = Media(
+            "audio",
+            self._port,
+            audio.protocol,
+            (codec, *(replace(each, fmtp=EVENT_FMTP) for each in events)),
+            direction=allowed,
+            ptime_ms=agreed.ptime_ms,
+            crypto=(send_key,) if send_key else (),
+        )
+        # Every other stream of the offer is there in the answer, refused (RFC 3264 §6).
+        media = tuple(
+            ours if each is audio else replace(each, port=0, formats=(), crypto=())
+            for each in said.media
+        )
+        self.agreed = agreed
+        self.offering = False
+        return self._say(media), agreed
+
+    def withdrawn(self) -> None:
+        """Our offer was refused: what was agreed before stands (RFC 3261 §14.1)."""
+        self.offering = False
+
+    def _known(self, audio: Media) -> Format:
+        for each in audio.formats:
+            if each.name.upper() in self._codecs and _matches(each):
+                return each
+        raise Malformed("no codec that both sides have", 488)
+
+    def _agree(
+        self,
+        audio: Media,
+        codec: Format,
+        direction: Direction,
+        send_key: Crypto | None,
+        receive_key: Crypto | None,
+    ) -> Agreed:
+        events = next(
+            (
+                each.payload
+                for each in audio.formats
+                if each.name.upper() == "TELEPHONE-EVENT" and each.clock_hz == codec.clock_hz
+            ),
+            None,
+        )
+        if audio.held and direction == "sendrecv":
+            direction = "recvonly"  # 0.0.0.0, the hold of RFC 2543
+        # What the other side wants to get; up to 60 ms is seen, 20 is usual.
+        ptime_ms = audio.ptime_ms if audio.ptime_ms in (10, 20, 30, 40, 60) else PTIME_MS
+        rtcp_port = audio.rtcp_port or audio.port + 1
+        return Agreed(
+            codec,
+            events,
+            audio.host,
+            audio.port,
+            min(rtcp_port, 65535),
+            direction,
+            ptime_ms,
+            send_key,
+            receive_key,
+        )
+
+    def _say(self, media: tuple[Media, ...]) -> bytes:
+        """The version rises only with what is said (RFC 3264 §8)."""
+        if self._said is None or self._said.media != media:
+            self._version += 1
+            self._said = Session(media, self._origin_id, self._version)
+        return self._said.encode(self._host)
+
+
+def _matches(each: Format) -> bool:
+    known = OFFERED[each.name.upper()]
+    return each.clock_hz == known.clock_hz
+
+
+def _met(one: Direction, other: Direction) -> Direction:
+    """What both allow."""
+    sends = all(d in ("sendrecv", "sendonly") for d in (one, other))
+    receives = all(d in ("sendrecv", "recvonly") for d in (one, other))
+    if sends:
+        return "sendrecv" if receives else "sendonly"
+    return "recvonly" if receives else "inactive"
+
+
+def _random_key() -> str:
+    """A master key of 16 bytes and a salt of 14, as base64 (RFC 4568 §6.1)."""
+    return b64encode(secrets.token_bytes(30)).decode()
