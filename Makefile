@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak bench bench-api profile openapi clients fuzz clean help
+.PHONY: run setup setup-dev demo docs test lint format soak bench bench-api profile openapi clients fuzz fuzz-sip clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -56,6 +56,9 @@ clients: setup-dev  ## clients of the API in Python and TypeScript, into build/
 
 fuzz: setup-dev  ## every operation with thousands of requests, by its document, on both databases
 	.venv/bin/python -W ignore -m tests.openapi.fuzzing $(ARGS)
+
+fuzz-sip: setup-dev  ## a million broken messages against the SIP user agent
+	.venv/bin/python -W ignore -m tests.lines.sip.fuzzing $(ARGS)
 
 bench: setup-dev  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chorus.lines.line import LineEnded
+from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.incoming import IncomingCall
 from chorus.lines.sip.message import Message, Request, Response, parse_message
 from chorus.lines.sip.negotiate import Agreed, Negotiation
@@ -82,7 +83,10 @@ class _Wire:
     own: Hop
 
     def send(self, hop: Hop, data: bytes) -> None:
-        message = parse_message(data)
+        try:
+            message = parse_message(data)
+        except Malformed:
+            return  # the answer to what is broken repeats what is broken
         self.net.log.append((self.own.ip, message))
         if self.net.passes(message):
             self.net.time.call_later(self.net.latency_s, self._deliver, hop, data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+_HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
 # What a parameter's value may hold without quotes: tokens, and hosts such as [2001:db8::1].
 _BARE = _TOKEN | frozenset("[]:/?@$&=")
 
@@ -137,7 +138,7 @@ def host_port(text: str) -> tuple[str, int | None]:
         host, colon, port = text.partition(":")
         rest = colon
         host = host.strip()
-        if not host or not all(char.isalnum() or char in "-._" for char in host):
+        if not host or not set(host) <= _HOST:
             raise Malformed("a host has characters that none may have")
     if not rest:
         return host.lower(), None

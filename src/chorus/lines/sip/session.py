@@ -296,8 +296,6 @@ class Session:
             )
 
     def _refresh(self) -> None:
-        if self.over:
-            return
         if self._inviting or self._accepted is not None:
             self.timer.retry(1.0)
         elif not self._updates:

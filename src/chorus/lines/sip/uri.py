@@ -22,6 +22,7 @@ from chorus.lines.sip.grammar import (
     unquote,
 )
 
+_SCHEME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+-.")
 _USER = "&=+$,;?/-_.!~*'()"  # what may stand in a user part without an escape
 
 
@@ -79,7 +80,7 @@ def parse_uri(text: str) -> Uri:
     text = text.strip()
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
-    if not colon or not scheme.isascii() or not scheme.replace("+", "").isalnum():
+    if not colon or not set(scheme) <= _SCHEME or not scheme[:1].isalpha():
         raise Malformed("a URI has no scheme")
     if any(char.isspace() or char in '<>"' or not char.isprintable() for char in rest):
         raise Malformed("a URI has characters that none may have")
