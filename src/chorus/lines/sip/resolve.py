@@ -49,7 +49,7 @@ def transport_of(uri: Uri) -> Transport | None:
     if uri.scheme == "sips":
         return "tls"
     wanted = uri.transport
-    return cast(Transport, wanted) if wanted in DEFAULT_PORTS else None
+    return wanted if wanted in DEFAULT_PORTS else None
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Resolver:
     ) -> tuple[list[Hop], float]:
         if port is not None:
             return await self._hosts(host, port, transport or "udp", host)
-        services = [transport] if transport else await self._naptr(host)
+        services: list[Transport] = [transport] if transport else await self._naptr(host)
         hops: list[Hop] = []
         ttl_s = MOST_TTL_S
         for each in services:
@@ -201,4 +201,3 @@ class Resolver:
             return [], FAILURE_TTL_S
         records = list(answer.rrset or [])
         return records, float(answer.rrset.ttl if answer.rrset else FAILURE_TTL_S)
-
