@@ -3,11 +3,7 @@
 Runs in the environment that setup_peer.sh makes. Everything between the websocket and the
 vendors is Pipecat's: Twilio serializer, FastAPI websocket transport, Silero VAD, user turns by
 Smart Turn v3 (its default) or by silence, context aggregators. The three vendors are replaced by
-the delays that simulated Chorus has too:
-
-    transcript      100 ms after the end of speech, marked final
-    language model  first token after 200 ms, then one every 25 ms
-    voice           first audio after 100 ms, then four times as fast as speech
+`stand_ins.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +13,6 @@ import asyncio
 import audioop
 import dataclasses
 import json
-import math
-import re
-import struct
 import sys
 import time
 
@@ -57,28 +50,18 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.utils.time import time_now_iso8601
 from pipecat.workers.runner import WorkerRunner
 
-TRANSCRIPT_S = 0.100
-FIRST_TOKEN_S, TOKEN_S = 0.200, 0.025
-FIRST_AUDIO_S, VOICE_SPEED = 0.100, 4.0
-SPEECH_S_PER_CHARACTER = 0.05
-PIECE_BYTES = 1600  # 100 ms at 8 kHz
-
-TOKENS = re.findall(
-    r" ?\w+|[,.?]",
-    "Sure, I can help with that."
-    " What time would you like to come in, and is it for a party of two?",
+from stand_ins import (
+    FIRST_AUDIO_S,
+    FIRST_TOKEN_S,
+    LOUD,
+    PIECE_BYTES,
+    TOKEN_S,
+    TOKENS,
+    TRANSCRIPT_S,
+    VOICE_SPEED,
+    WORDS,
+    spoken,
 )
-
-
-def _tone(seconds: int) -> bytes:
-    def sample(i: int) -> int:
-        loudness = 0.6 + 0.4 * math.sin(2 * math.pi * 3 * i / 8000)
-        return int(6000 * loudness * math.sin(2 * math.pi * 220 * i / 8000))
-
-    return b"".join(struct.pack("<h", sample(i)) for i in range(8000 * seconds))
-
-
-TONE = _tone(20)
 
 
 class Transcript(STTService):
@@ -91,11 +74,11 @@ class Transcript(STTService):
 
     async def run_stt(self, audio: bytes):
         now = time.monotonic()
-        if audioop.max(audio, 2) > 100:
+        if audioop.max(audio, 2) > LOUD:
             self._loud_at = now
         elif self._loud_at is not None and now - self._loud_at >= TRANSCRIPT_S:
             self._loud_at = None
-            yield TranscriptionFrame("I want a table.", "", time_now_iso8601(), finalized=True)
+            yield TranscriptionFrame(WORDS, "", time_now_iso8601(), finalized=True)
         yield None
 
 
@@ -132,7 +115,7 @@ class Voice(TTSService):
         )
 
     async def run_tts(self, text: str, context_id: str):
-        audio = TONE[: 160 * 2 * round(len(text) * SPEECH_S_PER_CHARACTER / 0.02)]
+        audio = spoken(text)
         due = time.monotonic() + FIRST_AUDIO_S
         for start in range(0, len(audio), PIECE_BYTES):
             await asyncio.sleep(due - time.monotonic())

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.servers import PEER_PYTHON, ROOT, SYSTEMS, NotReady, System, running
+from bench.servers import ROOT, SYSTEMS, NotReady, System, running
 
 RESULTS = ROOT / "bench" / ".results"
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     names = [system.name for system in SYSTEMS]
     parser.add_argument(
-        "--systems", default="chorus,chorus-silence,pipecat", help="of " + ", ".join(names)
+        "--systems", default="chorus,chorus-silence,pipecat,livekit", help="of " + ", ".join(names)
     )
     parser.add_argument("--calls", type=numbers, default=[1, 10, 50, 100], help="e.g. 1,10,50")
     parser.add_argument("--seconds", type=float, default=30.0, help="measured in each run")
@@ -83,7 +83,7 @@ def main() -> int:
     if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
         print("bench: needs two cores and taskset (util-linux)", file=sys.stderr)
         return 1
-    if any(system.peer is not None for system in options.systems) and not PEER_PYTHON.exists():
+    if any(system.peer for system in options.systems):
         subprocess.run([str(ROOT / "bench" / "setup_peer.sh")], check=True)
     if options.speech == "mixed":
         subprocess.run([str(ROOT / "bench" / "setup_utterances.sh")], check=True)

@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PEER_PYTHON = ROOT / "bench" / ".peer" / "bin" / "python"
+PEERS = ROOT / "bench" / ".peer"
 READY_WITHIN_S = 60
 STOPPED_WITHIN_S = 20
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """`agent` are fields of the agent on Chorus; `peer` are arguments of peer_pipecat.py, and
-    mark a system that is not Chorus."""
+    """`agent` are fields of the agent on Chorus. `peer` is the name of another system, whose
+    program is `peer_NAME.py`, and the arguments of that."""
 
     name: str
     label: str
     agent: dict[str, Any] = field(default_factory=dict[str, Any])
-    peer: tuple[str, ...] | None = None
+    peer: tuple[str, ...] = ()
 
 
 SYSTEMS = (
@@ -42,8 +42,11 @@ SYSTEMS = (
         "Chorus, 350 ms of silence",
         agent={"ultravadEotThreshold": 0, "turnEndpointDelay": 350},
     ),
-    System("pipecat", "Pipecat 1.14, Smart Turn v3 (default)", peer=()),
-    System("pipecat-silence", "Pipecat 1.14, 0.6 s of silence", peer=("--turns", "silence")),
+    System("pipecat", "Pipecat 1.14, Smart Turn v3 (default)", peer=("pipecat",)),
+    System(
+        "pipecat-silence", "Pipecat 1.14, 0.6 s of silence", peer=("pipecat", "--turns", "silence")
+    ),
+    System("livekit", "LiveKit Agents 1.8.9, its endpointing by voice activity", peer=("livekit",)),
 )
 
 
@@ -75,7 +78,7 @@ def running(system: System, core: int | None = None) -> Generator[Server]:
     pin = [] if core is None else ["taskset", "-c", str(core)]
     with tempfile.TemporaryDirectory(prefix="chorus-bench-") as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}
-        if system.peer is None:
+        if not system.peer:
             command = [sys.executable, "-m", "chorus", "serve"]
             reach = ("--webhook", base_url, "--api-key", api_key)
             reach += ("--agent", json.dumps(system.agent))
@@ -88,8 +91,9 @@ def running(system: System, core: int | None = None) -> Generator[Server]:
                 "CHORUS_LOG_LEVEL": "warning",
             }
         else:
-            command = [str(PEER_PYTHON), "-W", "ignore", "bench/peer_pipecat.py"]
-            command += ["--port", str(port), *system.peer]
+            name, *options = system.peer
+            command = [str(PEERS / name / "bin" / "python"), "-W", "ignore"]
+            command += [f"bench/peer_{name}.py", "--port", str(port), *options]
             reach = ("--url", f"ws://127.0.0.1:{port}/ws")
         log = Path(folder) / "server.log"
         with log.open("wb") as out:
