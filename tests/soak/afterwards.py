@@ -126,13 +126,18 @@ class Afterwards:
             assert answer.status_code == 201, answer.text
 
     async def problems(self, rig: Rig) -> list[str]:
-        """Waits until all is told. What was lost so often that it waits for minutes is then asked
-        for over the API."""
+        """Waits until all is told: a call that has its costs may not have been analysed yet, and
+        then nobody was to be told of it so far. What was lost so often that it waits for minutes
+        is asked for over the API."""
         hurried_at = asyncio.get_running_loop().time() + HURRY_S
         waiting = "SELECT id FROM webhook_deliveries WHERE status = 'pending'"
+        unannounced = (
+            "SELECT id FROM calls WHERE id NOT IN"
+            " (SELECT call_id FROM webhook_deliveries WHERE call_id IS NOT NULL)"
+        )
         try:
             async with asyncio.timeout(SETTLE_S):
-                while left := await rig.rows(waiting):
+                while (left := await rig.rows(waiting)) or await rig.rows(unannounced):
                     await asyncio.sleep(0.5)
                     if asyncio.get_running_loop().time() > hurried_at:
                         await _hurry(rig, left)
