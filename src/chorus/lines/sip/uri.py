@@ -40,7 +40,7 @@ class Uri:
     password: str | None = None
 
     @classmethod
-    def sip(cls, user: str | None, host: str, port: int | None = None, **params: str) -> Uri:
+    def sip(cls, user: str | None, host: str, port: int | None = None, /, **params: str) -> Uri:
         """One of our own. `user` is plain text."""
         safe = None if user is None else parse.quote(user, safe=_USER)
         return cls("sip", safe, host.lower(), port, dict(params))

@@ -1,0 +1,1 @@
+"""RTP for one call: packets, codecs, order, losses, keys, encryption and statistics."""
