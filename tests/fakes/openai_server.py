@@ -58,11 +58,13 @@ class Answer:
     """`events`: chunks (as JSON), or text sent just as it is. `first_ms` before the headers,
     `event_ms` between events. `stall_after`: say nothing more after so many events; `drop_after`:
     cut the connection there (`cleanly`: as if that were all). `hang_up`: answer nothing at all.
-    `status` other than 200: `body`. `done`: whether `[DONE]` ends the stream."""
+    `status` other than 200: `body`, with `headers`. `done`: whether `[DONE]` ends the stream."""
 
     events: list[Any] = field(default_factory=list[Any])
     status: int = 200
     body: Any = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    content_type: str = "text/event-stream"
     first_ms: float = 0
     event_ms: float = 0
     stall_after: int | None = None
@@ -152,7 +154,9 @@ class OpenAIServer:
             asked = Asked(method, path, headers, json.loads(raw) if raw else None, connection)
             self.requests.append(asked)
             if not path.endswith("/chat/completions"):
-                await self._json(writer, 200, {"object": "list", "data": []})
+                await self._json(
+                    writer, 200, {"object": "list", "data": []}, no_body=method == "HEAD"
+                )
                 asked.ended = "done"
                 continue
             answer = self._answers.pop(0) if self._answers else Answer(say("No answer set."))
@@ -177,13 +181,13 @@ class OpenAIServer:
             asked.ended = "dropped"
             return False
         if answer.status != 200:
-            await self._json(writer, answer.status, answer.body)
+            await self._json(writer, answer.status, answer.body, answer.headers)
             asked.ended = "done"
             return True
         chunked = not answer.cleanly  # without chunks, a body ends where the connection does
         framing = "transfer-encoding: chunked" if chunked else "connection: close"
         writer.write(
-            f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{framing}\r\n\r\n".encode()
+            f"HTTP/1.1 200 OK\r\ncontent-type: {answer.content_type}\r\n{framing}\r\n\r\n".encode()
         )
         events = [e if isinstance(e, str) else f"data: {json.dumps(e)}\n\n" for e in answer.events]
         if answer.done:
@@ -210,11 +214,19 @@ class OpenAIServer:
         return chunked
 
     @staticmethod
-    async def _json(writer: asyncio.StreamWriter, status: int, body: Any) -> None:
+    async def _json(
+        writer: asyncio.StreamWriter,
+        status: int,
+        body: Any,
+        headers: dict[str, str] | None = None,
+        *,
+        no_body: bool = False,
+    ) -> None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         writer.write(
             f"HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(data)}\r\n\r\n".encode()
-            + data
+            f"content-length: {len(data)}\r\n{more}\r\n".encode()
+            + (b"" if no_body else data)
         )
         await writer.drain()

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """Fields of a vendor's own, sent back as they came: `call` on the tool call (Gemini's
+    signatures in `extra_content`), `message` on the message that holds it (`reasoning_content` of
+    DeepSeek and Kimi, `reasoning_details` of OpenRouter). Meant for the vendor that sent them."""
+
+    vendor: str
+    call: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    message: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool. `arguments` is JSON text as the model wrote it, unchecked."""
+    """The model asks for a tool. `arguments` is JSON text as the model wrote it, unchecked.
+    `echo` is what its vendor wants back with the call when it is shown the history."""
 
     id: str
     name: str
     arguments: str
+    echo: Echo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from chorus.llm.model import (
     ToolSpec,
     Usage,
 )
+from chorus.llm.second import reply_with_words
 from chorus.speech.engines import EngineFailed, Voice, VoiceStyle
 from chorus.talk.dialogue import AgentReply, ToolRound
 from chorus.talk.tasks import Tasks
@@ -174,7 +175,7 @@ class Reply:
         said: list[str] = []
         calls: list[ToolCall] = []
         prompt = Prompt(self._mind.system, messages, self._mind.tools)
-        async with aclosing(self._mind.model.reply(prompt)) as items:
+        async with aclosing(reply_with_words(self._mind.model, prompt)) as items:
             async for item in items:
                 if isinstance(item, TextDelta):
                     if not said:

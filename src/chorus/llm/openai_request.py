@@ -1,0 +1,114 @@
+"""The request of a streamed chat completion: a prompt as OpenAI's API reference writes it, less
+what the endpoint is known not to take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chorus.llm.model import Message, Prompt, ToolCall
+from chorus.llm.options import OpenAIOptions
+from chorus.llm.ordering import alternating
+from chorus.llm.refused import Learnt
+from chorus.llm.window import message_tokens, tokens, within
+
+
+def body_of(
+    prompt: Prompt, *, vendor: str, model: str, options: OpenAIOptions, learnt: Learnt
+) -> dict[str, Any]:
+    messages = _fitting(prompt, options, learnt)
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": prompt.system},
+            *(_message(message, vendor, learnt) for message in messages),
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if not prompt.system:
+        del body["messages"][0]
+    if prompt.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                },
+            }
+            for tool in prompt.tools
+        ]
+    if prompt.json_schema is not None:
+        form = {"name": "answer", "schema": prompt.json_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+    for name, value in (
+        ("temperature", options.temperature),
+        ("max_tokens", options.max_tokens),
+        ("reasoning_effort", options.reasoning_effort),
+    ):
+        if value is not None:
+            body[name] = value
+    body |= options.extra_body
+    if learnt.new_max and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    for name in learnt.without:
+        body.pop(name, None)
+    return body
+
+
+def size_of(prompt: Prompt) -> int:
+    """Tokens, estimated."""
+    return tokens(prompt.system) + sum(map(message_tokens, prompt.messages))
+
+
+def _fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[Message]:
+    known = [w for w in (options.context_window, learnt.window) if w is not None]
+    messages: Sequence[Message] = prompt.messages
+    if known:
+        messages = within(min(known), prompt.system, prompt.tools, messages)
+    return alternating(messages)
+
+
+def _message(message: Message, vendor: str, learnt: Learnt) -> dict[str, Any]:
+    if message.role == "tool":
+        return {
+            "role": "tool",
+            "tool_call_id": _id(message.tool_call_id, learnt),
+            "content": message.content,
+        }
+    if message.role == "user" or not message.tool_calls:
+        return {"role": message.role, "content": message.content}
+    echoes = [c.echo for c in message.tool_calls if c.echo and c.echo.vendor == vendor]
+    wanted_back = dict(echoes[0].message) if echoes else {}
+    return wanted_back | {
+        "role": "assistant",
+        "content": message.content or ("" if learnt.no_null else None),
+        "tool_calls": [_call(call, vendor, learnt) for call in message.tool_calls],
+    }
+
+
+def _call(call: ToolCall, vendor: str, learnt: Learnt) -> dict[str, Any]:
+    echo = dict(call.echo.call) if call.echo and call.echo.vendor == vendor else {}
+    return echo | {
+        "id": _id(call.id, learnt),
+        "type": "function",
+        "function": {"name": call.name, "arguments": _json_object(call.arguments)},
+    }
+
+
+def _id(id: str, learnt: Learnt) -> str:
+    if not learnt.short_ids or (len(id) == 9 and id.isalnum()):
+        return id
+    return hashlib.sha256(id.encode()).hexdigest()[:9]
+
+
+def _json_object(arguments: str) -> str:
+    """Servers refuse a history in which a model once wrote broken JSON; its tool result says so."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
