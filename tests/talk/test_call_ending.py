@@ -291,7 +291,7 @@ def test_the_longest_time_may_be_over_in_the_middle_of_anything(
 def test_a_silent_call_goes_on_until_its_longest_time() -> None:
     async def scene(stage: Stage) -> None:
         await asyncio.sleep(590)
-        assert stage.call._talk._turns.state == "idle"
+        assert stage.call._talk._conversation._turns.state == "idle"
         assert stage.detector.streams[0].resets >= 20
         await asyncio.wait({stage.running})
 

@@ -79,7 +79,7 @@ def test_audio_that_comes_late_is_kept_and_the_time_taken_back() -> None:
         await stage.person.waits(300)
         way._tick()
         await stage.person.waits(100)
-        hearing = stage.call._hearing
+        hearing = stage.call._talk._hearing
         assert hearing.fed_ms - stage.call.call_ms > 200  # ahead: nothing was thrown away
         await stage.until("reply_heard")
         await stage.person.waits(1000)
@@ -98,12 +98,12 @@ def test_a_flood_is_bounded() -> None:
         chunk = tone(stage.person.line.format, 20)
         for n in range(5000):  # 100 s of loud audio in no time
             stage.person.near.inbox.audio(chunk, n * 20)
-        assert stage.call._hearing.fed_ms <= 5100
+        assert stage.call._talk._hearing.fed_ms <= 5100
         await stage.person.waits(100)
         await stage.person.hang_up()
 
     result = play(scene)
-    assert result.stage.call._hearing.dropped_ms > 90_000
+    assert result.stage.call._talk._hearing.dropped_ms > 90_000
 
 
 def test_lost_audio_is_counted() -> None:

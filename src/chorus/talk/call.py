@@ -22,20 +22,17 @@ from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording
 from chorus.lines.line import Line, LineEnded
 from chorus.outbound import Outbound
-from chorus.speech.engines import EngineFailed, Hints
-from chorus.talk.conversation import Conversation
+from chorus.speech.engines import EngineFailed
+from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
-from chorus.talk.hearing import Hearing
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
-from chorus.talk.preparing import background_of, mind_of, turns_of
-from chorus.talk.speaking import Speaking
 from chorus.talk.spec import CallSpec, Engines, Journal
+from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
 from chorus.talk.thinking import END_CALL
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import Acting, Action
 from chorus.talk.tools.template import fill
-from chorus.talk.transcribing import Transcribing
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +78,7 @@ class Call:
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
         self._line_over = False
-        self._talk: Conversation | None = None
-        self._hearing: Hearing | None = None
+        self._talk: Talk | None = None
         self._recording: Recording | None = None
         self._ticket: Ticket | None = None
         self._duration_ms: float | None = None
@@ -91,10 +87,9 @@ class Call:
     # --- from beginning to end ------------------------------------------------------------------
 
     async def run(self) -> Outcome:
-        agent = self.spec.agent
         reason, detail = "internal_error", ""
         try:
-            self._note(
+            self.note(
                 "answered",
                 provider=self._line.provider,
                 callSid=self._line.call_sid,
@@ -103,28 +98,11 @@ class Call:
             self._recording = self._open_recording()
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
-                system = self._filled(agent.system_prompt)
-                talk = self._talk = self._conversation(tasks, system)
-                transcribing = self._transcribing(talk, system)
-                self._hearing = talk.hearing = Hearing(
-                    self._line.format,
-                    self._engines.detector,
-                    transcribing,
-                    threshold=agent.turns.frame_activation_threshold,
-                    recording=self._recording,
-                    on_frame=self._guarded(talk.frame),
-                )
-                talk.speaking = Speaking(
-                    self._line,
-                    recording=self._recording,
-                    on_first_sent=talk.first_sent,
-                    on_done=talk.all_heard,
-                )
+                talk = self._talk = self._conversation(tasks)
                 self._ticket = self._ticker.add(self._tick, self._broke)
                 self._line.start(self)
-                tasks.spawn(transcribing.run(), "transcribe")
+                talk.start()
                 tasks.spawn(self._open(talk), "open")
-                tasks.spawn(self._load_background(talk.speaking), "background")
                 reason, detail = await self._wait_for_end()
                 tasks.cancel()
                 self._settle()
@@ -158,7 +136,7 @@ class Call:
         except TimeoutError:
             return "max_duration", ""
 
-    async def _open(self, talk: Conversation) -> None:
+    async def _open(self, talk: Talk) -> None:
         """The agent's first message, if it is the agent who speaks first: made at once, heard
         when the line is answered, the first packet is there and the delay is over."""
         agent = self.spec.agent
@@ -170,7 +148,7 @@ class Call:
             async with asyncio.timeout(FIRST_PACKET_TIMEOUT_S):
                 await self._first_packet.wait()
         except TimeoutError:
-            self._note("no_audio_yet", waitedMs=round(FIRST_PACKET_TIMEOUT_S * 1000))
+            self.note("no_audio_yet", waitedMs=round(FIRST_PACKET_TIMEOUT_S * 1000))
         await asyncio.sleep(agent.first_message_delay_ms / 1000)
         opening.held_back = False
 
@@ -194,12 +172,12 @@ class Call:
         one is to be cancelled after all of them, each of which is bounded in time."""
         self._settle()
         duration_ms = self._duration_ms or 0.0
-        hearing, recording = self._hearing, self._recording
+        talk, recording = self._talk, self._recording
         cancelled = False
         for step in (
             self._hang_up_line(),
             self._acting.finish(EFFECTS_GRACE_MS),
-            hearing.close() if hearing else None,
+            talk.aclose() if talk else None,
             recording.close(duration_ms) if recording else None,
         ):
             if step is None:
@@ -211,7 +189,7 @@ class Call:
                 cancelled = True
             except Exception as failure:  # the rest of the end must still happen
                 log.warning("call %s: while ending: %r", self.spec.call_id, failure)
-        dialogue = self._talk.dialogue if self._talk else Dialogue()
+        dialogue = talk.dialogue if talk else Dialogue()
         self.outcome = Outcome(
             status="failed" if reason in FAILED_REASONS else "completed",
             reason=reason,
@@ -221,12 +199,12 @@ class Call:
             transcript=dialogue.transcript(),
             recording_fault=recording.failed if recording else None,
         )
-        self._note(
+        self.note(
             "ended",
             reason=reason,
             detail=detail,
-            lostMs=round(hearing.lost_ms) if hearing else 0,
-            filledMs=round(hearing.filled_ms) if hearing else 0,
+            lostMs=round(talk.lost_ms) if talk else 0,
+            filledMs=round(talk.filled_ms) if talk else 0,
         )
         if cancelled:
             raise asyncio.CancelledError
@@ -265,7 +243,7 @@ class Call:
 
     def answered_by(self, who: str, *, is_machine: bool) -> None:
         """The carrier's detection has decided who picked up."""
-        self._note("answered_by", who=who, isMachine=is_machine)
+        self.note("answered_by", who=who, isMachine=is_machine)
         if is_machine:
             self.advise(
                 "An answering machine or voicemail has picked up, not a person. Leave a short "
@@ -277,24 +255,24 @@ class Call:
     # shared by all calls of the process. Once there is a reason to end they do nothing.
 
     def line_audio(self, chunk: bytes, at_ms: float) -> None:
-        if self._hearing is None or self._ending.done():
+        if self._talk is None or self._ending.done():
             return
         if not self._first_packet.is_set():
             self._first_packet.set()
         try:
-            self._hearing.audio(chunk, at_ms, self.call_ms)
+            self._talk.audio(chunk, at_ms)
         except Exception as failure:
             self._broke(failure)
 
     def line_digit(self, digit: str) -> None:
         if self._talk is not None:
-            self._guarded(self._talk.digit)(digit)
+            self.guarded(self._talk.digit)(digit)
 
     def line_ended(self, ended: LineEnded) -> None:
         self._line_over = True
         self.hang_up(LINE_REASONS[ended.cause], ended.detail)
 
-    def _guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+    def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         def call(*args: P.args, **kwargs: P.kwargs) -> None:
             if self._ending.done():
                 return
@@ -314,13 +292,11 @@ class Call:
                 self._broke(failure)
 
     def _tick(self, _now: float) -> None:
-        talk, hearing = self._talk, self._hearing
-        if talk is None or hearing is None or self._ending.done():
+        talk = self._talk
+        if talk is None or self._ending.done():
             return
-        call_ms = self.call_ms
-        hearing.tick(call_ms)
         if self._recording is not None:
-            self._recording.advance(call_ms)
+            self._recording.advance(self.call_ms)
         talk.tick()
 
     def _broke(self, failure: Exception) -> None:
@@ -333,40 +309,24 @@ class Call:
         """Milliseconds since the line was answered."""
         return (self._loop.time() - self._answered_at) * 1000
 
-    def _conversation(self, tasks: Tasks, system: str) -> Conversation:
-        agent, engines = self.spec.agent, self._engines
-        return Conversation(
-            turns=turns_of(agent, engines.end_of_turn),
-            mind=mind_of(agent, engines, self._line.format, system, self._acting),
-            end_of_turn=engines.end_of_turn,
-            language=agent.language,
-            tasks=tasks,
-            clock=lambda: self.call_ms,
-            note=self._note,
-            end=self.hang_up,
+    def _conversation(self, tasks: Tasks) -> Talk:
+        agent = self.spec.agent
+        return Cascade(
+            agent,
+            self._engines,
+            self._line,
+            self,
+            tasks,
+            system=self._filled(agent.system_prompt),
+            acting=self._acting,
+            recording=self._recording,
         )
 
     def _filled(self, template: str) -> str:
         filled = fill(template, self.spec.variables)
         if filled.missing:
-            self._note("variables_missing", names=list(filled.missing))
+            self.note("variables_missing", names=list(filled.missing))
         return filled.text
-
-    def _transcribing(self, talk: Conversation, system: str) -> Transcribing:
-        return Transcribing(
-            self._engines.transcriber,
-            self._line.format,
-            Hints(self.spec.agent.language, self._engines.model.phrases(system)),
-            on_words=self._guarded(talk.words),
-            note=self._note,
-        )
-
-    async def _load_background(self, speaking: Speaking) -> None:
-        """Nobody waits for it."""
-        try:
-            speaking.background = await background_of(self.spec.agent, self._line.format)
-        except (LookupError, OSError, ValueError) as failure:
-            self._note("background_failed", detail=str(failure))
 
     def _open_recording(self) -> Recording | None:
         if self.spec.recording_path is None:
@@ -374,9 +334,9 @@ class Call:
         return Recording(
             self.spec.recording_path,
             self._line.format.rate_hz,
-            on_failed=lambda fault: self._note("recording_failed", detail=fault),
+            on_failed=lambda fault: self.note("recording_failed", detail=fault),
             writer=self._recording_writer,
         )
 
-    def _note(self, kind: str, **data: object) -> None:
+    def note(self, kind: str, /, **data: object) -> None:
         self._journal.note(Happening(round(self.call_ms), kind, data))

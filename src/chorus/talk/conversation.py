@@ -13,7 +13,6 @@ end-of-turn model, all in the call's one group.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from chorus.llm.model import ToolCall
 from chorus.speech.engines import EndOfTurn, Words
@@ -23,6 +22,7 @@ from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
 from chorus.talk.judging import Judge
 from chorus.talk.speaking import Speaking
+from chorus.talk.talk import Host
 from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
 from chorus.talk.thinking import Mind, Reply
@@ -53,9 +53,8 @@ LEAVE_TIMEOUT_S = 15.0
 
 
 class Conversation:
-    """`note(kind, **data)` writes the timeline; `end(reason, detail)` ends the call; `clock()`
-    is the call's time in milliseconds. `hearing` and `speaking` are set by the owner before the
-    first sample, as each needs the other's callbacks."""
+    """`join` gives it what hears and what speaks, before the first sample: each needs the other's
+    callbacks."""
 
     hearing: Hearing
     speaking: Speaking
@@ -68,26 +67,28 @@ class Conversation:
         end_of_turn: EndOfTurn,
         language: str | None,
         tasks: Tasks,
-        clock: Callable[[], float],
-        note: Callable[..., None],
-        end: Callable[[str, str], None],
+        host: Host,
     ) -> None:
         self.dialogue = Dialogue()
         self._turns = turns
         self._mind = mind
         self._language = language
         self._tasks = tasks
-        self._clock = clock
-        self._note = note
-        self._end = end
+        self._host = host
+        self._note = host.note
+        self._end = host.hang_up
         self._draft: Reply | None = None
         self._reply: Reply | None = None
         self._announcements = Announcements()
         self._announced: Announcement | None = None  # the last that was begun
         self._latencies = Latencies()
         self._latency: dict[str, int | None] | None = None  # of a reply that is on its way
-        self._failures = Failures(note)
+        self._failures = Failures(host.note)
         self._judge = Judge(end_of_turn, language, self._failures)
+
+    def join(self, hearing: Hearing, speaking: Speaking) -> None:
+        self.hearing = hearing
+        self.speaking = speaking
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Conversation:
             soon = self.speaking.heard(EARLY_ANSWER_MS)
             self._turns.agent_text(self.speaking.heard().text, soon.text)
         if words.final:
-            self._latencies.words(self._clock())
+            self._latencies.words(self._host.call_ms)
         self._turns.words(words.text, words.final, words.spoken_at_ms, self.hearing.now_ms)
         self._carry_out()
 
@@ -115,7 +116,7 @@ class Conversation:
         """Every 20 ms: send, and notice what was heard. What falls due in time is noticed with
         the frames, whose clock it is."""
         speaking = self.speaking
-        speaking.pump(self._clock())
+        speaking.pump(self._host.call_ms)
         if self._reply is not None:
             if not speaking.paused and (position_ms := speaking.position_ms) > 0:
                 self._note_latency(position_ms)
@@ -210,10 +211,10 @@ class Conversation:
             case Retract():
                 self._retract(event.turn)
             case PauseAgent():
-                self.speaking.pause(self._clock())
+                self.speaking.pause(self._host.call_ms)
                 self._note("agent_paused")
             case ResumeAgent():
-                self.speaking.resume(self._clock())
+                self.speaking.resume(self._host.call_ms)
                 self._note("agent_resumed")
             case Interrupted():
                 self._note("interrupted", turn=event.turn, by=event.by)
@@ -232,7 +233,7 @@ class Conversation:
 
     def _answer(self, event: TurnCommitted) -> None:
         text = with_keys(event.text, event.digits)
-        now = self._clock()
+        now = self._host.call_ms
         ended_ms = now - (self.hearing.fed_ms - event.speech_end_ms)
         self._latencies.committed(event.turn, ended_ms, now)
         reply, self._draft = self._draft, None
@@ -260,7 +261,7 @@ class Conversation:
         reply = self._reply
         if reply is not None and reply.turn == turn:
             self._reply = self._latency = None
-            self.speaking.stop(self._clock())
+            self.speaking.stop(self._host.call_ms)
             self._discard(reply)
         self.dialogue.retract(turn)
 
@@ -275,7 +276,7 @@ class Conversation:
     async def _ask(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
         probability = await self._judge.verdict(heard)
-        self._latencies.judged(event.turn, self._clock())
+        self._latencies.judged(event.turn, self._host.call_ms)
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
         self._carry_out()
 
@@ -289,7 +290,7 @@ class Conversation:
         self._reply = reply
         self.dialogue.reply_began(reply.entry)
         reply.commit()
-        self.speaking.play(reply.utterance, self._clock())
+        self.speaking.play(reply.utterance, self._host.call_ms)
 
     def _prepare(self, text: str, *, lasting: bool = False) -> None:
         """Have the agent say `text` on its own account, as soon as nobody speaks."""
@@ -320,7 +321,7 @@ class Conversation:
         """The reply has lost the floor before its end."""
         self._reply = None
         utterance = reply.utterance
-        position_ms = self.speaking.stop(self._clock())
+        position_ms = self.speaking.stop(self._host.call_ms)
         reply.cancel()
         self._settled(reply, utterance, position_ms)
 
@@ -354,7 +355,7 @@ class Conversation:
             return
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
-            self._latency = self._latencies.sent(reply.turn, reply.reached, self._clock())
+            self._latency = self._latencies.sent(reply.turn, reply.reached, self._host.call_ms)
 
     def _note_latency(self, heard_ms: float) -> None:
         """The turn is answered only now: until it is heard, a reply may be taken back."""
@@ -365,12 +366,12 @@ class Conversation:
     # --- what replies report --------------------------------------------------------------------
 
     def reply_token(self, reply: Reply) -> None:
-        reply.reached.setdefault("token", self._clock())
+        reply.reached.setdefault("token", self._host.call_ms)
 
     def reply_audio(self, reply: Reply) -> None:
-        reply.reached.setdefault("audio", self._clock())
+        reply.reached.setdefault("audio", self._host.call_ms)
         if reply is self._reply:
-            self.speaking.pump(self._clock())
+            self.speaking.pump(self._host.call_ms)
         elif self._reply is None and self._announcements:
             self._announce()
 
@@ -395,4 +396,4 @@ class Conversation:
             elif remedy == "call_ended":
                 self._end("provider_error", f"{reply.failure.vendor}: {reply.failure.detail}")
         if reply is self._reply:
-            self.speaking.pump(self._clock())
+            self.speaking.pump(self._host.call_ms)

@@ -1,0 +1,129 @@
+"""The conversation that is made of three engines: a transcriber, a language model and a voice.
+
+It puts its parts together and passes on what comes in. `Hearing` makes speech probabilities and
+words of the caller's audio; `Conversation` decides with them who speaks, and has replies made;
+`Speaking` plays them.
+"""
+
+from __future__ import annotations
+
+from chorus.audio.record import Recording
+from chorus.lines.line import Line
+from chorus.speech.engines import Hints
+from chorus.talk.announcing import Announcement
+from chorus.talk.conversation import Conversation
+from chorus.talk.dialogue import Dialogue
+from chorus.talk.hearing import Hearing
+from chorus.talk.preparing import background_of, mind_of, turns_of
+from chorus.talk.speaking import Speaking
+from chorus.talk.spec import AgentSpec, Engines
+from chorus.talk.talk import Host
+from chorus.talk.tasks import Tasks
+from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.transcribing import Transcribing
+
+
+class Cascade:
+    """Implements `Talk` on one line. `system` is the agent's prompt with its variables filled in.
+    Raises `ValueError` and `EngineFailed` where the engines cannot take the line's format."""
+
+    def __init__(
+        self,
+        agent: AgentSpec,
+        engines: Engines,
+        line: Line,
+        host: Host,
+        tasks: Tasks,
+        *,
+        system: str,
+        acting: Acting,
+        recording: Recording | None,
+    ) -> None:
+        self._agent = agent
+        self._format = line.format
+        self._host = host
+        self._tasks = tasks
+        self._conversation = Conversation(
+            turns=turns_of(agent, engines.end_of_turn),
+            mind=mind_of(agent, engines, line.format, system, acting),
+            end_of_turn=engines.end_of_turn,
+            language=agent.language,
+            tasks=tasks,
+            host=host,
+        )
+        self._transcribing = Transcribing(
+            engines.transcriber,
+            line.format,
+            Hints(agent.language, engines.model.phrases(system)),
+            on_words=host.guarded(self._conversation.words),
+            note=host.note,
+        )
+        self._hearing = Hearing(
+            line.format,
+            engines.detector,
+            self._transcribing,
+            threshold=agent.turns.frame_activation_threshold,
+            recording=recording,
+            on_frame=host.guarded(self._conversation.frame),
+        )
+        self._speaking = Speaking(
+            line,
+            recording=recording,
+            on_first_sent=self._conversation.first_sent,
+            on_done=self._conversation.all_heard,
+        )
+        self._conversation.join(self._hearing, self._speaking)
+
+    @property
+    def dialogue(self) -> Dialogue:
+        return self._conversation.dialogue
+
+    @property
+    def lost_ms(self) -> float:
+        return self._hearing.lost_ms
+
+    @property
+    def filled_ms(self) -> float:
+        return self._hearing.filled_ms
+
+    def start(self) -> None:
+        self._tasks.spawn(self._transcribing.run(), "transcribe")
+        self._tasks.spawn(self._load_background(), "background")
+
+    def audio(self, chunk: bytes, at_ms: float) -> None:
+        self._hearing.audio(chunk, at_ms, self._host.call_ms)
+
+    def digit(self, digit: str) -> None:
+        self._conversation.digit(digit)
+
+    def tick(self) -> None:
+        self._hearing.tick(self._host.call_ms)
+        self._conversation.tick()
+
+    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:
+        return self._conversation.open_with(greeting, uninterruptible=uninterruptible)
+
+    def say(self, text: str) -> None:
+        self._conversation.say(text)
+
+    def take_leave(self, text: str, reason: str) -> None:
+        self._conversation.take_leave(text, reason)
+
+    def advise(self, text: str) -> None:
+        self._conversation.advise(text)
+
+    def tool_done(self, action: Action) -> None:
+        self._conversation.tool_done(action)
+
+    def close(self) -> None:
+        self._conversation.close()
+
+    async def aclose(self) -> None:
+        await self._hearing.close()
+
+    async def _load_background(self) -> None:
+        """Nobody waits for it."""
+        try:
+            self._speaking.background = await background_of(self._agent, self._format)
+        except (LookupError, OSError, ValueError) as failure:
+            self._host.note("background_failed", detail=str(failure))

@@ -1,0 +1,103 @@
+"""What holds a conversation, and the call that it is held in: two Protocols.
+
+`Talk` hears the caller, thinks and speaks. `Cascade` (`cascade.py`) is one: a transcriber, a
+language model and a voice, with turn-taking between them. A model that hears and speaks by itself
+is another. `Host` is all that a `Talk` sees of the call around it: its time, its timeline, its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol
+
+from chorus.talk.dialogue import Dialogue
+from chorus.talk.tools.acting import Action
+
+P = ParamSpec("P")
+
+
+class Host(Protocol):
+    """The call, as far as a conversation may act on it."""
+
+    @property
+    def call_ms(self) -> float:
+        """Milliseconds since the line was answered."""
+        ...
+
+    def note(self, kind: str, /, **data: object) -> None:
+        """Write the timeline."""
+        ...
+
+    def hang_up(self, reason: str, detail: str = "") -> None:
+        """End the call. The first reason stands."""
+        ...
+
+    def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+        """`callback` for somebody whom all calls share: what it raises ends this call alone, and
+        it does nothing once there is a reason to end."""
+        ...
+
+
+class Opening(Protocol):
+    """The agent's first message: it is made at once, and heard once it is no longer held back."""
+
+    held_back: bool
+
+
+class Talk(Protocol):
+    """One conversation. Everything but `aclose` returns at once; what it raises ends the call."""
+
+    @property
+    def dialogue(self) -> Dialogue: ...
+
+    @property
+    def lost_ms(self) -> float:
+        """Audio of the caller that the network lost."""
+        ...
+
+    @property
+    def filled_ms(self) -> float:
+        """Silence that was put in where the line delivered nothing."""
+        ...
+
+    def start(self) -> None:
+        """The line delivers from now on."""
+        ...
+
+    def audio(self, chunk: bytes, at_ms: float) -> None:
+        """What the caller's line delivered; see `LineEvents.line_audio`."""
+        ...
+
+    def digit(self, digit: str) -> None: ...
+
+    def tick(self) -> None:
+        """20 ms have passed."""
+        ...
+
+    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Opening:
+        """Prepare the agent's first message; without a `greeting` the model makes it."""
+        ...
+
+    def say(self, text: str) -> None:
+        """The agent says `text` as soon as nobody speaks."""
+        ...
+
+    def take_leave(self, text: str, reason: str) -> None:
+        """The agent says `text`; then the call ends for `reason`, heard or not, in bounded time."""
+        ...
+
+    def advise(self, text: str) -> None:
+        """The model is told `text` with its next reply."""
+        ...
+
+    def tool_done(self, action: Action) -> None:
+        """A tool has its result, perhaps long after it was asked for, or after `close`."""
+        ...
+
+    def close(self) -> None:
+        """The call is over: from now on nothing is heard or said, and `dialogue` is the record."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what was open."""
+        ...
