@@ -16,7 +16,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -26,7 +26,15 @@ from chorus.audio.pace import Ticker
 from chorus.lines.line import Line, LineCause, LineEnded, LineEvents
 from chorus.llm.model import ModelItem, Prompt
 from chorus.outbound import Outbound
-from chorus.speech.engines import EngineFailed, Heard, Hints, Spoken, VoiceStyle, Words
+from chorus.speech.engines import (
+    Endpointing,
+    EngineFailed,
+    Heard,
+    Hints,
+    Spoken,
+    VoiceStyle,
+    Words,
+)
 from chorus.talk.call import Call
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
 from chorus.talk.timeline import Happening
@@ -113,12 +121,27 @@ class NoVad:
 
 
 @dataclass
+class NoSession:
+    """A voice's. Speaks longer than the measurement lasts."""
+
+    format: AudioFormat
+
+    async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        async for _ in clauses:
+            yield Spoken(self.format.silence(FRAMES * FRAME_MS * 1.2), 0, (), last=True)
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass
 class NoEngines:
     """All five in one. `text` is what the agent says, for as long as anybody listens."""
 
     probability: float
     name: str = "none"
     threshold: float = 0.5
+    deadline_ms: float = 1e9
+    endpointing: Endpointing = field(default_factory=Endpointing)
 
     async def open_transcription(
         self,
@@ -132,11 +155,14 @@ class NoEngines:
     async def judge(self, heard: Heard) -> float:
         return 0.0
 
-    async def speak(
-        self, clauses: AsyncIterator[str], format: AudioFormat, style: VoiceStyle
-    ) -> AsyncGenerator[Spoken, None]:
-        async for _ in clauses:
-            yield Spoken(format.silence(FRAMES * FRAME_MS * 1.2), 0, (), last=True)
+    def takes(self, line: AudioFormat) -> AudioFormat:
+        return line
+
+    def gives(self, line: AudioFormat) -> AudioFormat:
+        return line
+
+    async def open_session(self, format: AudioFormat, style: VoiceStyle) -> NoSession:
+        return NoSession(format)
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
         for item in ():
@@ -148,6 +174,10 @@ class NoEngines:
 
 class Transcribers(NoEngines):
     open = NoEngines.open_transcription
+
+
+class Voices(NoEngines):
+    open = NoEngines.open_session
 
 
 class Detectors(NoEngines):
@@ -188,7 +218,7 @@ async def measure(loop: SetClock, scene: str, folder: Path) -> tuple[float, floa
         cast("Line", NoLine(loop)),
         Engines(
             transcriber=Transcribers(probability),
-            voice=engines,
+            voice=Voices(probability),
             model=engines,
             detector=Detectors(probability),
             end_of_turn=engines,

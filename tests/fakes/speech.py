@@ -20,14 +20,16 @@ from chorus.audio import codec
 from chorus.audio.frame import AudioFormat
 from chorus.speech.engines import (
     VAD_FRAME_MS,
+    Endpointing,
     EngineFailed,
     Heard,
     Hints,
+    Mark,
     Spoken,
     VoiceStyle,
     Words,
-    WordTime,
 )
+from chorus.talk.text.units import units
 
 
 class FakeTranscription:
@@ -51,7 +53,7 @@ class FakeTranscription:
         self._engine = engine
         self._on_words = on_words
         self._on_failed = on_failed
-        self._answers: deque[asyncio.TimerHandle] = deque()
+        self._answers: deque[tuple[asyncio.TimerHandle, float]] = deque()
 
     def feed(self, audio: bytes) -> None:
         if not self.closed:
@@ -65,27 +67,31 @@ class FakeTranscription:
         if self.closed or self._engine.final_after_ms is None:
             return
         loop = asyncio.get_running_loop()
-        self._answers.append(loop.call_later(self._engine.final_after_ms / 1000, self._answer))
+        timer = loop.call_later(self._engine.final_after_ms / 1000, self._answer)
+        self._answers.append((timer, self.fed_ms))
 
     async def close(self) -> None:
         self.closed = True
         while self._answers:
-            self._answers.popleft().cancel()
+            self._answers.popleft()[0].cancel()
 
     def hear(
         self,
         text: str,
         final: bool = True,
         at_ms: float | None = None,
-        confidence: float | None = None,
+        heard_to_ms: float | None = None,
+        turn_over: float | None = None,
     ) -> None:
-        """Words now; a final one also answers the oldest `finalize` that still waits."""
+        """Words now, of all that was fed unless `heard_to_ms` says less; a final one also answers
+        the oldest `finalize` that it has listened to and that still waits."""
         if self.closed:
             return
-        if final and self._answers:
-            self._answers.popleft().cancel()
-        spoken_at_ms = self.fed_ms if at_ms is None else at_ms
-        self._on_words(Words(text, final, spoken_at_ms, confidence))
+        heard_to_ms = self.fed_ms if heard_to_ms is None else heard_to_ms
+        if final and self._answers and self._answers[0][1] <= heard_to_ms:
+            self._answers.popleft()[0].cancel()
+        spoken_at_ms = heard_to_ms if at_ms is None else at_ms
+        self._on_words(Words(text, final, spoken_at_ms, heard_to_ms, turn_over=turn_over))
 
     def fail(self, stage: str = "lost", detail: str = "scripted") -> None:
         if not self.closed:
@@ -94,7 +100,7 @@ class FakeTranscription:
     def _answer(self) -> None:
         self._answers.popleft()
         queue = self._engine.understood
-        self._on_words(Words(queue.popleft() if queue else "", True, self.fed_ms))
+        self._on_words(Words(queue.popleft() if queue else "", True, self.fed_ms, self.fed_ms))
 
 
 class FakeTranscriber:
@@ -102,17 +108,28 @@ class FakeTranscriber:
 
     Every `finalize` is answered after `final_after_ms` with the next text of `understands`, or
     with empty text; `final_after_ms=None` never answers, as a hung vendor. `fail_opens` counts
-    the opens that raise before one works.
+    the opens that raise before one works. `format` is what it takes; None takes the line's.
     """
 
     def __init__(
-        self, *, name: str = "fake", final_after_ms: float | None = 100, fail_opens: int = 0
+        self,
+        *,
+        name: str = "fake",
+        final_after_ms: float | None = 100,
+        fail_opens: int = 0,
+        endpointing: Endpointing | None = None,
+        format: AudioFormat | None = None,
     ) -> None:
         self.name = name
+        self.endpointing = endpointing or Endpointing()
+        self.format = format
         self.final_after_ms = final_after_ms
         self.fail_opens = fail_opens
         self.understood: deque[str] = deque()
         self.streams: list[FakeTranscription] = []
+
+    def takes(self, line: AudioFormat) -> AudioFormat:
+        return self.format or line
 
     async def open(
         self,
@@ -137,16 +154,23 @@ class FakeTranscriber:
         """Queue the answers to the next calls of `finalize`."""
         self.understood.extend(texts)
 
-    def hear(self, text: str, final: bool = True, at_ms: float | None = None) -> None:
+    def hear(
+        self,
+        text: str,
+        final: bool = True,
+        at_ms: float | None = None,
+        heard_to_ms: float | None = None,
+        turn_over: float | None = None,
+    ) -> None:
         """Words now, on the stream that was opened last."""
-        self.stream.hear(text, final, at_ms)
+        self.stream.hear(text, final, at_ms, heard_to_ms, turn_over)
 
     def fail(self, stage: str = "lost", detail: str = "scripted") -> None:
         self.stream.fail(stage, detail)
 
 
 class Clauses:
-    """An iterator over texts that are there already, for `Voice.speak`. Not a generator, so
+    """An iterator over texts that are there already, for `VoiceSession.speak`. Not a generator, so
     that dropping it half-read leaves nothing to be closed."""
 
     def __init__(self, *texts: str) -> None:
@@ -173,10 +197,12 @@ class FakeVoice:
     """Speaks a tone of `ms_per_char` for each character.
 
     The first chunk of the first clause comes `first_audio_ms` after its text, the rest
-    `speed` times faster than real time, in chunks of `chunk_ms`; the words of a clause come
-    with its first chunk. `fail_at` is the number of chunks after which `EngineFailed` is
-    raised; it counts over all calls of `speak` and fails once. `clauses` is what was asked
-    for, `closed_early` how many generators were closed before their end.
+    `speed` times faster than real time, in chunks of `chunk_ms`; the marks of a clause, one a
+    word (`marks="words"`), one a character or none, come with its first chunk. `fail_at` is the
+    number of chunks after which `EngineFailed` is raised; it counts over all calls of `speak` and
+    fails once. `fail_opens` counts the opens that raise before one works. `format` is what it
+    gives; None gives the line's. `clauses` is what was asked for, `closed_early` how many
+    generators were closed before their end, `sessions` are those that were opened.
     """
 
     def __init__(
@@ -187,72 +213,97 @@ class FakeVoice:
         chunk_ms: float = 100,
         first_audio_ms: float = 100,
         speed: float = 4.0,
-        word_times: bool = True,
+        marks: str | None = "words",
         fail_at: int | None = None,
+        fail_opens: int = 0,
+        open_ms: float = 0,
+        deadline_ms: float = 3000,
+        format: AudioFormat | None = None,
     ) -> None:
         self.name = name
         self.ms_per_char = ms_per_char
         self.chunk_ms = chunk_ms
         self.first_audio_ms = first_audio_ms
         self.speed = speed
-        self.word_times = word_times
+        self.marks = marks
         self.fail_at = fail_at
+        self.fail_opens = fail_opens
+        self.open_ms = open_ms
+        self.deadline_ms = deadline_ms
+        self.format = format
         self.clauses: list[str] = []
         self.styles: list[VoiceStyle] = []
+        self.sessions: list[FakeSession] = []
         self.speaking = 0
         self.closed_early = 0
-        self._chunks = 0
+        self.chunks = 0
 
-    async def speak(
-        self, clauses: AsyncIterator[str], format: AudioFormat, style: VoiceStyle
-    ) -> AsyncGenerator[Spoken, None]:
+    def gives(self, line: AudioFormat) -> AudioFormat:
+        return self.format or line
+
+    async def open(self, format: AudioFormat, style: VoiceStyle) -> FakeSession:
+        await asyncio.sleep(self.open_ms / 1000)
+        if self.fail_opens:
+            self.fail_opens -= 1
+            raise EngineFailed(self.name, "open", "scripted")
         self.styles.append(style)
-        self.speaking += 1
+        self.sessions.append(FakeSession(self, format))
+        return self.sessions[-1]
+
+
+class FakeSession:
+    def __init__(self, voice: FakeVoice, format: AudioFormat) -> None:
+        self.closed = False
+        self._voice = voice
+        self._format = format
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        voice = self._voice
+        assert not self.closed, "a session that was closed is asked to speak"
+        voice.speaking += 1
         finished = False
         try:
             index = 0
             async for clause in clauses:
-                self.clauses.append(clause)
+                voice.clauses.append(clause)
                 if index == 0:
-                    await asyncio.sleep(self.first_audio_ms / 1000)
-                for piece in self._pieces(clause, index, format):
-                    if self._chunks == self.fail_at:
-                        self.fail_at = None
+                    await asyncio.sleep(voice.first_audio_ms / 1000)
+                for piece in self._pieces(clause, index):
+                    if voice.chunks == voice.fail_at:
+                        voice.fail_at = None
                         finished = True
-                        raise EngineFailed(self.name, "speak", "scripted")
-                    self._chunks += 1
+                        raise EngineFailed(voice.name, "speak", "scripted")
+                    voice.chunks += 1
                     yield piece
-                    await asyncio.sleep(format.ms(len(piece.audio)) / self.speed / 1000)
+                    await asyncio.sleep(self._format.ms(len(piece.audio)) / voice.speed / 1000)
                 index += 1
             finished = True
         finally:
-            self.speaking -= 1
-            self.closed_early += not finished
+            voice.speaking -= 1
+            voice.closed_early += not finished
 
-    def _pieces(self, clause: str, index: int, format: AudioFormat) -> list[Spoken]:
-        total_ms = len(clause) * self.ms_per_char
-        count = max(1, math.ceil(total_ms / self.chunk_ms))
-        words = self.times(clause) if self.word_times else ()
+    def _pieces(self, clause: str, index: int) -> list[Spoken]:
+        voice = self._voice
+        total_ms = len(clause) * voice.ms_per_char
+        count = max(1, math.ceil(total_ms / voice.chunk_ms))
         return [
             Spoken(
-                tone(format, min(self.chunk_ms, total_ms - i * self.chunk_ms)),
+                tone(self._format, min(voice.chunk_ms, total_ms - i * voice.chunk_ms)),
                 index,
-                words if i == 0 else (),
+                self._marks(clause) if i == 0 else (),
                 last=i == count - 1,
             )
             for i in range(count)
         ]
 
-    def times(self, clause: str) -> tuple[WordTime, ...]:
-        """When each word of `clause` is spoken, by its place among the characters."""
-        found: list[WordTime] = []
-        at = 0
-        for word in clause.split():
-            at = clause.index(word, at)
-            end = at + len(word)
-            found.append(WordTime(word, at * self.ms_per_char, end * self.ms_per_char))
-            at = end
-        return tuple(found)
+    def _marks(self, clause: str) -> tuple[Mark, ...]:
+        if self._voice.marks is None:
+            return ()
+        ends = units(clause) if self._voice.marks == "words" else range(1, len(clause) + 1)
+        return tuple(Mark(end, end * self._voice.ms_per_char) for end in ends)
 
 
 class FakeVadStream:

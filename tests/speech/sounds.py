@@ -20,8 +20,9 @@ def _speech(texts: tuple[str, ...]) -> dict[str, bytes]:
         voice = EspeakVoice()
         try:
             made = dict.fromkeys(texts, b"")
+            session = await voice.open(MULAW_8K, VoiceStyle(language="en"))
             for text in texts:
-                speech = voice.speak(Clauses(text), MULAW_8K, VoiceStyle(language="en"))
+                speech = session.speak(Clauses(text))
                 made[text] = b"".join([piece.audio async for piece in speech])
             return made
         finally:

@@ -21,6 +21,7 @@ from chorus.speech.engines import (
     EngineFailed,
     Heard,
     Hints,
+    Mark,
     Spoken,
     Transcriber,
     Voice,
@@ -55,19 +56,20 @@ def test_every_finalize_gets_one_final():
         return got
 
     assert run_virtual(main()) == [
-        Words("a table", False, 500),
-        Words("a table for two", True, 500),
-        Words("said at once", True, 500),
+        Words("a table", False, 500, 500),
+        Words("a table for two", True, 500, 500),
+        Words("said at once", True, 500, 500),
     ]
 
 
-def test_voice_takes_its_time_and_tells_its_words():
+def test_voice_takes_its_time_and_tells_its_marks():
     async def main() -> tuple[list[Spoken], float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
         first = 0.0
         got: list[Spoken] = []
-        async for piece in FakeVoice().speak(Clauses("Sure.", "Two?"), MULAW_8K, VoiceStyle()):
+        session = await FakeVoice().open(MULAW_8K, VoiceStyle())
+        async for piece in session.speak(Clauses("Sure.", "Two?")):
             first = first or loop.time() - began
             got.append(piece)
         return got, first
@@ -81,16 +83,17 @@ def test_voice_takes_its_time_and_tells_its_words():
         (800, 1, False),
         (800, 1, True),
     ]
-    assert [w.text for p in got for w in p.words] == ["Sure.", "Two?"]
+    assert [m for p in got for m in p.marks] == [Mark(5, 250), Mark(4, 200)]
 
 
 def test_voice_fails_where_told_and_counts_the_closed():
     async def main() -> FakeVoice:
         voice = FakeVoice(fail_at=1)
+        session = await voice.open(MULAW_8K, VoiceStyle())
         with pytest.raises(EngineFailed):
-            async for _ in voice.speak(Clauses("Good morning"), MULAW_8K, VoiceStyle()):
+            async for _ in session.speak(Clauses("Good morning")):
                 pass
-        speech = voice.speak(Clauses("Good morning"), MULAW_8K, VoiceStyle())
+        speech = session.speak(Clauses("Good morning"))
         await anext(speech)
         await speech.aclose()
         return voice

@@ -9,12 +9,13 @@ import asyncio
 
 import pytest
 from tests.fakes.llm import FakeModel, Scripted
-from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice
+from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeSession, FakeTranscriber, FakeVoice
 from tests.fakes.stage import LOOK_UP, Stage, Tools, agent, play
 
+from chorus.audio.frame import AudioFormat
 from chorus.llm.model import ModelFailed, ToolCall
 from chorus.outbound import OutboundFailed
-from chorus.speech.engines import EngineFailed
+from chorus.speech.engines import EngineFailed, VoiceStyle
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
 
@@ -98,9 +99,8 @@ def test_a_voice_that_fails_in_mid_clause_said_only_what_was_heard() -> None:
 
 def test_a_voice_that_never_speaks_ends_the_call() -> None:
     class Mute(FakeVoice):
-        def _pieces(self, clause, index, format):
-            self.fail_at = self._chunks
-            return super()._pieces(clause, index, format)
+        async def open(self, format: AudioFormat, style: VoiceStyle) -> FakeSession:
+            raise EngineFailed("fake", "open", "scripted")
 
     async def scene(stage: Stage) -> None:
         await stage.person.says("hello there", 700)

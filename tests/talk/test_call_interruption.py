@@ -74,7 +74,7 @@ def test_what_was_not_said_is_never_in_a_prompt() -> None:
 
 
 def test_without_word_times_what_was_heard_is_estimated_and_says_so() -> None:
-    result = play(barging_in(2000), model=answers(), voice=FakeVoice(word_times=False))
+    result = play(barging_in(2000), model=answers(), voice=FakeVoice(marks=None))
     first = result.of("reply_heard")[0]
     assert first["estimated"] is True
     assert LONG.startswith(first["heard"])

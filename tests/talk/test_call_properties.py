@@ -152,7 +152,7 @@ def test_any_call_ends_well(
         model=FakeModel(whims.answer),
         voice=FakeVoice(
             first_audio_ms=seed % 700,
-            word_times=seed % 2 == 0,
+            marks="words" if seed % 2 == 0 else None,
             fail_at=seed % 60 if seed % 5 == 0 else None,
             speed=1.2 + seed % 4,
         ),

@@ -1,26 +1,27 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chorus.audio.frame import MULAW_8K
-from chorus.speech.engines import Spoken, WordTime
+from chorus.speech.engines import Mark, Spoken
 from chorus.talk.utterance import Utterance
 
 
-def utterance(*clauses: str, words: bool = True, finished: bool = True) -> Utterance:
+def utterance(*clauses: str, marks: bool = True, finished: bool = True) -> Utterance:
     """Each clause takes 100 ms a letter of its words, in one piece."""
     made = Utterance(MULAW_8K)
     for index, text in enumerate(clauses):
-        made.add_clause(text)
-        times: list[WordTime] = []
+        made.add_clause(f" {text}" if index else text)
+        ends: list[Mark] = []
         at = 0.0
-        for word in text.split():
-            times.append(WordTime(word, at, at + 100 * len(word)))
-            at += 100 * len(word)
-        audio = MULAW_8K.silence(at)
-        made.add(Spoken(audio, index, tuple(times) if words else (), last=True))
+        for word in re.finditer(r"\S+", made.clauses[-1].text):
+            at += 100 * len(word[0])
+            ends.append(Mark(word.end(), at))
+        made.add(Spoken(MULAW_8K.silence(at), index, tuple(ends) if marks else (), last=True))
     made.finished = finished
     return made
 
@@ -39,20 +40,20 @@ def test_a_word_that_was_cut_is_not_heard() -> None:
 
 
 def test_between_clauses_nothing_is_estimated() -> None:
-    heard = utterance("Good day.", "How are you?", words=False).split(800)
+    heard = utterance("Good day.", "How are you?", marks=False).split(800)
     assert (heard.text, heard.unsaid, heard.estimated) == ("Good day.", "How are you?", False)
     assert heard.resume_ms == 800
 
 
-def test_without_word_times_the_clause_is_cut_in_proportion() -> None:
-    heard = utterance("one two three", words=False).split(650)
+def test_without_marks_the_clause_is_cut_in_proportion() -> None:
+    heard = utterance("one two three", marks=False).split(650)
     assert (heard.text, heard.unsaid, heard.estimated) == ("one two", "three", True)
     assert heard.resume_ms == pytest.approx(600)
 
 
 def test_text_that_never_became_sound_is_unsaid() -> None:
     made = utterance("Good day.", finished=False)
-    made.add_clause("And goodbye.")
+    made.add_clause(" And goodbye.")
     heard = made.split(800)
     assert (heard.text, heard.unsaid) == ("Good day.", "And goodbye.")
 
@@ -69,10 +70,10 @@ def test_nothing_heard_is_nothing_said() -> None:
         max_size=4,
     ),
     at=st.floats(0, 12_000),
-    words=st.booleans(),
+    marks=st.booleans(),
 )
-def test_heard_and_unsaid_are_the_whole_text(clauses: list[str], at: float, words: bool) -> None:
-    made = utterance(*clauses, words=words)
+def test_heard_and_unsaid_are_the_whole_text(clauses: list[str], at: float, marks: bool) -> None:
+    made = utterance(*clauses, marks=marks)
     heard = made.split(at)
     assert f"{heard.text} {heard.unsaid}".split() == made.text.split()
     assert heard.resume_ms <= max(at, 0) + 1e-6

@@ -13,7 +13,7 @@ from typing import Literal
 
 Encoding = Literal["mulaw", "alaw", "pcm16"]
 
-RATES_HZ = (8000, 16000, 24000, 32000, 44100, 48000)
+RATES_HZ = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from chorus.speech import engines as speech
 from chorus.speech import local
 from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
+from chorus.speech.ranking import Rests
 from chorus.talk.spec import Engines
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class EngineRoom:
         self._settings = settings
         self._catalogue = catalogue
         self._made: dict[str, object] = {}
+        self._rests = Rests()
 
     async def start(self) -> None:
         """Load what every call needs, and get ready what a call of the defaults needs, side by
@@ -110,6 +112,7 @@ class EngineRoom:
             model=self._model(model),
             detector=self._detector(),
             end_of_turn=self._end_of_turn(language),
+            rests=self._rests,
         )
 
     def analyst(self, model: SlmModel | None) -> LanguageModel:

@@ -16,9 +16,9 @@ async def recite(texts: Iterable[str]) -> dict[str, bytes]:
     style = VoiceStyle(PERSON_VOICE, PERSON_SPEED)
     spoken: dict[str, bytes] = {}
     try:
+        session = await voice.open(MULAW_8K, style)
         for text in texts:
-            pieces = [p.audio async for p in voice.speak(_once(text), MULAW_8K, style)]
-            spoken[text] = b"".join(pieces)
+            spoken[text] = b"".join([p.audio async for p in session.speak(_once(text))])
     finally:
         await voice.aclose()
     return spoken

@@ -25,6 +25,7 @@ from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed
 from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
+from chorus.talk.hearing import heard_as
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
@@ -333,7 +334,7 @@ class Call:
             return None
         return Recording(
             self.spec.recording_path,
-            self._line.format.rate_hz,
+            heard_as(self._line.format).rate_hz,
             on_failed=lambda fault: self.note("recording_failed", detail=fault),
             writer=self._recording_writer,
         )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from chorus.audio.record import Recording
 from chorus.lines.line import Line
-from chorus.speech.engines import Hints
+from chorus.speech.engines import EngineFailed, Hints
 from chorus.talk.announcing import Announcement
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
-from chorus.talk.hearing import Hearing
-from chorus.talk.preparing import background_of, mind_of, turns_of
+from chorus.talk.hearing import Hearing, heard_as
+from chorus.talk.preparing import background_of, mind_of, turns_of, voicing_of
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import AgentSpec, Engines
 from chorus.talk.talk import Host
@@ -43,18 +43,19 @@ class Cascade:
         self._format = line.format
         self._host = host
         self._tasks = tasks
+        self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
         self._conversation = Conversation(
             turns=turns_of(agent, engines.end_of_turn),
-            mind=mind_of(agent, engines, line.format, system, acting),
+            mind=mind_of(agent, engines, line.format, system, acting, self._voicing),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             tasks=tasks,
             host=host,
         )
         self._transcribing = Transcribing(
-            engines.transcriber,
-            line.format,
-            Hints(agent.language, engines.model.phrases(system)),
+            engines.transcribers,
+            heard_as(line.format),
+            Hints((agent.language,) if agent.language else (), engines.phrases(system)),
             on_words=host.guarded(self._conversation.words),
             note=host.note,
         )
@@ -88,6 +89,7 @@ class Cascade:
 
     def start(self) -> None:
         self._tasks.spawn(self._transcribing.run(), "transcribe")
+        self._tasks.spawn(self._voicing.warm(), "warm")
         self._tasks.spawn(self._load_background(), "background")
 
     def audio(self, chunk: bytes, at_ms: float) -> None:
@@ -120,6 +122,16 @@ class Cascade:
 
     async def aclose(self) -> None:
         await self._hearing.close()
+        await self._voicing.aclose()
+
+    def _voice_replaced(self, failure: EngineFailed) -> None:
+        self._host.note(
+            "engine_failed",
+            vendor=failure.vendor,
+            stage=failure.stage,
+            detail=failure.detail,
+            remedy="replaced",
+        )
 
     async def _load_background(self) -> None:
         """Nobody waits for it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chorus.llm.model import ToolCall
+from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
 from chorus.talk.announcing import Announcement, Announcements
 from chorus.talk.dialogue import Dialogue, result_data, same_words, with_keys
@@ -104,7 +104,11 @@ class Conversation:
             self._turns.agent_text(self.speaking.heard().text, soon.text)
         if words.final:
             self._latencies.words(self._host.call_ms)
-        self._turns.words(words.text, words.final, words.spoken_at_ms, self.hearing.now_ms)
+        self._turns.words(
+            words.text, words.final, words.spoken_at_ms, words.heard_to_ms, self.hearing.now_ms
+        )
+        if words.turn_over is not None:
+            self._turns.vendor_verdict(words.turn_over, words.heard_to_ms, self.hearing.now_ms)
         self._carry_out()
 
     def digit(self, digit: str) -> None:
@@ -197,6 +201,8 @@ class Conversation:
                 self._begin_draft(event)
             case CancelDraft():
                 self._drop_draft()
+            case AskEndOfTurn() if self.hearing.judges_turns:
+                pass  # the transcriber's own verdict comes with its words
             case AskEndOfTurn():
                 self._tasks.spawn(self._ask(event), "end-of-turn")
             case TurnCommitted():
@@ -274,7 +280,9 @@ class Conversation:
             self._prepare(reply.utterance.text, lasting=True)  # it is to be said all the same
 
     async def _ask(self, event: AskEndOfTurn) -> None:
-        heard = self.hearing.since(event.onset_ms, self._turns.text, event.silence_ms)
+        heard = self.hearing.since(
+            event.onset_ms, self._turns.text, event.silence_ms, self.dialogue.last_heard
+        )
         probability = await self._judge.verdict(heard)
         self._latencies.judged(event.turn, self._host.call_ms)
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
@@ -387,6 +395,9 @@ class Conversation:
         self._note("tool_result", **result_data(action))
         if action.has_effects:  # others belong to one reply, which waits for them
             self.dialogue.touched()
+
+    def reply_replaced(self, reply: Reply, failure: ModelFailed) -> None:
+        self._failures.note(failure.vendor, "model", failure.detail, "replaced")
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:

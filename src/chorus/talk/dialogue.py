@@ -18,7 +18,8 @@ from chorus.talk.tools.acting import Action
 
 UNHEARD_MS = 200
 """A reply of which less than this was heard counts as not heard at all."""
-
+CONTEXT_CHARS = 300
+"""Of the agent's last words, for an end-of-turn model."""
 
 PENDING = '{"pending": true, "note": "The tool has not answered yet."}'
 """Of a tool with effects that still runs when the caller took the turn."""
@@ -94,6 +95,13 @@ class Dialogue:
     def turn_count(self) -> int:
         """Turns of the caller, those that were joined counted once."""
         return sum(line.role == "user" for line in self.transcript())
+
+    @property
+    def last_heard(self) -> str:
+        """What the caller heard the agent say last; its end, where it is long."""
+        replies = (e for e in reversed(self._entries) if isinstance(e, AgentReply) and e.heard)
+        reply = next(replies, None)
+        return (reply.heard or "")[-CONTEXT_CHARS:] if reply else ""
 
     def caller_said(self, turn: int, text: str) -> None:
         self._changed()

@@ -5,9 +5,10 @@ more than 60 ms (mute, loss, comfort noise) silence is put in, so that the clock
 the call does and a turn can end; audio that comes late after all is kept, and the time that
 it is ahead is taken back out of the next quiet frames.
 
-Every frame goes to the recording and the transcriber as it comes, and to the voice detector in
-pieces of 32 ms; some seconds stay in memory for the end-of-turn model. The transcriber is told
-where speech begins and, some frames into a silence, to finalize: whoever is speaking and whatever
+What comes at another rate than 8 or 16 kHz is brought to 16 kHz first, once for everybody
+(`heard_as`). Every frame goes to the recording and the transcriber as it comes, and to the voice
+detector in pieces of 32 ms; some seconds stay in memory for the end-of-turn model. The transcriber
+is told where speech begins and when the caller pauses: whoever is speaking and whatever
 becomes of it, so that the words which decide about an interruption are there too.
 """
 
@@ -21,7 +22,7 @@ from chorus.audio.record import Recording
 from chorus.audio.resample import Resampler
 from chorus.speech import engines
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, VoiceDetector
-from chorus.talk.transcribing import KEEP_MS, Transcribing
+from chorus.talk.transcribing import Transcribing
 
 GAP_MS = 60
 """A hole longer than this is filled with silence."""
@@ -29,18 +30,20 @@ FLOOD_MS = 5000
 """A line that delivers this much more audio than time has passed is broken: the rest is dropped."""
 QUIET = 0.1
 """Speech probability under which a frame may be left out to take back time."""
-FINALIZE_MS = 96
-"""Silence after which the transcriber is asked for final words. Not the first unvoiced frame: the
-closure of a "t" is silent for up to 80 ms, and half an utterance is transcribed worse."""
 RESET_MS = 20_000
 """The detector forgets its past after this much silence: long noise makes it deaf."""
 STALL_MS = 3000
 """A detector that is this far behind is broken: without its clock no turn would ever end."""
 
 
+def heard_as(line: AudioFormat) -> AudioFormat:
+    """The format in which the audio of a line is listened to and recorded."""
+    return line if line.rate_hz in (8000, 16000) else PCM_16K
+
+
 class Hearing:
-    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms. Raises
-    `ValueError` where the detector cannot take the line's rate."""
+    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms. What is fed to
+    `transcribing` is in the format `heard_as(format)`."""
 
     def __init__(
         self,
@@ -59,18 +62,14 @@ class Hearing:
         self._on_frame = on_frame
         self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
         self._voiced = False
-        self._finalized = True
+        self._paused = True
         self._silent_ms = 0.0
-        vad_hz = format.rate_hz if format.rate_hz in (8000, 16000) else PCM_16K.rate_hz
-        self._rate_hz = vad_hz
-        self._resampler = None if vad_hz == format.rate_hz else Resampler(format.rate_hz, vad_hz)
-        self._vad = detector.open(vad_hz, self._probability)
-        self._vad_bytes = vad_hz * VAD_FRAME_MS // 1000 * 2
+        heard = self._heard = heard_as(format)
+        same = heard.rate_hz == format.rate_hz
+        self._resampler = None if same else Resampler(format.rate_hz, heard.rate_hz)
+        self._vad = detector.open(heard.rate_hz, self._probability)
+        self._vad_bytes = heard.rate_hz * VAD_FRAME_MS // 1000 * 2
         self._partial = bytearray()  # less than one detector frame
-        # The last KEEP_MS at the detector's rate, only where that is not the line's own: what
-        # is resampled once need not be resampled again for the end-of-turn model.
-        self._kept = bytearray()
-        self._kept_bytes = vad_hz * KEEP_MS // 1000 * 2
         self._fed_ms = 0.0
         self._heard_ms = 0.0
         self._last = 0.0
@@ -90,6 +89,11 @@ class Hearing:
     def fed_ms(self) -> float:
         """The end of the last audio that came in."""
         return self._fed_ms
+
+    @property
+    def judges_turns(self) -> bool:
+        """The words come with a verdict on the turn: no other model need be asked."""
+        return self._transcribing.judges_turns
 
     def audio(self, chunk: bytes, at_ms: float, call_ms: float) -> None:
         """What the line delivered; `call_ms` is the time since the call was answered."""
@@ -116,14 +120,12 @@ class Hearing:
         if self._fed_ms - self._heard_ms > STALL_MS:
             raise EngineFailed(self._detector, "lost", "the voice detector does not answer")
 
-    def since(self, onset_ms: float, text: str, silence_ms: float) -> engines.Heard:
+    def since(
+        self, onset_ms: float, text: str, silence_ms: float, context: str = ""
+    ) -> engines.Heard:
         """The turn that began at `onset_ms`, for the end-of-turn model."""
-        if self._resampler is None:
-            audio = decode(self._format, self._transcribing.since(onset_ms))
-        else:
-            size = int((self._fed_ms - onset_ms) * self._rate_hz / 1000) * 2
-            audio = bytes(self._kept[-size:]) if size > 0 else b""
-        return engines.Heard(audio, self._rate_hz, text, silence_ms)
+        audio = decode(self._heard, self._transcribing.since(onset_ms))
+        return engines.Heard(audio, self._heard.rate_hz, text, silence_ms, context)
 
     async def close(self) -> None:
         self._vad.close()
@@ -137,16 +139,12 @@ class Hearing:
     def _take(self, chunk: bytes, length_ms: float) -> None:
         at_ms = self._fed_ms
         self._fed_ms = at_ms + length_ms
-        self._transcribing.feed(chunk, length_ms)
         pcm16 = decode(self._format, chunk)
+        if self._resampler is not None:
+            pcm16 = chunk = self._resampler.feed(pcm16)
+        self._transcribing.feed(chunk, length_ms)
         if self._recording is not None:
             self._recording.caller(pcm16, at_ms)
-        if self._resampler is not None:
-            pcm16 = self._resampler.feed(pcm16)
-            kept = self._kept
-            kept += pcm16
-            if len(kept) > self._kept_bytes * 5 // 4:  # seldom, as it moves the rest
-                del kept[: -self._kept_bytes]
         partial, size = self._partial, self._vad_bytes
         partial += pcm16
         while len(partial) >= size:
@@ -161,17 +159,17 @@ class Hearing:
             self._silent_ms = self._quiet_ms = 0.0
             if not self._voiced:
                 self._voiced = True
-                if self._finalized:
-                    self._finalized = False
+                if self._paused:
+                    self._paused = False
                     self._transcribing.speech_started(self._fed_ms - now_ms + VAD_FRAME_MS)
         else:
             self._voiced = False
             self._quiet_ms = self._quiet_ms + VAD_FRAME_MS if probability < QUIET else 0.0
-            if not self._finalized:
+            if not self._paused:
                 self._silent_ms += VAD_FRAME_MS
-                if self._silent_ms >= FINALIZE_MS:
-                    self._finalized = True
-                    self._transcribing.finalize()
+                if self._silent_ms >= self._transcribing.pause_ms:
+                    self._paused = True
+                    self._transcribing.paused()
             if self._quiet_ms >= RESET_MS:
                 self._quiet_ms = GAP_MS + 1  # still quiet: time may be taken back
                 self._vad.reset()

@@ -7,15 +7,17 @@ knows a live call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from chorus.audio import sounds
 from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
-from chorus.speech.engines import EndOfTurn, VoiceStyle
+from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
 from chorus.talk.spec import AgentSpec, Engines
 from chorus.talk.thinking import END_CALL_SPEC, Mind
 from chorus.talk.tools.acting import Acting
 from chorus.talk.turns.turns import Turns
+from chorus.talk.voicing import Voicing
 
 
 def turns_of(agent: AgentSpec, end_of_turn: EndOfTurn) -> Turns:
@@ -26,15 +28,33 @@ def turns_of(agent: AgentSpec, end_of_turn: EndOfTurn) -> Turns:
     return Turns(agent.turns, threshold=threshold, language=agent.language)
 
 
+def voicing_of(
+    agent: AgentSpec,
+    engines: Engines,
+    format: AudioFormat,
+    on_failed: Callable[[EngineFailed], None],
+) -> Voicing:
+    """The agent's voice and those that stand in for it, on a line of `format`."""
+    names = (agent.voice, *(voice for _, voice in engines.stand_ins.voices))
+    styles = tuple(
+        VoiceStyle(name, agent.voice_speed, agent.voice_stability, agent.language) for name in names
+    )
+    return Voicing(engines.voices, styles, format, on_failed=on_failed)
+
+
 def mind_of(
-    agent: AgentSpec, engines: Engines, format: AudioFormat, system: str, acting: Acting
+    agent: AgentSpec,
+    engines: Engines,
+    format: AudioFormat,
+    system: str,
+    acting: Acting,
+    voicing: Voicing,
 ) -> Mind:
     """`system`: the agent's prompt with its variables filled in."""
     tools = acting.specs
     return Mind(
-        model=engines.model,
-        voice=engines.voice,
-        style=VoiceStyle(agent.voice, agent.voice_speed, agent.voice_stability, agent.language),
+        models=engines.models,
+        voicing=voicing,
         format=format,
         system=system,
         acting=acting,

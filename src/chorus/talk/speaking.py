@@ -14,6 +14,7 @@ from collections.abc import Callable
 from chorus.audio.codec import decode
 from chorus.audio.mix import Background
 from chorus.audio.record import Recording
+from chorus.audio.resample import Resampler
 from chorus.lines.line import Line
 from chorus.talk.utterance import Heard, Utterance
 
@@ -40,6 +41,9 @@ class Speaking:
         self.background: Background | None = None
         """Under everything from now on; set as soon as it is loaded."""
         self._recording = recording
+        self._resampler: Resampler | None = None  # to the recording's rate
+        if recording is not None and recording.rate_hz != line.format.rate_hz:
+            self._resampler = Resampler(line.format.rate_hz, recording.rate_hz)
         self._on_first_sent = on_first_sent
         self._on_done = on_done
         self._utterance: Utterance | None = None
@@ -180,5 +184,8 @@ class Speaking:
         # What follows audio that is still to be played continues it without a seam; after a silence
         # it begins now.
         at_ms = self._recorded_to_ms if ahead_ms > 0 else max(now, self._recorded_to_ms)
-        self._recording.agent(decode(line.format, audio), at_ms)
+        pcm16 = decode(line.format, audio)
+        if self._resampler is not None:
+            pcm16 = self._resampler.feed(pcm16)
+        self._recording.agent(pcm16, at_ms)
         self._recorded_to_ms = at_ms + line.format.ms(len(audio))

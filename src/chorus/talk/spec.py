@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from chorus.speech.ranking import Ranking, Rests
 from chorus.talk.turns.turns import TurnSettings
 
 if TYPE_CHECKING:
@@ -74,14 +75,43 @@ class AgentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StandIns:
+    """What takes over when an engine of a call fails, the best first. A voice comes with the
+    engine's own id of the voice that is to speak; empty is its voice for the language."""
+
+    transcribers: tuple[Transcriber, ...] = ()
+    voices: tuple[tuple[Voice, str], ...] = ()
+    models: tuple[LanguageModel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Engines:
-    """The process's engines that one call uses."""
+    """The process's engines that one call uses. `rests` is the process's, too."""
 
     transcriber: Transcriber
     voice: Voice
     model: LanguageModel
     detector: VoiceDetector
     end_of_turn: EndOfTurn
+    stand_ins: StandIns = field(default_factory=StandIns)
+    rests: Rests = field(default_factory=Rests)
+
+    @property
+    def transcribers(self) -> Ranking[Transcriber]:
+        return Ranking((self.transcriber, *self.stand_ins.transcribers), self.rests)
+
+    @property
+    def models(self) -> Ranking[LanguageModel]:
+        return Ranking((self.model, *self.stand_ins.models), self.rests)
+
+    @property
+    def voices(self) -> Ranking[Voice]:
+        return Ranking((self.voice, *(voice for voice, _ in self.stand_ins.voices)), self.rests)
+
+    def phrases(self, system: str) -> tuple[str, ...]:
+        """What every model of the call expects of the caller, if each of them tells."""
+        each = [model.phrases(system) for model in self.models.engines]
+        return tuple(dict.fromkeys(p for phrases in each for p in phrases)) if all(each) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ is not wanted any more is cancelled, and what it had cost is told.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from chorus.llm.model import (
     LanguageModel,
     Message,
     ModelFailed,
+    ModelItem,
     Prompt,
     TextDelta,
     ToolCall,
@@ -26,13 +28,15 @@ from chorus.llm.model import (
     Usage,
 )
 from chorus.llm.second import reply_with_words
-from chorus.speech.engines import EngineFailed, Voice, VoiceStyle
+from chorus.speech.engines import EngineFailed
+from chorus.speech.ranking import Ranking
 from chorus.talk.dialogue import AgentReply, ToolRound
 from chorus.talk.tasks import Tasks
 from chorus.talk.text.clauses import Clauses
 from chorus.talk.timeline import Stage
 from chorus.talk.tools.acting import Acting
 from chorus.talk.utterance import Utterance
+from chorus.talk.voicing import Script, Voicing
 
 END_CALL = "end_call"
 MAX_ROUNDS = 8
@@ -51,11 +55,11 @@ END_CALL_SPEC = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """What every reply of a call is made with. `tools` are what the model is told of."""
+    """What every reply of a call is made with. `tools` are what the model is told of; `format` is
+    the line's."""
 
-    model: LanguageModel
-    voice: Voice
-    style: VoiceStyle
+    models: Ranking[LanguageModel]
+    voicing: Voicing
     format: AudioFormat
     system: str
     acting: Acting
@@ -69,6 +73,7 @@ class ReplyEvents(Protocol):
     def reply_token(self, reply: Reply) -> None: ...
     def reply_audio(self, reply: Reply) -> None: ...
     def reply_tool(self, reply: Reply, call: ToolCall, *, effects: bool) -> None: ...
+    def reply_replaced(self, reply: Reply, failure: ModelFailed) -> None: ...
     def reply_finished(self, reply: Reply) -> None: ...
 
 
@@ -93,7 +98,9 @@ class Reply:
         self.output_tokens = 0
         self._mind = mind
         self._events = events
-        self._clauses = _Clauses()
+        self._script = Script()
+        self._text_ended = False  # of one request, and the next may say more
+        self._model = mind.models.engines[0].name  # that answered last
         self._thinking: asyncio.Task[None] | None = None
         self._speaking: asyncio.Task[None] | None = None
 
@@ -109,7 +116,7 @@ class Reply:
         splitter = Clauses()
         for clause in [*splitter.feed(text), *splitter.flush()]:
             self._add_clause(clause)
-        self._clauses.put(None)
+        self._script.put(None)
         self._speaking = tasks.spawn(self._speak(), "say")
 
     def commit(self) -> None:
@@ -134,8 +141,8 @@ class Reply:
     def usage(self, *, discarded: bool) -> dict[str, Any]:
         """What the reply has cost so far; JSON-ready."""
         return {
-            "model": self._mind.model.name,
-            "voice": self._mind.voice.name,
+            "model": self._model,
+            "voice": self._mind.voicing.name,
             "inputTokens": self.input_tokens,
             "outputTokens": self.output_tokens,
             "characters": self.utterance.characters,
@@ -156,10 +163,10 @@ class Reply:
                     break
                 messages = (*messages, *_round_messages(done))
             else:
-                raise ModelFailed(self._mind.model.name, f"called tools {MAX_ROUNDS} times over")
+                raise ModelFailed(self._model, f"called tools {MAX_ROUNDS} times over")
         except ModelFailed as failure:
             self.failure = failure
-        self._clauses.put(None)
+        self._script.put(None)
 
     def _stop_thinking(self) -> None:
         """No more requests; tools that only read are given up."""
@@ -175,7 +182,7 @@ class Reply:
         said: list[str] = []
         calls: list[ToolCall] = []
         prompt = Prompt(self._mind.system, messages, self._mind.tools)
-        async with aclosing(reply_with_words(self._mind.model, prompt)) as items:
+        async with aclosing(self._items(prompt)) as items:
             async for item in items:
                 if isinstance(item, TextDelta):
                     if not said:
@@ -190,9 +197,32 @@ class Reply:
                     calls.append(self._of_its_own(item, calls))
         for clause in splitter.flush():
             self._add_clause(clause)
+        if said:
+            self._text_ended = True
         if calls:
             self.entry.rounds.append(ToolRound("".join(said), tuple(calls)))
         return tuple(calls)
+
+    async def _items(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
+        """The answer of the first model that begins one. Once an item was passed on there is no
+        way back, as the caller may have heard it: a later failure is the reply's."""
+        ranking = self._mind.models
+        order = ranking.order()
+        for model in order:
+            self._model = model.name
+            begun = False
+            try:
+                async with aclosing(reply_with_words(model, prompt)) as items:
+                    async for item in items:
+                        begun = begun or not isinstance(item, Usage)
+                        yield item
+                return
+            except ModelFailed as failure:
+                if failure.retryable:  # else the request is to blame, not the model
+                    ranking.failed(model, failure)
+                if begun or model is order[-1]:
+                    raise
+                self._events.reply_replaced(self, failure)
 
     def _of_its_own(self, call: ToolCall, calls: list[ToolCall]) -> ToolCall:
         """`call` under an id that no other of this reply has: servers exist that give the same
@@ -220,15 +250,17 @@ class Reply:
         return self._mind.acting.has_effects(call.name)
 
     def _add_clause(self, text: str) -> None:
+        if self._text_ended:  # what follows a tool is not glued to what came before it
+            self._text_ended = False
+            text = f" {text}"
         self.utterance.add_clause(text)
-        self._clauses.put(text)
+        self._script.put(text)
 
     # --- the voice ----------------------------------------------------------------------------
 
     async def _speak(self) -> None:
-        mind = self._mind
         try:
-            async with aclosing(mind.voice.speak(self._clauses, mind.format, mind.style)) as pieces:
+            async with aclosing(self._mind.voicing.speak(self._script)) as pieces:
                 async for piece in pieces:
                     self.utterance.add(piece)
                     if piece.audio:
@@ -238,27 +270,6 @@ class Reply:
             self._stop_thinking()  # nobody would hear it
         self.utterance.finished = True
         self._events.reply_finished(self)
-
-
-class _Clauses:
-    """Clauses on their way to the voice. Not a generator: one that the voice leaves half read
-    would have to be closed by somebody."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def put(self, clause: str | None) -> None:
-        """None: that was the last."""
-        self._queue.put_nowait(clause)
-
-    def __aiter__(self) -> _Clauses:
-        return self
-
-    async def __anext__(self) -> str:
-        clause = await self._queue.get()
-        if clause is None:
-            raise StopAsyncIteration
-        return clause
 
 
 def _round_messages(done: ToolRound) -> tuple[Message, ...]:

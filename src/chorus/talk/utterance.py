@@ -1,19 +1,19 @@
-"""The sound of one reply, and which of its words lie where in it.
+"""The sound of one reply, and which of its characters lie where in it.
 
 Audio is appended as the voice makes it and kept until the reply is settled, so that a reply
 that was interrupted by a cough can go on from the last whole word. `split(at_ms)` tells what
-was heard up to a moment and what was not: by the voice's own word times where it gives them,
-else by cutting the clause in proportion.
+was heard up to a moment and what was not, in whole units (`talk/text/units.py`): by the voice's
+own marks where it gives them, else by cutting the clause in proportion.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, field
 
 from chorus.audio.frame import AudioFormat
-from chorus.speech.engines import Spoken, WordTime
+from chorus.speech.engines import Mark, Spoken
+from chorus.talk.text.units import units, weight
 
 LETTER_MS = 75.0
 """How long a letter is spoken, for a clause whose length is not known yet. Rather long than
@@ -22,41 +22,54 @@ short: a word that was not heard must not count as heard."""
 
 @dataclass(slots=True)
 class Clause:
-    """A stretch of text; its sound begins at `start_ms` of the utterance and, once `whole`,
-    lasts `length_ms`."""
+    """A stretch of text, with the space before it; its sound begins at `start_ms` of the utterance
+    and, once `whole`, lasts `length_ms`."""
 
     text: str
     start_ms: float = 0.0
     length_ms: float = 0.0
     sounding: bool = False
     whole: bool = False
-    words: tuple[WordTime, ...] = ()
+    marks: list[Mark] = field(default_factory=list[Mark])
 
-    def ends(self) -> tuple[list[float], bool]:
-        """Where each word of `text.split()` ends, in ms from the clause's start, and whether that
-        is an estimate. Of a clause that still grows, words without a time were not heard yet."""
-        words = self.text.split()
-        ends = [word.end_ms for word in self.words]
-        if len(ends) == len(words):
-            return ends, False
-        if ends and len(ends) < len(words) and not self.whole:
-            return ends + [inf] * (len(words) - len(ends)), False
-        letters = max(1, sum(map(len, words)))
+    def mark(self, marks: tuple[Mark, ...]) -> None:
+        """What goes back is left out: a voice that took over says some of it again."""
+        for mark in marks:
+            last = self.marks[-1] if self.marks else Mark(0, 0.0)
+            if mark.chars_end > last.chars_end and mark.end_ms >= last.end_ms:
+                self.marks.append(mark)
+
+    def heard(self, at_ms: float) -> tuple[int, float, bool]:
+        """What was heard `at_ms` after its first sample: how many characters, in whole units;
+        where the last of them ended; and whether that is an estimate."""
+        ends = units(self.text)
+        if self.marks:
+            count = bisect_right(self.marks, at_ms, key=lambda mark: mark.end_ms)
+            reached = self.marks[count - 1].chars_end if count else 0
+            unit = bisect_right(ends, reached)
+            if not unit:
+                return 0, 0.0, False
+            chars = ends[unit - 1]
+            by = next(mark for mark in self.marks if mark.chars_end >= chars)
+            return chars, by.end_ms, False
+        total = weight(self.text) or 1.0
         length_ms = self.length_ms
         if not self.whole:
-            length_ms = max(length_ms, letters * LETTER_MS)
-        ends.clear()
-        spoken = 0
-        for word in words:
-            spoken += len(word)
-            ends.append(length_ms * spoken / letters)
-        return ends, True
+            length_ms = max(length_ms, total * LETTER_MS)
+        chars, end_ms, said, begun = 0, 0.0, 0.0, 0
+        for end in ends:
+            said += weight(self.text[begun:end])
+            begun = end
+            if length_ms * said / total > at_ms:
+                break
+            chars, end_ms = end, length_ms * said / total
+        return chars, end_ms, True
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """`resume_ms`: where the first word that was not wholly heard begins. `estimated`: a clause
-    without word times was cut."""
+    without marks was cut."""
 
     text: str
     unsaid: str
@@ -79,24 +92,25 @@ class Utterance:
 
     @property
     def text(self) -> str:
-        return " ".join(clause.text for clause in self.clauses)
+        return "".join(clause.text for clause in self.clauses).strip()
 
     @property
     def characters(self) -> int:
-        return sum(len(clause.text) for clause in self.clauses)
+        return sum(len(clause.text.strip()) for clause in self.clauses)
 
     def add_clause(self, text: str) -> None:
-        self.clauses.append(Clause(text.strip()))
+        """With the space before it, where there is one."""
+        self.clauses.append(Clause(text))
 
     def add(self, spoken: Spoken) -> None:
+        """A piece in this utterance's format."""
         clause = self.clauses[spoken.clause]
         if not clause.sounding:
             clause.sounding = True
             clause.start_ms = self.length_ms
         self.audio += spoken.audio
         clause.length_ms = self.length_ms - clause.start_ms
-        if spoken.words:
-            clause.words += spoken.words
+        clause.mark(spoken.marks)
         clause.whole = clause.whole or spoken.last
 
     def split(self, at_ms: float) -> Heard:
@@ -113,13 +127,11 @@ class Utterance:
                 if resume_ms is None and clause.sounding:
                     resume_ms = clause.start_ms
             else:
-                words, (ends, estimated) = clause.text.split(), clause.ends()
-                count = bisect_right(ends, at_ms - clause.start_ms)
-                if count:
-                    heard.append(" ".join(words[:count]))
-                if count < len(words):
-                    unsaid.append(" ".join(words[count:]))
-                    resume_ms = clause.start_ms + (ends[count - 1] if count else 0.0)
+                chars, end_ms, estimated = clause.heard(at_ms - clause.start_ms)
+                heard.append(clause.text[:chars])
+                unsaid.append(clause.text[chars:])
+                if clause.text[chars:].strip():
+                    resume_ms = clause.start_ms + end_ms
         if resume_ms is None:
             resume_ms = min(at_ms, self.length_ms)
-        return Heard(" ".join(heard), " ".join(unsaid), resume_ms, estimated)
+        return Heard("".join(heard).strip(), "".join(unsaid).strip(), resume_ms, estimated)

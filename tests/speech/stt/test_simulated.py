@@ -54,7 +54,7 @@ def test_final_words_come_100_ms_after_the_last_loud_audio_and_interims_before(
         await caller.say(stream, 500, loud=False)
         interims = [words for _, words in caller.got if not words.final]
         ((at_ms, final),) = [(at, words) for at, words in caller.got if words.final]
-        assert final == Words(TEXT, True, 1500)
+        assert final == Words(TEXT, True, 1500, 1580)
         assert abs(at_ms - 1580) <= 2  # the last loud frame was fed at 1480
         assert [words.text for words in interims][:2] == ["a", "a table"]
         assert caller.got[0][0] <= 720

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 
 import pytest
@@ -11,10 +12,9 @@ from tests.fakes.speech import Clauses
 
 from chorus.audio import codec
 from chorus.audio.frame import ALAW_8K, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
-from chorus.speech.engines import EngineFailed, Spoken, Voice, VoiceStyle
+from chorus.speech.engines import EngineFailed, Mark, Spoken, Voice, VoiceStyle
 from chorus.speech.tts.espeak import EspeakVoice, cut, split
-from chorus.speech.tts.espeak_voices import espeak_voices, pick_voice
-from chorus.speech.tts.espeak_worker import word_times
+from chorus.speech.tts.espeak_worker import word_ends
 
 ENGLISH = VoiceStyle(language="en")
 
@@ -23,7 +23,8 @@ async def _say(
     voice: EspeakVoice, *texts: str, format: AudioFormat = MULAW_8K, style: VoiceStyle = ENGLISH
 ) -> list[Spoken]:
     checked: Voice = voice
-    return [piece async for piece in checked.speak(Clauses(*texts), format, style)]
+    session = await checked.open(checked.gives(format), style)
+    return [piece async for piece in session.speak(Clauses(*texts))]
 
 
 def _seconds(pieces: list[Spoken], format: AudioFormat = MULAW_8K) -> float:
@@ -38,7 +39,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def test_clauses_become_loud_audio_with_words_in_pieces():
+def test_clauses_become_loud_audio_with_marks_in_pieces():
     async def main() -> list[Spoken]:
         voice = EspeakVoice()
         try:
@@ -53,11 +54,11 @@ def test_clauses_become_loud_audio_with_words_in_pieces():
         own = [piece for piece in pieces if piece.clause == clause]
         audio = b"".join(piece.audio for piece in own)
         assert codec.peak(codec.decode(MULAW_8K, audio)) > 3000
-        words = [word for piece in own for word in piece.words]
-        assert [word.text for word in words] == text.split()
-        assert [w.start_ms for w in words] == sorted(w.start_ms for w in words)
-        assert all(w.start_ms <= w.end_ms <= MULAW_8K.ms(len(audio)) + 1 for w in words)
-        assert words[-1].end_ms > 0.8 * MULAW_8K.ms(len(audio))
+        marks = [mark for piece in own for mark in piece.marks]
+        assert [m.chars_end for m in marks] == [m.end() for m in re.finditer(r"\S+", text)]
+        assert [m.end_ms for m in marks] == sorted(m.end_ms for m in marks)
+        assert all(0 < m.end_ms <= MULAW_8K.ms(len(audio)) + 1 for m in marks)
+        assert marks[-1].end_ms > 0.8 * MULAW_8K.ms(len(audio))
     # the pause after a sentence stands before the next one
     second = b"".join(p.audio for p in pieces if p.clause == 1)
     assert codec.peak(codec.decode(MULAW_8K, second[:1600])) < 50
@@ -165,10 +166,11 @@ def test_closing_the_generator_leaves_the_worker_to_others():
     async def main() -> float:
         voice = EspeakVoice()
         try:
-            speech = voice.speak(Clauses("a rather long sentence " * 20), MULAW_8K, ENGLISH)
+            session = await voice.open(MULAW_8K, ENGLISH)
+            speech = session.speak(Clauses("a rather long sentence " * 20))
             await anext(speech)
             await speech.aclose()
-            asking = asyncio.ensure_future(anext(voice.speak(Clauses("one"), MULAW_8K, ENGLISH)))
+            asking = asyncio.ensure_future(anext(session.speak(Clauses("one"))))
             await asyncio.sleep(0)
             asking.cancel()
             many = await asyncio.gather(*(_say(voice, "one two three") for _ in range(10)))
@@ -192,46 +194,32 @@ def test_a_closed_engine_refuses():
 
 
 def test_long_clauses_are_split_between_words():
-    parts = split("word " * 100)
-    assert [len(part) <= 200 for part in parts] == [True] * len(parts)
-    assert " ".join(parts) == " ".join(["word"] * 100)
-    assert [len(part) for part in split("x" * 450)] == [200, 200, 50]
+    text = "word " * 100
+    parts = split(text)
+    assert [len(part) <= 200 for _, part in parts] == [True] * len(parts)
+    assert " ".join(part for _, part in parts) == " ".join(["word"] * 100)
+    assert all(text[at : at + len(part)] == part for at, part in parts)
+    assert [len(part) for _, part in split("x" * 450)] == [200, 200, 50]
     assert split(" \t ") == []
+    assert split("  and \n so") == [(2, "and   so")]
 
 
-def test_words_go_with_the_piece_in_which_they_begin():
-    pieces = cut(MULAW_8K.silence(200), [["a", 10, 90], ["b", 90, 200]], MULAW_8K, 3, 500, True)
-    assert [[w.text for w in piece.words] for piece in pieces] == [["a"], ["b"], []]
-    assert pieces[1].words[0].start_ms == 590
+def test_marks_go_with_the_piece_in_which_their_words_end():
+    marks = [Mark(1, 570), Mark(3, 690)]
+    pieces = cut(MULAW_8K.silence(200), marks, MULAW_8K, 3, 500, True)
+    assert [piece.marks for piece in pieces] == [(Mark(1, 570),), (), (Mark(3, 690),)]
     assert [piece.last for piece in pieces] == [False, False, True]
 
 
-def test_word_times_of_what_stands_between_spaces():
+def test_where_words_end_that_stand_between_spaces():
     marks = [(0, 1, 0), (1, 1, 100), (3, 4, 300)]
-    assert word_times("$5 each", marks, 900) == [("$5", 0.0, 300.0), ("each", 300.0, 900)]
-    assert word_times("a - b", [(0, 1, 0), (4, 1, 50)], 90) == [
-        ("a", 0.0, 0.0),
-        ("-", 0.0, 50.0),
-        ("b", 50.0, 90),
+    assert word_ends("$5 each", marks, 900) == [(2, 300.0), (7, 900)]
+    assert word_ends("a - b", [(0, 1, 0), (4, 1, 50)], 90) == [(1, 0.0), (3, 50.0), (5, 90)]
+
+
+def test_a_text_without_spaces_ends_behind_each_of_the_voices_words():
+    assert word_ends("我们明天见", [(0, 2, 0), (2, 2, 400), (4, 1, 800)], 1000) == [
+        (2, 400.0),
+        (4, 800.0),
+        (5, 1000),
     ]
-
-
-def test_voices():
-    voices = espeak_voices()
-    assert {"en-us", "en-gb", "de", "fr-fr", "es", "en-us+f3"} <= {voice.id for voice in voices}
-    assert len({voice.id for voice in voices}) == len(voices)
-    picks = {
-        language: picked.id if (picked := pick_voice("", language)) else None
-        for language in (None, "en", "en-GB", "de-CH", "fr", "es-MX", "pt", "xx")
-    }
-    assert picks == {
-        None: "en-us",
-        "en": "en-us",
-        "en-GB": "en-gb",
-        "de-CH": "de",
-        "fr": "fr-fr",
-        "es-MX": "es",
-        "pt": "pt-br",
-        "xx": "en-us",
-    }
-    assert pick_voice("nobody", "en") is None

@@ -8,7 +8,7 @@ from tests.fakes.virtual import run_virtual
 
 from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K, PCM_16K
-from chorus.speech.engines import Spoken, Voice, VoiceStyle
+from chorus.speech.engines import Mark, Spoken, Voice, VoiceStyle
 from chorus.speech.tts.simulated import SimulatedVoice, tone
 
 _voice: Voice = SimulatedVoice()
@@ -17,9 +17,10 @@ _voice: Voice = SimulatedVoice()
 async def _say(*texts: str, style: VoiceStyle | None = None) -> list[tuple[int, Spoken]]:
     loop = asyncio.get_running_loop()
     began = loop.time()
+    session = await SimulatedVoice().open(MULAW_8K, style or VoiceStyle())
     return [
         (round((loop.time() - began) * 1000), piece)
-        async for piece in SimulatedVoice().speak(Clauses(*texts), MULAW_8K, style or VoiceStyle())
+        async for piece in session.speak(Clauses(*texts))
     ]
 
 
@@ -31,13 +32,10 @@ def test_first_audio_after_100_ms_then_four_times_real_time():
     assert sum(len(p.audio) for _, p in got) == 18 * 400
 
 
-def test_speed_and_words():
+def test_speed_and_marks():
     got = run_virtual(_say("Sure. Two?", style=VoiceStyle(speed=0.5)))
     assert sum(len(p.audio) for _, p in got) == 2 * 10 * 400
-    assert [(w.text, w.start_ms, w.end_ms) for _, p in got for w in p.words] == [
-        ("Sure.", 0, 500),
-        ("Two?", 600, 1000),
-    ]
+    assert [mark for _, p in got for mark in p.marks] == [Mark(5, 500), Mark(10, 1000)]
 
 
 def test_an_empty_clause_ends_too():
@@ -55,7 +53,8 @@ def test_a_voice_that_had_nothing_to_do_takes_its_time_again():
                 await asyncio.sleep(1)
                 return await super().__anext__()
 
-        speech = SimulatedVoice().speak(Slow("ab", "ab"), MULAW_8K, VoiceStyle())
+        session = await SimulatedVoice().open(MULAW_8K, VoiceStyle())
+        speech = session.speak(Slow("ab", "ab"))
         return [round((loop.time() - began) * 1000) async for _ in speech]
 
     assert run_virtual(main()) == [1100, 2200]

@@ -84,7 +84,7 @@ def test_silence_is_counted_in_whole_frames(delay_ms: int, silent: int) -> None:
         TurnSettings(turn_endpoint_delay_ms=delay_ms, speculative_silence_ms=0), threshold=0
     )
     now = hear(turns, 0, 0.9, 0.9, 0.0)
-    turns.words("Hello.", True, 60, now)
+    turns.words("Hello.", True, 60, now, now)
     now = hear(turns, now, *[0.0] * (silent - 2))
     assert turns.state == "pause"
     now = hear(turns, now, 0.0)
@@ -95,7 +95,7 @@ def test_silence_is_counted_in_whole_frames(delay_ms: int, silent: int) -> None:
 def test_frames_need_not_begin_at_a_whole_number() -> None:
     turns = Turns(TurnSettings(speculative_silence_ms=0), threshold=0)
     now = hear(turns, 0.1 + 0.2, 0.9, 0.9, *[0.0] * 3)
-    turns.words("Hello.", True, 60, now)
+    turns.words("Hello.", True, 60, now, now)
     assert turns.state == "pause"
     hear(turns, now, 0.0)
     assert turns.state == "reply"
@@ -116,7 +116,7 @@ def test_a_reply_may_sound_only_while_its_turn_stands() -> None:
     assert not turns.reply_ready(0, 0)
     now = hear(turns, 0, 0.9, 0.9, 0.0)
     assert not turns.reply_ready(1, now)
-    turns.words("Hello.", True, 60, now)
+    turns.words("Hello.", True, 60, now, now)
     now = hear(turns, now, 0.0, 0.0, 0.0)
     assert turns.turn == 1
     assert turns.reply_ready(1, now)
@@ -131,16 +131,16 @@ def test_the_open_turn_can_be_read() -> None:
     turns = Turns(TurnSettings(), threshold=0.5)
     assert (turns.text, turns.onset_ms) == ("", None)
     now = hear(turns, 64, 0.9, 0.9)
-    turns.words("so I", False, 100, now)
+    turns.words("so I", False, 100, now, now)
     assert (turns.text, turns.onset_ms) == ("so I", 64)
-    turns.words("", True, 100, now)
+    turns.words("", True, 100, now, now)
     assert turns.text == ""
 
 
 def test_a_draft_is_made_of_interim_words_where_no_others_came() -> None:
     turns = Turns(TurnSettings(), threshold=1)
     now = hear(turns, 0, 0.9, 0.9)
-    turns.words("so I", False, 60, now)
+    turns.words("so I", False, 60, now, now)
     hear(turns, now, *[0.0] * 5)
     assert events(turns)[-1] == Draft(1, 1, "so I")
 
@@ -159,6 +159,8 @@ def test_the_timer_rests_when_nothing_is_due() -> None:
 def test_time_does_not_run_backwards() -> None:
     turns = Turns(TurnSettings(), threshold=0)
     now = hear(turns, 0, 0.9, 0.9, *[0.0] * 4)
-    turns.words("Hello.", True, 5000, now - 40)  # sent before the last frame, dated after it
+    turns.words(
+        "Hello.", True, 5000, now - 40, now - 40
+    )  # sent before the last frame, dated after it
     assert turns.state == "reply"
     assert events(turns)[-1] == TurnCommitted(1, "eot", "Hello.", "", 0.0, 64.0)

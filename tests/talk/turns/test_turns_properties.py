@@ -140,7 +140,9 @@ class Call:
             self.skip(args[0])
         elif verb == "words":
             text, final, ago = args
-            self._do(step, lambda: turns.words(text, final, max(self.now - ago, 0.0), self.now))
+            self._do(
+                step, lambda: turns.words(text, final, max(self.now - ago, 0.0), self.now, self.now)
+            )
         elif verb == "verdict":
             self._do(step, lambda: turns.verdict(self.question - args[0], args[1], self.now))
         elif verb == "digit":

@@ -11,7 +11,8 @@ behind the time at which it comes:
        320  voice 96            # three frames of speech
          > 352 SpeechStarted turn=1 onset_ms=320.0
        416  quiet 128
-       544  words "yes" at 400  # final; `interim "ye" at 380` for what is not
+       544  words "yes" at 400  # final; `interim "ye" at 380` for what is not. `words "yes" at
+                                # 400 to 420`: listened so far and no further
        544  verdict 1 0.9
        544  state pause         # checks where the machine stands
 """
@@ -82,8 +83,11 @@ class Script:
         if verb == "skip":  # time without frames: the owner only ticks when the timer says so
             return self._skip(float(args[0]))
         inputs: dict[str, Callable[[], object]] = {
-            "words": lambda: turns.words(args[0], True, float(args[2]), now),
-            "interim": lambda: turns.words(args[0], False, float(args[2]), now),
+            "words": lambda: turns.words(
+                args[0], True, float(args[2]), float(args[4]) if args[4:] else now, now
+            ),
+            "interim": lambda: turns.words(args[0], False, float(args[2]), now, now),
+            "vendor_verdict": lambda: turns.vendor_verdict(float(args[0]), float(args[1]), now),
             "verdict": lambda: turns.verdict(int(args[0]), float(args[1]), now),
             "digit": lambda: turns.digit(args[0], now),
             "agent_speaks": lambda: turns.agent_speaks(

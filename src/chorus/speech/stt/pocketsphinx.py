@@ -26,7 +26,7 @@ from typing import Any
 
 from chorus.audio.frame import AudioFormat
 from chorus.speech.crew import Crew, Hand
-from chorus.speech.engines import EngineFailed, Hints, Words
+from chorus.speech.engines import Endpointing, EngineFailed, Hints, Words
 from chorus.speech.stt import pocketsphinx_worker as worker
 
 log = logging.getLogger(__name__)
@@ -252,12 +252,16 @@ class PocketSphinxStream:
     def _tell(self, utterance: _Utterance, said: dict[str, Any], *, final: bool) -> None:
         if self._closed:
             return
-        spoken_at_ms = utterance.end_ms
+        # An utterance that still grows has been heard as far as its audio has come.
+        heard_to_ms = utterance.end_ms if final else self._fed_ms
+        spoken_at_ms = heard_to_ms
         if said["text"]:
             own_ms = max(0.0, float(said["end_ms"]) - utterance.joined_ms)
             spoken_at_ms = min(utterance.start_ms + own_ms, self._fed_ms)
         try:
-            self._on_words(Words(said["text"], final, spoken_at_ms, said["confidence"]))
+            self._on_words(
+                Words(said["text"], final, spoken_at_ms, heard_to_ms, confidence=said["confidence"])
+            )
         except Exception:  # the stream goes on; the listener's fault is in the log
             log.exception("pocketsphinx: a listener failed")
 
@@ -284,6 +288,11 @@ class PocketSphinx:
         count = workers if workers is not None else min(4, os.cpu_count() or 1)
         self.crew = Crew(self.name, worker.__name__, count, worker.READY)
         self.deadline_s = deadline_s
+        self.endpointing = Endpointing(final_within_ms=(deadline_s + 1) * 1000)
+
+    def takes(self, line: AudioFormat) -> AudioFormat:
+        """The workers bring it to their own rate."""
+        return line
 
     async def warm(self) -> None:
         """Start the workers ahead of the first call. Raises `EngineFailed`."""
@@ -300,9 +309,14 @@ class PocketSphinx:
         on_words: Callable[[Words], None],
         on_failed: Callable[[EngineFailed], None],
     ) -> PocketSphinxStream:
-        if hints.language and hints.language.lower().split("-")[0] != "en":
-            raise EngineFailed(self.name, "open", f"it knows English, not {hints.language!r}")
+        if hints.languages and not any(_is_english(tag) for tag in hints.languages):
+            known = ", ".join(hints.languages)
+            raise EngineFailed(self.name, "open", f"it knows English, not {known}")
         return PocketSphinxStream(self, format, hints.phrases, on_words, on_failed)
 
     async def aclose(self) -> None:
         await self.crew.aclose()
+
+
+def _is_english(tag: str) -> bool:
+    return tag.lower().split("-")[0] == "en"

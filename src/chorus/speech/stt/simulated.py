@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from chorus.audio import codec
 from chorus.audio.frame import AudioFormat
-from chorus.speech.engines import EngineFailed, Hints, Words
+from chorus.speech.engines import Endpointing, EngineFailed, Hints, Words
 
 _LOUD = 100  # of 32768, peak
 _LEAST_MS = 60  # less is a click
@@ -108,14 +108,16 @@ class SimulatedTranscription:
 
     def _say(self, text: str, final: bool) -> None:
         if not self._closed:
-            spoken_at = self._loud_until if text else self._fed
-            self._on_words(Words(text, final, self._format.ms(spoken_at)))
+            fed_ms = self._format.ms(self._fed)
+            spoken_at_ms = self._format.ms(self._loud_until) if text else fed_ms
+            self._on_words(Words(text, final, spoken_at_ms, fed_ms))
 
 
 class SimulatedTranscriber:
     """`Transcriber` that understands `texts`, one after another and again from the first."""
 
     name = "simulated"
+    endpointing = Endpointing()
 
     def __init__(
         self,
@@ -129,6 +131,9 @@ class SimulatedTranscriber:
             raise ValueError(f"delay_ms must be positive: {delay_ms}")
         self._texts = tuple(texts)
         self._delay_ms = delay_ms
+
+    def takes(self, line: AudioFormat) -> AudioFormat:
+        return line
 
     async def open(
         self,

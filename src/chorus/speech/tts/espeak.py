@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
 
 from chorus.audio.frame import AudioFormat
 from chorus.speech.crew import Crew, Hand
-from chorus.speech.engines import EngineFailed, Spoken, VoiceStyle, WordTime
+from chorus.speech.engines import EngineFailed, Mark, Spoken, VoiceStyle
 from chorus.speech.tts import espeak_worker as worker
 from chorus.speech.tts.espeak_voices import EspeakVoiceInfo, espeak_voices, pick_voice
 
@@ -43,6 +42,8 @@ class EspeakVoice:
             raise ValueError(f"deadline_s must be positive: {deadline_s}")
         self._crew = Crew(self.name, worker.__name__, workers, worker.READY)
         self._deadline_s = deadline_s
+        # A clause may be tried twice, and another call's may be before it.
+        self.deadline_ms = (deadline_s * _ATTEMPTS + 1) * 1000
 
     @staticmethod
     def voices() -> tuple[EspeakVoiceInfo, ...]:
@@ -59,38 +60,19 @@ class EspeakVoice:
     async def aclose(self) -> None:
         await self._crew.aclose()
 
-    async def speak(
-        self, clauses: AsyncIterator[str], format: AudioFormat, style: VoiceStyle
-    ) -> AsyncGenerator[Spoken, None]:
+    def gives(self, line: AudioFormat) -> AudioFormat:
+        """The workers bring it to the line's rate."""
+        return line
+
+    async def open(self, format: AudioFormat, style: VoiceStyle) -> EspeakSession:
+        """Raises `EngineFailed` for a voice or a language that there is not."""
         voice = pick_voice(style.voice, style.language)
         if voice is None:
             raise EngineFailed(self.name, "voice", f"there is no voice {style.voice!r}")
-        index = -1
-        pause_ms = 0
-        async for clause in clauses:
-            index += 1
-            parts = split(clause)
-            offset_ms = 0.0
-            if not parts:
-                yield Spoken(b"", index, last=True)
-            for number, part in enumerate(parts):
-                job = {
-                    "text": part,
-                    "voice": voice.file,
-                    "speed": style.speed,
-                    "pause_ms": pause_ms,
-                    "encoding": format.encoding,
-                    "rate_hz": format.rate_hz,
-                }
-                pause_ms = 0
-                audio, words = await self._render(json.dumps(job).encode())
-                for piece in cut(audio, words, format, index, offset_ms, number == len(parts) - 1):
-                    yield piece
-                offset_ms += format.ms(len(audio))
-            if parts:
-                pause_ms = _PAUSES_MS.get(parts[-1].rstrip("\"')]»”’")[-1:], 0)
+        return EspeakSession(self, voice.file, format, style.speed)
 
-    async def _render(self, job: bytes) -> tuple[bytes, list[Any]]:
+    async def render(self, job: bytes) -> tuple[bytes, list[tuple[int, float]]]:
+        """A worker's audio, and where its words end: characters and milliseconds."""
         failure = EngineFailed(self.name, "worker", "no attempt")
         for _ in range(_ATTEMPTS):
             hand = await self._crew.lease()
@@ -138,31 +120,82 @@ class EspeakVoice:
         return await answer
 
 
-def split(clause: str) -> list[str]:
-    """A clause as texts of at most 200 characters, cut between words where there is a gap, and
-    free of control characters; none where nothing would be left to say."""
+class EspeakSession:
+    """One call's. Holds no worker: each clause leases one."""
+
+    def __init__(self, engine: EspeakVoice, file: str, format: AudioFormat, speed: float) -> None:
+        self._engine = engine
+        self._file = file
+        self._format = format
+        self._speed = speed
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        format = self._format
+        index = -1
+        pause_ms = 0
+        async for clause in clauses:
+            index += 1
+            parts = split(clause)
+            offset_ms = 0.0
+            if not parts:
+                yield Spoken(b"", index, last=True)
+            for number, (at, part) in enumerate(parts):
+                job = {
+                    "text": part,
+                    "voice": self._file,
+                    "speed": self._speed,
+                    "pause_ms": pause_ms,
+                    "encoding": format.encoding,
+                    "rate_hz": format.rate_hz,
+                }
+                pause_ms = 0
+                audio, ends = await self._engine.render(json.dumps(job).encode())
+                marks = [Mark(chars + at, end_ms + offset_ms) for chars, end_ms in ends]
+                for piece in cut(audio, marks, format, index, offset_ms, number == len(parts) - 1):
+                    yield piece
+                offset_ms += format.ms(len(audio))
+            if parts:
+                pause_ms = _PAUSES_MS.get(parts[-1][1].rstrip("\"')]»”’ ")[-1:], 0)
+
+
+def split(clause: str) -> list[tuple[int, str]]:
+    """A clause as texts of at most 200 characters, each with its place in the clause, cut between
+    words where there is a gap, and free of control characters; none where nothing would be left
+    to say."""
     clean = "".join(c if c.isprintable() else " " for c in clause)
-    parts: list[str] = []
-    rest = " ".join(clean.split())
-    while len(rest) > _MAX_PART:
-        gap = rest.rfind(" ", 1, _MAX_PART + 1)
-        at = gap if gap > 0 else _MAX_PART
-        parts.append(rest[:at])
-        rest = rest[at:].lstrip()
-    return [*parts, rest] if rest else parts
+    parts: list[tuple[int, str]] = []
+    at, end = 0, len(clean.rstrip())
+    while at < end:
+        if clean[at] == " ":
+            at += 1
+            continue
+        stop = min(at + _MAX_PART, end)
+        gap = clean.rfind(" ", at + 1, stop + 1) if stop < end else stop
+        stop = gap if gap > 0 else stop
+        parts.append((at, clean[at:stop].rstrip()))
+        at = stop
+    return parts
 
 
 def cut(
-    audio: bytes, words: list[Any], format: AudioFormat, clause: int, offset_ms: float, last: bool
+    audio: bytes,
+    marks: list[Mark],
+    format: AudioFormat,
+    clause: int,
+    offset_ms: float,
+    last: bool,
 ) -> list[Spoken]:
-    """Audio in pieces of 80 ms, each with the words that begin in it. `words` are in ms of
-    `audio`, which begins `offset_ms` into its clause."""
+    """Audio in pieces of 80 ms, each with the marks that fall into it. `audio` begins `offset_ms`
+    into its clause."""
     size = format.size(_PIECE_MS)
     count = max(1, -(-len(audio) // size))
-    places: list[list[WordTime]] = [[] for _ in range(count)]
-    for text, start_ms, end_ms in words:
-        place = min(count - 1, int(start_ms // _PIECE_MS))
-        places[place].append(WordTime(text, start_ms + offset_ms, end_ms + offset_ms))
+    places: list[list[Mark]] = [[] for _ in range(count)]
+    for mark in marks:
+        place = min(count - 1, int((mark.end_ms - offset_ms) // _PIECE_MS))
+        places[place].append(mark)
     return [
         Spoken(
             audio[i * size : (i + 1) * size],

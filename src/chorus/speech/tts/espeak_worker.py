@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import struct
 from typing import Any, cast
 
@@ -115,36 +116,35 @@ class Espeak:
         return b"".join(self._samples), list(self._words)
 
 
-def word_times(
+def word_ends(
     text: str, marks: list[tuple[int, int, int]], total_ms: float
-) -> list[tuple[str, float, float]]:
-    """The words of `text` with start and end in ms.
+) -> list[tuple[int, float]]:
+    """Where each word of `text` ends: its last character's place, and in ms.
 
     espeak marks what it pronounces ("$5" is two marks, "don't" one); times are wanted for
     what stands between spaces, so each word takes the first mark that falls into it, and
-    lasts until the next word. A word without a mark shares the time of the one before.
+    lasts until the next word. A word without a mark shares the time of the one before. A text
+    without spaces (Chinese, Thai) has an end behind each of espeak's own words.
     """
-    found: list[tuple[str, float, float]] = []
-    spans: list[tuple[int, int]] = []
-    at = 0
-    for word in text.split():
-        at = text.index(word, at)
-        spans.append((at, at + len(word)))
-        at += len(word)
+    spans = [found.span() for found in re.finditer(r"\S+", text)]
+    if len(spans) == 1 and len(marks) > 1:
+        places = [place for place, _, _ in marks[1:] if 0 < place < len(text)]
+        ends = [(place, float(ms)) for place, (_, _, ms) in zip(places, marks[1:], strict=False)]
+        return [*ends, (spans[0][1], total_ms)]
     starts: list[float] = []
     last = 0.0
     for begin, end in spans:
         inside = [ms for place, _, ms in marks if begin <= place < end]
         last = max(last, float(inside[0])) if inside else last
         starts.append(min(last, total_ms))
-    for index, (begin, end) in enumerate(spans):
-        until = starts[index + 1] if index + 1 < len(starts) else total_ms
-        found.append((text[begin:end], starts[index], until))
-    return found
+    return [
+        (end, starts[index + 1] if index + 1 < len(starts) else total_ms)
+        for index, (_, end) in enumerate(spans)
+    ]
 
 
 def render(espeak: Espeak, job: dict[str, Any], format: AudioFormat) -> tuple[bytes, list[Any]]:
-    """One clause as audio in `format`, and its words' times, shifted by the pause before it."""
+    """One clause as audio in `format`, and its words' ends, shifted by the pause before it."""
     import soxr
 
     text: str = job["text"]
@@ -155,10 +155,7 @@ def render(espeak: Espeak, job: dict[str, Any], format: AudioFormat) -> tuple[by
         samples = cast(Any, soxr).resample(samples, espeak.rate_hz, format.rate_hz, quality="HQ")
     pause_ms: float = job["pause_ms"]
     audio = format.silence(pause_ms) + codec.encode(format, samples.astype("<i2").tobytes())
-    return audio, [
-        [word, start + pause_ms, end + pause_ms]
-        for word, start, end in word_times(text, marks, total_ms)
-    ]
+    return audio, [[chars, ms + pause_ms] for chars, ms in word_ends(text, marks, total_ms)]
 
 
 def answer(espeak: Espeak, payload: bytes) -> tuple[int, bytes]:

@@ -9,6 +9,7 @@ after that it is made `speed` times faster than it is heard.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import lru_cache
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from chorus.audio import codec
 from chorus.audio.frame import AudioFormat
-from chorus.speech.engines import Spoken, VoiceStyle, WordTime
+from chorus.speech.engines import Mark, Spoken, VoiceStyle
 
 _LOOP_S = 10
 _STEP_MS = 20
@@ -47,6 +48,7 @@ class SimulatedVoice:
     """`Voice` that speaks a tone of `ms_per_char` for each character, in pieces of `piece_ms`."""
 
     name = "simulated"
+    deadline_ms = 5000.0
 
     def __init__(
         self,
@@ -61,16 +63,33 @@ class SimulatedVoice:
         for name, value in (("speed", speed), ("ms_per_char", ms_per_char), ("piece_ms", piece_ms)):
             if value <= 0:
                 raise ValueError(f"{name} must be positive: {value}")
-        self._first_audio_s = first_audio_ms / 1000
-        self._speed = speed
-        self._ms_per_char = ms_per_char
-        self._piece_ms = piece_ms
+        self.first_audio_s = first_audio_ms / 1000
+        self.speed = speed
+        self.ms_per_char = ms_per_char
+        self.piece_ms = piece_ms
 
-    async def speak(
-        self, clauses: AsyncIterator[str], format: AudioFormat, style: VoiceStyle
-    ) -> AsyncGenerator[Spoken, None]:
+    def gives(self, line: AudioFormat) -> AudioFormat:
+        return line
+
+    async def open(self, format: AudioFormat, style: VoiceStyle) -> SimulatedSession:
+        return SimulatedSession(self, format, style)
+
+    async def aclose(self) -> None:
+        """Nothing to release; here so that every engine is closed alike."""
+
+
+class SimulatedSession:
+    def __init__(self, voice: SimulatedVoice, format: AudioFormat, style: VoiceStyle) -> None:
+        self._voice = voice
+        self._format = format
+        self._ms_per_char = voice.ms_per_char / style.speed
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
         loop = asyncio.get_running_loop()
-        ms_per_char = self._ms_per_char / style.speed
+        voice, format, ms_per_char = self._voice, self._format, self._ms_per_char
         index = -1
         free_at = -1.0
         idle_since = loop.time()
@@ -78,33 +97,27 @@ class SimulatedVoice:
             index += 1
             now = loop.time()
             if index == 0 or now - idle_since > _IDLE_S:
-                free_at = now + self._first_audio_s
+                free_at = now + voice.first_audio_s
             total_ms = -(-len(clause) * ms_per_char // _STEP_MS) * _STEP_MS
-            words = self._times(clause, ms_per_char)
+            marks = _marks(clause, ms_per_char)
             at_ms = 0.0
             while True:
                 # By a deadline from the start: a slow listener does not make the vendor slow.
                 wait_s = free_at - loop.time()
                 if wait_s > 0:
                     await asyncio.sleep(wait_s)
-                piece_ms = min(self._piece_ms, total_ms - at_ms)
+                piece_ms = min(voice.piece_ms, total_ms - at_ms)
                 audio = tone(format, at_ms, piece_ms)
                 at_ms += piece_ms
-                free_at += piece_ms / self._speed / 1000
-                yield Spoken(audio, index, words, last=at_ms >= total_ms)
-                words = ()
+                free_at += piece_ms / voice.speed / 1000
+                yield Spoken(audio, index, marks, last=at_ms >= total_ms)
+                marks = ()
                 if at_ms >= total_ms:
                     break
             idle_since = max(loop.time(), free_at)
 
-    async def aclose(self) -> None:
-        """Nothing to release; here so that every engine is closed alike."""
 
-    def _times(self, clause: str, ms_per_char: float) -> tuple[WordTime, ...]:
-        found: list[WordTime] = []
-        at = 0
-        for word in clause.split():
-            at = clause.index(word, at)
-            found.append(WordTime(word, at * ms_per_char, (at + len(word)) * ms_per_char))
-            at += len(word)
-        return tuple(found)
+def _marks(clause: str, ms_per_char: float) -> tuple[Mark, ...]:
+    """Where each word ends, by its place among the characters."""
+    ends = (found.end() for found in re.finditer(r"\S+", clause))
+    return tuple(Mark(end, end * ms_per_char) for end in ends)

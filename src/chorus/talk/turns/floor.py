@@ -176,7 +176,7 @@ class Floor:
 
     def _open(self, turn: OpenTurn, *, since: float | None = None) -> None:
         """`turn` is the caller's from now on; his speech began at `since`."""
-        asked = self._state == "held" and self._pause.asked
+        asked = self._state == "held" and self._pause.begun
         self._announce(turn)
         self._current = turn.id
         self._state = "user"
@@ -190,7 +190,7 @@ class Floor:
             return
         if asked:  # already, in the silence in which it is confirmed
             self._state = "pause"
-            self._pause.asked = True
+            self._pause.begun = True
         else:
             self._fall_silent()
         self._pause.final = turn.settled
@@ -275,7 +275,7 @@ class Floor:
         self._effects = self._confirmed = False
         self._resumed = None
 
-    def _silent_since(self, turn: OpenTurn) -> float:
+    def _silent_since(self, turn: OpenTurn, *, keys: bool = True) -> float:
         """Where the silence began; in noise, which hides it, where the last word ended."""
         if self._state == "pause":
             since = turn.speech_end_ms
@@ -283,7 +283,7 @@ class Floor:
             since = turn.word_at
         else:
             since = self._segment_onset
-        return max(since, turn.key_at) if turn.digits else since
+        return max(since, turn.key_at) if keys and turn.digits else since
 
     def _wordless_since(self, turn: OpenTurn) -> float:
         return max(turn.word_at, self._segment_onset)
@@ -291,7 +291,7 @@ class Floor:
     def _judge_noise(self, turn: OpenTurn, now: float) -> None:
         """Voice without words for long is no speech: the silence is what the words say it is."""
         if now - self._wordless_since(turn) + EPS_MS >= _WORDLESS_MS:
-            if not self._pause.asked:
+            if not self._pause.begun:
                 self._pause.begin(turn)
             self._judge(turn, now)
 

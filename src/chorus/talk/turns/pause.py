@@ -1,8 +1,8 @@
 """Whether a turn is over: what one silence at its end leads to.
 
-Begun by the first unvoiced frame (the transcriber is told to finalize), a pause asks the
-end-of-turn model, lets the reply be drafted, and says when the turn is to be committed or
-dropped. It is forgotten as soon as the caller goes on.
+Begun by the first unvoiced frame, a pause asks the end-of-turn model, lets the reply be drafted,
+and says when the turn is to be committed or dropped. It is forgotten as soon as the caller goes
+on.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
 
 
 class Pause:
-    """The present silence of one call; its events go to `events`. `asked`: the transcriber was
-    told to finalize in it; `final`: it has answered; `verdict`: the end-of-turn model has."""
+    """The present silence of one call; its events go to `events`. `begun`: the caller is silent;
+    `final`: all that was said before is transcribed; `verdict`: the end-of-turn model's, or the
+    transcriber's own."""
 
     __slots__ = (
         "_ask_first",
@@ -60,7 +61,8 @@ class Pause:
         "_questions",
         "_speculate",
         "_threshold",
-        "asked",
+        "_vendor_ms",
+        "begun",
         "final",
         "verdict",
     )
@@ -82,18 +84,23 @@ class Pause:
         self._draft: Draft | None = None
         self._early_until = inf
         self._asked_at = 0.0
+        self._vendor_ms = -inf  # up to where the transcriber says that the turn is over
         self.forget()
 
     def forget(self) -> None:
         """The caller goes on, or the turn has ended: nothing asked in this silence counts."""
-        self.asked = self.final = False
+        self.begun = self.final = False
         self.verdict: bool | None = None
         self._question = 0
+        self._vendor_ms = -inf
 
     def begin(self, turn: OpenTurn) -> None:
+        vendor_ms = self._vendor_ms
         self.forget()
+        if turn.speech_end_ms - vendor_ms <= _EARLY_MS:
+            self.vendor_verdict(True, vendor_ms)
         self._early_until = inf
-        self.asked = True
+        self.begun = True
         self._count += 1
         self._events.append(SpeechPaused(turn.id, self._count))
 
@@ -103,6 +110,14 @@ class Pause:
             return False
         self.verdict = p >= self._threshold
         return True
+
+    def vendor_verdict(self, over: bool, heard_to: float) -> None:
+        """The transcriber's own, of all that it heard up to there. A yes settles the pause: it has
+        heard all that there is. Where silence alone or the fallback alone decides, it does not."""
+        self._vendor_ms = heard_to if over else -inf
+        if self.begun and 0 < self._threshold < 1:
+            self.verdict = over
+            self.final = self.final or over
 
     def judge(
         self, turn: OpenTurn, interim: str, since: float, now: float, *, silent: bool

@@ -78,17 +78,19 @@ class Turns(Floor):
                 self._noise = False
             if self._state == "user":
                 self._fall_silent()
-            elif self._state == "held" and not self._pause.asked and self._turn:
+            elif self._state == "held" and not self._pause.begun and self._turn:
                 self._pause.begin(self._turn)
             self._advance(now)
 
-    def words(self, text: str, final: bool, spoken_at: float, now: float) -> None:
-        """The transcriber's words; see `chorus.speech.engines.Words`. An empty final says that
-        nothing (more) was understood: it settles the pause and takes open interim words back."""
+    def words(self, text: str, final: bool, spoken_at: float, heard_to: float, now: float) -> None:
+        """The transcriber's words; see `chorus.speech.engines.Words`. A final that has listened
+        to where the caller fell silent settles the pause. An empty one says that nothing (more)
+        was understood: it takes open interim words back."""
         if self._state == "ended":
             return
         now = self._now = max(self._now, now)
         spoken_at = min(spoken_at, now)
+        heard_to = min(max(heard_to, spoken_at), now) + EPS_MS
         known = self._transcript.interim
         new = self._transcript.hear(text, final=final, spoken_at=spoken_at)
         if new and self._echoes(new, spoken_at):
@@ -98,11 +100,11 @@ class Turns(Floor):
         turn = self._turn
         if turn and self._state in ("user", "pause"):
             more = bool(new) and tokens(new) != tokens(known)
-            self._words_in_turn(turn, new, final, spoken_at, more, now)
+            self._words_in_turn(turn, new, final, spoken_at, heard_to, more, now)
         elif new:
-            self._words_outside(new, final, spoken_at, now)
+            self._words_outside(new, final, spoken_at, heard_to, now)
         elif final and turn and not self._voice:
-            turn.settled = True
+            turn.settled = turn.settled or heard_to >= turn.speech_end_ms
         self._advance(now)
 
     def digit(self, d: str, now: float) -> None:
@@ -135,6 +137,15 @@ class Turns(Floor):
         """The end-of-turn model's answer; only the one to the latest question counts."""
         if self._state in ("user", "pause") and self._pause.answer(question, p):
             now = self._now = max(self._now, now)
+            self._advance(now)
+
+    def vendor_verdict(self, p: float, heard_to: float, now: float) -> None:
+        """The transcriber's own verdict, which came with its words: 0.5 means that the turn is
+        over. A detector falls silent some frames later than a person, so one that comes while the
+        caller is still voiced counts for the pause that is about to begin."""
+        if self._state in ("user", "pause") and self._turn:
+            now = self._now = max(self._now, now)
+            self._pause.vendor_verdict(p >= 0.5, heard_to)
             self._advance(now)
 
     # --- the agent --------------------------------------------------------------------------
@@ -240,7 +251,7 @@ class Turns(Floor):
             return
         if self._noise and state in ("reply", "agent"):
             return
-        self._pause.asked = False
+        self._pause.begun = False
         if turn is None:
             turn = self._turn = OpenTurn(onset)
             self._run = 0
@@ -290,7 +301,14 @@ class Turns(Floor):
     # --- words ------------------------------------------------------------------------------
 
     def _words_in_turn(
-        self, turn: OpenTurn, new: str, final: bool, spoken_at: float, more: bool, now: float
+        self,
+        turn: OpenTurn,
+        new: str,
+        final: bool,
+        spoken_at: float,
+        heard_to: float,
+        more: bool,
+        now: float,
     ) -> None:
         if new:
             turn.doubtful = False
@@ -301,42 +319,46 @@ class Turns(Floor):
         if more and self._state == "user":
             self._pause.forget()  # no noise: somebody speaks
             self._pause.cancel_draft(unless=turn.text("" if final else new))
-        elif final and self._pause.asked and (not new or spoken_at > self._segment_onset):
+        elif final and self._pause.begun and heard_to >= self._silent_since(turn, keys=False):
             self._pause.final = True
         if final:
             self._pause.cancel_draft(unless=turn.text(""))
             if new and self._state == "user":
                 self._pause.draft_early(turn, now)
 
-    def _words_outside(self, new: str, final: bool, spoken_at: float, now: float) -> None:
+    def _words_outside(
+        self, new: str, final: bool, spoken_at: float, heard_to: float, now: float
+    ) -> None:
         """New words while no turn is open."""
         if self._state == "idle":
             if self._turn or final:
-                turn = self._keep(new, final, spoken_at)
+                turn = self._keep(new, final, spoken_at, heard_to)
                 turn.by_words = True
                 self._open(turn)
         elif self._uninterruptible:
             if final:
-                self._keep(new, final, spoken_at)
+                self._keep(new, final, spoken_at, heard_to)
         elif self._may_be_taken_back:
             if final:
-                self._keep(new, final, spoken_at)
+                self._keep(new, final, spoken_at, heard_to)
                 sure = self._pause.verdict
                 self._take_back(now)
                 if self.state == "pause" and spoken_at <= self._committed_at:
                     self._pause.verdict = sure  # nothing was said since the turn was judged
         elif self._state == "held":
             if final:
-                self._keep(new, final, spoken_at)
+                self._keep(new, final, spoken_at, heard_to)
             if not self._is_backchannel(new, final=final):
                 self._interrupt("speech", now)
         else:
-            self._words_over_agent(new, final, spoken_at, now)
+            self._words_over_agent(new, final, spoken_at, heard_to, now)
 
-    def _words_over_agent(self, new: str, final: bool, spoken_at: float, now: float) -> None:
+    def _words_over_agent(
+        self, new: str, final: bool, spoken_at: float, heard_to: float, now: float
+    ) -> None:
         if self._is_backchannel(new, final=final):
             if final and self._run and now - self._voice_end <= GAP_MS:
-                self._keep(new, final, spoken_at)
+                self._keep(new, final, spoken_at, heard_to)
             return
         resumed = self._resumed
         if resumed and resumed[0].onset_ms < spoken_at <= resumed[1]:
@@ -344,15 +366,15 @@ class Turns(Floor):
             self._turn = resumed[0]
             self._state = "held"
             self._events.append(PauseAgent())
-            self._keep(new, final, spoken_at)
+            self._keep(new, final, spoken_at, heard_to)
             self._interrupt("speech", now)
             return
         if final:
-            self._keep(new, final, spoken_at)
+            self._keep(new, final, spoken_at, heard_to)
         if self._run and spoken_at > self._run_onset:
             self._confirmed = True
 
-    def _keep(self, new: str, final: bool, spoken_at: float) -> OpenTurn:
+    def _keep(self, new: str, final: bool, spoken_at: float, heard_to: float) -> OpenTurn:
         """Words of a candidate, which they make if there was none."""
         turn = self._turn
         if turn is None:
@@ -363,7 +385,7 @@ class Turns(Floor):
         turn.word_at = max(turn.word_at, spoken_at)
         if final:
             turn.finals.append(new)
-            turn.settled = not self._voice
+            turn.settled = not self._voice and heard_to >= turn.speech_end_ms
         return turn
 
     def _echoes(self, text: str, spoken_at: float) -> bool:
