@@ -258,7 +258,7 @@ def test_keys(started: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.run(["keys", "revoke", "x"]) == 1
     said = capsys.readouterr().err
     assert "no such key" in said
-    assert "x is not an id" in said
+    assert "x is not an id (a UUID" in said
     assert cli.run(["keys", "list"]) == 0
     assert "revoked" in capsys.readouterr().out
 

@@ -134,4 +134,4 @@ def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise Refused(f"{text} is not an id") from None
+        raise Refused(f"{text} is not an id (a UUID, as `list` shows it)") from None

@@ -142,7 +142,7 @@ def limit(settings: Settings, options: argparse.Namespace) -> int:
             return 2
         wishes[name] = None if text == "none" else int(text)
     if not wishes:
-        print("Say --rate-limit or --concurrent-calls, or both", file=sys.stderr)
+        print("Give --rate-limit or --concurrent-calls, or both", file=sys.stderr)
         return 2
 
     async def work(session: AsyncSession) -> str:
