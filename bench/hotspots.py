@@ -68,7 +68,7 @@ def record(server: Server, seconds: int, calls: int) -> tuple[list[str], dict[in
     caller = [
         "taskset",
         "-c",
-        str(CALLER_CORE),
+        CALLER_CORE,
         sys.executable,
         "-W",
         "ignore",

@@ -17,11 +17,12 @@ from bench.servers import ROOT, SYSTEMS
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 COLUMNS = (
-    "server, on one core",
+    "server",
     "calls",
     "response p50 / p95 ms",
     "spoken into, of all turns",
     "answers after more than 1 s, or none",
+    "turns that silence ended for the model",
     "late frames",
     "interruption → silence p50 ms",
     "CPU per call, of a core",
@@ -64,10 +65,15 @@ def figures(runs: list[dict[str, Any]]) -> tuple[str, ...]:
     waited = f"{late} of {turns}"
     if lost := sum(run["disconnects"] for run in done):
         waited += f", {lost} calls lost"
+    committed = sum(run.get("committed", 0) for run in done)
+    silence = (
+        f"{sum(run['silence_for_model'] for run in done)} of {committed}" if committed else "–"
+    )
     return (
         f"{_number(response[0])} / {_number(response[1])}",
         f"{sum(run['cut_ins'] for run in done)} of {turns}",
         waited,
+        silence,
         f"{_number(mid('late_pct'), 2)} %",
         _number(mid("barge_in_ms", "p50")),
         f"{_number(mid('cpu_per_call_pct'), 2)} %",
@@ -83,7 +89,7 @@ def circumstances(command: str, runs: list[dict[str, Any]]) -> str:
         f"Measured {datetime.now(UTC):%Y-%m-%d} at `{_revision()}` by `{command}`: "
         f"{os.cpu_count()} cores of {_processor()}, Linux {platform.release()}, "
         f"Python {platform.python_version()}, onnxruntime {version('onnxruntime')}; "
-        f"server on core 0, caller on core 1, medians of {repeats} interleaved "
+        f"callers on core 1, medians of {repeats} interleaved "
         f"{'run' if repeats == 1 else 'runs'} of {seconds:.0f} s."
     )
 

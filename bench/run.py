@@ -26,7 +26,7 @@ from bench.servers import ROOT, SYSTEMS, NotReady, System, running
 
 RESULTS = ROOT / "bench" / ".results"
 DOCUMENT = ROOT / "docs" / "performance.md"
-SERVER_CORE, CALLER_CORE = 0, 1
+SERVER_CORE, CALLER_CORE = "0", "1"
 
 
 def numbers(text: str) -> list[int]:
@@ -43,6 +43,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="measured in each run")
     parser.add_argument("--warm-up", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--server-cores",
+        default=SERVER_CORE,
+        help="0,1: the callers' core too",
+    )
     parser.add_argument("--speech", default="mixed", help="see bench.caller")
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args()
@@ -55,11 +60,11 @@ def arguments() -> argparse.Namespace:
 
 def measure(system: System, calls: int, options: argparse.Namespace) -> dict[str, Any]:
     """One run; what went wrong is in `error`."""
-    caller = ["taskset", "-c", str(CALLER_CORE), sys.executable, "-W", "ignore"]
+    caller = ["taskset", "-c", CALLER_CORE, sys.executable, "-W", "ignore"]
     caller += ["-m", "bench.caller", "--calls", str(calls), "--seconds", str(options.seconds)]
     caller += ["--warm-up", str(options.warm_up), "--speech", options.speech]
     try:
-        with running(system, SERVER_CORE) as server:
+        with running(system, options.server_cores) as server:
             done = subprocess.run(
                 [*caller, "--pid", str(server.pid), *server.caller_arguments],
                 cwd=ROOT,
@@ -71,7 +76,7 @@ def measure(system: System, calls: int, options: argparse.Namespace) -> dict[str
             run = json.loads(done.stdout.splitlines()[-1])
             if "error" in run:
                 run["error"] += f"\n{server.last_words()}"
-            return run
+            return run | server.judged_by()
     except NotReady as failed:
         return {"calls": calls, "error": str(failed)}
     except (subprocess.TimeoutExpired, IndexError, ValueError) as failed:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,20 @@ class Server:
     # What bench.caller must be told in order to reach it.
     caller_arguments: tuple[str, ...]
     log: Path | None = None
+    database: Path | None = None
+
+    def judged_by(self) -> dict[str, int]:
+        """How the turns so far were ended: `silence_for_model` of them by silence and the last
+        words, because the end-of-turn model could not answer in time. Empty for a peer."""
+        if self.database is None:
+            return {}
+        count = "SELECT count(*) FROM call_events WHERE kind = ?"
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            [turns] = db.execute(count, ["turn_committed"]).fetchone()
+            [silence] = db.execute(
+                count + " AND json_extract(data, '$.remedy') = 'silence'", ["engine_failed"]
+            ).fetchone()
+        return {"committed": turns, "silence_for_model": silence}
 
     def last_words(self, lines: int = 12) -> str:
         """The end of what it logged, for the message of a run that failed."""
@@ -71,11 +86,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(system: System, core: int | None = None) -> Generator[Server]:
-    """A fresh server with an empty database, on one core if `core` is given. Raises `NotReady`."""
+def running(system: System, cores: str = "") -> Generator[Server]:
+    """A fresh server with an empty database, on `cores` ("0", "0,1") if any are named. Raises
+    `NotReady`."""
     port, api_key = free_port(), f"sk_live_{secrets.token_urlsafe(32)}"
     base_url = f"http://127.0.0.1:{port}"
-    pin = [] if core is None else ["taskset", "-c", str(core)]
+    pin = ["taskset", "-c", cores] if cores else []
     with tempfile.TemporaryDirectory(prefix="chorus-bench-") as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}
         if not system.peer:
@@ -107,7 +123,8 @@ def running(system: System, core: int | None = None) -> Generator[Server]:
             )
         try:
             _await_ready(process, base_url, log)
-            yield Server(process.pid, base_url, api_key, reach, log)
+            database = None if system.peer else Path(folder) / "chorus.db"
+            yield Server(process.pid, base_url, api_key, reach, log, database)
         finally:
             _stop(process)
 

@@ -44,6 +44,12 @@ def test_turns_are_added_up_over_the_repeats() -> None:
     assert "| 1 of 14 | 3 of 14 |" in report.table([late, run("chorus", 1, 400.0)])
 
 
+def test_verdicts_that_came_from_silence_are_told_where_they_are_known() -> None:
+    judged = run("chorus", 1, 400.0, committed=20, silence_for_model=5)
+    assert "| 5 of 20 |" in report.table([judged])
+    assert "| – |" in report.table([run("pipecat", 1, 400.0)])
+
+
 def test_lost_connections_are_named() -> None:
     assert ", 3 calls lost |" in report.table([run("chorus", 1, 400.0, disconnects=3)])
 
