@@ -116,3 +116,15 @@ def test_the_module_and_the_command_are_the_same():
         [sys.executable, "-m", "chorus", "--version"], capture_output=True, text=True, check=True
     )
     assert ran.stdout.startswith("chorus ")
+
+
+def test_nobody_else_on_the_machine_may_read_what_it_writes(tmp_path: Path):
+    folder = tmp_path / "data"
+    script = (
+        "import os, sys; os.umask(0o022); from chorus.cli import run; sys.exit(run(['migrate']))"
+    )
+    env = {"CHORUS_DATA_DIR": str(folder), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True)
+    assert folder.stat().st_mode & 0o077 == 0
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path

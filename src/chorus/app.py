@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 import chorus
 from chorus import errors, ready
 from chorus.accounts import idempotency, throttle
+from chorus.accounts.member_routes import new_members
 from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
 from chorus.accounts.session_routes import open_doors, own_doors
@@ -67,6 +68,7 @@ ROUTERS = (
     ("/v1", catalogue),
     ("/v1", accounts),
     ("/v1", members),
+    ("/v1", new_members),
     ("/v1", sessions),
     ("/v1", open_doors),
     ("/v1", own_doors),

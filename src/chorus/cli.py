@@ -24,6 +24,8 @@ _OPTIONS = {"CHORUS_HOST": "--host", "CHORUS_PORT": "--port"}
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
+    # What is written holds what people said: nobody else on this machine is to read it.
+    os.umask(0o077)
     options = _parser().parse_args(arguments)
     given = {name: text for name, text in vars(options).items() if name in _OPTIONS and text}
     try:
@@ -180,7 +182,7 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     from chorus.migrations import run as migrations
 
     async def migrate() -> int:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = Database(settings)
         try:
             before, after = await migrations.upgrade(database)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.accounts import seal
 from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
 from chorus.billing.prices import Prices, WrongPrices
@@ -35,6 +38,7 @@ from chorus.speech import local
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceDetector
 from chorus.speech.models import ModelName, model_states
 
+_ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
 _LOCAL = "pip install 'chorus-voice[local]'"
 
 
@@ -91,6 +95,13 @@ def _data_folder(settings: Settings) -> Iterable[Finding]:
         return
     made = "" if nearest == folder else " (will be made)"
     yield Finding("ok", "data folder", f"{folder}{made}")
+    if nearest == folder and folder.stat().st_mode & 0o077:
+        says = "others on this machine may read it: transcripts, numbers, recordings"
+        yield Finding("note", "data folder", says, f"chmod -R go= {folder}")
+    free = shutil.disk_usage(nearest).free
+    if free < _ENOUGH_BYTES:
+        says = f"{free // 2**20} MiB are left on its disk"
+        yield Finding("note" if free > _LEAST_BYTES else "problem", "disk", says, "make room")
 
 
 async def _database(settings: Settings) -> Iterable[Finding]:
@@ -108,7 +119,14 @@ async def _database(settings: Settings) -> Iterable[Finding]:
                 state = "note" if settings.is_sqlite else "problem"
                 says = f"{kind}, schema {current or 'empty'}, this version needs {head}"
                 return [Finding(state, "database", says, advice)]
+            if settings.is_sqlite:
+                async with database.engine.connect() as connection:
+                    # Whether the write lock can be had; nothing is written.
+                    await connection.execution_options(chorus_writes=True)
+                    await connection.execute(sa.text("SELECT 1"))
+                    await connection.rollback()
             async with database.reading() as session:
+                sealed = await _seal(settings, session)
                 organizations = await session.scalar(
                     sa.select(sa.func.count()).select_from(Organization)
                 )
@@ -132,7 +150,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
     else:
         says = f"{keys} in use" if keys else "the first is made and printed at the first start"
         found.append(Finding("ok", "API keys", says))
-    return [*found, *_numbers(settings, numbers)]
+    return [*found, *sealed, *_numbers(settings, numbers)]
 
 
 def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Finding]:
@@ -156,6 +174,18 @@ def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Fin
             connection(number, secrets)
     except (SecretsUnreadable, OSError) as error:
         yield Finding("note", "phone numbers", f"credentials cannot be read: {error}", advice)
+
+
+async def _seal(settings: Settings, session: AsyncSession) -> Findings:
+    """Whether the key is the one that the database was written with."""
+    if not settings.secret_keys and not _key_file(settings).exists():
+        return []
+    try:
+        await seal.check(session, Secrets.of(settings))
+    except (SecretsUnreadable, OSError) as error:
+        advice = "bring back the key that the secrets were encrypted with"
+        return [Finding("problem", "secret key", str(error), advice)]
+    return []
 
 
 def _key_file(settings: Settings) -> Path:

@@ -27,6 +27,15 @@ _SECRETS = re.compile(
 )
 
 
+# C0, delete, C1, and what some terminals and editors take for a line break.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """`text` on one line, its control characters written out."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def blot(text: str) -> str:
     return _SECRETS.sub(lambda match: f"{match[1]}…", text)
 
@@ -58,15 +67,20 @@ class _Json(logging.Formatter):
 
 
 class _Text(logging.Formatter):
+    """A record is one line, whatever is in it: a path that somebody made up must not look like a
+    line of ours, nor speak to the terminal. The lines of an exception are indented."""
+
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
         parts = [when, f"{record.levelname.lower():<7}", record.name, record.getMessage()]
         parts += [f"{key}={value}" for key, value in getattr(record, "fields", {}).items()]
         if current := request_id.get():
             parts.append(f"requestId={current}")
+        text = plain(" ".join(parts))
         if record.exc_info:
-            parts.append("\n" + self.formatException(record.exc_info))
-        return blot(" ".join(parts))
+            lines = self.formatException(record.exc_info).splitlines()
+            text += "".join(f"\n    {plain(line)}" for line in lines)
+        return blot(text)
 
 
 def configure(settings: Settings) -> None:

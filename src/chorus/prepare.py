@@ -1,4 +1,5 @@
-"""What a server needs before it starts: a schema, a secret key, a first organization and key.
+"""What a server needs before it starts: a schema, the right secret key, a first organization and
+key, and a database that can be written.
 
 Run once, before any worker exists. A SQLite database is brought to this version's schema;
 Postgres, which others may be using, is changed only by `chorus migrate`.
@@ -8,11 +9,13 @@ from __future__ import annotations
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from chorus.accounts import seal
 from chorus.accounts.bootstrap import bootstrap
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
 from chorus.billing.prices import Prices, WrongPrices
 from chorus.db import Database
 from chorus.migrations import run as migrations
+from chorus.migrations.schema import metadata
 from chorus.settings import Settings
 
 
@@ -24,14 +27,15 @@ async def prepare(settings: Settings) -> str | None:
     """Returns the first API key if it was made now. Raises `NotReady`."""
     database = Database(settings)
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        Secrets.of(settings)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secrets = Secrets.of(settings)
         Prices.of(settings)
         if settings.is_sqlite:
             await migrations.upgrade(database)
             await database.optimize()
         else:
             await _require_schema(database)
+        await seal.ensure(database, secrets, metadata)
         return await bootstrap(database, settings)
     except (SecretsUnreadable, WrongPrices, migrations.MigrationFailed) as error:
         raise NotReady(str(error)) from error

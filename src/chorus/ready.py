@@ -7,8 +7,8 @@ import logging
 from importlib.util import find_spec
 from os import W_OK, access
 
-import sqlalchemy as sa
-
+from chorus.accounts import seal
+from chorus.accounts.secrets import SecretsUnreadable
 from chorus.calls.switchboard import Switchboard
 from chorus.migrations import run as migrations
 
@@ -26,14 +26,19 @@ async def parts(switchboard: Switchboard) -> dict[str, str]:
     }
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            async with switchboard.database.reading() as session:
-                await session.execute(sa.text("SELECT 1"))
             schema = await migrations.current(switchboard.database)
+            async with switchboard.database.reading() as session:
+                await seal.check(session, switchboard.secrets)
+    except SecretsUnreadable as wrong:
+        log.error("not ready: %s", wrong)
+        found["secrets"] = "cannot be read: CHORUS_SECRET_KEY is not the one they were written with"
     except Exception:
         log.exception("not ready: the database does not answer")
         found["database"] = "unreachable"
     else:
         found["schema"] = _schema(schema)
+    if (unwritten_s := switchboard.heart.unwritten_s) is not None:
+        found["database"] = f"cannot be written to, for {unwritten_s:.0f} s"
     if switchboard.draining:
         found["server"] = "is stopping"
     return found

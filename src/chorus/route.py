@@ -17,7 +17,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import APIRouter, Depends, Request
@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus import errors, json_body
 from chorus.accounts import audit, idempotency, permissions, same_origin
 from chorus.accounts.idempotency import Answer, Claim
+from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import Rule
 from chorus.accounts.principal import Principal
 from chorus.process import Process
@@ -64,6 +65,9 @@ class Route(APIRoute):
     most_bytes = 0
     """Of a body; 0 is the server's own limit."""
 
+    async def before(self, process: Process, request: _Read) -> None:
+        """What takes long and must not hold up those who wait for the session's turn to write."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         run = super().get_route_handler()
         takes_body = self.body_field is not None
@@ -96,6 +100,17 @@ class Route(APIRoute):
             return await _answer(process, request, run, change, claim)
 
         return handle
+
+
+class _Hashing(Route):
+    """A route that may be given a password: `request.state.password_hash`, null without one."""
+
+    async def before(self, process: Process, request: _Read) -> None:
+        body = cast("dict[str, Any]", request.parsed)
+        password = body.get("password") if isinstance(request.parsed, dict) else None
+        request.state.password_hash = None
+        if isinstance(password, str) and SHORTEST <= len(password) <= LONGEST:
+            request.state.password_hash = await process.passwords.hash(password)
 
 
 class Door(Route):
@@ -160,11 +175,12 @@ async def _answer(
 
 async def _transact(
     process: Process,
-    request: Request,
+    request: _Read,
     run: Callable[[Request], Coroutine[Any, Any, Response]],
     change: _Change,
     claim: Claim | None,
 ) -> Response:
+    await change.route.before(process, request)
     writes = request.method not in ("GET", "HEAD")
     async with process.database.session(writes=writes) as session:
         request.state.session = session
@@ -272,6 +288,11 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def router(tag: str) -> APIRouter:
     """For API keys and members."""
     return _router(tag, Route, bearer)
+
+
+def hashing_router(tag: str) -> APIRouter:
+    """As `router`, for what sets a password: it is hashed before the transaction begins."""
+    return _router(tag, _Hashing, bearer)
 
 
 def member_router(tag: str) -> APIRouter:

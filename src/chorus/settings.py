@@ -62,6 +62,7 @@ class Settings:
     openai_models: tuple[str, ...] = ("gpt-4.1-mini", "gpt-4.1-nano", "gpt-4.1")
     rate_limit_per_minute: int = 100
     max_concurrent_calls: int = 100
+    max_scheduled_calls: int = 1000
     max_request_bytes: int = 1_048_576
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
@@ -276,6 +277,13 @@ VARIABLES: tuple[Variable, ...] = (
         "100",
         "Calls at once, inbound and outbound together, of an organization that has no limit of "
         "its own.",
+    ),
+    Variable(
+        "CHORUS_MAX_SCHEDULED_CALLS",
+        "max_scheduled_calls",
+        readers.number(0, 10_000_000),
+        "1000",
+        "Calls of an organization that wait for a later time, beyond those in line.",
     ),
     Variable(
         "CHORUS_MAX_REQUEST_BYTES",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from alembic.config import Config
@@ -208,3 +209,42 @@ def test_who_does_not_come_back_is_forgotten(monkeypatch: pytest.MonkeyPatch):
     now += 121
     limits.take(None, "another")
     assert len(limits._counts) == 1  # pyright: ignore[reportPrivateUsage]  what is kept is the point
+
+
+async def test_not_ready_while_nothing_can_be_written(sqlite_api: Api):
+    heart = sqlite_api.app.state.switchboard.heart
+    full = OperationalError("", None, Exception("full"))
+    with patch.object(heart, "_beat", side_effect=full), pytest.raises(OperationalError):
+        await heart.beat()
+    ready = await sqlite_api.get("/readyz")
+    assert ready.status_code == 503
+    assert "cannot be written" in ready.json()["database"]
+    assert await heart.beat()
+    assert (await sqlite_api.get("/readyz")).status_code == 200
+    # A beat that waits for a lock fails late; it shows before.
+    heart._wrote_at -= 13
+    assert (await sqlite_api.get("/readyz")).status_code == 503
+
+
+def test_a_record_is_one_line_of_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    level = root.level
+    path = "/v1/x\n12:00:00.000 info    ours\x1b[31m\u2028\x9b"
+    try:
+        logs.configure(settings_for(tmp_path, log_format="text"))
+        logging.getLogger("a").warning("%s", path, extra={"fields": {"path": path}})
+        try:
+            raise ValueError("a\n12:00:00.000 info    forged\x1b")
+        except ValueError:
+            logging.getLogger("a").exception("broke")
+    finally:
+        root.setLevel(level)
+    first, *others = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert first.count("\\n12:00:00.000") == 2
+    assert "\x1b" not in first
+    assert "\x9b" not in first
+    assert all(line.startswith("    ") for line in others[1:])
+    assert not any("\x1b" in line for line in others)

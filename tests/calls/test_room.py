@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from tests.calls.test_calls_api import parties, stored
-from tests.fakes.api import Api
+from tests.conftest import settings_for
+from tests.fakes.api import Api, running
 
 from chorus.accounts.tables import Organization
 from chorus.calls.answer import Declined, Taken, answer
 from chorus.calls.dispatch import Dispatch
+from chorus.calls.hold import claim
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow
@@ -257,3 +260,22 @@ async def test_a_suspended_organization_takes_no_calls(api: Api):
     declined = await answer(board(api), dialled, "CA1", "+14155559999")
     assert declined == Declined("the organization is suspended")
     assert await rows(api) == []
+
+
+async def test_calls_for_later_are_limited(tmp_path: Path):
+    async with running(settings_for(tmp_path, max_scheduled_calls=2)) as api:
+        wish = {**await parties(api), "scheduledAt": (utcnow() + timedelta(days=9)).isoformat()}
+        answers = [await api.post("/v1/calls", json=wish) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [201, 201, 429]
+        assert answers[2].json()["code"] == "too_many_scheduled_calls"
+        # They take nothing from those of now.
+        del wish["scheduledAt"]
+        assert (await api.post("/v1/calls", json=wish)).status_code == 201
+
+
+async def test_a_token_that_somebody_made_up_costs_no_turn_of_the_writer(sqlite_api: Api):
+    id = (await sqlite_api.made("/v1/calls", await parties(sqlite_api)))["id"]
+    switchboard = sqlite_api.app.state.switchboard
+    async with sqlite_api.process.database.writing():
+        async with asyncio.timeout(2):
+            assert not await claim(switchboard, id, "made up")

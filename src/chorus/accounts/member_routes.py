@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Request
 
 from chorus.accounts import members
 from chorus.accounts.schemas import InvitedMemberOut, MemberCreate, MemberOut, MemberPatch
 from chorus.accounts.tables import Member
-from chorus.route import InOrganization, InPrincipal, InProcess, InSession, failures, router
+from chorus.route import (
+    InOrganization,
+    InPrincipal,
+    InProcess,
+    InSession,
+    failures,
+    hashing_router,
+    router,
+)
 from chorus.wire import Data, Deleted, Page, SearchQuery, page
 
 routes = router("Accounts")
+new_members = hashing_router("Accounts")
 
 
 def _shown(row: Member) -> dict[str, object]:
@@ -38,7 +47,7 @@ async def list_members(
     return page(MemberOut, [_member(row) for row in rows], total, query)
 
 
-@routes.post(
+@new_members.post(
     "/members",
     operation_id="createMember",
     summary="Add or invite a member",
@@ -46,7 +55,11 @@ async def list_members(
     responses=failures(403, 409),
 )
 async def create_member(
-    process: InProcess, session: InSession, principal: InPrincipal, wish: MemberCreate
+    request: Request,
+    process: InProcess,
+    session: InSession,
+    principal: InPrincipal,
+    wish: MemberCreate,
 ) -> Data[InvitedMemberOut]:
     """With a password the member can log in at once. Without one the answer has an invitation
     token, which lasts a week; Chorus sends no mail, so hand it on by a way that you trust."""
@@ -57,7 +70,7 @@ async def create_member(
         email=wish.email,
         role=wish.role,
         name=wish.name,
-        password_hash=await process.passwords.hash(wish.password) if wish.password else None,
+        password_hash=request.state.password_hash,
         now=process.clock.utcnow(),
     )
     shown = {**_shown(member), "invitation_token": token}

@@ -20,14 +20,18 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from chorus.errors import Error
 from chorus.settings import Settings
 
 _VERSION = "v1:"
 KEY_FILE = "secret.key"
 
 
-class SecretsUnreadable(Exception):
+class SecretsUnreadable(Error):
     """What is stored was encrypted with a key that this process does not have."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(503, "secrets_unreadable", sentence)
 
 
 class Secrets:
@@ -100,7 +104,7 @@ def _derive(key: str, purpose: str) -> bytes:
 
 def _key_file(folder: Path) -> str:
     path = folder / KEY_FILE
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         # Written whole, then linked: of two processes that start at once, one makes the key
         # and the other finds it.

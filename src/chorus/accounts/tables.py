@@ -121,6 +121,15 @@ class LoginAttempts(Base):
     blocked_until: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Seal(Base):
+    """One row: a known sentence, encrypted, by which a wrong secret key is noticed (`seal.py`)."""
+
+    __tablename__ = "seals"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sentence: Mapped[str] = mapped_column(Encrypted)
+
+
 class AuditEntry(Base):
     """A change, and who made it. `actor_name` is what the key or member was called then; `fields`
     are names, never values; `detail` says more where that is no secret."""

@@ -37,17 +37,24 @@ async def claim(switchboard: Switchboard, call_id: str, token: str) -> bool:
     except ValueError:
         return False
     shown = digest(token)
-    async with switchboard.database.writing() as session:
+    # Read first: a token that somebody made up must not cost a turn of the writer.
+    async with switchboard.database.reading() as session:
         stored = await session.scalar(
             sa.select(CallRow.token_hash).where(
                 CallRow.id == id, CallRow.status.not_in(FINAL), CallRow.answered_at.is_(None)
             )
         )
-        if stored is None or not random.compare_digest(stored, shown):
-            return False
+    if stored is None or not random.compare_digest(stored, shown):
+        return False
+    async with switchboard.database.writing() as session:
         used = await session.execute(
             sa.update(CallRow)
-            .where(CallRow.id == id, CallRow.token_hash == shown)
+            .where(
+                CallRow.id == id,
+                CallRow.token_hash == shown,
+                CallRow.status.not_in(FINAL),
+                CallRow.answered_at.is_(None),
+            )
             .values(token_hash=None)
         )
         return used.rowcount == 1  # type: ignore[attr-defined] # an UPDATE yields a CursorResult

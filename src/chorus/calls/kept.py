@@ -21,6 +21,7 @@ from chorus.calls import journal
 from chorus.calls.tables import Call, CallEvent
 from chorus.db import utcnow
 from chorus.talk.timeline import Happening
+from chorus.webhooks.forget import forget_texts
 
 By = Literal["request", "retention"]
 
@@ -139,16 +140,20 @@ async def delete_recording(session: AsyncSession, call: Call, by: By) -> bool:
 
 
 async def delete_texts(session: AsyncSession, call: Call, by: By) -> bool:
-    """The transcript, the analysis, and what was said in the events; False if nothing was left
-    of them. What happened and when stays."""
+    """The transcript, the analysis, the context variables, which the agent was told and may have
+    said, what was said in the events and what webhooks told of it; False if nothing was left of
+    them. What happened and when stays."""
     emptied = await _empty_events(session, call.id)
-    had_texts = bool(emptied or call.transcript or call.analysis)
+    forgotten = await forget_texts(session, call.id)
+    told = call.transcript or call.analysis or call.context_variables
+    had_texts = bool(emptied or forgotten or told)
     await session.execute(
         sa.update(Call)
         .where(Call.id == call.id)
         .values(
             transcript=None,
             analysis=None,
+            context_variables={},
             transcript_deleted_at=utcnow(),
             updated_at=Call.updated_at,
         )

@@ -37,12 +37,19 @@ async def place(
             "phoneNumberId", f"Phone number is of {number.provider}, which places no calls yet"
         )
     now = utcnow()
-    if wish.scheduled_at is None or wish.scheduled_at <= now:
-        room = await look(session, organization_id, switchboard.settings)
-        if not room.in_line:
-            raise errors.too_many_calls()
-    elif wish.scheduled_at > now + _LATEST:
+    at = wish.scheduled_at or now
+    later = at > now
+    if at > now + _LATEST:
         raise errors.invalid_field("scheduledAt", "Scheduled at must be within a year from now")
+    room = await look(session, organization_id, switchboard.settings)
+    if later and room.later >= switchboard.settings.max_scheduled_calls:
+        raise errors.Error(
+            429,
+            "too_many_scheduled_calls",
+            f"At most {switchboard.settings.max_scheduled_calls} calls may be scheduled at once",
+        )
+    if not later and not room.in_line:
+        raise errors.too_many_calls()
     call = Call(
         id=uuid.uuid4(),
         organization_id=organization_id,

@@ -26,10 +26,11 @@ WAITS = sa.and_(UNFINISHED, Call.direction == "outbound", Call.dialled_at.is_(No
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`calls` take room, `waiting` are due and will."""
+    """`calls` take room, `waiting` are due and will, `later` are for a time that is to come."""
 
     calls: int
     waiting: int
+    later: int
     max_calls: int
     max_waiting: int
 
@@ -56,14 +57,15 @@ async def look(session: AsyncSession, organization_id: uuid.UUID, settings: Sett
         sa.select(
             sa.func.count().filter(TAKES_ROOM),
             sa.func.count().filter(WAITS, due()),
+            sa.func.count().filter(WAITS, sa.not_(due())),
         )
         .select_from(Call)
         .where(Call.organization_id == organization_id, UNFINISHED)
     )
-    calls, waiting = counted.one()
+    calls, waiting, later = counted.one()
     if max_calls is None:
         max_calls = settings.max_concurrent_calls
-    return Room(calls, waiting, max_calls, max_waiting)
+    return Room(calls, waiting, later, max_calls, max_waiting)
 
 
 def due() -> sa.ColumnElement[bool]:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 5.0
 DEAD_AFTER_S = 30.0
+LATE_S = 12.0
+"""A beat that takes longer than this waits for a lock that somebody does not give back."""
 
 
 class Heart:
@@ -34,16 +36,36 @@ class Heart:
         self._incarnation = uuid.uuid4()
         self._others: Stillness[str] = Stillness(2 * BEAT_S, monotonic)
         self._beats: dict[str, int] = {}
+        self._monotonic = monotonic
+        self._wrote_at = monotonic()
+        self._failed = False
+
+    @property
+    def unwritten_s(self) -> float | None:
+        """For how long nothing could be written; None while writing works. A beat is the one
+        write that is made all the time, so it tells of a full disk and of a lock that is held."""
+        silent_s = self._monotonic() - self._wrote_at
+        return silent_s if self._failed or silent_s > LATE_S else None
 
     async def start(self) -> None:
         """Enter this process, in place of what it was before it was started again."""
         async with self._database.writing() as session:
             await session.execute(sa.delete(Executor).where(Executor.id == self.name))
             await session.execute(sa.insert(Executor).values(self._row()))
+        self._wrote_at = self._monotonic()
 
     async def beat(self) -> bool:
         """False if this process had been given up for dead: what it held is no longer its own.
         It is entered anew."""
+        try:
+            mine = await self._beat()
+        except Exception:
+            self._failed = True
+            raise
+        self._failed, self._wrote_at = False, self._monotonic()
+        return mine
+
+    async def _beat(self) -> bool:
         async with self._database.writing() as session:
             counted = await session.execute(
                 sa.update(Executor)

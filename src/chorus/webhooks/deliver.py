@@ -144,6 +144,8 @@ class Deliveries:
             delivery = await session.get(WebhookDelivery, taken.delivery_id)
             if delivery is None:
                 return Result(cancelled="call_deleted")
+            if not delivery.body:
+                return Result(cancelled="body_deleted")
             now = await self._now(session)
             try:
                 found = await target.find(session, delivery, self._switchboard.secrets, now)

@@ -95,7 +95,7 @@ async def present(session: AsyncSession, found: WebhookDelivery) -> DeliveryOut:
     return DeliveryOut.model_validate(
         {
             **_shown(row),
-            "request_body": orjson.loads(found.body),
+            "request_body": orjson.loads(found.body) if found.body else None,
             "attempts": [AttemptOut.model_validate(each) for each in tries],
         }
     )

@@ -33,6 +33,8 @@ async def redeliver(
 ) -> WebhookDelivery:
     """Raises `Error` 404, and 409 where there is nobody to send it to."""
     delivery = await queries.delivery(session, organization_id, id, lock=True)
+    if not delivery.body:
+        raise errors.conflict("body_deleted", "What was sent was deleted with the call's texts")
     now = await due.database_now(session)
     try:
         await target.find(session, delivery, switchboard.secrets, now)

@@ -122,7 +122,13 @@ class AttemptOut(Out):
 
 
 class DeliveryOut(ListedDelivery):
-    request_body: dict[str, Any]
+    request_body: Annotated[
+        dict[str, Any] | None,
+        Field(description="Null once the texts of its call were deleted."),
+    ]
+    body_sha256: Annotated[
+        str | None, Field(description="Of what was sent, in hex, where `requestBody` is gone.")
+    ]
     attempts: list[AttemptOut]
 
 

@@ -68,10 +68,11 @@ class GoneAgentWebhook(Base):
 class WebhookDelivery(Tenant, Base):
     """One event for one receiver. Its id is the `webhook-id` of every try.
 
-    `body` is fixed when the event is announced. `call_id` null: a test. `target_id` is an
-    endpoint's or an agent's and no foreign key: history outlives what it names. `url` is where
-    the last try went, or the first will; `secret` is the agent's own as it was announced, for
-    when the agent is deleted meanwhile.
+    `body` is fixed when the event is announced. When what was said in its call is deleted, it goes
+    too (`forget.py`): it is empty then, and the hash of what was sent stays. `call_id` null: a
+    test. `target_id` is an endpoint's or an agent's and no foreign key: history outlives what it
+    names. `url` is where the last try went, or the first will; `secret` is the agent's own as it
+    was announced, for when the agent is deleted meanwhile.
 
     `due_at` is when somebody must look at it next, null when nobody must: the next try, or while
     `attempt_id` is under way the moment at which that is given up for lost; `owner` is the process
@@ -91,6 +92,7 @@ class WebhookDelivery(Tenant, Base):
     host: Mapped[str] = mapped_column(sa.String(255))
     secret: Mapped[str | None] = mapped_column(Encrypted)
     body: Mapped[str] = mapped_column(sa.Text)
+    body_sha256: Mapped[str | None] = mapped_column(sa.String(64))
     status: Mapped[str] = mapped_column(choice(*STATUSES, name="status"), default="pending")
     reason: Mapped[str | None] = mapped_column(sa.String(64))
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
