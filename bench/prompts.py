@@ -92,7 +92,7 @@ def pcm16(audio: Floats) -> bytes:
 
 
 def samples(pcm: bytes) -> Floats:
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    return np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(1 / 32768)
 
 
 def to_16k(audio: Floats) -> Floats:
