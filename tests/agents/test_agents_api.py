@@ -335,3 +335,23 @@ async def test_lists_page_newest_first_and_search_by_name(api: Api):
     assert (await names("search=100%25"))[0] == ["sales 100%"]
     assert (await names("search=_"))[0] == ["SUPPORT_3"]
     assert await names("search=nobody") == ([], {"total": 0, "limit": 50, "offset": 0})
+
+
+async def test_texts_that_cannot_be_right_are_refused_when_saved(sqlite_api: Api) -> None:
+    """A name that is none, and a script that cannot be read, with its line and a sentence."""
+    models = (await sqlite_api.get("/v1/slm-models")).json()["data"]
+    script = next(model["id"] for model in models if model["name"] == "Script")
+    wish = {"name": "a", "agentGreeting": "Hello {{first-name}}", "slmModelId": script}
+    refused = await sqlite_api.post("/v1/agents", json=wish)
+    assert refused.status_code == 400
+    assert "{{first-name}}" in refused.text
+    wrong = {"name": "a", "slmModelId": script, "systemPrompt": 'script:\nat start say "hi\n'}
+    refused = await sqlite_api.post("/v1/agents", json=wrong)
+    assert refused.status_code == 400
+    assert "Line 2 of the script" in refused.text
+    right = {**wrong, "systemPrompt": 'script:\nat start: say "Hi {{नाम}}"\n'}
+    made = await sqlite_api.post("/v1/agents", json=right)
+    assert made.status_code == 201, made.text
+    id = made.json()["data"]["id"]
+    refused = await sqlite_api.patch(f"/v1/agents/{id}", json={"systemPrompt": "script:\nwhy"})
+    assert refused.status_code == 400

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, in_use
-from chorus.agents import queries
+from chorus.agents import queries, texts
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentTool
 from chorus.errors import Problem
@@ -55,7 +55,7 @@ async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 async def _apply(
     session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
 ) -> None:
-    await _check(session, process, agent.organization_id, values)
+    await _check(session, process, agent, values)
     tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
     for name, value in values.items():
         setattr(agent, name, _stored(process, name, value))
@@ -92,7 +92,7 @@ async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.U
 
 
 async def _check(
-    session: AsyncSession, process: Process, organization_id: uuid.UUID, values: dict[str, Any]
+    session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
 ) -> None:
     """What is named must be there. Only what is sent is looked at: an agent whose voice is no
     longer installed can still be renamed."""
@@ -107,7 +107,7 @@ async def _check(
         if id is not None and known(id) is None:
             problems.append(Problem(field, f"{noun} not found"))
     tool_ids: list[uuid.UUID] = values.get("tool_ids") or []
-    absent = await tools.missing(session, organization_id, tool_ids)
+    absent = await tools.missing(session, agent.organization_id, tool_ids)
     problems += [
         Problem(f"toolIds.{place}", "Tool not found")
         for place, id in enumerate(tool_ids)
@@ -124,5 +124,6 @@ async def _check(
         url: str | None = values.get(name)
         if url and is_plain_http(url) and not process.settings.allow_private_addresses:
             problems.append(Problem(field, f"{noun} must begin with https://"))
+    problems += texts.problems(catalogue, agent.slm_model_id, agent.system_prompt, values)
     if problems:
         raise errors.invalid(*problems)

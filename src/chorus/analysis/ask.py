@@ -134,9 +134,11 @@ class _Asking:
     def _take(self, text: str) -> None:
         """Keep what is right; what was right before and is not now stays as it was."""
         wanted = self._wrong.keys() if self._wrong is not None else self._parts()
-        given = find_object(text, (SUMMARY, "extractions"))
+        names = [each.name for each in self._fields]
+        given = find_object(text, (SUMMARY, "extractions")) or find_object(text, names)
         members = (given or {}).get("extractions")
-        values = cast("dict[str, Any]", members) if isinstance(members, dict) else {}
+        # Small models leave out the object around the fields.
+        values = cast("dict[str, Any]", members) if isinstance(members, dict) else given or {}
         wrong: dict[str, str] = {}
         if "" in wanted:
             try:

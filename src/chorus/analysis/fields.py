@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from chorus.llm import lenient
+
 _MOST_CHARACTERS = 10_000
 _DEEPEST = 10
 _WIDEST = 1_000
@@ -71,14 +73,17 @@ def checked(field: Field, value: Any) -> Any:
         if field.required:
             raise Invalid("is required, and was not found in the call")
         return None
-    if field.type == "integer" and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not _is(field.type, value):
-        raise Invalid(f"must be {_article(field.type)} {field.type}")
+    try:
+        value = lenient.read(field.type, value)
+    except (ValueError, RecursionError):
+        raise Invalid(f"must be {_article(field.type)} {field.type}") from None
     value = clean(value)
-    if field.enum is not None and not any(_same(value, allowed) for allowed in field.enum):
-        raise Invalid("must be one of the values that are allowed")
-    return value
+    if field.enum is None:
+        return value
+    try:
+        return lenient.allowed(value, field.enum)
+    except ValueError:
+        raise Invalid("must be one of the values that are allowed") from None
 
 
 def clean(value: Any, depth: int = 0) -> Any:
@@ -134,27 +139,6 @@ def _nullable(field: Field) -> dict[str, Any]:
     if field.type == "array":
         schema["items"] = {}
     return {**schema, "type": [field.type, "null"]}
-
-
-def _is(kind: str, value: Any) -> bool:
-    match kind:
-        case "string":
-            return isinstance(value, str)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "boolean":
-            return isinstance(value, bool)
-        case "array":
-            return isinstance(value, list)
-        case _:
-            return isinstance(value, dict)
-
-
-def _same(value: Any, allowed: Any) -> bool:
-    """As JSON compares: true is not 1, and 5.0 is 5."""
-    return isinstance(value, bool) == isinstance(allowed, bool) and value == allowed
 
 
 def _article(word: str) -> str:

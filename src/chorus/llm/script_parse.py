@@ -133,6 +133,11 @@ _VALID_NAME = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 _BEGINS_RULE = ("when", "otherwise", "at", "after", "step")
 
 
+def begins_script(system: str) -> bool:
+    """Whether a prompt holds a script, be it right or wrong."""
+    return any(_START.match(line) for line in system.split("\n"))
+
+
 @lru_cache(maxsize=256)
 def parse(system: str) -> Script:
     """The script in a system prompt. Raises `ScriptError`."""

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chorus.talk.tools.template import fill, variables_of
+from chorus.talk.tools.template import fill, no_names_of, variables_of
 
 NAMES = st.from_regex(r"\A[A-Za-z0-9_]{1,8}\Z")
 VALUES = st.one_of(
@@ -47,9 +47,24 @@ def test_values_are_data_and_are_never_expanded_again() -> None:
 
 
 def test_what_is_no_variable_is_left_alone() -> None:
-    text = "{} {{}} {{a b}} {{a-b}} {name} }} {{"
+    text = '{} {{}} {{ "a": 1 }} {name} }} {{'
     assert fill(text, {"a": 1}).text == text
     assert variables_of("{{a}} {{ b }} {{a}} {c}") == ("a", "b")
+
+
+def test_names_may_be_of_any_script() -> None:
+    template = "{{नाम}} {{नाम}} {{имя}} {{ชื่อ}} {{اسم}} {{e\u0301t\u00e9}}"
+    given = {"नाम": "आशा", "имя": "Оля", "ชื่อ": "นภา", "اسم": "ليلى", "\u00e9t\u00e9": "x"}
+    assert fill(template, given).text == "आशा आशा Оля นภา ليلى x"
+
+
+def test_what_cannot_be_a_name_is_told_and_never_spoken_with_braces() -> None:
+    template = "Hello {{customer.name}} {{first-name}} {{a b}} {{#if x}}!"
+    filled = fill(template, {"customer": 1})
+    assert filled.text == "Hello    !"
+    assert filled.missing == ("customer.name", "first-name", "a b", "#if x")
+    assert no_names_of(template) == filled.missing
+    assert variables_of(template) == ()
 
 
 def test_escape_is_applied_to_values_only() -> None:

@@ -16,6 +16,7 @@ without a word at the very end, as the second `!` of `Great!!`, are not worth a 
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from chorus.talk.text.speakable import Speakable
@@ -49,6 +50,13 @@ _ABBREVIATIONS = _words(
     "gen col sgt lt capt rev hon jan feb mar apr jun jul aug sep sept oct nov dec tel ext hrs min "
     "max bzw usw evtl ggf inkl str hr fr mme mlle sra dra ud uds dott sig"
 )
+# Of languages that write ordinals with a full stop: months and what else has ordinals, in capitals.
+_AFTER_ORDINALS = _words(
+    "Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember "
+    "Jan Feb Mär Apr Jun Jul Aug Sep Okt Nov Dez Stock Etage Klasse Mal Woche Platz Quartal Tag "
+    "Jahrhundert Geburtstag Bezirk Januari Februari Maj"
+)
+_WORD = re.compile(r"[^\W\d_]+")
 _ABBREVIATIONS_BEFORE_NUMBERS = _words("no nos nr p pp vol fig ch sec art ca")
 # A clause that ends after one of these sounds cut off.
 _UNSAFE_LAST = _words(
@@ -115,6 +123,8 @@ class Clauses:
                 return kind, at + 1
         elif char == ".":
             kind = "hard"
+            if text[at + 1 : at + 2] == ".":
+                return "no", at  # an ellipsis is one mark; its last dot decides
             word = token.lstrip("\"'([{“‘«").lower()
             if not self._released and word in _OPENERS and text[:at].strip() == token:
                 return kind, at + 1
@@ -123,6 +133,14 @@ class Clauses:
                 return "no", at  # an initial, `e.g.`, `p.m.`
             if word in _ABBREVIATIONS or (word.isdigit() and text[:at].strip() == token):
                 return "no", at
+            if word.isdigit() and len(word) <= 2:
+                # "am 3. Mai": an ordinal where a month or a small letter follows.
+                rest = text[at + 1 :].lstrip(" ")
+                follows = _WORD.match(rest)
+                if not final and (not rest or (follows and follows.end() == len(rest))):
+                    return "wait", at
+                if follows and (follows.group().islower() or follows.group() in _AFTER_ORDINALS):
+                    return "no", at
             if word in _ABBREVIATIONS_BEFORE_NUMBERS and not final:
                 if len(text) < at + 3:
                     return "wait", at

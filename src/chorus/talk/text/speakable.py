@@ -16,12 +16,18 @@ _PICTURES = re.compile(
     "[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\ufe00-\ufe0f\u20e3\U0001f000-\U0001faff\U000e0000-\U000e0fff]"
 )
-_DROPPED = frozenset("*`~|\u200b\u2060\ufeff\u00ad")
+_DROPPED = frozenset("`|\u200b\u2060\ufeff\u00ad")
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_OPENING = frozenset("([{\"'“‘«¿¡")
 _ZERO_WIDTH_JOINER = "\u200d"
 _BULLETS = frozenset("•‣◦▪·")
 _LONGEST_LINK = 2000
 _LONGEST_TAG = 200
+# In angle brackets, what has one of these is an address that is to be said, and no tag.
+_ADDRESS = re.compile(r"<((?:mailto:)?[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|(?:https?://|www\.)[^\s<>]+)>")
+_TAG = re.compile(
+    r"""</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+))*\s*/?>|<!.*>"""
+)
 
 
 class Speakable:
@@ -36,6 +42,7 @@ class Speakable:
         self._skipped = ""
         self._bracket = False  # the last character was the "]" of a link's text
         self._last = ""
+        self._emphasis = False  # a single asterisk has opened it
 
     def feed(self, text: str) -> str:
         out: list[str] = []
@@ -50,9 +57,10 @@ class Speakable:
         if self._skipping and self._skipping != "\n":
             held = self._skipped  # a "(" or "<" that was never closed was no markup
             self._skipping = ""
-        if held.startswith(("<", "(")):
-            for char in held:
-                self._emit(char, out)
+        if held.startswith(("<", "(")) or (
+            held[:1] in ("*", "~") and not self._is_markup(held, " ")
+        ):
+            self._pass(held, out)
         self.__init__()
         return "".join(out)
 
@@ -68,20 +76,32 @@ class Speakable:
         self._skipped += char
         limit = _LONGEST_LINK if self._skipping == ")" else _LONGEST_TAG
         if char == self._skipping:
-            self._skipping, self._skipped = "", ""
+            skipped, self._skipping, self._skipped = self._skipped, "", ""
             if char == "\n":
                 self._white(char)
+            elif char == ">" and (address := _ADDRESS.fullmatch(skipped)):
+                self._pass(address.group(1).removeprefix("mailto:"), out)
+            elif char == ">" and not _TAG.fullmatch(skipped):
+                self._pass(skipped, out)  # mathematics: a<b and c>d
         elif self._skipping != "\n" and (char == "\n" or len(self._skipped) > limit):
             kept, self._skipping, self._skipped = self._skipped, "", ""
-            for each in kept:
-                self._white(each) if each.isspace() else self._emit(each, out)
+            self._pass(kept, out)
+
+    def _pass(self, text: str, out: list[str]) -> None:
+        for each in text:
+            self._white(each) if each.isspace() else self._emit(each, out)
 
     def _decide(self, char: str, out: list[str]) -> None:
         mark = self._held[0]
-        if mark == char and mark in "#-`>":
+        if mark == char and mark in "#-`>*~":
             self._held += char
             return
         held, self._held = self._held, ""
+        if mark in "*~":
+            if not self._is_markup(held, char):
+                self._pass(held, out)
+            self._first_look(char, out)
+            return
         if mark == "<" and (char.isalpha() or char in "/!"):
             self._skipping, self._skipped = ">", held + char  # a tag
             return
@@ -100,6 +120,27 @@ class Speakable:
                 self._emit(each, out)
         self._first_look(char, out)
 
+    def _is_markup(self, held: str, after: str) -> bool:
+        """Of a run of `*` or `~`: whether it marks a bullet, a rule or emphasis. Emphasis opens
+        before a word and closes after one; between two words or figures, alone between spaces, or
+        before a figure it is itself: a key of the telephone, a product, "about"."""
+        bare_before = not self._started or bool(self._space) or self._last in _OPENING
+        if len(held) > 1:
+            return held[0] == "*" or len(held) == 2
+        if held == "~":
+            return False
+        if self._line_start:
+            return not after.isdigit()  # a bullet, or emphasis
+        if bare_before:
+            self._emphasis = not (after.isspace() or after.isdigit() or after in ".,;:!?#")
+            return self._emphasis
+        if self._emphasis:
+            self._emphasis = False
+            return True
+        # Within a word it is a product; after one it closes what nothing opened.
+        self._emphasis = not (self._last.isalnum() or after.isalnum()) and not after.isspace()
+        return self._emphasis
+
     def _first_look(self, char: str, out: list[str]) -> None:
         bracket, self._bracket = self._bracket, False
         if char.isspace():
@@ -108,7 +149,7 @@ class Speakable:
             self._skipping, self._skipped = ")", char
         elif self._line_start and (char in "#-`>" or char in _BULLETS):
             self._held = "" if char in _BULLETS else char
-        elif char in "_<":
+        elif char in "_<*~":
             self._held = char
         elif char in "[]":
             self._bracket = char == "]"

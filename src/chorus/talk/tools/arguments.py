@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
+from chorus.llm.lenient import no_number, read
 from chorus.llm.model import ToolSpec
-from chorus.talk.spec import FieldType, HttpTool, HttpToolField
+from chorus.talk.spec import HttpTool, HttpToolField
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _UNSAFE_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
@@ -77,7 +78,7 @@ def read_arguments(tool: HttpTool, written: str) -> dict[str, Any]:
     """The values by field, in the fields' order, of the fields' types. Raises `ArgumentsWrong`.
     null counts as absent; a field that the tool does not have is left out."""
     try:
-        found = json.loads(written.strip() or "{}", parse_constant=_no_number)
+        found = json.loads(written.strip() or "{}", parse_constant=no_number)
     except (ValueError, RecursionError):
         raise ArgumentsWrong("The arguments are not valid JSON. Write one JSON object.") from None
     if not isinstance(found, dict):
@@ -92,7 +93,7 @@ def read_arguments(tool: HttpTool, written: str) -> dict[str, Any]:
                 wrong.append(f"The field '{field.name}' ({field.type}) is missing.")
             continue
         try:
-            values[field.name] = _read(field.type, value)
+            values[field.name] = read(field.type, value)
         except (ValueError, RecursionError):
             shown = json.dumps(value, ensure_ascii=False)[:80]
             wrong.append(
@@ -118,34 +119,3 @@ def _property(field: HttpToolField) -> dict[str, Any]:
     if field.type == "object":
         schema["additionalProperties"] = True
     return schema
-
-
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _read(wanted: FieldType, value: object) -> object:
-    """`ValueError` unless `value` is, or plainly means, a `wanted`."""
-    if wanted == "string":
-        if isinstance(value, (bool, int, float)):
-            return json.dumps(value)
-        good = isinstance(value, str)
-    elif wanted == "boolean":
-        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-            return value.strip().lower() == "true"
-        good = isinstance(value, bool)
-    elif wanted in ("integer", "number"):
-        if isinstance(value, str):
-            value = json.loads(value.strip().lstrip("+") or "x", parse_constant=_no_number)
-        if wanted == "integer" and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        kinds = (int,) if wanted == "integer" else (int, float)
-        good = isinstance(value, kinds) and not isinstance(value, bool)
-    else:
-        kind = list if wanted == "array" else dict
-        if isinstance(value, str):  # a model that wrote JSON inside JSON
-            value = json.loads(value, parse_constant=_no_number)
-        good = isinstance(value, kind)
-    if not good:
-        raise ValueError(wanted)
-    return value

@@ -1,0 +1,65 @@
+"""What of a model's marks is said, and where German ordinals and ellipses leave a clause whole.
+The same whether the text comes at once or letter by letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from chorus.talk.text.clauses import Clauses
+from chorus.talk.text.speakable import Speakable, speakable
+
+SPOKEN = [
+    ("Press * to go back", "Press * to go back"),
+    ("Press *, then #.", "Press *, then #."),
+    ("Press *", "Press *"),
+    ("Dial *67 now.", "Dial *67 now."),
+    ("*67 hides it", "*67 hides it"),
+    ("2*3 rooms", "2*3 rooms"),
+    ("2 * 3 = 6", "2 * 3 = 6"),
+    ("A*B*C", "A*B*C"),
+    ("**Bold** and *this* one.", "Bold and this one."),
+    ("(*note*) yes", "(note) yes"),
+    ("* one\n* two", "one two"),
+    ("***", ""),
+    ("It is ~5 euro", "It is ~5 euro"),
+    ("~~old~~ new", "old new"),
+    ("Write to <john@example.com> please.", "Write to john@example.com please."),
+    ("Write to <mailto:a@b.example>.", "Write to a@b.example."),
+    ("See <https://x.example/a>", "See https://x.example/a"),
+    ("a<b and c>d", "a<b and c>d"),
+    ("<b>Hi</b> there", "Hi there"),
+    ('<a href="x">Hi</a><br/>', "Hi"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), SPOKEN)
+def test_marks(text: str, said: str) -> None:
+    assert speakable(text) == said
+    stream = Speakable()
+    letters = "".join(stream.feed(char) for char in text) + stream.flush()
+    assert letters.replace("\n", " ") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Am 3. Mai um 8 Uhr.", ["Am 3. Mai um 8 Uhr."]),
+        ("Der 12. ist frei.", ["Der 12. ist frei."]),
+        ("Bis 20. Dezember zu. Danke.", ["Bis 20. Dezember zu.", " Danke."]),
+        ("It is 3. We open at nine.", ["It is 3.", " We open at nine."]),
+        ("Well... let me check", ["Well...", " let me check"]),
+    ],
+)
+def test_clauses(text: str, clauses: list[str]) -> None:
+    for step in (1, len(text)):
+        splitter = Clauses()
+        pieces = [text[at : at + step] for at in range(0, len(text), step)]
+        assert [c for p in pieces for c in splitter.feed(p)] + splitter.flush() == clauses
+
+
+def test_an_ellipsis_that_comes_at_once_stays_whole() -> None:
+    splitter = Clauses()
+    assert [*splitter.feed("Okay... let me check"), *splitter.flush()] == [
+        "Okay...",
+        " let me check",
+    ]
