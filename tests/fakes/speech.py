@@ -56,8 +56,13 @@ class FakeTranscription:
         self._answers: deque[tuple[asyncio.TimerHandle, float]] = deque()
 
     def feed(self, audio: bytes) -> None:
-        if not self.closed:
-            self.fed_ms += self.format.ms(len(audio))
+        if self.closed:
+            return
+        self.fed_ms += self.format.ms(len(audio))
+        segments = self._engine.segments
+        while segments and self.fed_ms >= segments[0][1] + segments[0][2]:
+            text, at_ms, _ = segments.pop(0)
+            self._on_words(Words(text, True, at_ms, at_ms))
 
     def speech_started(self, ago_ms: float) -> None:
         self.started_ms.append(self.fed_ms - ago_ms)
@@ -109,6 +114,8 @@ class FakeTranscriber:
     Every `finalize` is answered after `final_after_ms` with the next text of `understands`, or
     with empty text; `final_after_ms=None` never answers, as a hung vendor. `fail_opens` counts
     the opens that raise before one works. `format` is what it takes; None takes the line's.
+    `segments` are finals that come unasked, as vendors of streams give them every few seconds:
+    (text, where in the audio it ends, how many milliseconds later it is told).
     """
 
     def __init__(
@@ -119,8 +126,10 @@ class FakeTranscriber:
         fail_opens: int = 0,
         endpointing: Endpointing | None = None,
         format: AudioFormat | None = None,
+        segments: Iterable[tuple[str, float, float]] = (),
     ) -> None:
         self.name = name
+        self.segments = list(segments)
         self.endpointing = endpointing or Endpointing()
         self.format = format
         self.final_after_ms = final_after_ms

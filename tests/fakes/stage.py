@@ -30,7 +30,7 @@ from chorus.lines.line import LineEnded
 from chorus.lines.loopback import FAIR, LoopbackLine, Weather, pair
 from chorus.outbound import Outbound, OutboundAnswer
 from chorus.talk.call import Call, Outcome
-from chorus.talk.spec import AgentSpec, CallSpec, Engines, HttpTool
+from chorus.talk.spec import AgentSpec, CallSpec, Engines, HttpTool, StandIns
 from chorus.talk.timeline import Happening
 
 AGENT = AgentSpec(agent_id="a", name="Test", system_prompt="You are a test.")
@@ -207,6 +207,7 @@ def play(
     recording_path: str | None = None,
     tools: Tools | None = None,
     sound: bool = True,
+    stand_ins: StandIns | None = None,
 ) -> Result:
     """Hold one call; returns when it is over. A scene that ends without the call ending fails
     after the agent's maximum duration. Whatever happened, the call must have ended as a call
@@ -220,6 +221,7 @@ def play(
             model=model or FakeModel(lambda _: "All right."),
             detector=detector or FakeDetector(),
             end_of_turn=end_of_turn or FakeEndOfTurn(),
+            stand_ins=stand_ins or StandIns(),
         )
         timeline, ticker = Timeline(), Ticker()
         ticker.start()

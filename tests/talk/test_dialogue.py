@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chorus.llm.model import Message, ToolCall
-from chorus.talk.dialogue import AgentReply, Dialogue, ToolRound, same_words, with_keys
+from chorus.talk.dialogue import AgentReply, Dialogue, ToolRound, with_keys
 
 
 def said(dialogue: Dialogue, heard: str, unsaid: str = "", heard_ms: float = 1000) -> AgentReply:
@@ -64,11 +64,6 @@ def test_a_turn_taken_back_was_never_there() -> None:
     dialogue.reply_began(AgentReply(1))
     dialogue.retract(1)
     assert dialogue.messages() == ()
-
-
-def test_words_are_the_same_but_for_case_and_punctuation() -> None:
-    assert same_words("Hello,  there!", "hello there")
-    assert not same_words("hello there", "hello their")
 
 
 def test_keys_are_shown_with_the_words_of_their_turn() -> None:

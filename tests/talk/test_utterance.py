@@ -79,3 +79,36 @@ def test_heard_and_unsaid_are_the_whole_text(clauses: list[str], at: float, mark
     assert heard.resume_ms <= max(at, 0) + 1e-6
     # More time never means fewer words.
     assert len(made.split(at + 100).text.split()) >= len(heard.text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "chars", "heard"),
+    [
+        ("您的座位已经预订好了。", 5, "您的座位已"),
+        ("โต๊ะของคุณจองแล้ว", 4, "โต๊ะ"),
+        ("आपकी मेज़ बुक हो गई है", 11, "आपकी मेज़"),
+        ("ご予約を承りました。", 4, "ご予約を"),
+        ("It is $3.50 at 10:30, okay?", 13, "It is $3.50"),
+    ],
+)
+def test_what_the_voice_tells_is_heard_to_the_character(text: str, chars: int, heard: str) -> None:
+    made = Utterance(MULAW_8K)
+    made.add_clause(text)
+    marks = tuple(Mark(end, 100.0 * end) for end in range(1, len(text) + 1))
+    made.add(Spoken(MULAW_8K.silence(100 * len(text)), 0, marks, last=True))
+    split = made.split(100 * chars + 50)
+    assert (split.text, split.estimated) == (heard, False)
+    assert split.text + split.unsaid == text.replace(f"{heard} ", heard, 1)
+    assert split.resume_ms == 100 * len(heard)
+
+
+@pytest.mark.parametrize("text", ["您的座位已经预订好了。", "โต๊ะของคุณจองแล้วค่ะ"])
+def test_without_marks_a_clause_without_spaces_is_cut_in_proportion(text: str) -> None:
+    made = Utterance(MULAW_8K)
+    made.add_clause(text)
+    made.add(Spoken(MULAW_8K.silence(4000), 0, last=True))
+    split = made.split(2100)
+    assert split.estimated
+    assert 0.3 * len(text) < len(split.text) < 0.7 * len(text)
+    assert split.text + split.unsaid == text
+    assert 1000 < split.resume_ms <= 2100

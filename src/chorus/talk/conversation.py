@@ -17,7 +17,7 @@ import asyncio
 from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
 from chorus.talk.announcing import Announcement, Announcements
-from chorus.talk.dialogue import Dialogue, result_data, same_words, with_keys
+from chorus.talk.dialogue import Dialogue, result_data, with_keys
 from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
 from chorus.talk.judging import Judge
@@ -44,6 +44,7 @@ from chorus.talk.turns.turns import (
     Turns,
     Unheard,
 )
+from chorus.talk.turns.words import same_words
 from chorus.talk.utterance import Utterance
 
 EARLY_ANSWER_MS = 400

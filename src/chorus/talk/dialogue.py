@@ -221,12 +221,3 @@ def result_data(action: Action) -> dict[str, Any]:
 def with_keys(text: str, digits: str) -> str:
     """A turn's text with the keys that were pressed in it."""
     return f"{text} [pressed {' '.join(digits)}]".strip() if digits else text
-
-
-def same_words(one: str, other: str) -> bool:
-    """Equal but for case and punctuation."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return " ".join("".join(c for c in text.casefold() if c.isalnum() or c.isspace()).split())

@@ -7,10 +7,9 @@ while the other goes on talking; a word that could as well be an objection ("no"
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+from chorus.talk.turns.words import tokens
 
 # Spelled as transcribers do; hyphens and case do not matter. Hums are common to all.
 _HUMS = ("mm", "mmm", "mhm", "mm hm", "mm hmm", "mhmm", "hm", "hmm", "uh huh", "ah", "oh", "aha")
@@ -42,17 +41,12 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "nb": ("ok", "okei", "ja", "jo", "nettopp", "bra", "riktig", "akkurat", "skjønner"),
     "cs": ("ok", "jo", "ano", "jasně", "dobře", "aha", "rozumím", "přesně", "no jo"),
 }  # fmt: skip
-_LONGEST = max(len(p.split()) for of_language in _PHRASES.values() for p in of_language)
+_LONGEST = max(len(tokens(p)) for of_language in _PHRASES.values() for p in of_language)
 
 # An echo is looked for among the last words heard: a short one closer to the end, because a
 # single word of the agent's is also a likely answer to it ("… morning or evening?").
 _ECHO_WORDS = 16
 _SHORT_ECHO_WORDS = 6
-
-
-def tokens(text: str) -> list[str]:
-    """The words of `text`, folded in case, without punctuation; "mm-hm" is two."""
-    return _WORD.findall(text.casefold().replace("’", "'"))
 
 
 @cache

@@ -19,7 +19,7 @@ from chorus.talk.turns.events import (
     SpeechPaused,
     TurnSettings,
 )
-from chorus.talk.turns.words import OpenTurn
+from chorus.talk.turns.words import OpenTurn, same_words
 
 FRAME_MS = 32
 EPS_MS = 0.01  # times are floats
@@ -190,9 +190,10 @@ class Pause:
             self.cancel_draft()
 
     def cancel_draft(self, *, unless: str | None = None) -> None:
-        """Cancel the open draft, unless it was made of just these words."""
+        """Cancel the open draft, unless it was made of these words, whatever their case and
+        punctuation."""
         draft = self._draft
-        if draft and draft.text != unless:
+        if draft and (unless is None or not same_words(draft.text, unless)):
             self._draft = None
             self._events.append(CancelDraft(draft.turn, draft.pause))
 

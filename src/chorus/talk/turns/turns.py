@@ -8,7 +8,7 @@ turn is over in `turn_pause.py`. The rules and their numbers are those of docs/t
 
 from __future__ import annotations
 
-from chorus.talk.text.backchannel import is_echo, is_question, tokens
+from chorus.talk.text.backchannel import is_echo, is_question
 from chorus.talk.turns.events import (
     AskEndOfTurn,
     CancelDraft,
@@ -27,7 +27,7 @@ from chorus.talk.turns.events import (
 )
 from chorus.talk.turns.floor import GAP_MS, Floor, State
 from chorus.talk.turns.pause import EPS_MS, FRAME_MS, frames
-from chorus.talk.turns.words import OpenTurn
+from chorus.talk.turns.words import OpenTurn, tokens
 
 __all__ = [
     "FRAME_MS",

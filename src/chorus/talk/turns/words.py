@@ -3,11 +3,67 @@
 A transcriber repeats itself: an interim is everything since the last final, and a final
 says the same again. Where a turn ended on interim words, what follows begins with words
 that were answered; `Transcript` takes them off, so that nothing is lost and nothing doubled.
+
+Words are compared by `tokens`, in any script: without case and punctuation, and with every vowel
+sign and tone mark, which make other words of the same letters in Hindi, Thai or Bengali.
 """
 
 from __future__ import annotations
 
-from chorus.talk.text.backchannel import tokens
+import unicodedata
+
+from chorus.talk.text.units import graphemes, is_unspaced, units
+
+_APOSTROPHES = "'’ʼ"
+
+
+def tokens(text: str) -> list[str]:
+    """The words of `text`, folded in case, without punctuation and symbols; "mm-hm" is two. In
+    scripts without spaces between words each written character is one."""
+    folded = unicodedata.normalize("NFC", text.casefold())
+    plain: list[str] = []
+    for at, char in enumerate(folded):
+        category = unicodedata.category(char)
+        if char in _APOSTROPHES and _inside(folded, at):
+            plain.append("'")
+        elif category == "Cf":
+            continue  # joiners and marks of direction: they say nothing
+        else:
+            plain.append(" " if category[0] in "PSZC" else char)
+    words: list[str] = []
+    for word in "".join(plain).split():
+        if any(map(is_unspaced, word)):
+            words += _characters(word)
+        else:
+            words.append(word)
+    return words
+
+
+def same_words(one: str, other: str) -> bool:
+    """Equal but for case, punctuation and spaces."""
+    return one == other or tokens(one) == tokens(other)
+
+
+def _inside(text: str, at: int) -> bool:
+    return 0 < at < len(text) - 1 and text[at - 1].isalnum() and text[at + 1].isalnum()
+
+
+def _characters(word: str) -> list[str]:
+    """A word of a script without spaces by its written characters; what else is in it (a Latin
+    name, a number) stays whole."""
+    found: list[str] = []
+    begun, spaced = 0, False
+    for end in graphemes(word):
+        piece, begun = word[begun:end], end
+        if is_unspaced(piece[0]):
+            found.append(piece)
+            spaced = False
+        elif spaced:
+            found[-1] += piece
+        else:
+            found.append(piece)
+            spaced = True
+    return found
 
 
 class OpenTurn:
@@ -92,14 +148,23 @@ class Transcript:
         return used
 
     def _unused(self, text: str, spoken_at: float) -> str:
-        used = self._used
-        if " " not in text and text.startswith(used):
-            return text[len(used) :]  # a script without spaces
-        before, words = used.split(), text.split()
+        """`text` without the words that were used up before it."""
+        before, now = tokens(self._used), tokens(text)
         if spoken_at > self._used_at:
             # Later speech: it repeats the used words only if the transcriber gave no final.
-            same = sum(a == b for a, b in zip(tokens(used), tokens(text), strict=False))
+            same = sum(a == b for a, b in zip(before, now, strict=False))
             if 2 * same < len(before):
                 self._used = ""
                 return text
-        return " ".join(words[len(before) :])
+        return _behind(text, len(before))
+
+
+def _behind(text: str, count: int) -> str:
+    """What stands behind the first `count` tokens of `text`, as it is written."""
+    if not count:
+        return text
+    ends = units(text)
+    for at, end in enumerate(ends):
+        if len(tokens(text[:end])) >= count:
+            return text[end:].strip() if at + 1 < len(ends) else ""
+    return ""
