@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     create = verbs.add_parser("create", help="make a key and print it, this once")
     create.add_argument("name", help="what it is for")
     create.add_argument("--read-only", action="store_true", help="may not change anything")
+    create.add_argument("--full", action="store_true", help="may also make keys and change members")
     create.add_argument("--expires-days", type=int, help="days until it ends by itself")
     create.add_argument("--rate-limit", type=int, help="requests a minute of this key")
     create.add_argument("--organization", help="id, needed only where there are several")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.accounts.people import browser, member, prepared
 from tests.conftest import settings_for
@@ -139,3 +140,74 @@ async def test_a_suspended_organization(sqlite_api: Api, resumed: bool):
         answer = await client.get("/v1/agents")
         assert answer.status_code == (200 if resumed else 403)
         assert resumed or answer.json()["code"] == "organization_suspended"
+
+
+async def made_with(api: Api, **body: object) -> tuple[dict[str, object], httpx.AsyncClient]:
+    made = await api.made("/v1/api-keys", {"name": "k", **body})
+    return made, api.client_with(made["key"])
+
+
+async def test_a_key_cannot_make_more_than_itself(api: Api):
+    ends = utcnow() + timedelta(hours=1)
+    mighty = ["read", "write", "api-keys:write"]
+    parent, client = await made_with(
+        api, scopes=mighty, rateLimitPerMinute=50, expiresAt=ends.isoformat()
+    )
+    later = (ends + timedelta(hours=1)).isoformat()
+    for more in (
+        {"scopes": ["members:write"]},
+        {"rateLimitPerMinute": 51},
+        {"expiresAt": later},
+    ):
+        refused = await client.post("/v1/api-keys", json={"name": "c", **more})
+        assert refused.status_code == 400, more
+    child = (await client.post("/v1/api-keys", json={"name": "c"})).json()["data"]
+    assert (child["rateLimitPerMinute"], child["expiresAt"]) == (50, parent["expiresAt"])
+    assert child["createdBy"] == parent["id"]
+    # Nor raise its own limit, or anybody's beyond it.
+    for wish in (51, None):
+        path = f"/v1/api-keys/{parent['id']}"
+        raised = await client.patch(path, json={"rateLimitPerMinute": wish})
+        assert raised.status_code == 400 or raised.json()["data"]["rateLimitPerMinute"] == 50
+    # What it made ends with it.
+    grandchild_scopes = await client.post("/v1/api-keys", json={"name": "g", "scopes": mighty})
+    grown = api.client_with(grandchild_scopes.json()["data"]["key"])
+    last = (await grown.post("/v1/api-keys", json={"name": "l"})).json()["data"]
+    assert (await api.delete(f"/v1/api-keys/{parent['id']}")).status_code == 200
+    for key in (child["key"], last["key"]):
+        assert (await api.client_with(key).get("/v1/agents")).status_code == 401
+
+
+async def test_to_write_is_not_to_make_keys_or_members(api: Api):
+    prepared(api)
+    admin = await member(api.process, await api.organization_id(), "admin")
+    _, client = await made_with(api, scopes=["read", "write"])
+    for path, body in (
+        ("api-keys", {"name": "k"}),
+        ("members", {"email": "x@example.com", "role": "viewer"}),
+        (f"members/{admin.id}/invitation", None),
+    ):
+        refused = await client.post(f"/v1/{path}", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), path
+    # Not even who may change members becomes one of them.
+    _, client = await made_with(api, scopes=["members:write"])
+    assert (await client.post(f"/v1/members/{admin.id}/invitation")).status_code == 403
+    invited = {"email": "new@example.com", "role": "viewer"}
+    assert (await client.post("/v1/members", json=invited)).status_code == 201
+
+
+async def test_scopes_by_resource(api: Api):
+    made, client = await made_with(api, scopes=["calls:read", "agents:write"])
+    assert made["scopes"] == ["agents:write", "calls:read"]
+    assert (await client.get("/v1/calls")).status_code == 200
+    assert (await client.post("/v1/agents", json={"name": "a"})).status_code == 201
+    for path in ("agents", "webhook-secret", "audit-log", "members"):
+        assert (await client.get(f"/v1/{path}")).status_code == 403, path
+    assert (await client.post("/v1/calls", json={})).status_code == 403
+    # Reading all and writing one thing is not seeing what an admin may.
+    _, client = await made_with(api, scopes=["read", "calls:write"])
+    assert (await client.get("/v1/agents")).status_code == 200
+    assert (await client.get("/v1/webhook-secret")).status_code == 403
+    assert (
+        await api.post("/v1/api-keys", json={"name": "k", "scopes": ["x:y"]})
+    ).status_code == 400

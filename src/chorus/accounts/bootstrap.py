@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from chorus.accounts import keys
+from chorus.accounts.principal import FULL
 from chorus.accounts.tables import Organization
 from chorus.db import Database
 from chorus.settings import Settings
@@ -27,6 +28,10 @@ async def bootstrap(database: Database, settings: Settings) -> str | None:
         session.add(organization)
         await session.flush()
         _, key = await keys.create(
-            session, organization.id, "First key", key=settings.bootstrap_api_key
+            session,
+            organization.id,
+            "First key",
+            key=settings.bootstrap_api_key,
+            scopes=FULL,
         )
         return key

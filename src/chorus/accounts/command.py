@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts import audit, keys
+from chorus.accounts.principal import FULL
 from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
 from chorus.settings import Settings
@@ -48,7 +49,7 @@ def create(settings: Settings, options: argparse.Namespace) -> int:
             session,
             organization_id,
             options.name,
-            scopes=("read",) if options.read_only else keys.SCOPES,
+            scopes=("read",) if options.read_only else FULL if options.full else keys.SCOPES,
             rate_limit_per_minute=options.rate_limit,
             expires_at=utcnow() + timedelta(days=days) if days else None,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -17,12 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts.principal import SCOPES, Principal, role_of_key
+from chorus.accounts.principal import SCOPES, Principal, covers, role_of_key
 from chorus.accounts.ring import CACHE_S, Ring
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import ApiKey, Organization
 from chorus.db import Database, after_commit, listed, named_like, scoped, utcnow
-from chorus.errors import not_found
+from chorus.errors import invalid_field, not_found
 
 __all__ = ["CACHE_S", "SCOPES", "KeyRing", "Principal"]
 
@@ -48,6 +48,7 @@ async def create(
     scopes: tuple[str, ...] = SCOPES,
     rate_limit_per_minute: int | None = None,
     expires_at: datetime | None = None,
+    created_by: uuid.UUID | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; returns its row and the key itself, which cannot be had again."""
     key = key or new_key()
@@ -59,6 +60,7 @@ async def create(
         scopes=None if set(scopes) == set(SCOPES) else list(scopes),
         rate_limit_per_minute=rate_limit_per_minute,
         expires_at=expires_at,
+        created_by=created_by,
     )
     session.add(row)
     await session.flush()
@@ -115,14 +117,60 @@ async def change(
     return row
 
 
-async def revoke(session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID) -> bool:
-    """Whether there was such a key to revoke. Call `KeyRing.forget` after the commit."""
-    row = await session.scalar(
-        scoped(ApiKey, organization_id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-    )
-    if row is not None:
-        row.revoked_at = utcnow()
-    return row is not None
+async def revoke(
+    session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID
+) -> list[uuid.UUID]:
+    """Revoke a key, and with it every key that it made, and those that they made. Returns which;
+    none if there is no such key. Call `KeyRing.forget` after the commit."""
+    found = [key_id] if await _is_there(session, organization_id, key_id) else []
+    revoked: list[uuid.UUID] = []
+    while found:
+        revoked += found
+        await session.execute(
+            sa.update(ApiKey)
+            .where(ApiKey.id.in_(found))
+            .values(revoked_at=utcnow())
+            .execution_options(synchronize_session=False)
+        )
+        made = scoped(ApiKey, organization_id).where(
+            ApiKey.created_by.in_(found), ApiKey.revoked_at.is_(None)
+        )
+        found = list(await session.scalars(made.with_only_columns(ApiKey.id)))
+    return revoked
+
+
+async def _is_there(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> bool:
+    mine = scoped(ApiKey, organization_id).where(ApiKey.id == id, ApiKey.revoked_at.is_(None))
+    return await session.scalar(mine) is not None
+
+
+def bounded(
+    principal: Principal,
+    scopes: Iterable[str],
+    rate_limit_per_minute: int | None,
+    expires_at: datetime | None,
+) -> tuple[int | None, datetime | None]:
+    """The limit and the end of a key that `principal` makes: where none is wished, its own. Raises
+    `Error` 400 for more than a key has itself: nobody gains by making one."""
+    if principal.kind != "key":
+        return rate_limit_per_minute, expires_at
+    for place, scope in enumerate(scopes):
+        if not covers(principal.scopes, scope):
+            raise invalid_field(f"scopes.{place}", f"This API key has no scope {scope} to give")
+    own = principal.expires_at
+    if own is not None and expires_at is not None and expires_at > own:
+        raise invalid_field("expiresAt", "Expires at must not be after the end of the key in use")
+    return within_limit(principal, rate_limit_per_minute), expires_at or own
+
+
+def within_limit(principal: Principal, wished: int | None) -> int | None:
+    """`wished`, or without a wish the key's own limit. Raises `Error` 400 for more than that."""
+    own = principal.limit_per_minute if principal.kind == "key" else None
+    if own is not None and wished is not None and wished > own:
+        raise invalid_field(
+            "rateLimitPerMinute", f"Rate limit per minute must be at most {own}, this key's own"
+        )
+    return own if wished is None else wished
 
 
 class KeyRing:

@@ -148,6 +148,8 @@ async def invite_again(
     """A new invitation; one that was there before ends."""
     member = await one(session, principal.organization_id, id)
     require_rank(principal, member.role)
+    if principal.kind == "key" and member.password_hash is not None:
+        raise forbidden("An API key may not set the password of a member: that takes an admin")
     token = _invite(member, now)
     await session.flush()
     return member, token

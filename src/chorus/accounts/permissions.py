@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chorus import errors
-from chorus.accounts.principal import ROLES, Principal, Role, Scope, reaches
+from chorus.accounts.principal import ROLES, Principal, Role, reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,17 @@ TABLE: dict[str, Rule] = {
 
 _CLOSED = Rule("this", None, None)
 
+_RESOURCES = {id(rule): name for name, rule in TABLE.items()}
+
+SCOPES_OF_RESOURCES = tuple(
+    f"{name}:{verb}"
+    for name, rule in TABLE.items()
+    if rule.keys and not rule.open
+    for verb, least in (("read", rule.look), ("write", rule.change))
+    if least is not None
+)
+"""Such as calls:write: what a key may be given one by one."""
+
 
 def find(method: str, path: str) -> Rule | None:
     """The rule of a route; `path` is the route's own, such as /agents/{id}."""
@@ -74,15 +85,19 @@ def permit(principal: Principal | None, method: str, rule: Rule | None) -> Princ
             "This organization is suspended; ask the operator of this platform",
         )
     rule = rule or _CLOSED
-    scope: Scope = "read" if method in ("GET", "HEAD") else "write"
+    scope = "read" if method in ("GET", "HEAD") else "write"
     least = rule.look if scope == "read" else rule.change
     verb = "see" if scope == "read" else "change"
-    if principal.kind == "key" and not principal.may(scope):
-        raise forbidden(f"This API key may not {scope}: its scope is {', '.join(principal.scopes)}")
+    resource = _RESOURCES.get(id(rule), "")
+    if principal.kind == "key" and rule.keys and not principal.may(scope, resource):
+        has = ", ".join(sorted(principal.scopes))
+        raise forbidden(f"This API key may not {verb} {rule.what}: its scopes are {has}")
     if least is None:
         raise forbidden(f"Nobody may {verb} {rule.what} through the API")
     if principal.kind == "key" and not rule.keys:
         raise forbidden(f"An API key may not {verb} {rule.what}: only members have any")
+    if principal.kind == "key" and f"{resource}:{scope}" in principal.scopes:
+        return principal
     if not reaches(principal.role, least):
         takes = _any_of(ROLES[ROLES.index(least) :])
         if principal.kind == "key":

@@ -11,8 +11,14 @@ Role = Literal["viewer", "developer", "admin", "owner"]
 ROLES: tuple[Role, ...] = ("viewer", "developer", "admin", "owner")
 """Each may do what those before it may."""
 
-Scope = Literal["read", "write"]
-SCOPES: tuple[Scope, ...] = ("read", "write")
+SCOPES = ("read", "write")
+"""What a key may without being told more: all that its organization has, but for `GUARDED`."""
+
+GUARDED = frozenset({"api-keys", "members"})
+"""Who may change these can make others mightier, so it takes the scope that names them."""
+
+FULL = (*SCOPES, *(f"{resource}:write" for resource in sorted(GUARDED)))
+"""The scopes of the first key, by which everything else is made."""
 
 
 def reaches(role: Role, least: Role) -> bool:
@@ -37,11 +43,22 @@ class Principal:
     expires_at: datetime | None = None
     session_id: uuid.UUID | None = None
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
+    def may(self, verb: str, resource: str) -> bool:
+        """Whether a key's scopes allow to `read` or `write` a resource."""
+        if f"{resource}:{verb}" in self.scopes:
+            return True
+        return verb in self.scopes and not (verb == "write" and resource in GUARDED)
+
+
+def covers(scopes: frozenset[str], scope: str) -> bool:
+    """Whether who has `scopes` has `scope` too."""
+    resource, _, verb = scope.rpartition(":")
+    if scope in scopes or not resource:
+        return scope in scopes
+    return verb in scopes and not (verb == "write" and resource in GUARDED)
 
 
 def role_of_key(scopes: frozenset[str]) -> Role:
-    """A key that may write stands where an admin stands, so only admins may make keys, and no key
-    can make an owner. One that may only read stands where a viewer does."""
+    """A key that may write stands where an admin stands, and no key can make an owner. One that
+    may only read, or only write what it names, stands where a viewer does for all else."""
     return "admin" if "write" in scopes else "viewer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from chorus.accounts.tables import ApiKey, Organization
 from chorus.db import after_commit
 from chorus.errors import invalid_field, not_found
 from chorus.process import Process
-from chorus.route import InOrganization, InProcess, InSession, failures, router
+from chorus.route import InOrganization, InPrincipal, InProcess, InSession, failures, router
 from chorus.wire import Data, Deleted, Page, page
 
 routes = router("Accounts")
@@ -81,18 +82,23 @@ async def list_keys(
     responses=failures(403),
 )
 async def create_key(
-    process: InProcess, session: InSession, organization_id: InOrganization, wish: ApiKeyCreate
+    process: InProcess, session: InSession, principal: InPrincipal, wish: ApiKeyCreate
 ) -> Data[NewApiKeyOut]:
-    """The answer is the only one that has the key."""
+    """The answer is the only one that has the key. A key that makes one gives at most the scopes,
+    the limit and the time that it has itself, and the new one is revoked with it."""
     if wish.expires_at is not None and wish.expires_at <= process.clock.utcnow():
         raise invalid_field("expiresAt", "Expires at must be in the future")
+    limit, ends_at = keys.bounded(
+        principal, wish.scopes, wish.rate_limit_per_minute, wish.expires_at
+    )
     row, key = await keys.create(
         session,
-        organization_id,
+        principal.organization_id,
         wish.name,
         scopes=tuple(wish.scopes),
-        rate_limit_per_minute=wish.rate_limit_per_minute,
-        expires_at=wish.expires_at,
+        rate_limit_per_minute=limit,
+        expires_at=ends_at,
+        created_by=principal.id,
     )
     return Data(data=NewApiKeyOut.model_validate({**_shown(row), "key": key}))
 
@@ -116,11 +122,16 @@ async def get_key(session: InSession, organization_id: InOrganization, id: UUID)
 async def update_key(
     process: InProcess,
     session: InSession,
-    organization_id: InOrganization,
+    principal: InPrincipal,
     id: UUID,
     wish: ApiKeyPatch,
 ) -> Data[ApiKeyOut]:
-    row = await keys.change(session, process.keys, organization_id, id, wish.changes())
+    changes = wish.changes()
+    if "rate_limit_per_minute" in changes:
+        changes["rate_limit_per_minute"] = keys.within_limit(
+            principal, changes["rate_limit_per_minute"]
+        )
+    row = await keys.change(session, process.keys, principal.organization_id, id, changes)
     return Data(data=_key(row))
 
 
@@ -133,10 +144,13 @@ async def update_key(
 async def delete_key(
     process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
 ) -> Data[Deleted]:
-    """At once in the process that answers; in others within five seconds."""
-    if not await keys.revoke(session, organization_id, id):
+    """With the keys that it made. At once in the process that answers; in others within five
+    seconds."""
+    revoked = await keys.revoke(session, organization_id, id)
+    if not revoked:
         raise not_found("API key")
-    after_commit(session, lambda: process.keys.forget(id))
+    for each in revoked:
+        after_commit(session, functools.partial(process.keys.forget, each))
     return Data(data=Deleted(id=id))
 
 

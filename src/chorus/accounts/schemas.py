@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 
 from chorus.accounts.members import email_address, good_password
 from chorus.accounts.passwords import LONGEST, SHORTEST
-from chorus.accounts.principal import SCOPES, Role, Scope
+from chorus.accounts.permissions import SCOPES_OF_RESOURCES
+from chorus.accounts.principal import SCOPES, Role
 from chorus.wire import In, Name, Out, PageQuery, SearchQuery, Text, Time, TimeIn, Whole, patch_of
 
 Email = Annotated[
@@ -32,15 +33,32 @@ Password = Annotated[Text, Field(max_length=LONGEST, json_schema_extra={"format"
 Limit = Annotated[Whole, Field(ge=1, le=1_000_000)]
 
 
-def _scopes(values: list[Scope]) -> list[Scope]:
-    return [scope for scope in SCOPES if scope in values]
+def _scopes(values: list[str]) -> list[str]:
+    return [scope for scope in (*SCOPES, *SCOPES_OF_RESOURCES) if scope in values]
+
+
+def _scope(value: str) -> str:
+    if value not in SCOPES and value not in SCOPES_OF_RESOURCES:
+        raise ValueError("must be read, write, or a resource with one of them, such as calls:write")
+    return value
+
+
+Scope = Annotated[
+    Text,
+    Field(json_schema_extra={"enum": [*SCOPES, *SCOPES_OF_RESOURCES]}),
+    AfterValidator(_scope),
+]
 
 
 class ApiKeyCreate(In):
     name: Name
     scopes: Annotated[
         list[Scope],
-        Field(min_length=1, max_length=2, description="What the key may do."),
+        Field(
+            min_length=1,
+            max_length=50,
+            description="What the key may do. `write` does not include keys and members.",
+        ),
         AfterValidator(_scopes),
     ] = list(SCOPES)
     rate_limit_per_minute: Annotated[
@@ -66,10 +84,13 @@ class ApiKeyOut(Out):
     id: UUID
     name: str
     prefix: Annotated[str, Field(description="The first characters of the key, to know it by.")]
-    scopes: list[Scope]
+    scopes: list[str]
     rate_limit_per_minute: int | None
     expires_at: Time | None
     last_used_at: Annotated[Time | None, Field(description="To about half a minute.")]
+    created_by: Annotated[
+        UUID | None, Field(description="The key or the member that made it; a key ends with it.")
+    ]
     created_at: Time
     updated_at: Time
 

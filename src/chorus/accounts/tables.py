@@ -42,7 +42,8 @@ class Organization(Base):
 class ApiKey(Tenant, Base):
     """A key to the API. Only its SHA-256 is kept: keys are random, so nothing slower is needed.
 
-    `prefix` is what people see of it in lists. `scopes` null is everything.
+    `prefix` is what people see of it in lists. `scopes` null is `principal.SCOPES`. `created_by` is
+    the key or the member that made it, null where the operator did; it is revoked with such a key.
     """
 
     __tablename__ = "api_keys"
@@ -55,6 +56,7 @@ class ApiKey(Tenant, Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(index=True)
 
     __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
 
