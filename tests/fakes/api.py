@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from chorus.accounts import keys
+from chorus.accounts.principal import FULL
 from chorus.accounts.tables import Organization
 from chorus.app import create_app
 from chorus.calls.dispatch import Dispatch
@@ -49,7 +50,9 @@ class Api:
             organization = Organization(name="Another")
             session.add(organization)
             await session.flush()
-            _, key = await keys.create(session, organization.id, "key", **options)
+            _, key = await keys.create(
+                session, organization.id, "key", **{"scopes": FULL, **options}
+            )
         return self.client_with(key)
 
     async def organization_id(self) -> uuid.UUID:

@@ -32,7 +32,7 @@ _FAILURES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
     "403": (
         "Forbidden",
         "The key is valid, but may not do this.",
-        [("forbidden", "This API key may not write")],
+        [("forbidden", "This API key may not change agents: its scopes are read")],
     ),
     "404": (
         "NotFound",
