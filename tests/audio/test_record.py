@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from chorus.audio.record import Recording
+from tests.fakes.recorded import Recorded
 
 RATE_HZ = 8000
 MS = RATE_HZ // 1000
@@ -65,7 +64,7 @@ class Inline(Executor):
 
 
 async def test_a_call_is_as_long_as_it_was_and_both_sides_are_in_place(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     for n in range(500):
         recording.caller(pcm(1 + n, 20), n * 20)
         recording.agent(pcm(1001 + n, 20), n * 20 + 200)  # sent ahead of being heard
@@ -82,7 +81,7 @@ async def test_a_call_is_as_long_as_it_was_and_both_sides_are_in_place(tmp_path)
 
 @pytest.mark.parametrize("end_ms", [0, 0.4, 19.99, 1000.06, 2345.678, 61_000])
 async def test_the_length_is_that_of_the_call_to_the_sample(tmp_path, end_ms):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     for n in range(200):  # four seconds, of which some are already on the disk
         recording.caller(pcm(5, 20), n * 20)
         recording.advance(n * 20)
@@ -93,7 +92,7 @@ async def test_the_length_is_that_of_the_call_to_the_sample(tmp_path, end_ms):
 
 
 async def test_an_interruption_takes_back_what_was_not_heard(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     recording.agent(pcm(7, 300), 1000)
     recording.advance(1100)
     recording.agent_cut(1120.5)
@@ -104,7 +103,7 @@ async def test_an_interruption_takes_back_what_was_not_heard(tmp_path):
 
 
 async def test_a_cut_cannot_reach_what_is_written_and_harms_nothing(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     recording.agent(pcm(7, 4000), 0)
     recording.advance(3000)  # two seconds are on the disk
     recording.agent_cut(500)
@@ -114,7 +113,7 @@ async def test_a_cut_cannot_reach_what_is_written_and_harms_nothing(tmp_path):
 
 
 async def test_holes_are_silence_and_rounding_is_no_hole(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     recording.caller(pcm(1, 20), 100)
     recording.caller(pcm(1, 20), 121)  # the time stamp of 120, roughly
     recording.caller(pcm(1, 20), 139)
@@ -124,7 +123,7 @@ async def test_holes_are_silence_and_rounding_is_no_hole(tmp_path):
 
 
 async def test_late_audio_follows_what_is_there(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     recording.caller(pcm(1, 100), 0)
     recording.caller(pcm(2, 20), 60)
     recording.caller(pcm(3, 20), 200)
@@ -140,7 +139,7 @@ async def test_late_audio_follows_what_is_there(tmp_path):
 
 
 async def test_an_impossible_time_stamp_costs_neither_memory_nor_the_rest(tmp_path, caplog):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     recording.caller(pcm(1, 20), 0)
     recording.caller(pcm(2, 20), 1e12)
     recording.caller(pcm(3, 60_000), 20)  # a minute in one go
@@ -152,7 +151,7 @@ async def test_an_impossible_time_stamp_costs_neither_memory_nor_the_rest(tmp_pa
 
 
 async def test_a_machine_that_slept_writes_silence_without_making_it(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ, writer=Inline())
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ, writer=Inline())
     recording.caller(pcm(1, 20), 0)
     recording.advance(3_600_000)
     assert recording.path.stat().st_blocks * 512 < 100_000
@@ -172,7 +171,7 @@ def test_chunks_and_the_times_of_writing_do_not_matter(tmp_path_factory, cuts, s
     path = tmp_path_factory.mktemp("r") / "call.wav"
 
     async def main() -> None:
-        recording = Recording(path, RATE_HZ, writer=Inline())
+        recording = Recorded(path, RATE_HZ, writer=Inline())
         at = now = 0
         for cut in [*cuts, len(sound)]:
             piece = sound[at : at + cut]
@@ -190,19 +189,19 @@ def test_chunks_and_the_times_of_writing_do_not_matter(tmp_path_factory, cuts, s
 
 
 async def test_memory_stays_small_however_long_the_call(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ, writer=Inline())
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ, writer=Inline())
     most = 0
     for n in range(3000):
         recording.caller(pcm(1, 20), n * 20)
         recording.agent(pcm(1, 20), n * 20 + 300)
         recording.advance(n * 20)
-        most = max(most, len(recording._caller) + len(recording._agent))
+        most = max(most, len(recording.left.audio) + len(recording.right.audio))
     assert most <= (2 * 2.05 + 0.3) * RATE_HZ * 2
     await recording.close(60_000)
 
 
 async def test_the_file_plays_at_any_moment(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ, writer=Inline())
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ, writer=Inline())
     assert len(read(recording.path)[0]) == 0
     for n in range(500):
         recording.caller(pcm(1, 20), n * 20)
@@ -220,7 +219,7 @@ async def test_the_file_plays_at_any_moment(tmp_path):
 
 async def test_a_missing_folder_is_reported_once_and_the_call_goes_on(tmp_path):
     reports: list[str] = []
-    recording = Recording(tmp_path / "gone" / "call.wav", RATE_HZ, reports.append, Inline())
+    recording = Recorded(tmp_path / "gone" / "call.wav", RATE_HZ, reports.append, Inline())
     for n in range(300):
         recording.caller(pcm(1, 20), n * 20)
         recording.agent(pcm(1, 20), n * 20)
@@ -228,19 +227,19 @@ async def test_a_missing_folder_is_reported_once_and_the_call_goes_on(tmp_path):
     await recording.close(6000)
     assert reports == ["No such file or directory"]
     assert recording.failed == reports[0]
-    assert not recording._caller
+    assert not recording.left.audio
 
 
 async def test_a_recording_never_overwrites_another(tmp_path):
     (tmp_path / "call.wav").write_bytes(b"somebody else's")
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     await recording.close(100)
     assert recording.failed == "File exists"
     assert recording.path.read_bytes() == b"somebody else's"
 
 
 async def test_only_its_owner_may_listen(tmp_path):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     await recording.close(100)
     assert stat.S_IMODE(recording.path.stat().st_mode) & 0o077 == 0
 
@@ -249,7 +248,7 @@ async def test_a_report_that_fails_does_not_reach_the_call(tmp_path, caplog):
     def report(why: str) -> None:
         raise RuntimeError("no journal")
 
-    recording = Recording(tmp_path / "gone" / "call.wav", RATE_HZ, report)
+    recording = Recorded(tmp_path / "gone" / "call.wav", RATE_HZ, report)
     await recording.close(100)
     assert recording.failed
     assert "no journal" in caplog.text
@@ -259,7 +258,7 @@ async def test_a_disk_that_hangs_costs_a_bounded_amount_of_memory(tmp_path):
     gate, writer = threading.Event(), ThreadPoolExecutor(1)
     try:
         writer.submit(gate.wait, 30)
-        recording = Recording(tmp_path / "call.wav", RATE_HZ, writer=writer)
+        recording = Recorded(tmp_path / "call.wav", RATE_HZ, writer=writer)
         n = 0
         while recording.failed is None and n < 60_000:
             recording.caller(pcm(1, 20), n * 20)
@@ -281,14 +280,14 @@ async def test_closing_does_not_wait_for_ever_and_may_be_cancelled(tmp_path, mon
     gate, writer = threading.Event(), ThreadPoolExecutor(1)
     try:
         writer.submit(gate.wait, 30)
-        slow = Recording(tmp_path / "slow.wav", RATE_HZ, writer=writer)
+        slow = Recorded(tmp_path / "slow.wav", RATE_HZ, writer=writer)
         slow.caller(pcm(1, 20), 0)
         await slow.close(20)
         assert slow.failed is not None
         assert "did not take the end" in slow.failed
 
         monkeypatch.setattr("chorus.audio.record._CLOSE_S", 30)
-        left = Recording(tmp_path / "left.wav", RATE_HZ, writer=writer)
+        left = Recorded(tmp_path / "left.wav", RATE_HZ, writer=writer)
         left.caller(pcm(1, 20), 0)
         left.advance(3000)  # beyond the end: only finishing the file cuts it to its length
         closing = asyncio.create_task(left.close(20))
@@ -306,7 +305,7 @@ async def test_closing_does_not_wait_for_ever_and_may_be_cancelled(tmp_path, mon
 
 
 async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path, caplog):
-    recording = Recording(tmp_path / "call.wav", RATE_HZ)
+    recording = Recorded(tmp_path / "call.wav", RATE_HZ)
     await recording.close(100)
     recording.caller(pcm(1, 20), 0)
     recording.agent(pcm(1, 20), 0)
@@ -314,7 +313,7 @@ async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path, caplo
     recording.advance(60_000)
     await recording.close(5000)
     # Whatever that gave the writer is done before the next recording is.
-    await Recording(tmp_path / "next.wav", RATE_HZ).close(0)
+    await Recorded(tmp_path / "next.wav", RATE_HZ).close(0)
     assert len(read(recording.path)[0]) == 800
     assert recording.failed is None
     assert not caplog.records
@@ -322,8 +321,8 @@ async def test_a_closed_recording_takes_nothing_and_closes_twice(tmp_path, caplo
 
 async def test_nonsense_is_refused(tmp_path):
     with pytest.raises(ValueError, match="unsupported sample rate 11025"):
-        Recording(tmp_path / "a.wav", 11025)
-    recording = Recording(tmp_path / "b.wav", RATE_HZ)
+        Recorded(tmp_path / "a.wav", 11025)
+    recording = Recorded(tmp_path / "b.wav", RATE_HZ)
     with pytest.raises(ValueError, match="half a sample"):
         recording.caller(b"abc", 0)
     for end_ms in (-1, float("nan"), float("inf")):
@@ -335,7 +334,8 @@ async def test_nonsense_is_refused(tmp_path):
 def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     prelude = """
         import asyncio, json, os, resource, signal, sys
-        from chorus.audio.record import Recording, _writer_thread
+        from tests.fakes.recorded import Recorded
+        from chorus.audio.record import _writer_thread
 
         async def talk(recording, seconds):
             for n in range(seconds * 50):
@@ -350,6 +350,7 @@ def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=Path(__file__).parents[2],
     )
 
 
@@ -358,7 +359,7 @@ def test_a_killed_process_leaves_all_but_the_last_two_seconds(tmp_path):
     ended = in_a_process(
         """
         async def main():
-            recording = Recording(sys.argv[1], 8000)
+            recording = Recorded(sys.argv[1], 8000)
             await talk(recording, 30)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -382,7 +383,7 @@ def test_a_full_disk_is_reported_once_and_keeps_what_fitted(tmp_path):
             # The kernel refuses to write beyond this, in the middle of a piece.
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
             reports = []
-            recording = Recording(sys.argv[1], 8000, reports.append)
+            recording = Recorded(sys.argv[1], 8000, reports.append)
             await talk(recording, 20)
             await recording.close(20_000)
             print(json.dumps([reports, recording.failed]))
@@ -407,7 +408,7 @@ def test_a_process_that_ends_properly_loses_nothing_it_was_given(tmp_path):
     ended = in_a_process(
         """
         async def main():
-            recording = Recording(sys.argv[1], 8000)
+            recording = Recorded(sys.argv[1], 8000)
             await talk(recording, 5)
             closing = asyncio.create_task(recording.close(5000))
             await asyncio.sleep(0)

@@ -1,6 +1,7 @@
-"""The recording of one call: a stereo WAV, the caller left, the agent right as heard.
+"""The recording of one call: a stereo WAV, the caller left, whoever speaks to the caller right.
 
-A sample's place is its time on the call's own clock, so the two sides stay aligned and the
+Each leg and the agent have a `Track` of their own; those of one side are mixed as they are
+written. A sample's place is its time on the call's own clock, so the two sides stay aligned and the
 file is as long as the call. What comes in waits in memory until it is a second old, because
 agent audio is handed over ahead of being heard and an interruption takes it back. Then,
 about once a second, a piece goes to the one thread that writes for all calls; the event
@@ -24,12 +25,16 @@ from contextlib import contextmanager
 from functools import cache, partial
 from io import FileIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from chorus.audio.codec import mixed
 from chorus.audio.frame import RATES_HZ
 
 log = logging.getLogger(__name__)
+
+Side = Literal["left", "right"]
 
 _HOLD_MS = 1000  # agent what is older is never taken back
 _PIECE_MS = 1000
@@ -77,23 +82,14 @@ class Recording:
         self._base = 0  # samples that were handed to the writer
         self._now_ms = 0.0
         self._closed = False
-        # Each side from `base` up to its own last sample; holes in between are zeros.
-        self._caller = bytearray()
-        self._agent = bytearray()
+        self._tracks: dict[Side, list[Track]] = {"left": [], "right": []}
         self._submit(self._file.create)
 
-    def caller(self, pcm16: bytes, at_ms: float) -> None:
-        """The caller's audio whose first sample was at `at_ms`. Where some is already (a late
-        packet), it follows what is there."""
-        self._place(self._caller, pcm16, at_ms)
-
-    def agent(self, pcm16: bytes, at_ms: float) -> None:
-        """The agent's audio that will be heard from `at_ms` on, or after what is there."""
-        self._place(self._agent, pcm16, at_ms)
-
-    def agent_cut(self, at_ms: float) -> None:
-        """The agent was interrupted: it is not heard beyond `at_ms`, whatever was given."""
-        del self._agent[max(0, self._sample(at_ms) - self._base) * 2 :]
+    def track(self, side: Side) -> Track:
+        """A new track, mixed with the others of its side. It stays until the end."""
+        track = Track(self)
+        self._tracks[side].append(track)
+        return track
 
     def advance(self, now_ms: float) -> None:
         """The call has come to `now_ms`; what is old enough goes to the disk. To be called at
@@ -118,8 +114,7 @@ class Recording:
         end = self._sample(end_ms)
         if end > self._base:
             self._write_until(end)
-        self._caller.clear()
-        self._agent.clear()
+        self._forget()
         last = self._submit(self._file.finish, end)
         if last is not None and not last.done():
             try:
@@ -132,7 +127,12 @@ class Recording:
     def _sample(self, ms: float) -> int:
         return round(ms * self.rate_hz / 1000)
 
-    def _place(self, side: bytearray, pcm16: bytes, at_ms: float) -> None:
+    def _forget(self) -> None:
+        for track in (*self._tracks["left"], *self._tracks["right"]):
+            track.audio.clear()
+
+    def place(self, side: bytearray, pcm16: bytes, at_ms: float) -> None:
+        """For tracks: put `pcm16` at its time, or behind what `side` has already."""
         if self.failed is not None or self._closed or not pcm16:
             return
         if len(pcm16) & 1:
@@ -152,12 +152,32 @@ class Recording:
 
     def _write_until(self, end: int) -> None:
         count = end - self._base
-        left, right = bytes(self._caller[: count * 2]), bytes(self._agent[: count * 2])
-        del self._caller[: count * 2], self._agent[: count * 2]
+        left = self._taken(self._tracks["left"], count * 2)
+        right = self._taken(self._tracks["right"], count * 2)
         self._base = end
         if self.failed is None:
             self._given_bytes += len(left) + len(right)
             self._submit(self._file.append, count, left, right)
+
+    @staticmethod
+    def _taken(tracks: list[Track], size: int) -> bytes:
+        """The first `size` bytes of all tracks of a side, mixed; fewer where none has so much."""
+        pieces: list[bytes] = []
+        for track in tracks:
+            if track.audio:
+                pieces.append(bytes(track.audio[:size]))
+                del track.audio[:size]
+        if not pieces:
+            return b""
+        whole = pieces[0]
+        for piece in pieces[1:]:
+            length = max(len(whole), len(piece))
+            whole = mixed(whole.ljust(length, b"\0"), piece.ljust(length, b"\0"))
+        return whole
+
+    def sample(self, ms: float) -> int:
+        """How many samples of this recording lie before `ms`, those on the disk not counted."""
+        return max(0, self._sample(ms) - self._base)
 
     def _submit(self, job: Callable[..., None], *args: object) -> Future[None] | None:
         try:
@@ -176,14 +196,36 @@ class Recording:
         if self.failed is not None:
             return
         self.failed = why
-        self._caller.clear()
-        self._agent.clear()
+        self._forget()
         log.error("recording %s failed: %s", self.path, why)
         if self._on_failed is not None:
             try:
                 self._on_failed(why)
             except Exception:
                 log.exception("on_failed of recording %s failed", self.path)
+
+
+class Track:
+    """One voice of a recording, in pcm16 at its rate."""
+
+    __slots__ = ("_recording", "audio")
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self.audio = bytearray()  # from what is on the disk up to its own last sample
+
+    @property
+    def rate_hz(self) -> int:
+        return self._recording.rate_hz
+
+    def put(self, pcm16: bytes, at_ms: float) -> None:
+        """Audio whose first sample is heard at `at_ms`. Where some is already (a late packet, a
+        piece that continues another) it follows what is there."""
+        self._recording.place(self.audio, pcm16, at_ms)
+
+    def cut(self, at_ms: float) -> None:
+        """It is not heard beyond `at_ms`, whatever was given."""
+        del self.audio[self._recording.sample(at_ms) * 2 :]
 
 
 class _WavFile:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chorus.audio.frame import AudioFormat
 
@@ -53,6 +53,20 @@ class LineEvents(Protocol):
 
     def line_ended(self, ended: LineEnded) -> None:
         """The last call that a line makes, once, also after `hang_up`."""
+        ...
+
+
+class MoveEvents(LineEvents, Protocol):
+    """What else one hears of a `MovableLine`."""
+
+    def line_held(self) -> None:
+        """The far end has put us on hold, or what we asked for with `hold` is done."""
+        ...
+
+    def line_resumed(self) -> None: ...
+
+    def line_transferred(self) -> None:
+        """The carrier has connected the far end with somebody else; `line_ended` follows."""
         ...
 
 
@@ -109,6 +123,25 @@ class Line(Protocol):
     async def hang_up(self) -> None:
         """End the leg at the carrier too. Safe to call twice; `line_ended` follows."""
         ...
+
+
+@runtime_checkable
+class MovableLine(Line, Protocol):
+    """A line whose carrier can connect the far end with somebody else, or hold it. Each raises
+    `MoveRefused` where the carrier did not take it; the leg is then as before."""
+
+    async def transfer(self, to: str) -> None:
+        """Ask the carrier to connect the far end with `to`, an E.164 number or a SIP address.
+        That it was taken is not that anybody answered: `line_transferred` says that."""
+        ...
+
+    async def hold(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+
+class MoveRefused(Exception):
+    """The carrier did not hold, resume or transfer. The text is fit for the call's record."""
 
 
 @dataclass(frozen=True, slots=True)

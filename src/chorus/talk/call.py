@@ -19,26 +19,29 @@ from concurrent.futures import Executor
 from typing import ParamSpec, cast
 
 from chorus.audio.pace import Ticker, Ticket
-from chorus.audio.record import Recording
+from chorus.audio.record import Recording, Side
 from chorus.lines.line import Line, LineEnded
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed
+from chorus.talk.bridge import Bridge
 from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import heard_as
+from chorus.talk.leg import Leg
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
+from chorus.talk.preparing import acting_of
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
-from chorus.talk.thinking import END_CALL
 from chorus.talk.timeline import Happening
-from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.tools.acting import Action
 from chorus.talk.tools.template import fill
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
+CALLER = "caller"
 STEP_TIMEOUT_S = 20.0
 EFFECTS_GRACE_MS = 10_000
 """A tool with effects that still runs when the call ends is let finish for so long."""
@@ -63,22 +66,20 @@ class Call:
     ) -> None:
         self.spec = spec
         self._recording_writer = recording_writer
+        self.legs: dict[str, Leg] = {}
+        """By name; `CALLER` is the one that the conversation is held on."""
         self._line = line
         self._engines = engines
         self._journal = journal
         self._ticker = ticker
-        self._acting = Acting(
-            spec.agent.tools,
-            outbound,
-            spec.variables,
-            reserved=(END_CALL,),
-            on_result=self._tool_done,
-        )
+        self._acting = acting_of(spec, outbound, self._tool_done)
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
         self._line_over = False
+        self._caller: Leg | None = None
+        self.bridge = Bridge(ticker, lambda: self.call_ms, self._broke)
         self._talk: Talk | None = None
         self._recording: Recording | None = None
         self._ticket: Ticket | None = None
@@ -97,11 +98,13 @@ class Call:
                 transcriber=self._engines.transcriber.name,
             )
             self._recording = self._open_recording()
+            caller = self._caller = self.legs[CALLER] = self._leg(CALLER, self._line, "left")
+            caller.listen(self._heard)
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
-                talk = self._talk = self._conversation(tasks)
+                talk = self._talk = self._conversation(caller, tasks)
                 self._ticket = self._ticker.add(self._tick, self._broke)
-                self._line.start(self)
+                caller.start()
                 talk.start()
                 tasks.spawn(self._open(talk), "open")
                 reason, detail = await self._wait_for_end()
@@ -162,6 +165,7 @@ class Call:
             self._ending.cancel()
         if self._ticket is not None:
             self._ticket.remove()
+        self.bridge.close()
         if self._talk is not None:
             try:
                 self._talk.close()
@@ -211,12 +215,18 @@ class Call:
             raise asyncio.CancelledError
 
     async def _hang_up_line(self) -> None:
-        if not self._line_over:
-            try:
-                async with asyncio.timeout(STEP_TIMEOUT_S):
-                    await self._line.hang_up()
-            except Exception as failure:  # a line that cannot be ended must not keep the call
-                log.warning("call %s: hanging up: %r", self.spec.call_id, failure)
+        """All legs, side by side: one that cannot be ended must not keep another."""
+        lines = [leg.line for leg in self.legs.values()] or [self._line]
+        await asyncio.gather(*(self._end_line(line) for line in lines))
+
+    async def _end_line(self, line: Line) -> None:
+        if line is self._line and self._line_over:
+            return
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                await line.hang_up()
+        except Exception as failure:  # a line that cannot be ended must not keep the call
+            log.warning("call %s: hanging up: %r", self.spec.call_id, failure)
 
     # --- the operator's verbs -------------------------------------------------------------------
 
@@ -251,27 +261,55 @@ class Call:
                 "message if that makes sense, else end the call."
             )
 
-    # --- callbacks of the line, the detector and the ticker ---------------------------------------
+    # --- legs -------------------------------------------------------------------------------------
+
+    def add_leg(self, name: str, line: Line) -> Leg:
+        """Take another answered line into the call. It hears nothing and nobody hears it until
+        `bridge` connects it; its voice is recorded on the agent's side. It is hung up with the
+        call, or by whoever added it. Raises `ValueError` for a name that is taken and
+        `RuntimeError` once the call is ending."""
+        if self._ending.done():
+            raise RuntimeError("the call is ending")
+        if name in self.legs:
+            raise ValueError(f"there is a leg '{name}' already")
+        leg = self.legs[name] = self._leg(name, line, None)
+        if self._recording is not None:
+            leg.record(self._recording.track("right"), lambda: self.call_ms)
+        self.note("leg_joined", leg=name, provider=line.provider, callSid=line.call_sid)
+        leg.start()
+        return leg
+
+    def _leg(self, name: str, line: Line, side: Side | None) -> Leg:
+        recording = self._recording if side is not None else None
+        if recording is None or side is None:
+            return Leg(name, line, self)
+        return Leg(name, line, self, recording.track(side), recording.track("right"))
+
+    # --- callbacks of the legs, the detector and the ticker ---------------------------------------
     # What goes wrong in one of these ends this call and no other: the caller of a callback is
     # shared by all calls of the process. Once there is a reason to end they do nothing.
 
-    def line_audio(self, chunk: bytes, at_ms: float) -> None:
+    def _heard(self, chunk: bytes, at_ms: float) -> None:
         if self._talk is None or self._ending.done():
             return
         if not self._first_packet.is_set():
             self._first_packet.set()
-        try:
-            self._talk.audio(chunk, at_ms)
-        except Exception as failure:
-            self._broke(failure)
+        self._talk.audio(chunk, at_ms)
 
-    def line_digit(self, digit: str) -> None:
-        if self._talk is not None:
+    def leg_digit(self, leg: Leg, digit: str) -> None:
+        if leg is self._caller and self._talk is not None:
             self.guarded(self._talk.digit)(digit)
 
-    def line_ended(self, ended: LineEnded) -> None:
-        self._line_over = True
-        self.hang_up(LINE_REASONS[ended.cause], ended.detail)
+    def leg_ended(self, leg: Leg, ended: LineEnded) -> None:
+        self.bridge.remove(leg)
+        if leg is self._caller:
+            self._line_over = True
+            self.hang_up(LINE_REASONS[ended.cause], ended.detail)
+        elif self.legs.pop(leg.name, None) is leg:
+            self.note("leg_ended", leg=leg.name, cause=str(ended.cause), detail=ended.detail)
+
+    def leg_broke(self, leg: Leg, failure: Exception) -> None:
+        self._broke(failure)
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         def call(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -310,17 +348,16 @@ class Call:
         """Milliseconds since the line was answered."""
         return (self._loop.time() - self._answered_at) * 1000
 
-    def _conversation(self, tasks: Tasks) -> Talk:
+    def _conversation(self, caller: Leg, tasks: Tasks) -> Talk:
         agent = self.spec.agent
         return Cascade(
             agent,
             self._engines,
-            self._line,
+            caller,
             self,
             tasks,
             system=self._filled(agent.system_prompt),
             acting=self._acting,
-            recording=self._recording,
         )
 
     def _filled(self, template: str) -> str:

@@ -7,13 +7,12 @@ words of the caller's audio; `Conversation` decides with them who speaks, and ha
 
 from __future__ import annotations
 
-from chorus.audio.record import Recording
-from chorus.lines.line import Line
 from chorus.speech.engines import EngineFailed, Hints
 from chorus.talk.announcing import Announcement
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
+from chorus.talk.leg import Leg
 from chorus.talk.preparing import background_of, mind_of, turns_of, voicing_of
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import AgentSpec, Engines
@@ -24,23 +23,23 @@ from chorus.talk.transcribing import Transcribing
 
 
 class Cascade:
-    """Implements `Talk` on one line. `system` is the agent's prompt with its variables filled in.
+    """Implements `Talk` on one leg. `system` is the agent's prompt with its variables filled in.
     Raises `ValueError` and `EngineFailed` where the engines cannot take the line's format."""
 
     def __init__(
         self,
         agent: AgentSpec,
         engines: Engines,
-        line: Line,
+        leg: Leg,
         host: Host,
         tasks: Tasks,
         *,
         system: str,
         acting: Acting,
-        recording: Recording | None,
     ) -> None:
+        line = leg.line
         self._agent = agent
-        self._format = line.format
+        self._mouth = leg.mouth
         self._host = host
         self._tasks = tasks
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
@@ -64,12 +63,11 @@ class Cascade:
             engines.detector,
             self._transcribing,
             threshold=agent.turns.frame_activation_threshold,
-            recording=recording,
+            track=leg.track,
             on_frame=host.guarded(self._conversation.frame),
         )
         self._speaking = Speaking(
-            line,
-            recording=recording,
+            leg.mouth,
             on_first_sent=self._conversation.first_sent,
             on_done=self._conversation.all_heard,
         )
@@ -136,6 +134,7 @@ class Cascade:
     async def _load_background(self) -> None:
         """Nobody waits for it."""
         try:
-            self._speaking.background = await background_of(self._agent, self._format)
+            background = await background_of(self._agent, self._mouth.line.format)
+            self._mouth.background = background
         except (LookupError, OSError, ValueError) as failure:
             self._host.note("background_failed", detail=str(failure))

@@ -28,20 +28,22 @@ NEVER_RUN = '{"cancelled": true, "note": "The caller spoke before the tool was b
 
 @dataclass(slots=True)
 class ToolRound:
-    """What the model said and asked for in one request, and what came of it: `actions` of the
-    agent's tools, `answers` of the conversation's own, both by the id of the call."""
+    """What the model said and asked for in one request, and what came of it: `actions` by the id
+    of the call. `cut`: the reply was not heard to its end."""
 
     text: str
     calls: tuple[ToolCall, ...]
     actions: dict[str, Action] = field(default_factory=dict[str, Action])
-    answers: dict[str, str] = field(default_factory=dict[str, str])
+    cut: bool = False
 
     def result(self, call: ToolCall) -> str:
         """As the model is shown it; there is always one."""
         action = self.actions.get(call.id)
         if action is None:
-            return self.answers.get(call.id, NEVER_RUN)
-        return action.result.content if action.result else PENDING
+            return NEVER_RUN
+        if action.result is None:
+            return PENDING
+        return (self.cut and action.result.if_cut) or action.result.content
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from chorus.audio.codec import decode
 from chorus.audio.frame import PCM_16K, AudioFormat
-from chorus.audio.record import Recording
+from chorus.audio.record import Track
 from chorus.audio.resample import Resampler
 from chorus.speech import engines
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, VoiceDetector
@@ -52,13 +52,13 @@ class Hearing:
         transcribing: Transcribing,
         *,
         threshold: float,
-        recording: Recording | None,
+        track: Track | None,
         on_frame: Callable[[float, float], None],
     ) -> None:
         self._format = format
         self._detector = detector.name
         self._transcribing = transcribing
-        self._recording = recording
+        self._track = track
         self._on_frame = on_frame
         self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
         self._voiced = False
@@ -143,8 +143,8 @@ class Hearing:
         if self._resampler is not None:
             pcm16 = chunk = self._resampler.feed(pcm16)
         self._transcribing.feed(chunk, length_ms)
-        if self._recording is not None:
-            self._recording.caller(pcm16, at_ms)
+        if self._track is not None:
+            self._track.put(pcm16, at_ms)
         partial, size = self._partial, self._vad_bytes
         partial += pcm16
         while len(partial) >= size:

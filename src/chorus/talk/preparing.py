@@ -12,10 +12,13 @@ from collections.abc import Callable
 from chorus.audio import sounds
 from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
+from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
-from chorus.talk.spec import AgentSpec, Engines
-from chorus.talk.thinking import END_CALL_SPEC, Mind
-from chorus.talk.tools.acting import Acting
+from chorus.talk.spec import AgentSpec, CallSpec, Engines
+from chorus.talk.thinking import Mind
+from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.tools.end_call import EndCall
+from chorus.talk.tools.http import request_tools
 from chorus.talk.turns.turns import Turns
 from chorus.talk.voicing import Voicing
 
@@ -51,16 +54,22 @@ def mind_of(
     voicing: Voicing,
 ) -> Mind:
     """`system`: the agent's prompt with its variables filled in."""
-    tools = acting.specs
     return Mind(
         models=engines.models,
         voicing=voicing,
         format=format,
         system=system,
         acting=acting,
-        tools=(*tools, END_CALL_SPEC) if agent.allow_end_call else tools,
-        may_hang_up=agent.allow_end_call,
     )
+
+
+def acting_of(spec: CallSpec, outbound: Outbound, on_result: Callable[[Action], None]) -> Acting:
+    """The tools of the agent, and those that every agent has."""
+    agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
+    requests = request_tools(agent.tools, outbound, spec.variables, (end_call.spec.name,))
+    if agent.allow_end_call:
+        return Acting((*requests, end_call), on_result=on_result)
+    return Acting(requests, unoffered=(end_call,), on_result=on_result)
 
 
 async def background_of(agent: AgentSpec, format: AudioFormat) -> Background | None:

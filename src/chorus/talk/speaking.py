@@ -1,49 +1,33 @@
 """From a reply's sound to what the caller heard of it.
 
 `play` takes an utterance, whole or still growing; `pump`, once a tick and whenever audio
-arrives, sends as much as the line lets ahead (`Line.lead_ms`), with the background sound mixed
-under it. `pause` clears the carrier's buffer at once and remembers the place; `resume` goes on
-from the last whole word; `stop` forgets the rest. What was heard is read from the line's own
-position, never from what was sent.
+arrives, sends as much as the line lets ahead (`Line.lead_ms`). `pause` clears the carrier's buffer
+at once and remembers the place; `resume` goes on from the last whole word; `stop` forgets the
+rest. What was heard is read from the line's own position, never from what was sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from chorus.audio.codec import decode
-from chorus.audio.mix import Background
-from chorus.audio.record import Recording
-from chorus.audio.resample import Resampler
-from chorus.lines.line import Line
+from chorus.talk.leg import PIECE_MS, Mouth
 from chorus.talk.utterance import Heard, Utterance
-
-PIECE_MS = 60
-"""Audio is topped up in pieces of at least this much, so that a call in mid-reply costs some
-17 messages a second and not 50."""
-FILL_MS = 40
-"""The background sound alone is kept this far ahead, and no more: a reply waits behind it."""
 
 
 class Speaking:
-    """The agent's mouth. `now` is the call's clock in milliseconds. `on_first_sent` is called when
-    the first audio of an utterance was handed to the line, `on_done` when all of it was heard."""
+    """The agent's utterances, one after the other, on a `Mouth`. `now` is the call's clock in
+    milliseconds. `on_first_sent` is called when the first audio of an utterance was handed to the
+    line, `on_done` when all of it was heard."""
 
     def __init__(
         self,
-        line: Line,
+        mouth: Mouth,
         *,
-        recording: Recording | None,
         on_first_sent: Callable[[], None],
         on_done: Callable[[Utterance], None],
     ) -> None:
-        self._line = line
-        self.background: Background | None = None
-        """Under everything from now on; set as soon as it is loaded."""
-        self._recording = recording
-        self._resampler: Resampler | None = None  # to the recording's rate
-        if recording is not None and recording.rate_hz != line.format.rate_hz:
-            self._resampler = Resampler(line.format.rate_hz, recording.rate_hz)
+        self._mouth = mouth
+        self._line = mouth.line
         self._on_first_sent = on_first_sent
         self._on_done = on_done
         self._utterance: Utterance | None = None
@@ -54,7 +38,6 @@ class Speaking:
         # a new one wherever background alone was sent in between or playing was resumed.
         self._spans: list[tuple[float, float]] = []
         self._span_end = 0.0
-        self._recorded_to_ms = 0.0
 
     @property
     def utterance(self) -> Utterance | None:
@@ -76,8 +59,8 @@ class Speaking:
         """Send what may be sent; notice when everything was heard."""
         utterance = self._utterance
         if utterance is None or self._paused:
-            if self.background is not None:
-                self._fill(now)
+            if self._mouth.background is not None:
+                self._mouth.fill(now)
             return
         line = self._line
         waiting = len(utterance.audio) - self._cursor
@@ -89,8 +72,8 @@ class Speaking:
         elif utterance.finished and self.position_ms >= utterance.length_ms - 0.5:
             self._utterance = None
             self._on_done(utterance)
-        elif self.background is not None:
-            self._fill(now)
+        elif self._mouth.background is not None:
+            self._mouth.fill(now)
 
     @property
     def position_ms(self) -> float:
@@ -143,11 +126,7 @@ class Speaking:
 
     def _clear(self, now: float) -> None:
         position = self.position_ms
-        unheard_ms = self._line.sent_ms - self._line.heard_ms
-        self._line.clear()
-        if self._recording is not None:
-            self._recording.agent_cut(min(now, self._recorded_to_ms - unheard_ms))
-        self._recorded_to_ms = now
+        self._mouth.clear(now)
         # What was sent and not heard is gone: the utterance stands at what was heard.
         self._cursor = self._line.format.size(position)
         self._spans = [(self._line.heard_ms, position)]
@@ -159,33 +138,8 @@ class Speaking:
         if not self._spans or abs(sent_before - self._span_end) > 0.5:
             self._spans.append((sent_before, line.format.ms(self._cursor)))
         self._cursor += len(audio)
-        if self.background is not None:
-            # A hair more, so that rounding does not make it a sample less than the speech.
-            audio = self.background.under(audio, line.format.ms(len(audio)) + 1e-6)
-        self._send(audio, now)
+        self._mouth.send(audio, now)
         self._span_end = line.sent_ms
         if not self._begun:
             self._begun = True
             self._on_first_sent()
-
-    def _fill(self, now: float) -> None:
-        """The background sound alone."""
-        line = self._line
-        if self.background is not None and line.ahead_ms < FILL_MS:
-            self._send(self.background.under(None, PIECE_MS), now)
-
-    def _send(self, audio: bytes, now: float) -> None:
-        """Hand audio to the line, and put it where it will be heard in the recording."""
-        line = self._line
-        ahead_ms = line.ahead_ms
-        line.play(audio)
-        if self._recording is None:
-            return
-        # What follows audio that is still to be played continues it without a seam; after a silence
-        # it begins now.
-        at_ms = self._recorded_to_ms if ahead_ms > 0 else max(now, self._recorded_to_ms)
-        pcm16 = decode(line.format, audio)
-        if self._resampler is not None:
-            pcm16 = self._resampler.feed(pcm16)
-        self._recording.agent(pcm16, at_ms)
-        self._recorded_to_ms = at_ms + line.format.ms(len(audio))

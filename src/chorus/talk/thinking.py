@@ -24,7 +24,6 @@ from chorus.llm.model import (
     Prompt,
     TextDelta,
     ToolCall,
-    ToolSpec,
     Usage,
 )
 from chorus.llm.second import reply_with_words
@@ -38,33 +37,19 @@ from chorus.talk.tools.acting import Acting
 from chorus.talk.utterance import Utterance
 from chorus.talk.voicing import Script, Voicing
 
-END_CALL = "end_call"
 MAX_ROUNDS = 8
 """Requests to the model within one reply; a model that only ever calls tools is stopped."""
-
-NOT_ENDED = '{"cancelled": true, "note": "The caller spoke before the goodbye was heard."}'
-
-NOT_ALLOWED = '{"error": "You cannot hang up in this call. The caller will."}'
-
-END_CALL_SPEC = ToolSpec(
-    END_CALL,
-    "Hang up. Call it when the conversation is over, after saying goodbye.",
-    {"type": "object", "properties": {}, "additionalProperties": False},
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """What every reply of a call is made with. `tools` are what the model is told of; `format` is
-    the line's."""
+    """What every reply of a call is made with. `format` is the line's."""
 
     models: Ranking[LanguageModel]
     voicing: Voicing
     format: AudioFormat
     system: str
     acting: Acting
-    tools: tuple[ToolSpec, ...]
-    may_hang_up: bool
 
 
 class ReplyEvents(Protocol):
@@ -129,9 +114,12 @@ class Reply:
         self._stop_thinking()
         if self._speaking is not None:
             self._speaking.cancel()
-        if self.ends_call:
-            for done in self.entry.rounds:
-                done.answers = dict.fromkeys(done.answers, NOT_ENDED)
+        for done in self.entry.rounds:
+            done.cut = True
+
+    def end_after_reply(self, reason: str = "agent_ended") -> None:
+        """For a tool; see `CallControl`."""
+        self.ends_call, self.end_reason = True, reason
 
     @property
     def thought(self) -> bool:
@@ -181,7 +169,7 @@ class Reply:
         splitter = Clauses()
         said: list[str] = []
         calls: list[ToolCall] = []
-        prompt = Prompt(self._mind.system, messages, self._mind.tools)
+        prompt = Prompt(self._mind.system, messages, self._mind.acting.specs)
         async with aclosing(self._items(prompt)) as items:
             async for item in items:
                 if isinstance(item, TextDelta):
@@ -233,21 +221,13 @@ class Reply:
 
     async def _act(self, done: ToolRound) -> None:
         """Run a round's tools side by side; one with effects waits for the commit."""
-        if any(self._has_effects(call) for call in done.calls):
+        acting = self._mind.acting
+        if any(acting.has_effects(call.name) for call in done.calls):
             await self.committed.wait()
         for call in done.calls:
-            if call.name == END_CALL:
-                self.ends_call = self._mind.may_hang_up
-                done.answers[call.id] = '{"ok": true}' if self.ends_call else NOT_ALLOWED
-            else:
-                self._events.reply_tool(self, call, effects=self._has_effects(call))
-                done.actions[call.id] = self._mind.acting.begin(call)
+            self._events.reply_tool(self, call, effects=acting.has_effects(call.name))
+            done.actions[call.id] = acting.begin(call, self)
         await asyncio.gather(*(action.wait() for action in done.actions.values()))
-
-    def _has_effects(self, call: ToolCall) -> bool:
-        if call.name == END_CALL:
-            return self._mind.may_hang_up
-        return self._mind.acting.has_effects(call.name)
 
     def _add_clause(self, text: str) -> None:
         if self._text_ended:  # what follows a tool is not glued to what came before it

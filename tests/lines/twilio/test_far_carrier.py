@@ -15,6 +15,7 @@ from chorus.audio.frame import MULAW_8K
 from chorus.audio.mix import Background
 from chorus.lines.twilio.stream import TwilioLine
 from chorus.speech.engines import Spoken
+from chorus.talk.leg import Mouth
 from chorus.talk.speaking import Speaking
 from chorus.talk.utterance import Utterance
 
@@ -112,31 +113,32 @@ async def spoken(
     loop = asyncio.get_running_loop()
     line = TwilioLine("MZ1", "CA1")
     carrier = Carrier(line, one_way_ms, jitter_ms)
-    mouth = Speaking(line, recording=None, on_first_sent=lambda: None, on_done=lambda _: None)
+    mouth = Mouth(line)
+    speaking = Speaking(mouth, on_first_sent=lambda: None, on_done=lambda _: None)
     running = asyncio.create_task(carrier.run())
     other = meanwhile(carrier)
     if background:
         mouth.background = Background(bytes([1, 1]) * 8000, 1.0, MULAW_8K)
     else:
-        mouth.play(speech(seconds), loop.time() * 1000)
+        speaking.play(speech(seconds), loop.time() * 1000)
     end_s = loop.time() + (seconds if background else 3 * seconds)
-    while loop.time() < end_s and (background or mouth.utterance is not None):
+    while loop.time() < end_s and (background or speaking.utterance is not None):
         await asyncio.sleep(0.02)
-        mouth.pump(loop.time() * 1000)
+        speaking.pump(loop.time() * 1000)
     for task in (running, other):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    return carrier, mouth
+    return carrier, speaking
 
 
 @pytest.mark.parametrize(
     ("one_way_ms", "jitter_ms"), [(0, 0), (40, 20), (60, 30), (100, 0), (150, 40), (300, 0)]
 )
 def test_speech_has_no_holes(one_way_ms: float, jitter_ms: float) -> None:
-    carrier, mouth = run_virtual(spoken(one_way_ms, jitter_ms))
+    carrier, speaking = run_virtual(spoken(one_way_ms, jitter_ms))
     assert carrier.holes_ms() == 0
-    assert mouth.utterance is None  # all was heard, and known to be
+    assert speaking.utterance is None  # all was heard, and known to be
     # And an interruption has no more to throw away than elsewhere.
     assert carrier.longest_ms <= TwilioLine.lead_ms + jitter_ms + 20
 

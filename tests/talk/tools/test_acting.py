@@ -13,14 +13,17 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.acting import Acting, NoCall
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 
 from chorus.llm.model import ToolCall
 from chorus.outbound import Outbound
 from chorus.talk.spec import FieldType, HttpTool, HttpToolField
-from chorus.talk.tools.acting import RESULT_BYTES, Acting, Action, ToolResult
+from chorus.talk.tools.acting import Action
 from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, schema_of, specs_of
+from chorus.talk.tools.http import RESULT_BYTES
 from chorus.talk.tools.request import ToolWrong, request_of
+from chorus.talk.tools.tool import ToolResult
 
 FIELDS = (
     HttpToolField("day", "string", "The day", required=True),
@@ -370,7 +373,7 @@ async def test_tools_run_in_parallel(client: Outbound) -> None:
 
     async with HttpPeer(together) as peer:
         acting = Acting([tool(peer.url + "/{n}", fields=())], client)
-        actions = [acting.begin(call(call_id=str(n), n=n)) for n in range(5)]
+        actions = [acting.begin(call(call_id=str(n), n=n), NoCall()) for n in range(5)]
         results = [await action.wait() for action in actions]
     assert [json.loads(r.content)["done"] for r in results] == [f"/{n}" for n in range(5)]
     assert acting.running == ()
@@ -385,8 +388,8 @@ async def test_an_interruption_cancels_reads_at_once_and_lets_effects_end(client
     async with HttpPeer(_slow) as peer:
         tools = [tool(f"{peer.url}/read", method="GET"), tool(f"{peer.url}/write")]
         acting = Acting(tools, client, on_result=on_result)
-        read = acting.begin(call("book", "r", day="x"))
-        write = acting.begin(call("book_2", "w", day="x"))
+        read = acting.begin(call("book", "r", day="x"), NoCall())
+        write = acting.begin(call("book_2", "w", day="x"), NoCall())
         assert (acting.has_effects("book"), acting.has_effects("book_2")) == (False, True)
         await _until(lambda: len(peer.requests) == 2)
         acting.interrupt()
@@ -432,7 +435,9 @@ async def test_at_the_end_effects_are_given_time_and_no_call_is_left_without_a_r
         tools = [tool(peer.url + path) for path in ("/quick", "/never")]
         tools.append(tool(peer.url + "/read", method="GET"))
         acting = Acting(tools, client)
-        actions = [acting.begin(call(n, n, day="x")) for n in ("book", "book_2", "book_3")]
+        actions = [
+            acting.begin(call(n, n, day="x"), NoCall()) for n in ("book", "book_2", "book_3")
+        ]
         await _until(lambda: len(peer.requests) == 3)
         await acting.finish(grace_ms=1000)
     quick, stuck, read = (a.result for a in actions)
@@ -449,7 +454,7 @@ async def test_at_the_end_effects_are_given_time_and_no_call_is_left_without_a_r
 async def test_a_call_that_is_torn_down_still_leaves_results(client: Outbound) -> None:
     async with HttpPeer(_slow) as peer:
         acting = Acting([tool(peer.url)], client)
-        action = acting.begin(call(day="x"))
+        action = acting.begin(call(day="x"), NoCall())
         finishing = asyncio.create_task(acting.finish())
         await _until(lambda: len(peer.requests) == 1)
         finishing.cancel()

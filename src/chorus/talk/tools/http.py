@@ -1,0 +1,119 @@
+"""A tool that makes an HTTP request.
+
+The arguments are checked, the request is made within the tool's deadline, the answer is cut to
+what a model can use. Every failure on the way is a result that the model can talk about.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from chorus.llm.model import ToolSpec
+from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
+from chorus.talk.spec import HttpTool
+from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, specs_of
+from chorus.talk.tools.request import ToolWrong, request_of
+from chorus.talk.tools.tool import CallControl, ToolResult, as_json, failed
+
+log = logging.getLogger(__name__)
+
+RESULT_BYTES = 16 * 1024
+_ERROR_CHARS = 2000
+
+
+class RequestTool:
+    """Implements `Tool`. `variables` fill `{{name}}` in the URL and the headers."""
+
+    def __init__(
+        self, tool: HttpTool, spec: ToolSpec, client: Outbound, variables: Mapping[str, Any]
+    ) -> None:
+        self._tool = tool
+        self._spec = spec
+        self._client = client
+        self._variables = variables
+
+    @property
+    def spec(self) -> ToolSpec:
+        return self._spec
+
+    @property
+    def has_effects(self) -> bool:
+        return self._tool.has_effects
+
+    async def run(self, arguments: str, control: CallControl) -> ToolResult:
+        tool = self._tool
+        try:
+            request = request_of(tool, read_arguments(tool, arguments), self._variables)
+            answer = await self._client.send(
+                request.method,
+                request.url,
+                headers=request.headers,
+                content=request.content,
+                timeout_ms=tool.timeout_ms,
+                max_bytes=RESULT_BYTES,
+                truncate=True,
+            )
+        except (ArgumentsWrong, ToolWrong, OutboundFailed, OutboundRefused) as error:
+            if isinstance(error, (ToolWrong, OutboundRefused)):
+                log.warning("tool %s cannot be called: %s", tool.name, error)
+            return failed(str(error))
+        return _result(answer)
+
+
+def request_tools(
+    tools: Sequence[HttpTool],
+    client: Outbound,
+    variables: Mapping[str, Any],
+    reserved: Iterable[str] = (),
+) -> tuple[RequestTool, ...]:
+    """In their order, under names that every vendor takes and none of which is `reserved`."""
+    specs = specs_of(tools, reserved).values()
+    return tuple(
+        RequestTool(tool, spec, client, variables) for tool, spec in zip(tools, specs, strict=True)
+    )
+
+
+def _result(answer: OutboundAnswer) -> ToolResult:
+    """An HTTP answer as a model can use it."""
+    ok = 200 <= answer.status < 300
+    text, parsed = _text_of(answer)
+    if not ok:
+        content: dict[str, Any] = {
+            "error": f"The tool answered HTTP {answer.status}.",
+            "status": answer.status,
+        }
+        if text and len(text) <= _ERROR_CHARS and parsed is not None:
+            content["body"] = parsed
+        elif text:
+            content["body"] = text[:_ERROR_CHARS]
+        return ToolResult(as_json(content), ok=False, status=answer.status)
+    if answer.truncated:
+        note = f"The answer was cut after {RESULT_BYTES} bytes."
+        return ToolResult(as_json({"note": note, "result": text}), ok=True, status=answer.status)
+    if parsed is not None:
+        return ToolResult(text.strip(), ok=True, status=answer.status)
+    if not text.strip():
+        return ToolResult(as_json({"ok": True, "status": answer.status}), True, answer.status)
+    return ToolResult(as_json({"result": text}), ok=True, status=answer.status)
+
+
+def _text_of(answer: OutboundAnswer) -> tuple[str, Any]:
+    """The body as text, and parsed where it is whole and JSON (null counts as text)."""
+    kind, _, parameters = (answer.header("content-type") or "").partition(";")
+    kind = kind.strip().lower()
+    if kind.startswith(("image/", "audio/", "video/", "font/")) or b"\0" in answer.body:
+        return f"(binary content, {kind or 'unknown type'}, {len(answer.body)} bytes)", None
+    charset = parameters.partition("charset=")[2].split(";")[0].strip(" \"'") or "utf-8"
+    try:
+        text = answer.body.decode(charset, "replace").removeprefix("\ufeff")
+    except LookupError:
+        text = answer.body.decode("utf-8", "replace")
+    if answer.truncated:
+        return text, None
+    try:
+        return text, json.loads(text)
+    except (ValueError, RecursionError):
+        return text, None
