@@ -12,9 +12,14 @@ run: setup  ## start the platform: API and telephone lines
 demo: setup  ## a call from end to end on this machine, with no account anywhere
 	.venv/bin/chorus demo
 
-setup: .venv/.synced  ## install what Chorus needs to run into .venv, from uv.lock
+setup: .venv/.synced dashboard/.built  ## install what Chorus needs to run into .venv, from uv.lock, and build the dashboard
 
-setup-dev: .venv/.synced-dev  ## the same with what its tests and documentation need
+setup-dev: .venv/.synced-dev dashboard/.built  ## the same with what its tests and documentation need
+
+DASHBOARD = $(shell find dashboard -name node_modules -prune -o -type f ! -name '*.gen.ts' ! -name '.built' -print)
+
+dashboard/.built: $(DASHBOARD) scripts/dashboard.py | .venv/.synced
+	.venv/bin/python scripts/dashboard.py
 
 # A `.venv` that has the development tools keeps them, whatever is asked for next.
 .venv/.synced: uv.lock pyproject.toml scripts/bootstrap.py
@@ -70,5 +75,5 @@ profile: setup-dev  ## where the server's time goes under load
 	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 
 clean:  ## remove what the above made; data/ stays
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer build site
+	rm -rf dashboard/node_modules dashboard/.built src/chorus/web/static .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache bench/.peer build site
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

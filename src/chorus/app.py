@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 import chorus
-from chorus import errors, ready
+from chorus import dashboard, errors, ready
 from chorus.accounts import idempotency, throttle
 from chorus.accounts.member_routes import new_members
 from chorus.accounts.member_routes import routes as members
@@ -108,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
     app.include_router(recording_links)
     served.add_routes(app, settings.url)
+    dashboard.add_routes(app, settings)
     _add_health(app, process, switchboard)
     errors.install(app)
     # The last added is the outermost.

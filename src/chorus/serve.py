@@ -19,8 +19,11 @@ import sys
 import uvicorn
 
 from chorus import logs
+from chorus.accounts import first_owner
+from chorus.accounts.secrets import Secrets
 from chorus.app import create_app
 from chorus.calls.switchboard import Switchboard
+from chorus.db import Database
 from chorus.lines.websocket import DirectProtocol
 from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
@@ -48,7 +51,7 @@ def serve(settings: Settings) -> int:
 
 def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
     try:
-        key = asyncio.run(prepare(settings))
+        key, owner = asyncio.run(_prepared(settings))
     except NotReady as reason:
         print(reason, file=sys.stderr)
         return 1
@@ -75,6 +78,7 @@ def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
         ),
         settings,
         app.state.switchboard,
+        owner,
     )
     # uvicorn repeats a signal to whoever had it before; that a server which was told to stop has
     # stopped is no failure.
@@ -82,6 +86,16 @@ def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
         signal.signal(number, _leave)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+async def _prepared(settings: Settings) -> tuple[str | None, str | None]:
+    """The first API key if it was made now, and the first owner's token while there is none."""
+    key = await prepare(settings)
+    database = Database(settings)
+    try:
+        return key, await first_owner.pending(database, Secrets.of(settings))
+    finally:
+        await database.close()
 
 
 def _leave(_signal: int, _frame: object) -> None:
@@ -100,10 +114,13 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which says where it is as soon as it can be reached, and lets calls end
     before it closes their sockets. A second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, calls: Switchboard) -> None:
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, calls: Switchboard, owner: str | None
+    ) -> None:
         super().__init__(config)
         self._settings = settings
         self._calls = calls
+        self._owner = owner
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         draining = asyncio.ensure_future(self._calls.drain())
@@ -120,6 +137,10 @@ class _Server(uvicorn.Server):
             gc.collect()
             gc.freeze()
             url = self._settings.url
+            if self._owner is not None:
+                # In the fragment, which browsers send to no server and no log has.
+                link = f"{url}/dashboard/welcome#token={self._owner}"
+                print(f"\nCreate the first owner, in a browser:\n\n    {link}\n", flush=True)
             print(
                 f"Chorus is at {url}  (API {url}/v1, to try it {url}/docs, health {url}/healthz)",
                 flush=True,

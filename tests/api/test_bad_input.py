@@ -162,7 +162,7 @@ async def test_a_made_up_name_is_not_given_back_at_any_length(sqlite_api: Api):
 async def test_who_is_not_known_yet_is_read_little_of(sqlite_api: Api):
     body = b'{"email": "' + b"x" * 20_000 + b'"}'
     stranger = sqlite_api.client_with(None)
-    for path in ("/v1/sessions", "/v1/invitations"):
+    for path in ("/v1/sessions", "/v1/invitations", "/v1/owners"):
         answer = await stranger.post(path, content=body, headers=_JSON)
         assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
 

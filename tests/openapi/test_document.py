@@ -16,7 +16,7 @@ Node = dict[str, Any]
 
 COOKIE = [{"session": []}]
 SECURITY = dict.fromkeys(("/sessions", "/sessions/current", "/sessions/{id}", "/password"), COOKIE)
-OPEN = {("post", "/v1/sessions"), ("post", "/v1/invitations")}
+OPEN = {("post", "/v1/sessions"), ("post", "/v1/invitations"), ("post", "/v1/owners")}
 
 
 async def document(api: Api) -> Node:

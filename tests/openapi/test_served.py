@@ -132,8 +132,3 @@ def test_the_pages_programs_are_those_that_were_published():
     from scripts import reference_assets
 
     assert reference_assets.changed() == []
-
-
-async def test_whoever_opens_the_server_is_shown_its_pages(sqlite_api: Api):
-    front = await sqlite_api.get("/")
-    assert (front.status_code, front.headers["location"]) == (307, "/docs")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.accounts import audit, members, organizations, sessions
+from chorus.accounts import audit, first_owner, members, organizations, sessions
 from chorus.accounts.principal import Principal
 from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.accounts.throttle import Attempt
@@ -85,6 +85,34 @@ async def accept(
         return await _enter(process, session, member, visitor, attempt, "acceptInvitation")
 
 
+async def create_owner(
+    process: Process, visitor: Visitor, token: str, email: str, password: str, name: str | None
+) -> Entered:
+    """Make the first owner of an organization (`first_owner.py`) and log in. Raises `Error` 404
+    for a token that holds no more, 429."""
+    attempt = Attempt("the first owner", visitor.address)
+    await _count(process, attempt)
+    hashed = await process.passwords.hash(password)
+    async with process.database.writing() as session:
+        organization = await first_owner.claimed(session, process.secrets, token)
+        # Somebody invited with this address who has not come is who comes now.
+        await session.execute(
+            sa.delete(Member).where(
+                Member.organization_id == organization.id, Member.email == email
+            )
+        )
+        member, _ = await members.add(
+            session,
+            organization.id,
+            email=email,
+            role="owner",
+            name=name,
+            password_hash=hashed,
+            now=process.clock.utcnow(),
+        )
+        return await _enter(process, session, member, visitor, attempt, "createOwner")
+
+
 async def change_password(
     process: Process, visitor: Visitor, principal: Principal, current: str, new: str
 ) -> None:
@@ -151,7 +179,7 @@ async def _enter(
         action,
         "sessions",
         row.id,
-        fields=["password"] if action == "acceptInvitation" else (),
+        fields=["password"] if action in ("acceptInvitation", "createOwner") else (),
         request_id=visitor.request_id,
         address=visitor.address,
     )

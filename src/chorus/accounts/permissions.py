@@ -52,6 +52,7 @@ TABLE: dict[str, Rule] = {
     "password": Rule("their own password", None, "viewer", keys=False),
     "POST /sessions": Rule("logging in", None, None, open=True),
     "POST /invitations": Rule("accepting an invitation", None, None, open=True),
+    "POST /owners": Rule("becoming the first owner", None, None, open=True),
 }
 
 _CLOSED = Rule("this", None, None)

@@ -207,6 +207,16 @@ class InvitationAccept(In):
     name: Name | None = None
 
 
+class OwnerCreate(In):
+    token: Annotated[
+        Text,
+        Field(min_length=20, max_length=128, description="From the link that the server prints."),
+    ]
+    email: Email
+    password: NewPassword
+    name: Name | None = None
+
+
 class SessionCreate(In):
     email: Email
     password: Password

@@ -13,6 +13,7 @@ from chorus.accounts.principal import Principal
 from chorus.accounts.schemas import (
     CurrentSessionOut,
     InvitationAccept,
+    OwnerCreate,
     PasswordChange,
     PasswordChanged,
     SessionCreate,
@@ -91,6 +92,25 @@ async def accept_invitation(
     """Sets the password and logs in."""
     visitor = _visitor(request, process)
     entered = await login.accept(process, visitor, wish.token, wish.password, wish.name)
+    return _entered(process, response, entered)
+
+
+@open_doors.post(
+    "/owners",
+    operation_id="createOwner",
+    summary="Become the first owner",
+    status_code=201,
+    responses=failures(403, 404),
+)
+async def create_owner(
+    request: Request, response: Response, process: InProcess, wish: OwnerCreate
+) -> Data[CurrentSessionOut]:
+    """Makes the owner of an organization in which nobody can log in yet, and logs in. The server
+    prints the link with the token when it starts; afterwards it is 404."""
+    visitor = _visitor(request, process)
+    entered = await login.create_owner(
+        process, visitor, wish.token, wish.email, wish.password, wish.name
+    )
     return _entered(process, response, entered)
 
 

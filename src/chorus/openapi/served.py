@@ -21,7 +21,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from chorus import errors
 from chorus.openapi.document import build
@@ -104,11 +104,6 @@ def add_routes(app: FastAPI, url: str) -> None:
 
     for path, make in made.items():
         route(path, make)
-
-    async def front(_: Request) -> Response:
-        return RedirectResponse("/docs")
-
-    app.add_route("/", front, ["GET", "HEAD"], include_in_schema=False)
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]

@@ -1,0 +1,30 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode, useSyncExternalStore } from "react";
+import { createRoot } from "react-dom/client";
+import { I18nProvider } from "react-aria-components/I18nProvider";
+import { queries } from "./api/session";
+import { Again } from "./pages/again";
+import { Toasts } from "./parts/toasts";
+import { router } from "./router";
+import { applyTheme } from "./theme";
+import { locale, preferred, speak, subscribe } from "./words";
+
+function App() {
+  const language = useSyncExternalStore(subscribe, locale);
+  return (
+    <I18nProvider locale={language} key={language}>
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={router} />
+        <Again />
+        <Toasts />
+      </QueryClientProvider>
+    </I18nProvider>
+  );
+}
+
+applyTheme();
+void speak(preferred()).then(() => {
+  const root = document.getElementById("root");
+  if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);
+});

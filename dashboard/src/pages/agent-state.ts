@@ -1,0 +1,90 @@
+// What is being changed of an agent: the changes over what the server has, and saving them.
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { ApiError, api, data, type Schemas } from "../api/client";
+import { queries } from "../api/session";
+import { toast } from "../parts/toasts";
+import { t } from "../words";
+
+export type Agent = Schemas["Agent"];
+export type Changes = Partial<Schemas["AgentPatch"]>;
+export type Field = keyof Changes & keyof Agent;
+
+/** What the API gives a field that is not sent. */
+export const DEFAULTS: Partial<Record<Field, unknown>> = {
+  systemPrompt: "", slmModelId: null, voiceId: null, voiceSpeed: 1, voiceStability: 0.5, turnEndpointDelay: 100,
+  minTurnDuration: 50, minInterruptionDuration: 100, frameActivationThreshold: 0.35, postSpeechCooldown: 400,
+  ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000, allowEndCall: true, isActive: true,
+  postCallSummaryEnabled: false, postCallExtractionSchema: [], postCallWebhookUrl: null, firstSpeaker: "user",
+  agentGreeting: null, agentGreetingEnabled: false, firstMessageUninterruptible: false, firstMessageDelay: 0,
+  maxCallDurationSeconds: 600, languageHint: null, knowledgeSearchInstructions: null, backgroundSoundId: null,
+  backgroundSoundVolume: 0.15, holdMessage: null, holdMusicUrl: null, toolIds: [], knowledgeBaseIds: [], transferTargets: [],
+};
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+
+export const agentQuery = (id: string) => ({
+  queryKey: ["agent", id],
+  queryFn: () => data(api.GET("/v1/agents/{id}", { params: { path: { id } } })),
+});
+
+export type Conflict = { field: Field; mine: unknown; theirs: unknown };
+
+export class Conflicts extends Error {
+  constructor(readonly fields: Conflict[]) {
+    super("conflict");
+  }
+}
+
+export type Form = {
+  agent: Agent;
+  shown: Agent;
+  changes: Changes;
+  set: <F extends Field>(field: F, value: Agent[F]) => void;
+  reset: (field: Field) => void;
+  isDefault: (field: Field) => boolean;
+  wrong: (field: Field) => string | undefined;
+};
+
+export function useAgentForm(id: string) {
+  const found = useQuery(agentQuery(id));
+  const [changes, setChanges] = useState<Changes>({});
+  // What the fields held when they were first changed, to know whether somebody else changed them.
+  const [base, setBase] = useState<Partial<Agent>>({});
+  const save = useMutation({
+    mutationFn: async (force: boolean) => {
+      const now = await data(api.GET("/v1/agents/{id}", { params: { path: { id } } }));
+      const fields = Object.keys(changes) as Field[];
+      const both = fields.filter((field) => !same(now[field], base[field]) && !same(now[field], changes[field]));
+      if (both.length && !force) throw new Conflicts(both.map((field) => ({ field, mine: changes[field], theirs: now[field] })));
+      return data(api.PATCH("/v1/agents/{id}", { params: { path: { id } }, body: changes }));
+    },
+    onSuccess: (saved) => {
+      queries.setQueryData(["agent", id], saved);
+      void queries.invalidateQueries({ queryKey: ["agents"] });
+      void queries.invalidateQueries({ queryKey: ["versions", id] });
+      setChanges({});
+      setBase({});
+      toast(t("agent.saved"));
+    },
+  });
+  const agent = found.data;
+  const wrongs = save.error instanceof ApiError ? save.error : undefined;
+  const form: Form | undefined = agent && {
+    agent,
+    shown: { ...agent, ...changes } as Agent,
+    changes,
+    set: (field, value) => {
+      setBase((old) => (field in old ? old : { ...old, [field]: agent[field] }));
+      setChanges((old) => {
+        const next: Changes = { ...old, [field]: value };
+        if (same(agent[field], value)) delete next[field];
+        return next;
+      });
+    },
+    reset: (field) => form?.set(field, DEFAULTS[field] as never),
+    isDefault: (field) => same({ ...agent, ...changes }[field], DEFAULTS[field]),
+    wrong: (field) => wrongs?.of(field),
+  };
+  return { found, form, save, drop: () => { setChanges({}); setBase({}); save.reset(); }, dirty: Object.keys(changes).length > 0 };
+}

@@ -1,0 +1,93 @@
+// Beside the editor: try the agent. A call to one's own phone, and whatever else is plugged in
+// (`parts/trial.ts`): talking in the browser, or a chat without sound.
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { Tab, TabList, TabPanel, Tabs } from "react-aria-components/Tabs";
+import { ApiError, api, body, data } from "../api/client";
+import { useMay } from "../api/session";
+import { Button, Failure } from "../parts/basic";
+import { SelectField, TextField } from "../parts/fields";
+import { variablesOf } from "../parts/prompt";
+import { TRIALS } from "../parts/trial";
+import { t } from "../words";
+import type { Form } from "./agent-state";
+
+export function TestPanel({ form, dirty }: { form: Form; dirty: boolean }) {
+  const may = useMay("developer");
+  const names = variablesOf(form.shown.systemPrompt, form.shown.agentGreetingEnabled ? form.shown.agentGreeting : "");
+  const [given, setGiven] = useState<Record<string, string>>({});
+  const variables = Object.fromEntries(names.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
+  if (!may) return null;
+  return (
+    <aside className="card trial" aria-label={t("trial")}>
+      <h2>{t("trial")}</h2>
+      {names.length > 0 && (
+        <div className="stack">
+          <p className="small quiet">{t("trial.variables")}</p>
+          {names.map((name) => (
+            <TextField key={name} label={<span className="mono">{name}</span>} value={given[name] ?? ""} onChange={(value) => setGiven((old) => ({ ...old, [name]: value }))} />
+          ))}
+        </div>
+      )}
+      {dirty && <p className="note warn small">{t("trial.dirty")}</p>}
+      <Tabs className="tabs">
+        <TabList aria-label={t("trial.ways")}>
+          {TRIALS.map((each) => (
+            <Tab key={each.id} id={each.id}>
+              {t(each.word)}
+            </Tab>
+          ))}
+          <Tab id="phone">{t("trial.phone")}</Tab>
+        </TabList>
+        {TRIALS.map(({ id, Panel }) => (
+          <TabPanel key={id} id={id}>
+            <Panel agent={form.shown} changes={form.changes} variables={variables} />
+          </TabPanel>
+        ))}
+        <TabPanel id="phone">
+          <Phone agentId={form.agent.id} variables={variables} />
+        </TabPanel>
+      </Tabs>
+    </aside>
+  );
+}
+
+function Phone({ agentId, variables }: { agentId: string; variables: Record<string, string> }) {
+  const navigate = useNavigate();
+  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const [from, setFrom] = useState<string | null>(null);
+  const [to, setTo] = useState(() => localStorage.getItem("chorus.myphone") ?? "");
+  const chosen = from ?? numbers.data?.[0]?.id ?? null;
+  const place = useMutation({
+    mutationFn: () => data(api.POST("/v1/calls", { body: { agentId, phoneNumberId: chosen ?? "", to, contextVariables: variables, metadata: { test: true } } })),
+    onSuccess: (call) => {
+      localStorage.setItem("chorus.myphone", to);
+      void navigate({ to: "/calls/$id", params: { id: call.id } });
+    },
+  });
+  const wrong = place.error instanceof ApiError ? place.error : undefined;
+  if (numbers.data?.length === 0) {
+    return (
+      <p className="quiet">
+        {t("trial.nonumber")} <Link to="/numbers">{t("nav.numbers")}</Link>
+      </p>
+    );
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        place.mutate();
+      }}
+    >
+      <SelectField label={t("trial.from")} value={chosen} onChange={setFrom} choices={(numbers.data ?? []).map((n) => ({ id: n.id, label: n.number, note: n.name }))} />
+      <TextField label={t("trial.to")} type="tel" value={to} onChange={setTo} placeholder="+14155550123" autoComplete="tel" required dir="ltr" wrong={wrong?.of("to")} />
+      <Failure error={place.error} />
+      <Button type="submit" look="strong" icon="calls" isDisabled={place.isPending || !chosen}>
+        {t("trial.call")}
+      </Button>
+    </form>
+  );
+}

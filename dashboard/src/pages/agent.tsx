@@ -1,0 +1,178 @@
+// One agent: its settings in groups, a panel to try it, and what was changed when.
+import { useMutation } from "@tanstack/react-query";
+import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { api, data } from "../api/client";
+import { queries, useMay } from "../api/session";
+import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../parts/basic";
+import { Confirm, Dialog, Menu } from "../parts/dialogs";
+import { useParameters } from "../parts/lists";
+import { type Key, t } from "../words";
+import { After, Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
+import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
+import { TestPanel } from "./agent-test";
+
+const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.ReactNode }[] = [
+  { id: "prompt", word: "group.prompt", Part: PromptGroup },
+  { id: "voice", word: "group.voice", Part: Voice },
+  { id: "turns", word: "group.turns", Part: Turns },
+  { id: "hearing", word: "group.hearing", Part: Hearing },
+  { id: "tools", word: "group.tools", Part: ToolsGroup },
+  { id: "after", word: "group.after", Part: After },
+  { id: "limits", word: "group.limits", Part: Limits },
+];
+
+export function AgentPage() {
+  const { id } = useParams({ strict: false }) as { id: string };
+  const search = useSearch({ strict: false }) as { group?: string };
+  const change = useParameters();
+  const { found, form, save, drop, dirty } = useAgentForm(id);
+  const may = useMay("developer");
+  const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty, withResolver: true });
+  const group = GROUPS.find((each) => each.id === search.group) ?? GROUPS[0];
+  if (!form || !group) {
+    return (
+      <div className="page">
+        <Failure error={found.error} />
+        {found.isPending && <Waiting lines={8} />}
+      </div>
+    );
+  }
+  const conflict = save.error instanceof Conflicts ? save.error.fields : undefined;
+  const { Part } = group;
+  return (
+    <div className="page">
+      <Head title={form.shown.name} crumb={<Link to="/agents">{t("nav.agents")}</Link>}>
+        <Badge kind={form.agent.isActive ? "active" : "inactive"} />
+        <Copy text={id} short />
+        <AgentMenu form={form} dirty={dirty} />
+      </Head>
+      <div className="editor">
+        <div className="editor-main">
+          <nav className="tablist" aria-label={t("agent.groups")}>
+            {GROUPS.map((each) => (
+              <a
+                key={each.id}
+                href={`?group=${each.id}`}
+                aria-current={each === group ? "page" : undefined}
+                data-status={each === group ? "active" : undefined}
+                onClick={(event) => {
+                  event.preventDefault();
+                  change({ group: each.id === "prompt" ? undefined : each.id });
+                }}
+              >
+                {t(each.word)}
+              </a>
+            ))}
+          </nav>
+          <fieldset className="form" disabled={!may}>
+            <legend className="hidden">{t(group.word)}</legend>
+            <Part form={form} />
+          </fieldset>
+          {!may && <p className="note">{t("may.not.change")}</p>}
+        </div>
+        <TestPanel form={form} dirty={dirty} />
+      </div>
+      {dirty && (
+        <div className="savebar" role="region" aria-label={t("agent.unsaved")}>
+          <span className="grow">
+            <strong>{t("agent.unsaved")}</strong> <span className="quiet small">{t("agent.unsaved.text", { count: Object.keys(form.changes).length })}</span>
+          </span>
+          <Button onPress={drop}>{t("agent.discard")}</Button>
+          <Button look="strong" isDisabled={save.isPending} onPress={() => save.mutate(false)}>
+            {t("save")}
+          </Button>
+          {save.error && !conflict && <Failure error={save.error} />}
+        </div>
+      )}
+      {conflict && <ConflictDialog fields={conflict} onKeep={() => save.mutate(true)} onTake={() => { drop(); void queries.invalidateQueries({ queryKey: ["agent", id] }); }} onClose={() => save.reset()} />}
+      <Dialog title={t("agent.leave")} open={blocker.status === "blocked"} onClose={() => blocker.reset?.()} urgent>
+        <p className="quiet">{t("agent.leave.text")}</p>
+        <div className="foot">
+          <Button onPress={() => blocker.proceed?.()}>{t("agent.discard")}</Button>
+          <Button look="strong" onPress={() => blocker.reset?.()}>
+            {t("agent.stay")}
+          </Button>
+        </div>
+      </Dialog>
+    </div>
+  );
+}
+
+function ConflictDialog({ fields, onKeep, onTake, onClose }: { fields: Conflict[]; onKeep: () => void; onTake: () => void; onClose: () => void }) {
+  return (
+    <Dialog title={t("agent.conflict")} open onClose={onClose} wide urgent>
+      <p className="quiet">{t("agent.conflict.text")}</p>
+      {fields.map((each) => (
+        <div key={each.field}>
+          <h3>{t(`field.${each.field}` as Key)}</h3>
+          <div className="two">
+            <div>
+              <span className="small quiet">{t("agent.conflict.mine")}</span>
+              <pre className="note">{printed(each.mine)}</pre>
+            </div>
+            <div>
+              <span className="small quiet">{t("agent.conflict.theirs")}</span>
+              <pre className="note">{printed(each.theirs)}</pre>
+            </div>
+          </div>
+        </div>
+      ))}
+      <div className="foot">
+        <Button onPress={onTake}>{t("agent.conflict.take")}</Button>
+        <Button look="strong" onPress={onKeep}>
+          {t("agent.conflict.keep")}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+export function printed(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
+  const navigate = useNavigate();
+  const may = useMay("developer");
+  const [asking, setAsking] = useState(false);
+  const [code, setCode] = useState(false);
+  const { id, name } = form.agent;
+  const path = { params: { path: { id } } };
+  const twin = useMutation({
+    mutationFn: () => {
+      const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, ...rest } = form.agent as Record<string, unknown>;
+      const known = Object.fromEntries(Object.entries(rest).filter(([field]) => field in COPIED(form)));
+      return data(api.POST("/v1/agents", { body: { ...known, name: t("agent.copyof", { name }) } as never }));
+    },
+    onSuccess: (made) => void navigate({ to: "/agents/$id", params: { id: made.id } }),
+  });
+  const remove = async () => {
+    await data(api.DELETE("/v1/agents/{id}", path));
+    await queries.invalidateQueries({ queryKey: ["agents"] });
+    await navigate({ to: "/agents", ignoreBlocker: true });
+  };
+  return (
+    <>
+      <Menu
+        label={t("more")}
+        entries={[
+          { id: "curl", label: t("curl.show"), act: () => setCode(true) },
+          ...(may ? [{ id: "copy", label: t("agent.copy"), act: () => twin.mutate() }, { id: "delete", label: t("delete"), act: () => setAsking(true) }] : []),
+        ]}
+      />
+      <Confirm title={t("agent.delete", { name })} open={asking} onClose={() => setAsking(false)} act={remove} verb={t("delete")}>
+        {t("agent.delete.text")}
+      </Confirm>
+      <Dialog title={t("curl.show")} open={code} onClose={() => setCode(false)} wide>
+        <Code>{dirty ? curl("PATCH", `/v1/agents/${id}`, form.changes) : curl("GET", `/v1/agents/${id}`)}</Code>
+      </Dialog>
+    </>
+  );
+}
+
+/** The fields that a new agent takes from this one: all that may be sent. */
+function COPIED(form: Form): Record<string, unknown> {
+  const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, ...rest } = form.agent as Record<string, unknown>;
+  return rest;
+}

@@ -1,0 +1,67 @@
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { type FormEvent, type ReactNode, useEffect, useState } from "react";
+import { api, data } from "../api/client";
+import { queries, session } from "../api/session";
+import { Button, Failure } from "../parts/basic";
+import { TextField } from "../parts/fields";
+import { Mark } from "../parts/icons";
+import { t } from "../words";
+
+/** The page around a form by which one comes in. */
+export function Door({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
+  useEffect(() => {
+    document.title = `${title} · Chorus`;
+  }, [title]);
+  return (
+    <main className="door">
+      <div className="card">
+        <div className="brand">
+          <Mark />
+          Chorus
+        </div>
+        <h1>{title}</h1>
+        {lead && <p className="quiet" style={{ marginTop: 4 }}>{lead}</p>}
+        {children}
+      </div>
+    </main>
+  );
+}
+
+export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
+  const [email, setEmail] = useState(known ?? "");
+  const [password, setPassword] = useState("");
+  const enter = useMutation({
+    mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })),
+    onSuccess: (entered) => {
+      queries.setQueryData(session.queryKey, entered);
+      onDone();
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    enter.mutate();
+  };
+  return (
+    <form onSubmit={submit}>
+      <TextField label={t("email")} type="email" name="email" autoComplete="username" required value={email} onChange={setEmail} autoFocus={!known} />
+      <TextField label={t("password")} type="password" name="password" autoComplete="current-password" required value={password} onChange={setPassword} autoFocus={!!known} />
+      <Failure error={enter.error} />
+      <Button type="submit" look="strong" isDisabled={enter.isPending}>
+        {t("login")}
+      </Button>
+    </form>
+  );
+}
+
+export function Login() {
+  const { next } = useSearch({ from: "/login" });
+  const navigate = useNavigate();
+  // Only a path of this dashboard: a link from elsewhere must not choose where one goes.
+  const safe = next?.startsWith("/") && !next.startsWith("//") ? next : "/";
+  return (
+    <Door title={t("login")} lead={t("login.lead")}>
+      <LoginForm onDone={() => void navigate({ href: safe } as never)} />
+    </Door>
+  );
+}

@@ -1,0 +1,96 @@
+// Search over everything that has a name or an id: ⌘K.
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useDeferredValue, useId, useState } from "react";
+import { api, body } from "../api/client";
+import { t } from "../words";
+import { Dialog } from "./dialogs";
+
+type Hit = { key: string; label: string; note: string; go: () => void };
+const ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i;
+
+export function Palette({ onClose }: { onClose: () => void }) {
+  const [text, setText] = useState("");
+  const [at, setAt] = useState(0);
+  const list = useId();
+  const hits = useHits(useDeferredValue(text.trim()), onClose);
+  const chosen = Math.min(at, hits.length - 1);
+  const act = (hit: Hit | undefined) => {
+    if (!hit) return;
+    onClose();
+    hit.go();
+  };
+  return (
+    <Dialog title={t("search")} open onClose={onClose}>
+      <div className="field">
+        <input
+          autoFocus
+          type="search"
+          role="combobox"
+          aria-label={t("search.hint")}
+          aria-expanded={hits.length > 0}
+          aria-controls={list}
+          aria-activedescendant={hits[chosen] ? `${list}-${chosen}` : undefined}
+          placeholder={t("search.hint")}
+          value={text}
+          onChange={(event) => {
+            setText(event.target.value);
+            setAt(0);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === "ArrowDown") setAt(Math.min(chosen + 1, hits.length - 1));
+            else if (event.key === "ArrowUp") setAt(Math.max(chosen - 1, 0));
+            else if (event.key === "Enter") act(hits[chosen]);
+            else return;
+            event.preventDefault();
+          }}
+        />
+      </div>
+      <div role="listbox" id={list} aria-label={t("search.results")} style={{ maxHeight: "46vh", overflow: "auto" }}>
+        {hits.map((hit, n) => (
+          <div key={hit.key} id={`${list}-${n}`} role="option" aria-selected={n === chosen} className="item" data-focused={n === chosen || undefined} onMouseMove={() => setAt(n)} onClick={() => act(hit)}>
+            <span className="cut">{hit.label}</span>
+            <span className="quiet">{hit.note}</span>
+          </div>
+        ))}
+        {text && hits.length === 0 && <p className="quiet">{t("search.none")}</p>}
+      </div>
+    </Dialog>
+  );
+}
+
+function useHits(search: string, onClose: () => void): Hit[] {
+  const navigate = useNavigate();
+  const enabled = search.length > 1;
+  const query = { search, limit: 6 };
+  const agents = useQuery({ queryKey: ["find", "agents", search], enabled, queryFn: () => body(api.GET("/v1/agents", { params: { query } })) });
+  const calls = useQuery({ queryKey: ["find", "calls", search], enabled, queryFn: () => body(api.GET("/v1/calls", { params: { query } })) });
+  const numbers = useQuery({ queryKey: ["find", "numbers", search], enabled, queryFn: () => body(api.GET("/v1/phone-numbers", { params: { query } })) });
+  const tools = useQuery({ queryKey: ["find", "tools", search], enabled, queryFn: () => body(api.GET("/v1/tools", { params: { query } })) });
+  void onClose;
+  const places = (
+    [
+      ["/", t("nav.home")],
+      ["/agents", t("nav.agents")],
+      ["/calls", t("nav.calls")],
+      ["/live", t("nav.live")],
+      ["/numbers", t("nav.numbers")],
+      ["/tools", t("nav.tools")],
+    ] as const
+  )
+    .filter(([, label]) => label.toLowerCase().includes(search.toLowerCase()))
+    .map(([to, label]) => ({ key: to, label, note: t("search.page"), go: () => void navigate({ to }) }));
+  const settings = (["organization", "members", "keys", "webhooks", "billing", "security", "audit"] as const)
+    .filter((section) => t(`settings.${section}`).toLowerCase().includes(search.toLowerCase()))
+    .map((section) => ({ key: section, label: t(`settings.${section}`), note: t("nav.settings"), go: () => void navigate({ to: "/settings/$section", params: { section } }) }));
+  const exact: Hit[] = ID.test(search) ? [{ key: "id", label: search, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: search } }) }] : [];
+  return [
+    ...exact,
+    ...(agents.data?.data ?? []).map((a) => ({ key: a.id, label: a.name, note: t("search.agent"), go: () => void navigate({ to: "/agents/$id", params: { id: a.id } }) })),
+    ...(calls.data?.data ?? []).map((c) => ({ key: c.id, label: c.customerNumber, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: c.id } }) })),
+    ...(numbers.data?.data ?? []).map((n) => ({ key: n.id, label: `${n.number} ${n.name}`, note: t("search.number"), go: () => void navigate({ to: "/numbers", search: { open: n.id } }) })),
+    ...(tools.data?.data ?? []).map((n) => ({ key: n.id, label: n.name, note: t("search.tool"), go: () => void navigate({ to: "/tools", search: { open: n.id } }) })),
+    ...places,
+    ...settings,
+  ].slice(0, 14);
+}

@@ -1,0 +1,57 @@
+// A text area that shows which {{variables}} it holds. The marks are on a layer behind the text,
+// in the same font and at the same places; the text itself is a plain text area.
+import { useId, useRef } from "react";
+import { t } from "../words";
+
+const VARIABLE = /\{\{\s*([A-Za-z0-9_]+)\s*\}\}/g;
+
+/** The names of all {{variables}} in some texts, each once, in their order. */
+export function variablesOf(...texts: (string | null | undefined)[]): string[] {
+  const found = new Set<string>();
+  for (const text of texts) for (const match of (text ?? "").matchAll(VARIABLE)) found.add(match[1] as string);
+  return [...found];
+}
+
+/** `{{` that is no variable: it would be read aloud as it stands. */
+export function brokenIn(text: string): string[] {
+  return [...text.replace(VARIABLE, "").matchAll(/\{\{[^{}\n]{0,40}(\}\})?/g)].map((match) => match[0]);
+}
+
+export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, after }: { label: string; value: string; onChange: (value: string) => void; wrong?: string; rows?: number; maxLength?: number; after?: React.ReactNode }) {
+  const id = useId();
+  const behind = useRef<HTMLDivElement>(null);
+  const parts = value.split(/(\{\{\s*[A-Za-z0-9_]+\s*\}\})/g);
+  const broken = brokenIn(value);
+  return (
+    <div className="field" data-invalid={wrong ? "" : undefined}>
+      <label htmlFor={id}>
+        {label}
+        {after}
+        <span className="quiet small num" style={{ marginInlineStart: "auto", fontWeight: 400 }}>
+          {t("prompt.size", { characters: value.length, tokens: Math.round(value.length / 4) })}
+        </span>
+      </label>
+      <div className="prompt">
+        <div className="behind" ref={behind} aria-hidden="true">
+          {parts.map((part, n) => (n % 2 ? <mark key={n}>{part}</mark> : part))}
+          {"\n"}
+        </div>
+        <textarea
+          id={id}
+          dir="auto"
+          rows={rows}
+          value={value}
+          maxLength={maxLength}
+          spellCheck
+          aria-invalid={wrong ? true : undefined}
+          onChange={(event) => onChange(event.target.value)}
+          onScroll={(event) => {
+            if (behind.current) behind.current.scrollTop = event.currentTarget.scrollTop;
+          }}
+        />
+      </div>
+      {broken.length > 0 && <span className="wrong">{t("prompt.broken", { what: broken.slice(0, 3).join("  ") })}</span>}
+      {wrong && <span className="wrong" role="alert">{wrong}</span>}
+    </div>
+  );
+}
