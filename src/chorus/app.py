@@ -36,6 +36,7 @@ from chorus.calls.live_routes import live_routes
 from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.routes import outbound_routes
 from chorus.calls.routes import routes as calls
+from chorus.calls.stats_routes import stats_routes
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.routes import routes as catalogue
 from chorus.cors import Cors
@@ -64,6 +65,7 @@ ROUTERS = (
     ("/v1", calls),
     ("/v1", control_routes),
     ("/v1", live_routes),
+    ("/v1", stats_routes),
     ("/v1", recordings),
     ("/v1", catalogue),
     ("/v1", accounts),

@@ -1,1 +1,204 @@
-export function Calls() { return <div className="page"><h1>Calls</h1></div>; }
+// All calls, as filters in the address leave them.
+import { useQuery } from "@tanstack/react-query";
+import { Link, useSearch } from "@tanstack/react-router";
+import { api, body, type Schemas } from "../api/client";
+import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
+import { SelectField } from "../parts/fields";
+import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
+import { toast } from "../parts/toasts";
+import { clock, maybe, money, number, t } from "../words";
+
+const LIMIT = 50;
+const EXPORTED = 10_000;
+const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
+const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reason", "id"] as const;
+type Column = (typeof COLUMNS)[number];
+
+type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; from?: string; to?: string; hide?: string };
+type Listed = Schemas["ListedCall"];
+
+export function query(search: Filters) {
+  return {
+    search: search.q === undefined ? undefined : String(search.q),
+    status: search.status as Listed["status"] | undefined,
+    direction: search.direction as Listed["direction"] | undefined,
+    agentId: search.agent,
+    phoneNumberId: search.number,
+    from: search.from ? new Date(`${search.from}T00:00`).toISOString() : undefined,
+    to: search.to ? new Date(new Date(`${search.to}T00:00`).getTime() + 86_400_000).toISOString() : undefined,
+  };
+}
+
+export function reason(code: string | null | undefined): string {
+  return code ? maybe(`reason.${code}`, code.replaceAll("_", " ")) : "—";
+}
+
+export function useAgentNames(): Map<string, string> {
+  const found = useQuery({
+    queryKey: ["agents", "names"],
+    staleTime: 60_000,
+    queryFn: async () => new Map((await body(api.GET("/v1/agents", { params: { query: { limit: 100 } } }))).data.map((each) => [each.id, each.name] as const)),
+  });
+  return found.data ?? new Map();
+}
+
+export function Calls() {
+  const search = useSearch({ strict: false }) as Filters;
+  const change = useParameters();
+  const [offset, setOffset] = useOffset();
+  const agents = useAgentNames();
+  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const filters = query(search);
+  const found = useQuery({
+    queryKey: ["calls", search, offset],
+    queryFn: () => body(api.GET("/v1/calls", { params: { query: { ...filters, limit: LIMIT, offset } } })),
+    placeholderData: (old) => old,
+    // What is live changes; a page of what is over does not.
+    refetchInterval: (q) => (q.state.data?.data.some((call) => call.endedAt === null) ? 3_000 : 15_000),
+  });
+  const rows = found.data?.data ?? [];
+  const hidden = new Set(String(search.hide ?? "").split(",") as Column[]);
+  const filtered = Object.keys(search).some((name) => !["offset", "hide"].includes(name));
+  const set = (name: keyof Filters) => (value: string) => change({ [name]: value || undefined, offset: undefined });
+  return (
+    <div className="page">
+      <Head title={t("nav.calls")}>
+        <Columns hidden={hidden} onChange={(next) => change({ hide: [...next].filter(Boolean).join(",") || undefined })} />
+        <Button icon="down" isDisabled={rows.length === 0} onPress={() => void exported(filters, agents)}>
+          {t("export")}
+        </Button>
+      </Head>
+      <div className="bar filters">
+        <SearchBox label={t("calls.search")} />
+        <SelectField label={t("state")} value={search.status ?? ""} onChange={set("status")} choices={[{ id: "", label: t("any") }, ...STATUSES.map((id) => ({ id, label: t(`status.${id}`) }))]} />
+        <SelectField label={t("calls.direction")} value={search.direction ?? ""} onChange={set("direction")} choices={[{ id: "", label: t("any") }, { id: "inbound", label: t("direction.inbound") }, { id: "outbound", label: t("direction.outbound") }]} />
+        <SelectField label={t("search.agent")} value={search.agent ?? ""} onChange={set("agent")} choices={[{ id: "", label: t("any") }, ...[...agents].map(([id, label]) => ({ id, label }))]} />
+        <SelectField label={t("search.number")} value={search.number ?? ""} onChange={set("number")} choices={[{ id: "", label: t("any") }, ...(numbers.data ?? []).map((each) => ({ id: each.id, label: each.number, note: each.name }))]} />
+        <DateField label={t("from")} value={search.from} onChange={set("from")} />
+        <DateField label={t("to")} value={search.to} onChange={set("to")} />
+        {filtered && (
+          <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, from: undefined, to: undefined, offset: undefined })}>
+            {t("filters.clear")}
+          </Button>
+        )}
+      </div>
+      <Failure error={found.error} />
+      {found.isPending && <Waiting lines={10} />}
+      {found.data?.pagination.total === 0 && !filtered && (
+        <Empty title={t("calls.none")} code={curl("POST", "/v1/calls", { agentId: "…", phoneNumberId: "…", to: "+14155550123" })}>
+          {t("calls.none.text")}
+        </Empty>
+      )}
+      {found.data?.pagination.total === 0 && filtered && <p className="quiet">{t("calls.nomatch")}</p>}
+      {rows.length > 0 && (
+        <div className="table-wrap">
+          <table className="list stacks">
+            <thead>
+              <tr>
+                <th>{t("calls.customer")}</th>
+                <th>{t("state")}</th>
+                {!hidden.has("agent") && <th>{t("search.agent")}</th>}
+                {!hidden.has("direction") && <th>{t("calls.direction")}</th>}
+                <th>{t("calls.when")}</th>
+                {!hidden.has("duration") && <th className="end">{t("calls.duration")}</th>}
+                {!hidden.has("turns") && <th className="end">{t("calls.turns")}</th>}
+                {!hidden.has("cost") && <th className="end">{t("calls.cost")}</th>}
+                {!hidden.has("reason") && <th>{t("calls.reason")}</th>}
+                {!hidden.has("id") && <th>{t("id")}</th>}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((call) => (
+                <tr key={call.id} className="linked">
+                  <td>
+                    <Link to="/calls/$id" params={{ id: call.id }} className="main num" dir="ltr">
+                      {call.customerNumber}
+                    </Link>
+                  </td>
+                  <td>
+                    <Badge kind={call.status} />
+                  </td>
+                  {!hidden.has("agent") && <td>{agents.get(call.agentId) ?? <span className="quiet">{t("deleted")}</span>}</td>}
+                  {!hidden.has("direction") && <td className="quiet">{t(`direction.${call.direction}`)}</td>}
+                  <td className="quiet">
+                    <Time iso={call.createdAt} />
+                  </td>
+                  {!hidden.has("duration") && <td className="end num">{clock(call.durationSeconds)}</td>}
+                  {!hidden.has("turns") && <td className="end num">{number(call.turnCount)}</td>}
+                  {!hidden.has("cost") && <td className="end num">{money(call.cost)}</td>}
+                  {!hidden.has("reason") && <td className="quiet">{reason(call.endedReason)}</td>}
+                  {!hidden.has("id") && (
+                    <td>
+                      <Copy text={call.id} short />
+                    </td>
+                  )}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {found.data && <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+    </div>
+  );
+}
+
+function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {
+  return (
+    <label className="field">
+      <span className="label">{label}</span>
+      <input type="date" value={value ?? ""} onChange={(event) => onChange(event.target.value)} />
+    </label>
+  );
+}
+
+function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden: Set<Column>) => void }) {
+  return (
+    <details className="columns">
+      <summary className="button">{t("columns")}</summary>
+      <div className="popover">
+        {COLUMNS.map((column) => (
+          <label key={column} className="item">
+            <input
+              type="checkbox"
+              checked={!hidden.has(column)}
+              onChange={() => {
+                const next = new Set(hidden);
+                if (!next.delete(column)) next.add(column);
+                onChange(next);
+              }}
+            />
+            {t(`column.${column}`)}
+          </label>
+        ))}
+      </div>
+    </details>
+  );
+}
+
+/** A cell that no spreadsheet takes for a formula (callers choose some of these texts). */
+export function cell(value: unknown): string {
+  const text = value === null || value === undefined ? "" : String(value);
+  const safe = /^[=@\t\r]|^[+-](?!\d+$)/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+async function exported(filters: ReturnType<typeof query>, agents: Map<string, string>) {
+  const names = ["id", "status", "direction", "customerNumber", "agent", "createdAt", "answeredAt", "endedAt", "durationSeconds", "turnCount", "cost", "endedReason"];
+  const lines = [names.join(",")];
+  for (let offset = 0; offset < EXPORTED; offset += 100) {
+    const page = await body(api.GET("/v1/calls", { params: { query: { ...filters, limit: 100, offset } } }));
+    for (const call of page.data) {
+      const row: Record<string, unknown> = { ...call, agent: agents.get(call.agentId) ?? call.agentId };
+      lines.push(names.map((name) => cell(row[name])).join(","));
+    }
+    if (page.data.length < 100) break;
+  }
+  const url = URL.createObjectURL(new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "calls.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+  toast(t("export.done", { count: lines.length - 1 }));
+}

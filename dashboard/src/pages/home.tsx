@@ -1,1 +1,222 @@
-export function Home() { return <div className="page"><h1>Home</h1></div>; }
+// What is going on: until there was a first call, the way there; then the last days, and what
+// needs a look.
+import { useQuery } from "@tanstack/react-query";
+import { Link, useSearch } from "@tanstack/react-router";
+import { api, body, data, type Schemas } from "../api/client";
+import { useMay, useSession } from "../api/session";
+import { Button, Failure, Head, Waiting } from "../parts/basic";
+import { Bars, Columns } from "../parts/chart";
+import { SelectField } from "../parts/fields";
+import { Icon } from "../parts/icons";
+import { useParameters } from "../parts/lists";
+import { liveCount } from "../shell";
+import { day, money, ms, number, percent, t } from "../words";
+import { useMakeAgent } from "./agents";
+import { reason } from "./calls";
+import { Tile } from "./settings-billing";
+import { DEMO } from "./templates";
+
+const RANGES = { "1": "hour", "7": "day", "30": "day", "90": "day" } as const;
+type Range = keyof typeof RANGES;
+type Stats = Schemas["CallStats"];
+
+export function Home() {
+  const me = useSession();
+  const search = useSearch({ strict: false }) as { days?: string | number };
+  const change = useParameters();
+  const range = (String(search.days ?? "7") in RANGES ? String(search.days ?? "7") : "7") as Range;
+  const interval = RANGES[range];
+  const stats = useQuery({
+    queryKey: ["stats", range],
+    refetchInterval: 30_000,
+    queryFn: () => data(api.GET("/v1/call-stats", { params: { query: { from: new Date(Date.now() - Number(range) * 86_400_000).toISOString(), interval } } })),
+  });
+  const live = useQuery(liveCount);
+  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
+  return (
+    <div className="page">
+      <Head title={t("nav.home")} lead={me.organization.name}>
+        <SelectField label={<span className="hidden">{t("home.range")}</span>} value={range} onChange={(id) => change({ days: id === "7" ? undefined : id })} choices={(Object.keys(RANGES) as Range[]).map((id) => ({ id, label: t(`range.${id}`) }))} />
+      </Head>
+      <Failure error={stats.error} />
+      <Setup hasCalls={(any.data ?? 0) > 0} />
+      {!stats.data ? (
+        <Waiting lines={3} />
+      ) : (
+        <>
+          <div className="tiles">
+            <Link to="/live" className="plainlink">
+              <Tile label={t("home.live")} value={<>{(live.data ?? 0) > 0 && <span className="live-dot" />} {number(live.data ?? 0)}</>} note={t("home.live.note")} />
+            </Link>
+            <Tile label={t("nav.calls")} value={number(stats.data.total.calls)} note={stats.data.total.calls ? t("home.completed", { share: percent(stats.data.total.completed / stats.data.total.calls) }) : "—"} />
+            <Tile label={t("home.minutes")} value={number(stats.data.total.seconds / 60, 1)} note={stats.data.total.completed ? t("home.average", { seconds: number(stats.data.total.seconds / stats.data.total.completed) }) : "—"} />
+            <Tile label={t("calls.cost")} value={money(stats.data.total.cost)} note={stats.data.total.seconds ? t("home.perminute", { cost: money((stats.data.total.cost * 60) / stats.data.total.seconds) }) : "—"} />
+            <Tile label={t("home.latency")} value={ms(stats.data.latency.p50Ms)} note={t("home.p95", { ms: ms(stats.data.latency.p95Ms) })} />
+          </div>
+          <div className="home-grid">
+            <section className="card">
+              <h2>{t("home.calls")}</h2>
+              <Series stats={stats.data} pick={(bucket) => bucket.calls} label={t("home.most")} unit={t("home.unit.calls")} format={(value) => number(value)} />
+            </section>
+            <section className="card">
+              <h2>{t("home.minutes")}</h2>
+              <Series stats={stats.data} pick={(bucket) => bucket.seconds / 60} label={t("home.most")} unit={t("home.unit.minutes")} format={(value) => number(value, 1)} />
+            </section>
+            <section className="card">
+              <h2>{t("calls.cost")}</h2>
+              <Series stats={stats.data} pick={(bucket) => bucket.cost} label={t("home.most")} unit="" format={money} />
+            </section>
+          </div>
+          <h2 style={{ margin: "26px 0 0" }}>{t("home.look")}</h2>
+          <div className="home-grid">
+            <Failed stats={stats.data} />
+            <Slow stats={stats.data} />
+            <Hooks />
+            <Money />
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** All days or hours of the time, those without calls too. */
+function Series({ stats, pick, label, unit, format }: { stats: Stats; pick: (bucket: Stats["buckets"][number]) => number; label: string; unit: string; format: (value: number) => string }) {
+  const step = stats.interval === "hour" ? 3_600_000 : 86_400_000;
+  const known = new Map(stats.buckets.map((bucket) => [new Date(bucket.start).getTime(), bucket]));
+  const rows: { label: string; value: number; bad?: number }[] = [];
+  const first = Math.ceil(new Date(stats.from).getTime() / step) * step;
+  for (let at = first - (stats.interval === "day" ? 0 : step); at <= new Date(stats.to).getTime(); at += step) {
+    const bucket = known.get(at);
+    const iso = new Date(at).toISOString();
+    rows.push({ label: stats.interval === "hour" ? `${iso.slice(11, 16)}` : day(iso), value: bucket ? pick(bucket) : 0 });
+  }
+  return <Columns rows={rows} format={format} label={label} unit={unit} />;
+}
+
+function Failed({ stats }: { stats: Stats }) {
+  const rows = stats.ended.filter((each) => each.status !== "completed");
+  return (
+    <section className="card">
+      <h2>{t("home.failed")}</h2>
+      {rows.length === 0 ? (
+        <p className="quiet">{t("home.allgood")}</p>
+      ) : (
+        <>
+          <Bars label={t("home.failed")} tone="bad" rows={rows.map((each) => ({ label: reason(each.reason), value: each.calls }))} format={(value) => number(value)} />
+          <p className="small" style={{ marginTop: 10 }}>
+            <Link to="/calls" search={{ status: "failed" }}>{t("home.failed.show")}</Link>
+          </p>
+        </>
+      )}
+    </section>
+  );
+}
+
+function Slow({ stats }: { stats: Stats }) {
+  return (
+    <section className="card">
+      <h2>{t("home.slow")}</h2>
+      {stats.latency.slowest.length === 0 ? (
+        <p className="quiet">{t("home.noturns")}</p>
+      ) : (
+        <ul className="bare-list">
+          {stats.latency.slowest.map((each) => (
+            <li key={`${each.callId} ${each.turn}`} className="row">
+              <Link to="/calls/$id" params={{ id: each.callId }} search={{ tab: "latency", turn: each.turn }} className="grow num" dir="ltr">
+                {each.customerNumber}
+              </Link>
+              <strong className="num">{ms(each.sentMs)}</strong>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Hooks() {
+  const found = useQuery({ queryKey: ["deliveries", "failed"], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { status: "failed", limit: 3 } } })) });
+  const total = found.data?.pagination.total ?? 0;
+  return (
+    <section className="card">
+      <h2>{t("home.hooks")}</h2>
+      {total === 0 ? (
+        <p className="quiet">{t("home.allgood")}</p>
+      ) : (
+        <>
+          <p>{t("home.hooks.failed", { count: number(total) })}</p>
+          <ul className="bare-list small">
+            {found.data?.data.map((each) => (
+              <li key={each.id} className="cut">
+                <span className="mono" dir="ltr">{each.url}</span> <span className="quiet">{each.lastError}</span>
+              </li>
+            ))}
+          </ul>
+          <p className="small" style={{ marginTop: 10 }}>
+            <Link to="/settings/$section" params={{ section: "webhooks" }}>{t("settings.webhooks")}</Link>
+          </p>
+        </>
+      )}
+    </section>
+  );
+}
+
+const LOW = 5;
+
+function Money() {
+  const found = useQuery({ queryKey: ["balance"], queryFn: () => data(api.GET("/v1/balance")) });
+  if (!found.data?.enabled) return null;
+  const low = found.data.available < LOW;
+  return (
+    <section className="card">
+      <h2>{t("billing.balance")}</h2>
+      <p className={low ? "note bad" : "quiet"}>
+        <strong className="num">{money(found.data.available)}</strong> {low && t("home.low")}
+      </p>
+    </section>
+  );
+}
+
+/** Steps to the first call. Each looks at the server whether it is done. */
+function Setup({ hasCalls }: { hasCalls: boolean }) {
+  const may = useMay("developer");
+  const make = useMakeAgent();
+  const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
+  const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: 600_000, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
+  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
+  if (!agents.data || !models.data || !numbers.data || !members.data) return null;
+  const first = agents.data.data[0];
+  const steps = [
+    { id: "agent", done: !!first, extra: first ? <Link to="/agents/$id" params={{ id: first.id }}>{first.name}</Link> : may && <Button look="strong" isDisabled={make.isPending} onPress={() => make.mutate({ template: DEMO, name: t(DEMO.name) })}>{t("setup.agent.do")}</Button> },
+    { id: "model", done: models.data.some((model) => model.provider !== "script" && model.provider !== "chorus" && model.available), extra: null },
+    { id: "number", done: numbers.data.some((each) => each.agentId !== null), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
+    { id: "call", done: hasCalls, extra: first && <Link to="/agents/$id" params={{ id: first.id }}>{t("setup.call.do")}</Link> },
+    { id: "invite", done: members.data.pagination.total > 1, extra: <Link to="/settings/$section" params={{ section: "members" }}>{t("settings.members")}</Link> },
+  ] as const;
+  const done = steps.filter((step) => step.done).length;
+  if (hasCalls && done >= 3) return null;
+  return (
+    <section className="card" style={{ marginBottom: 16, maxWidth: 820 }}>
+      <div className="row">
+        <h2 className="grow">{t("setup")}</h2>
+        <span className="small quiet num">{t("setup.count", { done, of: steps.length })}</span>
+      </div>
+      <Failure error={make.error} />
+      <ol className="steps">
+        {steps.map((step, n) => (
+          <li key={step.id} data-done={step.done || undefined}>
+            <span className="tick">{step.done ? <Icon name="check" /> : number(n + 1)}</span>
+            <span className="grow">
+              <strong>{t(`setup.${step.id}`)}</strong>
+              {step.done && <span className="hidden"> ({t("setup.done")})</span>}
+              <span className="small quiet" style={{ display: "block" }}>{t(`setup.${step.id}.text`)}</span>
+            </span>
+            {step.extra}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

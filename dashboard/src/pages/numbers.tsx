@@ -1,1 +1,188 @@
-export function Numbers() { return <div className="page"><h1>Numbers</h1></div>; }
+// Phone numbers: bring one along, say which agent answers it, see what the carrier must be told.
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { queries, useMay } from "../api/session";
+import { Badge, Button, Code, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
+import { Confirm, Dialog } from "../parts/dialogs";
+import { NumberField, SelectField, TextField } from "../parts/fields";
+import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
+import { toast } from "../parts/toasts";
+import { t } from "../words";
+import { useAgentNames } from "./calls";
+
+const LIMIT = 50;
+type PhoneNumber = Schemas["PhoneNumber"];
+type Provider = PhoneNumber["provider"];
+const PROVIDERS: Provider[] = ["twilio", "sip", "jambonz", "voximplant"];
+
+// What each carrier needs; a secret is never shown again, so an empty field keeps the one stored.
+const SECRET = new Set(["twilioAuthToken", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey"]);
+const FIELDS: Record<Provider, string[]> = {
+  twilio: ["twilioAccountSid", "twilioAuthToken"],
+  sip: ["sipUsername", "sipPassword", "sipProxy", "sipOutboundProxy", "sipAuthUser"],
+  jambonz: ["jambonzBaseUrl", "jambonzAccountSid", "jambonzApiKey", "jambonzApplicationSid", "jambonzWebhookSecret"],
+  voximplant: ["voximplantBaseUrl", "voximplantAccountId", "voximplantApiKey", "voximplantApplicationId", "voximplantRuleId"],
+};
+const LABELS: Record<string, string> = {
+  twilioAccountSid: "Account SID", twilioAuthToken: "Auth token", sipUsername: "SIP user", sipPassword: "SIP password", sipProxy: "SIP proxy (registrar)",
+  sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
+  jambonzApiKey: "API key", jambonzApplicationSid: "Application SID", jambonzWebhookSecret: "Webhook secret", voximplantBaseUrl: "Base URL",
+  voximplantAccountId: "Account ID", voximplantApiKey: "API key", voximplantApplicationId: "Application ID", voximplantRuleId: "Rule ID",
+};
+
+export function Numbers() {
+  const search = useSearch({ strict: false }) as { q?: string; open?: string };
+  const change = useParameters();
+  const [offset, setOffset] = useOffset();
+  const may = useMay("developer");
+  const agents = useAgentNames();
+  const [making, setMaking] = useState(false);
+  const found = useQuery({ queryKey: ["numbers", search.q ?? "", offset], queryFn: () => body(api.GET("/v1/phone-numbers", { params: { query: { search: search.q, limit: LIMIT, offset } } })) });
+  const opened = useQuery({ queryKey: ["number", search.open], enabled: !!search.open, queryFn: () => data(api.GET("/v1/phone-numbers/{id}", { params: { path: { id: search.open ?? "" } } })) });
+  const rows = found.data?.data ?? [];
+  return (
+    <div className="page">
+      <Head title={t("nav.numbers")} lead={t("numbers.lead")}>
+        {may && (
+          <Button look="strong" icon="plus" onPress={() => setMaking(true)}>
+            {t("numbers.new")}
+          </Button>
+        )}
+      </Head>
+      <Failure error={found.error} />
+      {found.isPending && <Waiting />}
+      {found.data && (found.data.pagination.total > 0 || search.q) && (
+        <div className="bar">
+          <SearchBox label={t("numbers.search")} />
+        </div>
+      )}
+      {found.data?.pagination.total === 0 && !search.q && (
+        <Empty title={t("numbers.none")} action={may && <Button look="strong" onPress={() => setMaking(true)}>{t("numbers.new")}</Button>} code={curl("POST", "/v1/phone-numbers", { number: "+14155550100", provider: "twilio", twilioAccountSid: "AC…", twilioAuthToken: "…", agentId: "…" })}>
+          {t("numbers.none.text")}
+        </Empty>
+      )}
+      {rows.length > 0 && (
+        <div className="table-wrap">
+          <table className="list stacks">
+            <thead>
+              <tr>
+                <th>{t("number")}</th>
+                <th>{t("name")}</th>
+                <th>{t("numbers.carrier")}</th>
+                <th>{t("numbers.answers")}</th>
+                <th>{t("changed")}</th>
+                <th>{t("id")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((each) => (
+                <tr key={each.id} className="linked">
+                  <td>
+                    <a href={`?open=${each.id}`} className="main num" dir="ltr" onClick={(event) => { event.preventDefault(); change({ open: each.id }); }}>
+                      {each.number}
+                    </a>
+                  </td>
+                  <td className="quiet">{each.name}</td>
+                  <td>{t(`carrier.${each.provider}`)}</td>
+                  <td>{each.agentId ? (agents.get(each.agentId) ?? "—") : <Badge kind="warn">{t("numbers.noagent")}</Badge>}</td>
+                  <td className="quiet"><Time iso={each.updatedAt} /></td>
+                  <td><Copy text={each.id} short /></td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {found.data && <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+      {making && <NumberDialog onClose={() => setMaking(false)} />}
+      {search.open && opened.data && <NumberDialog key={opened.data.id} known={opened.data} onClose={() => change({ open: undefined })} />}
+    </div>
+  );
+}
+
+function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => void }) {
+  const agents = useAgentNames();
+  const may = useMay("developer");
+  const before = known as Record<string, unknown> | undefined;
+  const [number, setNumber] = useState(known?.number ?? "");
+  const [name, setName] = useState(known?.name ?? "");
+  const [provider, setProvider] = useState<Provider>(known?.provider ?? "twilio");
+  const [mode, setMode] = useState<"registration" | "ip_allowlist">(known?.sipMode ?? "registration");
+  const [agentId, setAgent] = useState<string | null>(known?.agentId ?? null);
+  const [port, setPort] = useState<number | null>(known?.sipPort ?? null);
+  const [more, setMore] = useState<Record<string, string>>({});
+  const [asking, setAsking] = useState(false);
+  const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp"] : FIELDS[provider];
+  const save = useMutation({
+    mutationFn: () => {
+      const given = Object.fromEntries(fields.flatMap((field) => (more[field] === undefined ? [] : [[field, more[field] || null]])));
+      const sip = provider === "sip" ? { sipMode: mode, sipPort: port } : {};
+      const wish = { name: name || undefined, number, provider, agentId, ...sip, ...given };
+      return known ? data(api.PATCH("/v1/phone-numbers/{id}", { params: { path: { id: known.id } }, body: wish as Schemas["PhoneNumberPatch"] })) : data(api.POST("/v1/phone-numbers", { body: wish as Schemas["PhoneNumberCreate"] }));
+    },
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["numbers"] });
+      await queries.invalidateQueries({ queryKey: ["number"] });
+      toast(t("saved"));
+      onClose();
+    },
+  });
+  const wrong = save.error instanceof ApiError ? save.error : undefined;
+  const webhook = `${window.location.origin}/twilio/voice`;
+  const remove = async () => {
+    await data(api.DELETE("/v1/phone-numbers/{id}", { params: { path: { id: known?.id ?? "" } } }));
+    await queries.invalidateQueries({ queryKey: ["numbers"] });
+    onClose();
+  };
+  return (
+    <Dialog title={known ? known.number : t("numbers.new")} open onClose={onClose}>
+      <form className="stack" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
+        <div className="two">
+          <TextField label={t("number")} type="tel" value={number} onChange={setNumber} placeholder="+14155550100" required wrong={wrong?.of("number")} dir="ltr" />
+          <TextField label={t("name")} value={name} onChange={setName} wrong={wrong?.of("name")} maxLength={255} />
+        </div>
+        <div className="two">
+          <SelectField label={t("numbers.carrier")} value={provider} onChange={(id) => setProvider(id as Provider)} choices={PROVIDERS.map((id) => ({ id, label: t(`carrier.${id}`) }))} />
+          <SelectField label={t("numbers.answers")} value={agentId ?? ""} onChange={(id) => setAgent(id || null)} wrong={wrong?.of("agentId")} choices={[{ id: "", label: t("numbers.nobody") }, ...[...agents].map(([id, label]) => ({ id, label }))]} />
+        </div>
+        {provider === "sip" && (
+          <div className="two">
+            <SelectField label={t("sip.mode")} value={mode} onChange={(id) => setMode(id as typeof mode)} choices={[{ id: "registration", label: t("sip.registration") }, { id: "ip_allowlist", label: t("sip.allowlist") }]} />
+            <NumberField label={t("sip.port")} value={port} onChange={setPort} min={1} max={65535} placeholder="5060" wrong={wrong?.of("sipPort")} />
+          </div>
+        )}
+        {fields.map((field) => (
+          <TextField
+            key={field}
+            label={LABELS[field]}
+            dir="ltr"
+            type={SECRET.has(field) ? "password" : "text"}
+            autoComplete="off"
+            value={more[field] ?? (SECRET.has(field) ? "" : String(before?.[field] ?? ""))}
+            placeholder={SECRET.has(field) && known?.hasCredentials ? t("secret.kept") : undefined}
+            onChange={(value) => setMore((old) => ({ ...old, [field]: value }))}
+            wrong={wrong?.of(field)}
+          />
+        ))}
+        {provider === "twilio" && (
+          <div className="note small">
+            <span>{t("numbers.webhook")}</span>
+            <Code>{webhook}</Code>
+          </div>
+        )}
+        <Failure error={save.error} />
+        <div className="foot">
+          {known && may && <Button look="danger" onPress={() => setAsking(true)}>{t("delete")}</Button>}
+          <span className="grow" />
+          <Button onPress={onClose}>{t("cancel")}</Button>
+          {may && <Button type="submit" look="strong" isDisabled={save.isPending}>{t("save")}</Button>}
+        </div>
+      </form>
+      <Confirm title={t("numbers.delete", { number })} open={asking} onClose={() => setAsking(false)} act={remove} verb={t("delete")}>
+        {t("numbers.delete.text")}
+      </Confirm>
+    </Dialog>
+  );
+}

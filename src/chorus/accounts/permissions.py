@@ -34,6 +34,7 @@ TABLE: dict[str, Rule] = {
     "tools": Rule("tools", "viewer", "developer"),
     # A call is its own record of who was called when: the audit log is of settings.
     "calls": Rule("calls", "viewer", "developer", audited=False),
+    "call-stats": Rule("sums over calls", "viewer", None),
     "webhook-endpoints": Rule("webhook endpoints", "viewer", "developer"),
     "webhook-deliveries": Rule("webhook deliveries", "viewer", "developer"),
     # Looking is seeing the secret itself.

@@ -14,6 +14,7 @@ at the same time, and keeps it beside the WAV.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import tempfile
 import time
@@ -22,9 +23,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.audio.mp3 import wav_to_mp3
+from chorus.audio.peaks import PER_SECOND, peaks
 from chorus.calls import kept
 from chorus.calls.kept import Kept
 from chorus.db import Database, utcnow
@@ -51,6 +54,10 @@ def wav_key(call_id: uuid.UUID) -> str:
 
 def mp3_key(call_id: uuid.UUID) -> str:
     return f"recordings/{call_id}.mp3"
+
+
+def peaks_key(call_id: uuid.UUID) -> str:
+    return f"recordings/{call_id}.peaks"
 
 
 class Archive:
@@ -147,7 +154,7 @@ class Archive:
         return self._settings.is_sqlite or utcnow() - call.ended_at > MISSING_AFTER
 
     async def _erase(self, call_id: uuid.UUID) -> None:
-        await self.store.erase([wav_key(call_id), mp3_key(call_id)])
+        await self.store.erase([wav_key(call_id), mp3_key(call_id), peaks_key(call_id)])
         await asyncio.to_thread(self.local(call_id).unlink, missing_ok=True)
 
     async def _tidy(self) -> None:
@@ -212,6 +219,47 @@ class Archive:
         if now is None or now.deleted:
             await self.store.erase([target])
             raise FileNotFoundError(f"the recording of call {call.id} was deleted")
+
+    # --- peaks --------------------------------------------------------------------------------
+
+    async def peaks(self, call: Kept) -> bytes:
+        """What is drawn of a settled recording (`audio/peaks.py`), as JSON; made once, then kept
+        beside it. Raises `StoreFailed`, `NoSound`, `OSError`, and `FileNotFoundError` where the
+        recording is not where it should be."""
+        key, target = wav_key(call.id), peaks_key(call.id)
+        async with self._encoders:
+            with tempfile.TemporaryDirectory(prefix="chorus-peaks-") as folder:
+                made = Path(folder, "call.peaks")
+                try:
+                    await self.store.fetch(target, made)
+                    return await asyncio.to_thread(made.read_bytes)
+                except FileNotFoundError:
+                    pass
+                wav = self.store.path(key)
+                if wav is None:
+                    wav = Path(folder, "call.wav")
+                    await self.store.fetch(key, wav)
+                drawn = await asyncio.to_thread(_drawn, wav)
+                await asyncio.to_thread(made.write_bytes, drawn)
+                await self.store.put(target, made)
+        async with self._database.reading() as session:
+            now = await kept.find(session, call.id)
+        if now is None or now.deleted:
+            await self.store.erase([target])
+            raise FileNotFoundError(f"the recording of call {call.id} was deleted")
+        return drawn
+
+
+def _drawn(wav: Path) -> bytes:
+    found = peaks(wav)
+    return orjson.dumps(
+        {
+            "durationMs": found.duration_ms,
+            "perSecond": PER_SECOND,
+            "caller": base64.b64encode(found.left).decode(),
+            "agent": base64.b64encode(found.right).decode(),
+        }
+    )
 
 
 def _state(path: Path) -> tuple[float, int] | None:

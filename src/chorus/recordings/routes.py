@@ -16,10 +16,12 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
 from chorus import errors
 from chorus.audio.mp3 import NotAWav
+from chorus.audio.peaks import NoSound
 from chorus.calls import kept, queries
 from chorus.calls.kept import Kept
 from chorus.errors import Error, not_found
@@ -29,9 +31,10 @@ from chorus.recordings.links import Links
 from chorus.recordings.store import StoreFailed, media_type
 from chorus.recordings.transcript import as_json, as_text
 from chorus.route import InOrganization, InSession, failures, router
-from chorus.wire import Data, Deleted
+from chorus.wire import Data, Deleted, Out
 
 Form = Literal["wav", "mp3"]
+Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 ENCODING_S = 25.0
 """How long a request waits for an MP3 to be made, before it is told to come back."""
@@ -63,6 +66,41 @@ async def get_recording(
     if call.recording_path is None:
         raise not_found("Recording")
     return RedirectResponse(_links(request).url("recording", id, form), 307)
+
+
+class PeaksOut(Out):
+    """How loud each side of a recording is, to be drawn. Each side is base64 of one byte for each
+    1/`perSecond` s: 0 is silence, 255 the loudest there is, in decibels between."""
+
+    duration_ms: int
+    per_second: int
+    caller: Base64
+    agent: Base64
+
+
+@routes.get(
+    "/calls/{id}/peaks",
+    operation_id="getCallPeaks",
+    summary="Get the shape of a call's recording",
+    responses=failures(404, 503),
+)
+async def get_peaks(
+    request: Request, session: InSession, organization_id: InOrganization, id: UUID
+) -> Data[PeaksOut]:
+    """404 until the recording is stored, which is some seconds after the call's end."""
+    call = await queries.one(session, organization_id, id)
+    if call.recording_path is None:
+        raise not_found("Recording")
+    archive: Archive = request.app.state.archive
+    found = await kept.find(session, id)
+    if found is None or not found.settled:
+        raise not_found("Recording")
+    try:
+        return Data(data=PeaksOut.model_validate(orjson.loads(await archive.peaks(found))))
+    except (FileNotFoundError, NoSound):
+        raise not_found("Recording") from None
+    except StoreFailed:
+        raise errors.unavailable("The recordings cannot be reached at the moment") from None
 
 
 @routes.delete(

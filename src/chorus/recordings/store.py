@@ -22,7 +22,7 @@ from chorus.settings import Settings
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
 
-_MEDIA_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
+_MEDIA_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".peaks": "application/json"}
 _CACHE = "private, no-transform"
 _PIECE_BYTES = 1 << 20
 _DEBUG = re.compile(r"\s*(?:Debug source:.*|- HTTP error: error sending request.*)", re.DOTALL)

@@ -1,0 +1,163 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { queries, useMay } from "../api/session";
+import { Badge, Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
+import { Confirm, Dialog } from "../parts/dialogs";
+import { SwitchField, TextField } from "../parts/fields";
+import { Pages, useOffset } from "../parts/lists";
+import { toast } from "../parts/toasts";
+import { t } from "../words";
+import { Attempts } from "./call-side";
+
+type Endpoint = Schemas["WebhookEndpoint"];
+const EVENTS = ["call.started", "call.completed", "call.failed"] as const;
+const LIMIT = 25;
+
+export function Webhooks() {
+  const may = useMay("developer");
+  const [editing, setEditing] = useState<Endpoint | "new" | null>(null);
+  const [secret, setSecret] = useState<string | null>(null);
+  const found = useQuery({ queryKey: ["endpoints"], queryFn: () => body(api.GET("/v1/webhook-endpoints", { params: { query: { limit: 100 } } })) });
+  const test = useMutation({
+    mutationFn: (id: string) => data(api.POST("/v1/webhook-endpoints/{id}/test", { params: { path: { id } } })),
+    onSuccess: () => {
+      toast(t("webhooks.tested"));
+      void queries.invalidateQueries({ queryKey: ["deliveries"] });
+    },
+  });
+  const rotate = useMutation({ mutationFn: (id: string) => data(api.POST("/v1/webhook-endpoints/{id}/rotate-secret", { params: { path: { id } } })), onSuccess: (made) => setSecret(made.secret) });
+  if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
+  return (
+    <>
+      <div className="bar">
+        <p className="quiet grow">{t("webhooks.lead")}</p>
+        {may && found.data.data.length > 0 && <Button look="strong" icon="plus" onPress={() => setEditing("new")}>{t("webhooks.new")}</Button>}
+      </div>
+      <Failure error={test.error ?? rotate.error} />
+      {found.data.data.length === 0 && (
+        <Empty title={t("webhooks.none")} code={curl("POST", "/v1/webhook-endpoints", { url: "https://example.com/chorus", events: ["call.completed"] })} action={may && <Button look="strong" onPress={() => setEditing("new")}>{t("webhooks.new")}</Button>}>
+          {t("webhooks.none.text")}
+        </Empty>
+      )}
+      <div className="stack">
+        {found.data.data.map((each) => (
+          <div key={each.id} className="card row">
+            <span className="grow">
+              <strong className="mono cut" style={{ display: "block" }} dir="ltr">{each.url}</strong>
+              <span className="small quiet">{each.description || each.events.join(", ")}</span>
+            </span>
+            <Badge kind={each.isActive ? "active" : "inactive"} />
+            {may && (
+              <>
+                <Button look="tiny" onPress={() => test.mutate(each.id)}>{t("webhooks.test")}</Button>
+                <Button look="tiny" onPress={() => rotate.mutate(each.id)}>{t("webhooks.rotate")}</Button>
+                <Button look="tiny" onPress={() => setEditing(each)}>{t("edit")}</Button>
+              </>
+            )}
+          </div>
+        ))}
+      </div>
+      <h2 style={{ margin: "28px 0 10px" }}>{t("deliveries")}</h2>
+      <Deliveries />
+      {editing && <EndpointDialog key={editing === "new" ? "new" : editing.id} known={editing === "new" ? undefined : editing} onClose={() => setEditing(null)} onSecret={setSecret} />}
+      <Dialog title={t("webhooks.secret")} open={secret !== null} onClose={() => setSecret(null)} fixed>
+        <p className="note warn">{t("webhooks.secret.text")}</p>
+        <Code>{secret ?? ""}</Code>
+        <div className="foot"><Button look="strong" onPress={() => setSecret(null)}>{t("keys.kept")}</Button></div>
+      </Dialog>
+    </>
+  );
+}
+
+function EndpointDialog({ known, onClose, onSecret }: { known?: Endpoint; onClose: () => void; onSecret: (secret: string) => void }) {
+  const [url, setUrl] = useState(known?.url ?? "");
+  const [description, setDescription] = useState(known?.description ?? "");
+  const [events, setEvents] = useState<string[]>(known?.events ?? ["call.completed"]);
+  const [active, setActive] = useState(known?.isActive ?? true);
+  const [asking, setAsking] = useState(false);
+  const again = () => queries.invalidateQueries({ queryKey: ["endpoints"] });
+  const save = useMutation({
+    mutationFn: async () => {
+      const wish = { url, description, events: events as Endpoint["events"], isActive: active };
+      if (known) await data(api.PATCH("/v1/webhook-endpoints/{id}", { params: { path: { id: known.id } }, body: wish }));
+      else onSecret((await data(api.POST("/v1/webhook-endpoints", { body: wish }))).secret);
+    },
+    onSuccess: () => {
+      void again();
+      onClose();
+    },
+  });
+  const wrong = save.error instanceof ApiError ? save.error : undefined;
+  return (
+    <Dialog title={known ? t("webhooks.edit") : t("webhooks.new")} open onClose={onClose}>
+      <form className="stack" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
+        <TextField label="URL" type="url" value={url} onChange={setUrl} required placeholder="https://" wrong={wrong?.of("url")} dir="ltr" />
+        <TextField label={t("description")} value={description} onChange={setDescription} wrong={wrong?.of("description")} maxLength={255} />
+        <fieldset className="choices">
+          <legend>{t("webhooks.events")}</legend>
+          {EVENTS.map((each) => (
+            <label key={each} className="choice" data-chosen={events.includes(each) || undefined}>
+              <input type="checkbox" checked={events.includes(each)} onChange={() => setEvents(events.includes(each) ? events.filter((other) => other !== each) : [...events, each])} />
+              <span className="mono">{each}</span>
+            </label>
+          ))}
+        </fieldset>
+        <SwitchField label={t("status.active")} value={active} onChange={setActive} />
+        <Failure error={save.error} />
+        <div className="foot">
+          {known && <Button look="danger" onPress={() => setAsking(true)}>{t("delete")}</Button>}
+          <span className="grow" />
+          <Button onPress={onClose}>{t("cancel")}</Button>
+          <Button type="submit" look="strong" isDisabled={save.isPending}>{t("save")}</Button>
+        </div>
+      </form>
+      <Confirm title={t("webhooks.delete")} open={asking} onClose={() => setAsking(false)} verb={t("delete")} act={async () => { await data(api.DELETE("/v1/webhook-endpoints/{id}", { params: { path: { id: known?.id ?? "" } } })); await again(); onClose(); }}>
+        {url}
+      </Confirm>
+    </Dialog>
+  );
+}
+
+function Deliveries() {
+  const may = useMay("developer");
+  const [offset, setOffset] = useOffset();
+  const [open, setOpen] = useState<string | null>(null);
+  const found = useQuery({ queryKey: ["deliveries", offset], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset } } })), refetchInterval: 5_000 });
+  const again = useMutation({ mutationFn: (id: string) => data(api.POST("/v1/webhook-deliveries/{id}/redeliver", { params: { path: { id } } })), onSuccess: () => queries.invalidateQueries({ queryKey: ["deliveries"] }) });
+  if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
+  if (found.data.data.length === 0) return <p className="quiet">{t("deliveries.none")}</p>;
+  return (
+    <>
+      <Failure error={again.error} />
+      <div className="table-wrap">
+        <table className="list stacks">
+          <thead>
+            <tr><th>{t("webhooks.event")}</th><th>{t("state")}</th><th>URL</th><th className="end">{t("deliveries.answer")}</th><th>{t("created")}</th><th><span className="hidden">{t("more")}</span></th></tr>
+          </thead>
+          <tbody>
+            {found.data.data.map((each) => (
+              <tr key={each.id}>
+                <td className="mono small">{each.event}</td>
+                <td><Badge kind={each.status} /></td>
+                <td className="mono small cut" style={{ maxWidth: 260 }} dir="ltr">{each.url}</td>
+                <td className="end num">{each.lastStatusCode ?? "—"}</td>
+                <td className="quiet"><Time iso={each.createdAt} /></td>
+                <td className="end">
+                  <span className="row" style={{ justifyContent: "flex-end" }}>
+                    <Button look="tiny" onPress={() => setOpen(each.id)}>{t("deliveries.tries.show")}</Button>
+                    {may && <Button look="tiny" onPress={() => again.mutate(each.id)}>{t("deliveries.again")}</Button>}
+                  </span>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />
+      <Dialog title={t("deliveries.tries.show")} open={open !== null} onClose={() => setOpen(null)} wide>
+        {open && <Attempts id={open} />}
+      </Dialog>
+    </>
+  );
+}

@@ -1,0 +1,111 @@
+"""/v1/call-stats: what a dashboard's first page shows of the calls of some time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from chorus import errors
+from chorus.calls import stats
+from chorus.calls.schemas import Status
+from chorus.calls.stats import SAMPLE, Interval
+from chorus.db import utcnow
+from chorus.route import InOrganization, InSession, router
+from chorus.wire import Data, Out, Time, TimeIn
+
+stats_routes = router("Calls")
+
+_USUAL = timedelta(days=7)
+_MOST_HOURS = 24 * 14
+
+
+class CallStatsQuery(BaseModel):
+    """Which calls to count, by when they were created."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+    from_: Annotated[
+        TimeIn | None, Field(alias="from", description="At this time or later; else 7 days before.")
+    ] = None
+    to: Annotated[TimeIn | None, Field(description="Before this time; else now.")] = None
+    interval: Annotated[
+        Interval, Field(description="Of the buckets, in UTC; hours for at most 14 days.")
+    ] = "day"
+    agent_id: UUID | None = None
+
+
+class CallCounts(Out):
+    calls: int
+    completed: int
+    failed: int
+    no_answer: int
+    seconds: Annotated[int, Field(description="Of all calls together.")]
+    cost: Annotated[float, Field(description="Dollars.")]
+
+
+class CallBucket(CallCounts):
+    start: Annotated[Time, Field(description="Times without calls have no bucket.")]
+
+
+class EndedCalls(Out):
+    status: Status
+    reason: str | None
+    calls: int
+
+
+class SlowTurn(Out):
+    call_id: UUID
+    customer_number: str
+    turn: int
+    sent_ms: int
+
+
+class TurnLatencies(Out):
+    """From the end of the caller's speech to the first sound of the answer."""
+
+    calls: Annotated[int, Field(description=f"How many were looked at: the latest {SAMPLE}.")]
+    turns: int
+    p50_ms: int | None
+    p95_ms: int | None
+    slowest: list[SlowTurn]
+
+
+class CallStatsOut(Out):
+    from_: Annotated[Time, Field(alias="from")]
+    to: Time
+    interval: Interval
+    total: CallCounts
+    buckets: list[CallBucket]
+    ended: list[EndedCalls]
+    latency: TurnLatencies
+
+
+@stats_routes.get("/call-stats", operation_id="getCallStats", summary="Sum up calls over time")
+async def get_call_stats(
+    session: InSession, organization_id: InOrganization, query: Annotated[CallStatsQuery, Query()]
+) -> Data[CallStatsOut]:
+    end = query.to or utcnow()
+    start = query.from_ or end - _USUAL
+    if start >= end:
+        raise errors.invalid_field("from", "From must be before to")
+    if query.interval == "hour" and end - start > timedelta(hours=_MOST_HOURS):
+        raise errors.invalid_field("interval", "Interval must be day for more than 14 days")
+    wanted = stats.conditions(organization_id, start, end, query.agent_id)
+    return Data(
+        data=CallStatsOut.model_validate(
+            {
+                "from_": start,
+                "to": end,
+                "interval": query.interval,
+                "total": await stats.totals(session, wanted),
+                "buckets": await stats.buckets(session, wanted, query.interval),
+                "ended": await stats.reasons(session, wanted),
+                "latency": await stats.latency(session, wanted),
+            }
+        )
+    )
