@@ -27,7 +27,7 @@ export function Transcript({ lines, at, seek, openTurn, customer, agent, live }:
       {lines.length === 0 && <p className="quiet">{live ? t("transcript.soon") : t("transcript.none")}</p>}
       <ol className="lines">
         {shown.map((line) => (
-          <li key={`${line.seq} ${line.from}`} className={`line ${line.kind} ${line.kind === "said" ? line.who : ""}`} data-now={line.kind === "said" && at >= line.from && at < line.to ? "" : undefined}>
+          <li key={`${line.seq} ${line.from}`} className={`line line-${line.kind} ${line.kind === "said" ? line.who : ""}`} data-now={line.kind === "said" && at >= line.from && at < line.to ? "" : undefined}>
             <button type="button" className="when num" onClick={() => seek(line.from)} aria-label={t("player.goto", { at: clock(line.from / 1000) })}>
               {clock(line.from / 1000)}
             </button>

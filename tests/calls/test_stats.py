@@ -1,0 +1,107 @@
+"""/v1/call-stats."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.fakes.api import Api
+
+from chorus.calls.tables import Call
+from chorus.db import utcnow
+
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+async def put(api: Api, at: datetime, **values: Any) -> uuid.UUID:
+    async with api.process.database.writing() as session:
+        call = Call(
+            **{
+                "id": uuid.uuid4(),
+                "organization_id": await api.organization_id(),
+                "agent_id": uuid.uuid4(),
+                "provider": "twilio",
+                "direction": "inbound",
+                "status": "completed",
+                "customer_number": "+14155550199",
+                "ended_reason": "customer_ended",
+                "ended_at": at,
+                "created_at": at,
+                "context_variables": {},
+                "meta": {},
+                **values,
+            }
+        )
+        session.add(call)
+    return call.id
+
+
+async def asked(api: Api, **query: Any) -> dict[str, Any]:
+    answer = await api.get("/v1/call-stats", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+SPAN = {"from": "2026-03-09T00:00:00Z", "to": "2026-03-12T00:00:00Z"}
+
+
+async def test_calls_are_counted_by_day_and_hour(api: Api):
+    await put(api, NOON, duration_seconds=60, cost_micros=250_000)
+    await put(api, NOON + timedelta(hours=1), duration_seconds=30, cost_micros=50_000)
+    await put(api, NOON + timedelta(days=1), status="failed", ended_reason="busy")
+    await put(api, NOON - timedelta(days=5))
+    found = await asked(api, **SPAN)
+    assert found["total"] == {
+        "calls": 3, "completed": 2, "failed": 1, "noAnswer": 0, "seconds": 90, "cost": 0.3
+    }  # fmt: skip
+    assert [(b["start"], b["calls"]) for b in found["buckets"]] == [
+        ("2026-03-10T00:00:00.000Z", 2),
+        ("2026-03-11T00:00:00.000Z", 1),
+    ]
+    assert found["ended"] == [
+        {"status": "completed", "reason": "customer_ended", "calls": 2},
+        {"status": "failed", "reason": "busy", "calls": 1},
+    ]
+    hours = await asked(api, **SPAN, interval="hour")
+    assert [b["start"][11:13] for b in hours["buckets"]] == ["12", "13", "12"]
+
+
+async def test_latencies_are_of_turns_and_name_the_slowest(api: Api):
+    turns = [{"turn": n, "sentMs": 100 * n} for n in range(1, 21)]
+    id = await put(api, NOON, turn_count=20, timeline={"turns": turns})
+    await put(api, NOON, turn_count=1, timeline={"turns": [{"turn": 1, "sentMs": None}]})
+    found = (await asked(api, **SPAN))["latency"]
+    assert (found["calls"], found["turns"], found["p50Ms"], found["p95Ms"]) == (2, 20, 1000, 1900)
+    assert found["slowest"][0] == {
+        "callId": str(id), "customerNumber": "+14155550199", "turn": 20, "sentMs": 2000
+    }  # fmt: skip
+
+
+async def test_of_one_agent_alone_and_of_nothing(api: Api):
+    agent = uuid.uuid4()
+    await put(api, NOON, agent_id=agent)
+    await put(api, NOON)
+    assert (await asked(api, **SPAN, agentId=str(agent)))["total"]["calls"] == 1
+    nothing = await asked(api)
+    assert (nothing["total"]["calls"], nothing["buckets"]) == (0, [])
+    assert nothing["latency"]["p50Ms"] is None
+
+
+async def test_what_cannot_be_asked(api: Api):
+    for query, field in (
+        ({"from": "2026-03-12T00:00:00Z", "to": "2026-03-09T00:00:00Z"}, "from"),
+        (
+            {"from": "2026-01-01T00:00:00Z", "to": "2026-03-09T00:00:00Z", "interval": "hour"},
+            "interval",
+        ),
+        ({"interval": "week"}, "interval"),
+    ):
+        answer = await api.get("/v1/call-stats", params=query)
+        assert answer.json()["details"][0]["field"] == field, answer.text
+
+
+async def test_another_organization_sees_none_of_it(api: Api):
+    await put(api, utcnow() - timedelta(hours=1))
+    other = await api.another_organization()
+    assert (await other.get("/v1/call-stats")).json()["data"]["total"]["calls"] == 0
