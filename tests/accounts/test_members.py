@@ -56,7 +56,8 @@ async def test_by_invitation(api: Api):
     body = {"token": again["invitationToken"], "password": "another long password"}
     clock.forward(days=7)
     assert (await stranger(api).post("/v1/invitations", json=body)).status_code == 404
-    again = (await api.post(f"/v1/members/{made['id']}/invitation")).json()["data"]
+    inviting = await browser(api, admin)
+    again = (await inviting.post(f"/v1/members/{made['id']}/invitation")).json()["data"]
     body["token"] = again["invitationToken"]
     assert (await stranger(api).post("/v1/invitations", json=body)).status_code == 201
     assert (await client.get("/v1/agents")).status_code == 401
