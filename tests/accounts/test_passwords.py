@@ -44,11 +44,22 @@ async def test_only_so_many_at_once_and_so_many_wait(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(passwords, "_WAITING", 6)
     box = Passwords(Slow())
-    tasks = [asyncio.create_task(box.hash("x")) for _ in range(6)]
+    tasks = [asyncio.create_task(box.renew("x")) for _ in range(6)]
     await asyncio.sleep(0)
     with pytest.raises(Error, match="Too many log in"):
-        await box.hash("x")
+        await box.renew("x")
     go_on.set()
     assert await asyncio.gather(*tasks) == ["hash"] * 6
     assert most <= 2
-    assert await box.hash("x") == "hash"
+    assert await box.renew("x") == "hash"
+
+
+@pytest.mark.parametrize(
+    "password", ["aaaaaaaaaa", "password123", " " * 10, "qwertyuiop1", "a" * 256]
+)
+async def test_what_is_easy_to_guess_is_refused(password: str):
+    with pytest.raises(Error) as refused:
+        await Passwords(QUICK).hash(password, field="newPassword")
+    [detail] = refused.value.details
+    assert detail.field == "newPassword"
+    assert detail.message.startswith("New password is easy to guess: ")

@@ -23,7 +23,7 @@ from tests.accounts.people import (
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
-from chorus.accounts import ring, sessions, throttle
+from chorus.accounts import login, ring, sessions, throttle
 from chorus.accounts.passwords import Passwords
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import LoginAttempts, Member, MemberSession
@@ -218,8 +218,8 @@ async def test_a_refused_login_does_not_tell_whether_there_is_an_account(
     bodies = [{**answer.json(), "requestId": ""} for answer in answers]
     assert bodies[0] == bodies[1] == bodies[2]
     assert bodies[0]["code"] == "invalid_credentials"
-    # One comparison each, with somebody's hash or nobody's.
-    assert compared == [False, True, True]
+    # As many comparisons each, with somebody's hash or nobody's.
+    assert compared == [False, True, True] + 6 * [True]
     assert not Passwords(QUICK)._matches(None, PASSWORD)
 
 
@@ -320,11 +320,57 @@ async def test_a_member_of_two_organizations_names_one(sqlite_api: Api):
     client = stranger(sqlite_api)
     answer = await log_in(client, EMAIL, second_password, organizationId=other_id)
     assert answer.json()["data"]["organization"]["id"] == other_id
-    # From now on the one that was used last is meant.
+    # Without a name the one is meant that the password is of, whichever was used last.
     clock.forward(seconds=1)
+    answer = await log_in(client, EMAIL)
+    assert answer.json()["data"]["organization"]["id"] == str(first.organization_id)
     assert (await log_in(client, EMAIL, second_password)).status_code == 201
     answer = await log_in(client, EMAIL, PASSWORD, organizationId=str(first.organization_id))
     assert answer.json()["data"]["organization"]["id"] == str(first.organization_id)
+
+
+async def test_another_organization_cannot_keep_somebody_out(sqlite_api: Api):
+    """Whatever it does with the address: adds accounts with it, and logs in to them."""
+    prepared(sqlite_api)
+    await owner(sqlite_api)
+    for n in range(login.ACCOUNTS + 1):
+        key = await sqlite_api.another_organization()
+        other_id = (await key.get("/v1/organization")).json()["data"]["id"]
+        password = f"of an attacker, number {n}"
+        added = {"email": EMAIL, "role": "owner" if n else "admin", "password": password}
+        await member(
+            sqlite_api.process, uuid.UUID(other_id), "admin", email=EMAIL, password=password
+        )
+        assert (await key.post("/v1/members", json=added)).status_code in (403, 409)
+        entered = await log_in(stranger(sqlite_api), EMAIL, password, organizationId=other_id)
+        assert entered.status_code == 201
+    answer = await log_in(stranger(sqlite_api), EMAIL)
+    assert answer.status_code == 201
+    mine = str(await sqlite_api.organization_id())
+    assert answer.json()["data"]["organization"]["id"] == mine
+
+
+async def test_made_up_invitations_hold_up_nobody_else(sqlite_api: Api):
+    clock = prepared(sqlite_api)
+    database, now = sqlite_api.process.database, clock.utcnow()
+    for n in range(ACCOUNT.free + 10):
+        assert await Attempt(None, f"10.0.{n}.1").begin(database, now) == 0
+    made = await sqlite_api.made("/v1/members", {"email": "n@example.com", "role": "viewer"})
+    body = {"token": made["invitationToken"], "password": PASSWORD}
+    assert (await stranger(sqlite_api).post("/v1/invitations", json=body)).status_code == 201
+
+
+async def test_where_somebody_is_logged_in_strangers_hold_nobody_up(sqlite_api: Api):
+    clock = prepared(sqlite_api)
+    await owner(sqlite_api)
+    database = sqlite_api.process.database
+    home = stranger(sqlite_api)
+    assert (await log_in(home, EMAIL)).status_code == 201
+    for n in range(ACCOUNT.free + 5):
+        wait_s = await Attempt(EMAIL, f"10.0.{n}.1").begin(database, clock.utcnow())
+        clock.forward(seconds=wait_s)
+    assert await Attempt(EMAIL, "10.9.9.9").begin(database, clock.utcnow()) > 0
+    assert (await log_in(home, EMAIL)).status_code == 201
 
 
 def test_the_times_that_the_documentation_tells():

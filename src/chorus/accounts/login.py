@@ -22,6 +22,9 @@ from chorus.accounts.throttle import Attempt
 from chorus.db import after_commit, scoped
 from chorus.process import Process
 
+ACCOUNTS = 3
+"""Of one address, without an organization: so many passwords are compared, always."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
@@ -48,17 +51,25 @@ async def log_in(
     password: str,
     organization_id: uuid.UUID | None,
 ) -> Entered:
-    """Who is a member of several organizations names one; otherwise the one is meant in which the
-    address was used last. Raises `Error` 401 for what is wrong, 403, 429."""
+    """Who is a member of several organizations names one; otherwise the one is meant that the
+    password is of, and of several such the one that was used last. Addresses are not verified, so
+    what another organization does with one must not decide. Raises `Error` 401 for what is wrong,
+    403, 429."""
     attempt = Attempt(email, visitor.address)
     await _count(process, attempt)
     await process.passwords.prepare()
     async with process.database.reading() as session:
-        member = await session.scalar(_account(email, organization_id))
-    stored = member.password_hash if member else None
-    if not await process.passwords.matches(stored, password) or member is None or stored is None:
+        accounts = (await session.scalars(_accounts(email, organization_id))).all()
+    stored_hashes = [found.password_hash for found in accounts if found.password_hash]
+    tries = 1 if organization_id is not None else ACCOUNTS
+    right = await process.passwords.which(stored_hashes, password, tries)
+    mine = [found for found in accounts if found.password_hash in right]
+    if not mine:
         raise _wrong()
-    renewed = await process.passwords.hash(password) if _outdated(process, stored) else stored
+    member = max(mine, key=lambda found: (found.last_login_at or found.created_at, found.id))
+    stored = member.password_hash
+    assert stored is not None
+    renewed = await process.passwords.renew(password) if _outdated(process, stored) else stored
     async with process.database.writing() as session:
         found = await session.scalar(_the(member).with_for_update())
         if found is None or found.password_hash != stored:
@@ -72,7 +83,8 @@ async def accept(
 ) -> Entered:
     """Set the password of an invitation and log in. Whatever sessions there were end. Raises
     `Error` 404 for an invitation that is none or has ended, 429."""
-    attempt = Attempt("an invitation", visitor.address)
+    # A token cannot be guessed: nobody's attempts may hold up another's, and the address counts.
+    attempt = Attempt(None, visitor.address)
     await _count(process, attempt)
     hashed = await process.passwords.hash(password)
     async with process.database.writing() as session:
@@ -124,7 +136,7 @@ async def change_password(
     stored = member.password_hash
     if not await process.passwords.matches(stored, current):
         raise errors.invalid_field("currentPassword", "Current password is wrong")
-    hashed = await process.passwords.hash(new)
+    hashed = await process.passwords.hash(new, field="newPassword")
     async with process.database.writing() as session:
         found = await session.scalar(_the(member).with_for_update())
         if found is None or found.password_hash != stored:
@@ -199,12 +211,13 @@ async def _count(process: Process, attempt: Attempt) -> None:
         )
 
 
-def _account(email: str, organization_id: uuid.UUID | None) -> sa.Select[Member]:
-    query = sa.select(Member).where(Member.email == email)
+def _accounts(email: str, organization_id: uuid.UUID | None) -> sa.Select[Member]:
+    """Of several, those that are there the longest: whoever adds an account with somebody's address
+    later cannot push the others out."""
+    query = sa.select(Member).where(Member.email == email, Member.password_hash.is_not(None))
     if organization_id is not None:
         query = query.where(Member.organization_id == organization_id)
-    used_last = (Member.last_login_at.desc().nulls_last(), Member.created_at, Member.id)
-    return query.order_by(*used_last).limit(1)
+    return query.order_by(Member.created_at, Member.id).limit(ACCOUNTS)
 
 
 def _the(member: Member) -> sa.Select[Member]:

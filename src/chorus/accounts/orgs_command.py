@@ -69,7 +69,7 @@ def add_member(settings: Settings, options: argparse.Namespace) -> int:
 
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
-        hashed = await Passwords().hash(password) if password else None
+        hashed = await _hashed(password) if password else None
         try:
             member, token = await members.add(
                 session,
@@ -91,6 +91,13 @@ def add_member(settings: Settings, options: argparse.Namespace) -> int:
     return on_database(settings, work)
 
 
+async def _hashed(password: str) -> str:
+    try:
+        return await Passwords().hash(password)
+    except Error as error:
+        raise Refused(error.details[0].message if error.details else error.message) from None
+
+
 def set_password(settings: Settings, options: argparse.Namespace) -> int:
     email = _email(options.email)
     password = _password() if email else None
@@ -104,7 +111,7 @@ def set_password(settings: Settings, options: argparse.Namespace) -> int:
         )
         if member is None:
             raise Refused(f"There is no member {email} in this organization")
-        member.password_hash = await Passwords().hash(password)
+        member.password_hash = await _hashed(password)
         member.invitation_hash = member.invitation_expires_at = None
         await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
         _note(session, organization_id, "changePassword", "members", member.id, ["password"])

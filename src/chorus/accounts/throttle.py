@@ -2,9 +2,10 @@
 
 Three things are counted: an account from one address, which is what a person who mistypes does;
 an address, whatever the accounts; and an account, whatever the addresses, which is bounded more
-gently, because otherwise anybody could keep a member out. An attempt is counted before the
-password is looked at, so that many at once gain nothing, and what succeeds is taken back. Whether
-the account exists makes no difference. The counts are in the database: several servers share them.
+gently, and not where its member is logged in, because otherwise anybody could keep a member out.
+An attempt is counted before the password is looked at, so that many at once gain nothing, and what
+succeeds is taken back. Whether the account exists makes no difference. The counts are in the
+database: several servers share them.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts.tables import LoginAttempts
+from chorus.accounts.tables import LoginAttempts, Member, MemberSession
 from chorus.db import Database
 
 FORGOTTEN_AFTER = timedelta(hours=24)
+_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,34 @@ ACCOUNT = Bound(free=50, most_s=60)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to log in to `account` (any text) from `address`."""
+    """One attempt to log in to `account` (an e-mail address) from `address`; null is no account,
+    where the address alone counts."""
 
-    account: str
+    account: str | None
     address: str
 
     def bounds(self) -> dict[str, Bound]:
         address = _network(self.address)
-        return {
-            _hash("pair", self.account, address): PAIR,
-            _hash("address", address): ADDRESS,
-            _hash("account", self.account): ACCOUNT,
-        }
+        found = {self._of_address: ADDRESS}
+        if self.account is not None:
+            found[_hash("pair", self.account, address)] = PAIR
+            found[_hash("account", self.account)] = ACCOUNT
+        return found
+
+    @property
+    def _of_address(self) -> str:
+        return _hash("address", _network(self.address))
+
+    async def _is_known(self, session: AsyncSession) -> bool:
+        """Whether the account is logged in from this address: what strangers try elsewhere must not
+        keep its member out."""
+        found = await session.scalars(
+            sa.select(MemberSession.address)
+            .join(Member, Member.id == MemberSession.member_id)
+            .where(Member.email == self.account)
+            .limit(_SESSIONS)
+        )
+        return _network(self.address) in {_network(address) for address in found}
 
     async def begin(self, database: Database, now: datetime) -> int:
         """Count it; returns 0, or how many seconds to wait, and then it is not counted."""
@@ -75,7 +93,11 @@ class Attempt:
                 .with_for_update()
             )
             rows = {row.name: row for row in found}
-            waits = [(row.blocked_until - now).total_seconds() for row in rows.values()]
+            account = _hash("account", self.account or "")
+            blocking = {name: row for name, row in rows.items() if row.blocked_until > now}
+            if account in blocking and await self._is_known(session):
+                del blocking[account]
+            waits = [(row.blocked_until - now).total_seconds() for row in blocking.values()]
             if waits and max(waits) > 0:
                 return max(1, round(max(waits)))
             for name in sorted(bounds):
@@ -92,9 +114,10 @@ class Attempt:
 
     async def succeeded(self, session: AsyncSession, now: datetime) -> None:
         """Forget what failed before; of the address, this attempt alone."""
-        pair, address, account = self.bounds()
+        address = self._of_address
         row = LoginAttempts
-        await session.execute(sa.delete(row).where(row.name.in_([pair, account])))
+        of_account = self.bounds().keys() - {address}
+        await session.execute(sa.delete(row).where(row.name.in_(of_account)))
         await session.execute(
             sa.update(row)
             .where(row.name == address, row.failures > 0)
