@@ -11,6 +11,7 @@ from chorus.accounts import seal
 from chorus.accounts.secrets import SecretsUnreadable
 from chorus.calls.switchboard import Switchboard
 from chorus.migrations import run as migrations
+from chorus.speech.local import whisper_for
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ def _schema(found: str | None) -> str:
 def _engines(switchboard: Switchboard) -> str:
     if switchboard.catalogue.default_voice is None:
         return "no voice is installed; see `chorus doctor`"
-    if find_spec("pocketsphinx") is None and not switchboard.settings.simulated:
+    settings = switchboard.settings
+    hears = find_spec("pocketsphinx") is not None or whisper_for(settings.models_dir, None)
+    if not hears and not settings.simulated:
         return "no transcriber is installed; see `chorus doctor`"
     return "ok"
 

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from chorus.audio.sounds import SOUNDS, Sound
 from chorus.catalogue.espeak import installed_voices
+from chorus.catalogue.piper import found_voices
 from chorus.settings import Settings
 
 _NAMESPACE = UUID("0c1a7a52-6f0e-5c0b-8f43-0d9b4f0e6a11")
@@ -42,6 +43,7 @@ class Voice(Entry):
 
     languages: tuple[str, ...]
     gender: str | None = None
+    licence: str | None = None
     preview_url: str | None = None
     price_per_million_characters: float | None = None
 
@@ -110,6 +112,16 @@ def _context_window(name: str) -> int | None:
 
 
 def _voices(settings: Settings) -> Iterable[Voice]:
+    for spoken in found_voices(settings.models_dir):
+        yield Voice(
+            engine="piper",
+            engine_id=spoken.id,
+            name=spoken.name,
+            provider="piper",
+            languages=(spoken.language,),
+            licence=spoken.licence,
+            price_per_million_characters=0.0,
+        )
     for found in installed_voices():
         yield Voice(
             engine="espeak",
@@ -118,6 +130,7 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             provider="espeak",
             languages=found.languages,
             gender=found.gender,
+            licence="GPL-3.0 or later (the engine)",
             price_per_million_characters=0.0,
         )
     if settings.simulated:

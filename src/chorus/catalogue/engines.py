@@ -2,8 +2,9 @@
 
 What every call needs (the voice detector and the end-of-turn model) is loaded by `start`, before
 the process says that it is ready; the rest when the first call selects it. Which transcriber a
-call gets follows from its model: the simulated one speaks to simulated callers, all others to
-people. Importing this module loads no engine.
+call gets follows from its model and its language: the simulated model speaks to simulated
+callers, all others to people, whom Whisper hears if its files are there for that language,
+and else PocketSphinx. Importing this module loads no engine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from chorus.speech import local
 from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.ranking import Rests
+from chorus.speech.threads import ModelThreads
 from chorus.talk.spec import Engines
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ T = TypeVar("T")
 
 
 def transcriber_of(model: SlmModel) -> str:
-    """The engine that hears the callers of an agent with this model."""
+    """The price list's name of who hears the callers of an agent with this model: what hears on
+    this machine has one price, whichever it is."""
     return "simulated" if model.engine == "simulated" else "pocketsphinx"
 
 
@@ -80,7 +83,7 @@ class EngineRoom:
         with suppress(NoEngine, EngineFailed):
             if model is not None:
                 self._model(model)
-                self._transcriber(model)
+                self._transcriber(model, None)
         with suppress(NoEngine, EngineFailed):
             if voice is not None:
                 self._voice(voice)
@@ -107,7 +110,7 @@ class EngineRoom:
         if voice is None:
             raise NoEngine("no voice is available; see `chorus doctor`")
         return Engines(
-            transcriber=self._transcriber(model),
+            transcriber=self._transcriber(model, language),
             voice=self._voice(voice),
             model=self._model(model),
             detector=self._detector(),
@@ -145,7 +148,7 @@ class EngineRoom:
         found = self._once("end_of_turn", local.local_end_of_turn)
         return SilenceEndOfTurn(language) if isinstance(found, SilenceEndOfTurn) else found
 
-    def _transcriber(self, model: SlmModel) -> speech.Transcriber:
+    def _transcriber(self, model: SlmModel, language: str | None) -> speech.Transcriber:
         def simulated() -> speech.Transcriber:
             from chorus.speech.stt.simulated import SimulatedTranscriber
 
@@ -153,7 +156,16 @@ class EngineRoom:
 
         if transcriber_of(model) == "simulated":
             return self._once("transcriber simulated", simulated)
+        models = self._settings.models_dir
+        if weights := local.whisper_for(models, language):
+            return self._once(
+                f"transcriber {weights.name}",
+                lambda: local.local_whisper(models, weights, self._threads()),
+            )
         return self._once("transcriber local", local.local_transcriber)
+
+    def _threads(self) -> ModelThreads:
+        return self._once("model threads", ModelThreads)
 
     def _voice(self, voice: Voice) -> speech.Voice:
         def simulated() -> speech.Voice:
@@ -166,6 +178,12 @@ class EngineRoom:
                 return self._once("voice simulated", simulated)
             case "espeak":
                 return self._once("voice espeak", local.local_voice)
+            case "piper":
+                espeak = self._once("voice espeak", local.local_voice)
+                return self._once(
+                    "voice piper",
+                    lambda: local.local_piper(self._settings.models_dir, self._threads(), espeak),
+                )
             case other:
                 raise NoEngine(f"this process has no voice engine {other!r}")
 

@@ -32,6 +32,7 @@ def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
         language=voice.languages[0],
         languages=list(voice.languages),
         gender=voice.gender,
+        licence=voice.licence,
         preview_url=voice.preview_url,
         price_per_million_characters=voice.price_per_million_characters,
         available=voice.available,

@@ -16,6 +16,7 @@ class VoiceOut(Out):
     language: str
     languages: list[str]
     gender: str | None
+    licence: str | None
     preview_url: str | None
     price_per_million_characters: float | None
     available: bool

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from chorus.settings import Settings
+
 START_TIMEOUT_S = 45.0
 STOP_TIMEOUT_S = 20.0
 
@@ -55,6 +57,7 @@ async def platform(folder: Path, *, twilio_api_url: str) -> AsyncGenerator[Platf
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}
     environment |= {
         "CHORUS_DATA_DIR": str(folder / "data"),
+        "CHORUS_MODELS_DIR": str(Settings.read(os.environ).models_dir.absolute()),
         "CHORUS_PORT": "0",
         "CHORUS_BOOTSTRAP_API_KEY": key,
         "CHORUS_TWILIO_API_URL": twilio_api_url,

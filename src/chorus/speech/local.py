@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chorus.speech.engines import EngineFailed
 from chorus.speech.models import find_model
+from chorus.speech.threads import ModelThreads
+from chorus.speech.weights.manifest import Weights
+from chorus.speech.weights.store import Store
 
 if TYPE_CHECKING:
     from chorus.speech.eot.silence import SilenceEndOfTurn
     from chorus.speech.eot.smart_turn import SmartTurn
     from chorus.speech.stt.pocketsphinx import PocketSphinx
+    from chorus.speech.stt.whisper import Whisper
     from chorus.speech.tts.espeak import EspeakVoice
+    from chorus.speech.tts.piper import PiperVoice
     from chorus.speech.vad.silero import SileroDetector
     from chorus.speech.vad.webrtc import WebRtcDetector
 
@@ -67,6 +73,33 @@ def local_transcriber(workers: int | None = None) -> PocketSphinx:
     from chorus.speech.stt.pocketsphinx import PocketSphinx
 
     return PocketSphinx(workers=workers)
+
+
+def whisper_for(models: Path, language: str | None) -> Weights | None:
+    """The Whisper model in a folder of models that is to hear a language, BCP 47 or unknown. For
+    English the smallest does; for others the largest that is there. None where there is none."""
+    if find_spec("ctranslate2") is None:
+        return None
+    installed = [w for w in Store(models).installed() if w.kind == "transcriber"]
+    if (language or "en").lower().split("-")[0] != "en":
+        installed = [weights for weights in installed if "en" not in weights.languages]
+        return max(installed, key=lambda weights: weights.size, default=None)
+    return min(installed, key=lambda weights: weights.size, default=None)
+
+
+def local_whisper(models: Path, weights: Weights, threads: ModelThreads) -> Whisper:
+    """That model. Loaded when it is first needed."""
+    from chorus.speech.stt.whisper import Whisper
+
+    return Whisper(Store(models).folder(weights), threads)
+
+
+def local_piper(models: Path, threads: ModelThreads, espeak: EspeakVoice) -> PiperVoice:
+    """All voices in Piper's format in a folder of models."""
+    from chorus.speech.tts.piper import PiperVoice
+    from chorus.speech.tts.piper_files import voices_in
+
+    return PiperVoice({path.stem: path for path in voices_in(models)}, threads, espeak)
 
 
 def local_voice(workers: int = 1) -> EspeakVoice:

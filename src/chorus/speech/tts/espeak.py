@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from chorus.audio.frame import AudioFormat
 from chorus.speech.crew import Crew, Hand
@@ -73,21 +73,31 @@ class EspeakVoice:
 
     async def render(self, job: bytes) -> tuple[bytes, list[tuple[int, float]]]:
         """A worker's audio, and where its words end: characters and milliseconds."""
+        payload = await self._answer(worker.SPEAK, job)
+        at = worker.SIZE.size + worker.SIZE.unpack_from(payload)[0]
+        return payload[at:], json.loads(payload[worker.SIZE.size : at])
+
+    async def phonemes(self, voice: str, texts: Sequence[str]) -> list[str]:
+        """How a voice of espeak-ng would say texts without punctuation, in IPA, for voices that
+        do not know. Raises `EngineFailed`."""
+        job = json.dumps({"voice": voice, "texts": list(texts)}).encode()
+        return json.loads(await self._answer(worker.PHONEMES, job))
+
+    async def _answer(self, kind: int, job: bytes) -> bytes:
         failure = EngineFailed(self.name, "worker", "no attempt")
         for _ in range(_ATTEMPTS):
             hand = await self._crew.lease()
             try:
-                kind, payload = await self._ask(hand, job)
+                said, payload = await self._ask(hand, kind, job)
             except EngineFailed as error:
                 failure = error
                 continue
-            if kind == worker.FAILED:
+            if said == worker.FAILED:
                 raise EngineFailed(self.name, "speak", payload.decode("utf-8", "replace"))
-            at = worker.SIZE.size + worker.SIZE.unpack_from(payload)[0]
-            return payload[at:], json.loads(payload[worker.SIZE.size : at])
+            return payload
         raise failure
 
-    async def _ask(self, hand: Hand, job: bytes) -> tuple[int, bytes]:
+    async def _ask(self, hand: Hand, kind: int, job: bytes) -> tuple[int, bytes]:
         """One question, one answer. The worker is released when the answer is there, and killed
         when it is overdue, whether anybody still waits for it or not: a caller who interrupts a
         worker that hangs must not leave it to nobody."""
@@ -102,11 +112,11 @@ class EspeakVoice:
             late = True
             hand.kill()
 
-        def on_message(kind: int, payload: bytes) -> None:
+        def on_message(said: int, payload: bytes) -> None:
             overdue.cancel()
             self._crew.release(hand)
             if not answer.done():
-                answer.set_result((kind, payload))
+                answer.set_result((said, payload))
 
         def on_gone() -> None:
             overdue.cancel()
@@ -116,7 +126,7 @@ class EspeakVoice:
 
         overdue = loop.call_later(self._deadline_s, give_up)
         hand.on_message, hand.on_gone = on_message, on_gone
-        hand.send(worker.SPEAK, job)
+        hand.send(kind, job)
         return await answer
 
 

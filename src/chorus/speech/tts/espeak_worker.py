@@ -2,11 +2,12 @@
 
 espeak-ng is GPL-3 and crashes under threads, so it lives here, alone, behind a protocol of
 our own (`channel.py`). In order: READY once it is initialised; then each SPEAK is answered
-by one SPOKEN or FAILED. The text is synthesised whole (a thousand times faster than it is
-spoken) and brought to the line's rate and encoding.
+by SPOKEN and each PHONEMES by PRONOUNCED, or either by FAILED. The text is synthesised whole
+(a thousand times faster than it is spoken) and brought to the line's rate and encoding.
 
 SPEAK is JSON: text, voice, speed, pause_ms, encoding, rate_hz. SPOKEN is the size of what
-follows (u32), JSON `[[word, start_ms, end_ms], …]`, and the audio. FAILED is text.
+follows (u32), JSON about its words as `render` makes it, and the audio. PHONEMES is JSON: voice,
+texts; PRONOUNCED is JSON: the texts in IPA. FAILED is text.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K, AudioFormat, Encoding
 from chorus.speech.channel import open_channel
 
-READY, SPEAK, SPOKEN, FAILED = range(1, 5)
+READY, SPEAK, SPOKEN, FAILED, PHONEMES, PRONOUNCED = range(1, 7)
 SIZE = struct.Struct("<I")
 
 # espeak-ng's speak_lib.h
@@ -34,6 +35,8 @@ _PARAMETER_RATE = 1
 _EVENT_END, _EVENT_WORD = 0, 1
 _WORDS_PER_MINUTE = 175  # its own default
 _BUFFER_MS = 60
+_PHONEMES_IPA = 2
+_SWITCH = re.compile(r"\(\w[\w-]*\)")  # "(en)": a word of another language
 
 
 class _EventId(ctypes.Union):
@@ -115,6 +118,21 @@ class Espeak:
         library.espeak_Synchronize()
         return b"".join(self._samples), list(self._words)
 
+    def phonemes(self, text: str, voice: str) -> str:
+        """`text`, which holds no punctuation, in IPA. Raises `RuntimeError`."""
+        library = self._library
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise RuntimeError(f"no voice {voice!r}")
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        rest = ctypes.c_char_p(text.encode())
+        found: list[str] = []
+        while rest.value:
+            said = library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _PHONEMES_IPA)
+            if not said:
+                break
+            found.append(said.decode("utf-8", "replace"))
+        return _SWITCH.sub("", " ".join(found)).strip()
+
 
 def word_ends(
     text: str, marks: list[tuple[int, int, int]], total_ms: float
@@ -158,6 +176,16 @@ def render(espeak: Espeak, job: dict[str, Any], format: AudioFormat) -> tuple[by
     return audio, [[chars, ms + pause_ms] for chars, ms in word_ends(text, marks, total_ms)]
 
 
+def pronounce(espeak: Espeak, payload: bytes) -> tuple[int, bytes]:
+    """Serve one PHONEMES: the kind and payload of its answer."""
+    try:
+        job: dict[str, Any] = json.loads(payload)
+        texts: list[str] = job["texts"]
+        return PRONOUNCED, json.dumps([espeak.phonemes(t, job["voice"]) for t in texts]).encode()
+    except (RuntimeError, ValueError, KeyError) as error:
+        return FAILED, str(error).encode()
+
+
 def answer(espeak: Espeak, payload: bytes) -> tuple[int, bytes]:
     """Serve one SPEAK: the kind and payload of its answer."""
     try:
@@ -180,6 +208,8 @@ def main() -> None:
         while (message := channel.receive()) is not None:
             if message.kind == SPEAK:
                 channel.send(*answer(espeak, message.payload))
+            elif message.kind == PHONEMES:
+                channel.send(*pronounce(espeak, message.payload))
     except ConnectionError:
         return  # the parent has gone
 

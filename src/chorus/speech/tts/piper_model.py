@@ -7,14 +7,11 @@ time. The model is cut between the two when it is loaded, so that the decoder ca
 few frames at a time: a piece with 12 frames of its neighbours to either side is the same as
 that piece of the whole (120 dB below it). A model that cannot be cut is spoken whole.
 
-The format: NAME.onnx and NAME.onnx.json (rhasspy/piper, `TRAINING.md`): `phoneme_id_map`,
-`espeak.voice`, `audio.sample_rate`, `inference` and `num_speakers`; ids are ^, then each
-phoneme followed by _, then $.
+Ids are ^, then each phoneme followed by _, then $, as the voices were trained.
 """
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chorus.speech.engines import EngineFailed
 from chorus.speech.onnx import Session, open_session
 from chorus.speech.onnx_graph import nodes, part_between
+from chorus.speech.tts.piper_files import NAME, PiperConfig
 
-NAME = "piper"
 CONTEXT = 12
 """Frames to either side of a piece."""
 _BEGIN, _END, _BETWEEN = "^", "$", "_"
@@ -37,49 +33,13 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class PiperConfig:
-    """What the JSON file says. `language` is BCP 47."""
-
-    espeak_voice: str
-    rate_hz: int
-    language: str
-    ids: dict[str, tuple[int, ...]]
-    noise: float
-    length: float
-    noise_width: float
-    speakers: int
-
-    @classmethod
-    def read(cls, path: Path) -> PiperConfig:
-        """Raises `EngineFailed` (stage `load`) for a file that is none."""
-        try:
-            raw: Any = json.loads(path.read_text("utf-8"))
-            if raw.get("phoneme_type", "espeak") != "espeak":
-                raise ValueError(f"its phonemes are {raw['phoneme_type']!r}, not espeak's")
-            inference = raw.get("inference", {})
-            voice = str(raw["espeak"]["voice"])
-            return cls(
-                espeak_voice=voice,
-                rate_hz=int(raw["audio"]["sample_rate"]),
-                language=str(raw.get("language", {}).get("code") or voice).replace("_", "-"),
-                ids={key: tuple(ids) for key, ids in raw["phoneme_id_map"].items()},
-                noise=float(inference.get("noise_scale", 0.667)),
-                length=float(inference.get("length_scale", 1.0)),
-                noise_width=float(inference.get("noise_w", 0.8)),
-                speakers=int(raw.get("num_speakers", 1)),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineFailed(NAME, "load", f"{path.name}: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the encoder made of phonemes: `frames` [1, channels, n], or the samples themselves where
-    the model was not cut, and `lasts`, the frames of each id (none where the model does not
+    """What the encoder made of words: `frames` [1, channels, n], or the samples themselves where
+    the model was not cut, and the frame at which each word ends (none where the model does not
     tell)."""
 
     frames: Floats
-    lasts: Floats | None
+    ends: tuple[int, ...]
 
 
 class PiperModel:
@@ -107,32 +67,38 @@ class PiperModel:
     def in_pieces(self) -> bool:
         return self._decoder is not None
 
-    def ids(self, phonemes: str) -> list[int]:
-        """`phonemes` is IPA with punctuation; what the voice does not know is left out."""
+    def ids(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The ids of words in IPA with their punctuation, and how many there are at the end of
+        each word. What the voice does not know is left out."""
         ids = self.config.ids
         between = ids[_BETWEEN]
-        found = [*ids[_BEGIN], *between]
-        for phoneme in unicodedata.normalize("NFD", phonemes):
-            if phoneme in ids:
-                found += [*ids[phoneme], *between]
-        return [*found, *ids[_END]]
+        found, ends = [*ids[_BEGIN], *between], list[int]()
+        for number, word in enumerate(words):
+            for phoneme in unicodedata.normalize("NFD", f" {word}" if number else word):
+                if phoneme in ids:
+                    found += [*ids[phoneme], *between]
+            ends.append(len(found))
+        return [*found, *ids[_END]], ends
 
-    def draw(self, phonemes: Sequence[str], speed: float, speaker: int = 0) -> Drawn:
+    def draw(self, words: Sequence[str], speed: float, speaker: int = 0) -> Drawn:
         """The encoder, once for a whole text. `speed` 1 is the voice's own."""
         config = self.config
-        ids = np.array([self.ids("".join(phonemes))], np.int64)
+        ids, ends = self.ids(words)
         scales = [config.noise, config.length / speed, config.noise_width]
         fed: dict[str, NDArray[Any]] = {
-            "input": ids,
-            "input_lengths": np.array([ids.shape[1]], np.int64),
+            "input": np.array([ids], np.int64),
+            "input_lengths": np.array([len(ids)], np.int64),
             "scales": np.array(scales, np.float32),
         }
         if config.speakers > 1:
             fed["sid"] = np.array([speaker % config.speakers], np.int64)
         found = self._encoder.run(self._outputs, fed)
         if self._decoder is None:
-            return Drawn(found[0].reshape(1, 1, -1), None)
-        return Drawn(found[0], found[1].reshape(-1) if len(found) > 1 else None)
+            return Drawn(found[0].reshape(1, 1, -1), ())
+        if len(found) == 1:
+            return Drawn(found[0], ())
+        lasts = np.cumsum(found[1].reshape(-1))
+        return Drawn(found[0], tuple(int(lasts[end - 1]) for end in ends))
 
     def samples(self, drawn: Drawn, begin: int, end: int) -> Floats:
         """The samples of these frames."""
@@ -162,14 +128,3 @@ class PiperModel:
         if "sid" in own:
             return None  # the decoder is told who speaks: not cut, but spoken whole
         return encoder, decoder
-
-
-def speaks(path: Path) -> bool:
-    """Whether a file is the model of a voice: its settings lie beside it."""
-    return path.suffix == ".onnx" and path.with_name(path.name + ".json").is_file()
-
-
-def voices_in(folder: Path) -> list[Path]:
-    """The voices in a folder and in the folders in it, by name."""
-    found = [*folder.glob("*.onnx"), *folder.glob("*/*.onnx")]
-    return sorted((path for path in found if speaks(path)), key=lambda path: path.stem)
