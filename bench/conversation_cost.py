@@ -57,6 +57,7 @@ class NoLine:
 
     format: AudioFormat = MULAW_8K
     lead_ms = 200
+    lossless = True
     provider = "none"
     call_sid = "none"
 

@@ -24,7 +24,7 @@ from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, Fak
 from tests.fakes.virtual import run_virtual
 
 from chorus.audio.codec import decode, peak
-from chorus.audio.frame import AudioFormat
+from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.audio.pace import Ticker
 from chorus.lines.line import LineEnded
 from chorus.lines.loopback import FAIR, LoopbackLine, Weather, pair
@@ -100,6 +100,16 @@ class Timeline:
         return self.of(kind)[count - 1]
 
 
+class _Late:
+    """Keeps what a way carries while it stalls."""
+
+    def __init__(self) -> None:
+        self.chunks: list[tuple[bytes, float]] = []
+
+    def audio(self, chunk: bytes, at_ms: float) -> None:
+        self.chunks.append((chunk, at_ms))
+
+
 @dataclass
 class Person:
     """The far end. `heard` is everything that arrived, as (seconds, peak) a frame."""
@@ -123,6 +133,17 @@ class Person:
 
     async def waits(self, ms: float) -> None:
         await asyncio.sleep(ms / 1000)
+
+    async def stalls(self, ms: float) -> None:
+        """Nothing that was sent arrives for `ms`, and then all of it at once."""
+        way, late = self.line._out, _Late()
+        inbox, way._inbox = way._inbox, cast("Any", late)
+        try:
+            await asyncio.sleep(ms / 1000)
+        finally:
+            way._inbox = inbox
+        for chunk, at_ms in late.chunks:
+            inbox.audio(chunk, at_ms)
 
     async def hang_up(self) -> None:
         await self.line.hang_up()
@@ -208,13 +229,14 @@ def play(
     tools: Tools | None = None,
     sound: bool = True,
     stand_ins: StandIns | None = None,
+    lossless: bool = False,
 ) -> Result:
     """Hold one call; returns when it is over. A scene that ends without the call ending fails
     after the agent's maximum duration. Whatever happened, the call must have ended as a call
     does: see `check`. `sound` False: nothing at all comes from the caller's side."""
 
     async def main() -> Result:
-        near, far = pair(weather=weather) if format is None else pair(format, weather)
+        near, far = pair(format or MULAW_8K, weather, lossless=lossless)
         engines = Engines(
             transcriber=transcriber or FakeTranscriber(),
             voice=voice or FakeVoice(),

@@ -80,6 +80,12 @@ class Line(Protocol):
         ...
 
     @property
+    def lossless(self) -> bool:
+        """The transport delivers everything in the end (TCP): what is missing is late, and a hole
+        in the line's own time was never sent. False: what is missing may never come (RTP)."""
+        ...
+
+    @property
     def lead_ms(self) -> int:
         """How far ahead of being played audio may be sent. Larger where the carrier buffers
         and can be cleared."""

@@ -148,11 +148,14 @@ class _Way:
 class LoopbackLine:
     """One end of a pair; implements `Line`. Make it with `pair`."""
 
-    def __init__(self, format: AudioFormat, out: _Way, call_sid: str, provider: str) -> None:
+    def __init__(
+        self, format: AudioFormat, out: _Way, call_sid: str, provider: str, lossless: bool
+    ) -> None:
         self._format = format
         self._out = out
         self._call_sid = call_sid
         self._provider = provider
+        self._lossless = lossless
         self._ended = False
         self._other: LoopbackLine | None = None
         self.inbox = Inbox()
@@ -160,6 +163,10 @@ class LoopbackLine:
     @property
     def format(self) -> AudioFormat:
         return self._format
+
+    @property
+    def lossless(self) -> bool:
+        return self._lossless
 
     @property
     def lead_ms(self) -> int:
@@ -241,10 +248,12 @@ def pair(
     *,
     call_sid: str = "loopback",
     provider: str = "loopback",
+    lossless: bool = False,
 ) -> tuple[LoopbackLine, LoopbackLine]:
-    """Two ends of an answered call, whose time begins now. Needs a running event loop."""
+    """Two ends of an answered call, whose time begins now. Needs a running event loop. `lossless`
+    is what the lines say of themselves: the weather may say otherwise."""
     ways = [_Way(format, weather, weather.seed * 2 + side) for side in (0, 1)]
-    near, far = (LoopbackLine(format, way, call_sid, provider) for way in ways)
+    near, far = (LoopbackLine(format, way, call_sid, provider, lossless) for way in ways)
     near.join(far)
     far.join(near)
     return near, far

@@ -63,6 +63,7 @@ class Cascade:
             engines.detector,
             self._transcribing,
             threshold=agent.turns.frame_activation_threshold,
+            lossless=line.lossless,
             track=leg.track,
             on_frame=host.guarded(self._conversation.frame),
         )

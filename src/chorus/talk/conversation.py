@@ -241,8 +241,9 @@ class Conversation:
     def _answer(self, event: TurnCommitted) -> None:
         text = with_keys(event.text, event.digits)
         now = self._host.call_ms
-        ended_ms = now - (self.hearing.fed_ms - event.speech_end_ms)
-        self._latencies.committed(event.turn, ended_ms, now)
+        hearing, detected_ms = self.hearing, event.speech_end_ms
+        ended_ms = hearing.call_time(hearing.speech_end(detected_ms))
+        self._latencies.committed(event.turn, ended_ms, hearing.call_time(detected_ms), now)
         reply, self._draft = self._draft, None
         usable = (
             reply is not None

@@ -1,9 +1,15 @@
 """From the caller's audio to speech probabilities and words, on one clock.
 
-The clock is the audio itself: `now_ms` counts samples. Where the line delivers nothing for
-more than 60 ms (mute, loss, comfort noise) silence is put in, so that the clock advances as
-the call does and a turn can end; audio that comes late after all is kept, and the time that
-it is ahead is taken back out of the next quiet frames.
+The clock is the audio itself: `now_ms` counts samples. Where a line that may lose audio delivers
+nothing for more than 60 ms (mute, loss, comfort noise) silence is put in, so that the clock
+advances as the call does and a turn can end; audio that comes late after all is kept, and the time
+that it is ahead is taken back out of the next quiet frames. On a lossless line (`Line.lossless`)
+what is missing is only late: the clock stands still until it comes, nobody takes the stall for
+silence, and only after two seconds is it taken for a line that sends nothing while all is quiet.
+
+`call_time` says when, on the call's clock, a moment of the audio was, whatever was filled in, came
+late or came in a burst. `speech_end` says where a person's speech ended, which is some frames
+before the detector says so: the end of the last frame that was nearly as loud as the speech was.
 
 What comes at another rate than 8 or 16 kHz is brought to 16 kHz first, once for everybody
 (`heard_as`). Every frame goes to the recording and the transcriber as it comes, and to the voice
@@ -14,9 +20,11 @@ becomes of it, so that the words which decide about an interruption are there to
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from math import inf
 
-from chorus.audio.codec import decode
+from chorus.audio.codec import decode, rms
 from chorus.audio.frame import PCM_16K, AudioFormat
 from chorus.audio.record import Track
 from chorus.audio.resample import Resampler
@@ -26,14 +34,26 @@ from chorus.talk.transcribing import Transcribing
 
 GAP_MS = 60
 """A hole longer than this is filled with silence."""
+STALL_FILL_MS = 2000
+"""A lossless line that has delivered nothing for so long is taken to be silent."""
 FLOOD_MS = 5000
 """A line that delivers this much more audio than time has passed is broken: the rest is dropped."""
 QUIET = 0.1
 """Speech probability under which a frame may be left out to take back time."""
 RESET_MS = 20_000
 """The detector forgets its past after this much silence: long noise makes it deaf."""
-STALL_MS = 3000
+DETECTOR_STALL_MS = 3000
 """A detector that is this far behind is broken: without its clock no turn would ever end."""
+SHIFT_MS = 5
+"""A smaller change of how late audio comes is not written down."""
+LOUD = 0.08
+"""Of the loudest that the caller was lately: quieter frames at the end are no speech (-22 dB)."""
+LOUD_LEAST = 60
+"""Of 32768, root mean square: quieter is silence on any telephone line."""
+DECAY = 0.995
+"""Of that loudness, each voiced frame: half of it is forgotten in four and a half seconds."""
+DETECTOR_LATE_MS = 320
+"""A detector is not later than this; what was loud before that was a word before."""
 
 
 def heard_as(line: AudioFormat) -> AudioFormat:
@@ -43,7 +63,7 @@ def heard_as(line: AudioFormat) -> AudioFormat:
 
 class Hearing:
     """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms. What is fed to
-    `transcribing` is in the format `heard_as(format)`."""
+    `transcribing` is in the format `heard_as(format)`. `lossless`: see `Line.lossless`."""
 
     def __init__(
         self,
@@ -52,6 +72,7 @@ class Hearing:
         transcribing: Transcribing,
         *,
         threshold: float,
+        lossless: bool = False,
         track: Track | None,
         on_frame: Callable[[float, float], None],
     ) -> None:
@@ -75,6 +96,18 @@ class Hearing:
         self._last = 0.0
         self._quiet_ms = 0.0
         self._line_ms: float | None = None
+        self._lossless = lossless
+        self._came_ms = 0.0  # when the line last delivered, on the call's clock
+        self._starved = True  # nothing has come (yet): silence is put in
+        # How much later than the line's own time audio comes at the least, and from which moment
+        # of the audio clock on that clock was how far ahead of when the sound was there.
+        self._delay_ms = inf
+        self._shifts: deque[tuple[float, float]] = deque(maxlen=32)
+        # Ends of loud frames on the audio clock, and how loud the caller's speech is.
+        self._loud_ms: deque[float] = deque(maxlen=32)
+        self._cut_ms = 0.0
+        self._loudness = 0.0
+        self._level = 0
         self._filled_to_ms = 0.0
         self.lost_ms = 0.0
         self.filled_ms = 0.0
@@ -99,26 +132,46 @@ class Hearing:
         """What the line delivered; `call_ms` is the time since the call was answered."""
         length_ms = self._format.ms(len(chunk))
         line_ms = self._line_ms
-        if line_ms is not None and at_ms > line_ms + 1:
-            self.lost_ms += at_ms - line_ms
+        hole_ms = 0.0 if line_ms is None else at_ms - line_ms
+        if hole_ms > 1:
+            self.lost_ms += hole_ms
+            if self._lossless and not self._starved:
+                self._fill(min(hole_ms, call_ms - self._fed_ms - length_ms))  # it was never sent
         self._line_ms = at_ms + length_ms
+        self._came_ms = call_ms
+        self._starved = False
         ahead_ms = self._fed_ms + length_ms - call_ms
         if ahead_ms > GAP_MS and (ahead_ms > FLOOD_MS or self._quiet()):
             self.dropped_ms += length_ms
-            return
-        self._take(chunk, length_ms)
+        else:
+            self._take(chunk, length_ms)
+        self._delay_ms = min(self._delay_ms, call_ms - self._line_ms)
+        shift_ms = self._fed_ms - self._line_ms - self._delay_ms
+        if not self._shifts or abs(shift_ms - self._shifts[-1][1]) > SHIFT_MS:
+            self._shifts.append((self._fed_ms - length_ms, shift_ms))
 
     def tick(self, call_ms: float) -> None:
         """Fill what the line has left out. Raises `EngineFailed` if the detector has stopped."""
         behind_ms = call_ms - self._fed_ms
         if behind_ms > GAP_MS:
-            silence = self._format.silence(behind_ms - GAP_MS / 2)
-            fill_ms = self._format.ms(len(silence))
-            self.filled_ms += fill_ms
-            self._take(silence, fill_ms)
-            self._filled_to_ms = self._fed_ms
-        if self._fed_ms - self._heard_ms > STALL_MS:
+            if self._lossless and not self._starved:
+                self._starved = call_ms - self._came_ms > STALL_FILL_MS
+            if self._starved or not self._lossless:
+                self._fill(behind_ms - GAP_MS / 2)
+        if self._fed_ms - self._heard_ms > DETECTOR_STALL_MS:
             raise EngineFailed(self._detector, "lost", "the voice detector does not answer")
+
+    def call_time(self, audio_ms: float) -> float:
+        """When, on the call's clock, the sound at `audio_ms` of the audio clock reached us, had
+        the line not held it up."""
+        shift_ms = next((ms for at, ms in reversed(self._shifts) if at <= audio_ms), 0.0)
+        return audio_ms - shift_ms
+
+    def speech_end(self, detected_ms: float) -> float:
+        """Where, on the audio clock, the person fell silent whose speech the detector took to end
+        at `detected_ms`; that itself, where it is too noisy to tell."""
+        loud_ms = next((at for at in reversed(self._loud_ms) if at <= detected_ms), -inf)
+        return loud_ms if detected_ms - loud_ms <= DETECTOR_LATE_MS else detected_ms
 
     def since(
         self, onset_ms: float, text: str, silence_ms: float, context: str = ""
@@ -136,6 +189,14 @@ class Hearing:
         judged_ms = self._heard_ms - self._filled_to_ms
         return self._last < QUIET and min(self._quiet_ms, judged_ms) > GAP_MS
 
+    def _fill(self, ms: float) -> None:
+        silence = self._format.silence(max(ms, 0.0))
+        if silence:
+            fill_ms = self._format.ms(len(silence))
+            self.filled_ms += fill_ms
+            self._take(silence, fill_ms)
+            self._filled_to_ms = self._fed_ms
+
     def _take(self, chunk: bytes, length_ms: float) -> None:
         at_ms = self._fed_ms
         self._fed_ms = at_ms + length_ms
@@ -150,13 +211,22 @@ class Hearing:
         while len(partial) >= size:
             frame = bytes(partial[:size])
             del partial[:size]
+            self._measure(frame)
             self._vad.feed(frame)
+
+    def _measure(self, frame: bytes) -> None:
+        """How loud a frame is that the detector is about to judge."""
+        self._cut_ms += VAD_FRAME_MS
+        level = self._level = rms(frame)
+        if level >= LOUD_LEAST and level >= self._loudness * LOUD:
+            self._loud_ms.append(self._cut_ms)
 
     def _probability(self, probability: float) -> None:
         now_ms = self._heard_ms = self._heard_ms + VAD_FRAME_MS
         self._last = probability
         if probability >= (self._closes if self._voiced else self._opens):
             self._silent_ms = self._quiet_ms = 0.0
+            self._loudness = max(self._level, self._loudness * DECAY)
             if not self._voiced:
                 self._voiced = True
                 if self._paused:

@@ -2,8 +2,8 @@
 
 `Happening` is one event, with milliseconds since the call was answered. A `TurnClock` is
 started for every turn and told as the turn moves from the caller's last sound to the agent's
-first; when the first audio has been handed to the line it becomes one happening of kind
-`turn_latency`, each stage in milliseconds after the end of the caller's speech.
+first; as soon as the caller hears the reply it becomes one happening of kind `turn_latency`, each
+stage in milliseconds after the person fell silent, which is not when the detector noticed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ class TurnClock:
 
     `words`: the transcriber's final words; `verdict`: the end-of-turn model's last answer;
     `committed`: the turn was declared over; `token` and `audio`: the first of the reply that was
-    used (a draft's may lie before `committed`); `sent`: first audio handed to the line.
+    used (a draft's may lie before `committed`); `sent`: the first audio is due to sound.
     """
 
-    __slots__ = ("_at", "ended_ms", "turn")
+    __slots__ = ("_at", "_detected_ms", "ended_ms", "turn")
 
     def __init__(self, turn: int) -> None:
         self.turn = turn
         self.ended_ms: float | None = None
+        self._detected_ms = 0.0
         self._at: dict[Stage, float] = {}
 
     def judged(self, at_ms: float) -> None:
@@ -46,20 +47,28 @@ class TurnClock:
         if "committed" not in self._at:
             self._at["verdict"] = at_ms
 
-    def committed(self, ended_ms: float, words_ms: float | None, at_ms: float) -> None:
-        """The turn is over; the caller's last sound was at `ended_ms`."""
+    def committed(
+        self, ended_ms: float, detected_ms: float, words_ms: float | None, at_ms: float
+    ) -> None:
+        """The turn is over; the person fell silent at `ended_ms`, and to the detector at
+        `detected_ms`."""
         self.ended_ms = ended_ms
+        self._detected_ms = detected_ms
         self._at["committed"] = at_ms
         if words_ms is not None:
             self._at["words"] = words_ms
 
     def sent(self, reached: Mapping[Stage, float], at_ms: float) -> dict[str, int | None]:
-        """The reply sounds. `{"turn", "speechEndedAtMs", "<stage>Ms": …}`, each after the end
-        of speech; what came before it (words, of a caller who trails off) is 0, what never came
-        is null."""
+        """The reply sounds. `{"turn", "speechEndedAtMs", "detectorMs", "<stage>Ms": …}`, each
+        after the end of speech; what came before it (words, of a caller who trails off) is 0,
+        what never came is null."""
         at = {**self._at, **reached, "sent": at_ms}
         ended_ms = at_ms if self.ended_ms is None else self.ended_ms
-        data: dict[str, int | None] = {"turn": self.turn, "speechEndedAtMs": round(ended_ms)}
+        data: dict[str, int | None] = {
+            "turn": self.turn,
+            "speechEndedAtMs": round(ended_ms),
+            "detectorMs": max(0, round(self._detected_ms - ended_ms)),
+        }
         for stage in STAGES:
             reached_ms = at.get(stage)
             data[f"{stage}Ms"] = (
@@ -88,9 +97,9 @@ class Latencies:
         if clock is not None:
             clock.judged(at_ms)
 
-    def committed(self, turn: int, ended_ms: float, at_ms: float) -> None:
+    def committed(self, turn: int, ended_ms: float, detected_ms: float, at_ms: float) -> None:
         clock = self._clocks.setdefault(turn, TurnClock(turn))
-        clock.committed(ended_ms, self._words_ms, at_ms)
+        clock.committed(ended_ms, detected_ms, self._words_ms, at_ms)
         self._words_ms = None
 
     def dropped(self, turn: int) -> None:

@@ -63,6 +63,7 @@ class TwilioLine:
     # the internet's jitter and a busy loop here. More would only be thrown away by `clear`,
     # and be out of reach for a mix with background sound.
     lead_ms = 200
+    lossless = True  # a WebSocket
 
     def __init__(
         self,
