@@ -63,7 +63,7 @@ class NoLine:
 
     def __init__(self, loop: SetClock) -> None:
         self._loop = loop
-        self._events: LineEvents | None = None
+        self.events: LineEvents | None = None
         self._heard_to_s = 0.0
         self.sent_ms = 0.0
 
@@ -76,7 +76,7 @@ class NoLine:
         return self.sent_ms - self.ahead_ms
 
     def start(self, events: LineEvents) -> None:
-        self._events = events
+        self.events = events
 
     def play(self, audio: bytes) -> None:
         ms = self.format.ms(len(audio))
@@ -90,8 +90,8 @@ class NoLine:
     def send_digits(self, digits: str) -> None: ...
 
     async def hang_up(self) -> None:
-        if self._events is not None:
-            self._events.line_ended(LineEnded(LineCause.LOCAL))
+        if self.events is not None:
+            self.events.line_ended(LineEnded(LineCause.LOCAL))
 
 
 class NoTranscription:
@@ -128,8 +128,10 @@ class NoSession:
     format: AudioFormat
 
     async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        index = 0
         async for _ in clauses:
-            yield Spoken(self.format.silence(FRAMES * FRAME_MS * 1.2), 0, (), last=True)
+            yield Spoken(self.format.silence(FRAMES * FRAME_MS * 1.2), index, (), last=True)
+            index += 1
 
     async def aclose(self) -> None: ...
 
@@ -216,7 +218,7 @@ async def measure(loop: SetClock, scene: str, folder: Path) -> tuple[float, floa
             agent=agent,
             recording_path=str(folder / f"{time.time_ns()}.wav") if record else None,
         ),
-        cast("Line", NoLine(loop)),
+        cast("Line", line := NoLine(loop)),
         Engines(
             transcriber=Transcribers(probability),
             voice=Voices(probability),
@@ -234,7 +236,8 @@ async def measure(loop: SetClock, scene: str, folder: Path) -> tuple[float, floa
     for n in range(FRAMES):
         loop.now_s += FRAME_MS / 1000
         begin = time.perf_counter_ns()
-        call.line_audio(frame, n * FRAME_MS)
+        if line.events is not None:  # from the first turn of the loop on
+            line.events.line_audio(frame, n * FRAME_MS)
         between = time.perf_counter_ns()
         call._tick(loop.now_s)  # pyright: ignore[reportPrivateUsage] - what is measured
         end = time.perf_counter_ns()

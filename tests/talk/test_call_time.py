@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from tests.fakes.speech import FakeDetector
-from tests.fakes.stage import Result, Stage, play
+from tests.fakes.stage import Result, Stage, agent, play
+
+from chorus.audio import sounds
 
 DETECTOR_LATE_MS = 128
 
@@ -97,3 +99,18 @@ def test_latency_counts_from_the_persons_end_and_the_detectors_is_told_too() -> 
     assert plain["detectorMs"] == 0
     assert late["detectorMs"] == pytest.approx(DETECTOR_LATE_MS, abs=33)
     assert late["sentMs"] > plain["sentMs"] + 60
+
+
+def test_an_answer_that_waits_behind_the_background_sound_is_counted_when_it_sounds() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("hello there", 1000)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    with_sound = agent(background_sound=str(sounds.OFFICE.id), background_volume=0.3)
+    result = play(scene, agent=with_sound)
+    [latency] = result.of("turn_latency")
+    # `audio` is when the voice gave it; what the line had to play before it takes up to 100 ms.
+    assert 0 <= latency["sentMs"] - latency["audioMs"] <= 100
+    started = result.timeline.of("reply_started")[0].at_ms
+    assert latency["speechEndedAtMs"] + latency["sentMs"] >= started

@@ -358,14 +358,16 @@ class Conversation:
         self._note("reply_heard", heardMs=round(heard_ms), **reply.entry.as_data())
         self._note("usage", **reply.usage(discarded=False))
 
-    def first_sent(self) -> None:
-        """The first sound of the reply was handed to the line."""
+    def first_sent(self, ahead_ms: float) -> None:
+        """The first sound of the reply was handed to the line, which is to play it `ahead_ms` from
+        now: behind the background sound that it was given before."""
         reply = self._reply
         if reply is None:
             return
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
-            self._latency = self._latencies.sent(reply.turn, reply.reached, self._host.call_ms)
+            due_ms = self._host.call_ms + ahead_ms
+            self._latency = self._latencies.sent(reply.turn, reply.reached, due_ms)
 
     def _note_latency(self, heard_ms: float) -> None:
         """The turn is answered only now: until it is heard, a reply may be taken back."""

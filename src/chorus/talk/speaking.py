@@ -16,14 +16,14 @@ from chorus.talk.utterance import Heard, Utterance
 
 class Speaking:
     """The agent's utterances, one after the other, on a `Mouth`. `now` is the call's clock in
-    milliseconds. `on_first_sent` is called when the first audio of an utterance was handed to the
-    line, `on_done` when all of it was heard."""
+    milliseconds. `on_first_sent(ahead_ms)` is called when the first audio of an utterance was
+    handed to the line, which has so much to play before it; `on_done` when all was heard."""
 
     def __init__(
         self,
         mouth: Mouth,
         *,
-        on_first_sent: Callable[[], None],
+        on_first_sent: Callable[[float], None],
         on_done: Callable[[Utterance], None],
     ) -> None:
         self._mouth = mouth
@@ -134,7 +134,7 @@ class Speaking:
 
     def _send_speech(self, audio: bytes, now: float) -> None:
         line = self._line
-        sent_before = line.sent_ms
+        sent_before, ahead_ms = line.sent_ms, line.ahead_ms
         if not self._spans or abs(sent_before - self._span_end) > 0.5:
             self._spans.append((sent_before, line.format.ms(self._cursor)))
         self._cursor += len(audio)
@@ -142,4 +142,4 @@ class Speaking:
         self._span_end = line.sent_ms
         if not self._begun:
             self._begun = True
-            self._on_first_sent()
+            self._on_first_sent(ahead_ms)

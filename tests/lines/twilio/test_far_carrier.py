@@ -114,7 +114,7 @@ async def spoken(
     line = TwilioLine("MZ1", "CA1")
     carrier = Carrier(line, one_way_ms, jitter_ms)
     mouth = Mouth(line)
-    speaking = Speaking(mouth, on_first_sent=lambda: None, on_done=lambda _: None)
+    speaking = Speaking(mouth, on_first_sent=lambda _: None, on_done=lambda _: None)
     running = asyncio.create_task(carrier.run())
     other = meanwhile(carrier)
     if background:
