@@ -7,10 +7,14 @@ variable's name. Values that may be secrets are never repeated in it.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from chorus.llm.options import OpenAIOptions
 
 API_KEY_PATTERN = re.compile(r"(sk_live_|chorus_)[A-Za-z0-9_-]{32,200}")
 
@@ -74,6 +78,21 @@ def names(raw: str) -> tuple[str, ...]:
     if not names:
         raise Wrong("must hold at least one name")
     return names
+
+
+def model_options(raw: str) -> dict[str, Any]:
+    """A JSON object of `OpenAIOptions.with_json`; it may hold secrets and is not repeated."""
+    try:
+        given: Any = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Wrong('must be a JSON object such as {"temperature": 0.3}') from None
+    if not isinstance(given, dict):
+        raise Wrong('must be a JSON object such as {"temperature": 0.3}')
+    try:
+        OpenAIOptions().with_json(given)  # pyright: ignore[reportUnknownArgumentType]
+    except ValueError as wrong:
+        raise Wrong(f"cannot be used: {wrong}") from None
+    return given  # pyright: ignore[reportUnknownVariableType]
 
 
 def _split(raw: str) -> SplitResult:

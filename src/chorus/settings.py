@@ -60,6 +60,7 @@ class Settings:
     openai_api_key: str | None = field(default=None, repr=False)
     openai_base_url: str = "https://api.openai.com/v1"
     openai_models: tuple[str, ...] = ("gpt-4.1-mini", "gpt-4.1-nano", "gpt-4.1")
+    openai_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     rate_limit_per_minute: int = 100
     max_concurrent_calls: int = 100
     max_scheduled_calls: int = 1000
@@ -262,6 +263,14 @@ VARIABLES: tuple[Variable, ...] = (
         readers.names,
         "gpt-4.1-mini,gpt-4.1-nano,gpt-4.1",
         "Names of the models to offer, separated by commas; the first is the default.",
+    ),
+    Variable(
+        "CHORUS_OPENAI_OPTIONS",
+        "openai_options",
+        readers.model_options,
+        "",
+        "Options of those models as a JSON object, as an agent's `modelOptions`, which goes first.",
+        secret=True,
     ),
     Variable(
         "CHORUS_RATE_LIMIT_PER_MINUTE",

@@ -231,7 +231,7 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("must be a time such as 2025-01-31T12:00:00Z") from None
 
 
-def _at_most(most_bytes: int) -> Any:
+def at_most(most_bytes: int) -> Any:
     """A check of how large an object is as JSON: lists hold a hundred of them."""
 
     def check(value: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +274,7 @@ Metadata = Annotated[
         description="Yours: stored and returned, and never shown to an agent. At most 16384 bytes "
         "as JSON.",
     ),
-    _at_most(16_384),
+    at_most(16_384),
 ]
 Variables = Annotated[
     dict[str, Any],
@@ -283,7 +283,7 @@ Variables = Annotated[
         description="Fill the templates of the prompt and the greeting; at most 65536 bytes as "
         "JSON.",
     ),
-    _at_most(65_536),
+    at_most(65_536),
 ]
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
 TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_in_utc)]

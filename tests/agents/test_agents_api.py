@@ -15,6 +15,7 @@ NOBODY = str(uuid.uuid4())
 DEFAULTS: dict[str, Any] = {
     "systemPrompt": "",
     "slmModelId": None,
+    "modelOptions": None,
     "voiceId": None,
     "voiceSpeed": 1,
     "voiceStability": 0.5,
@@ -77,6 +78,27 @@ NOT_NULL = {
     *("maxCallDurationSeconds", "backgroundSoundVolume", "toolIds", "knowledgeBaseIds"),
     "transferTargets",
 }
+
+
+async def test_options_of_its_model(api: Api):
+    options = {"temperature": 0.3, "maxTokens": 200, "extraBody": {"top_p": 0.5}}
+    made = (await api.post("/v1/agents", json={"name": "a", "modelOptions": options})).json()
+    assert made["data"]["modelOptions"].items() >= options.items()
+    path = f"/v1/agents/{made['data']['id']}"
+    await api.patch(path, json={"modelOptions": {"reasoningEffort": "low"}})
+    shown = (await api.get(path)).json()["data"]["modelOptions"]
+    assert (shown["reasoningEffort"], shown["temperature"]) == ("low", None)
+    await api.patch(path, json={"modelOptions": None})
+    assert (await api.get(path)).json()["data"]["modelOptions"] is None
+    for wrong, field in (
+        ({"temperature": 3}, "modelOptions.temperature"),
+        ({"heat": 1}, "modelOptions.heat"),
+        ({"extraBody": {"models": ["dearer"]}}, "modelOptions.extraBody"),
+        ({"extraBody": {"a": "x" * 9000}}, "modelOptions.extraBody"),
+    ):
+        refused = await api.patch(path, json={"modelOptions": wrong})
+        assert refused.status_code == 400
+        assert [detail["field"] for detail in refused.json()["details"]] == [field]
 
 
 async def test_a_new_agent_has_the_defaults(api: Api):

@@ -73,6 +73,8 @@ def _stored(process: Process, name: str, value: Any) -> Any:
     """A field as its column takes it."""
     if name == "post_call_webhook_secret" and value is not None:
         return process.secrets.encrypt(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if isinstance(value, list):
         return [_json(item) for item in cast("list[Any]", value)]
     return value

@@ -17,6 +17,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from chorus.llm.options import OWN_FIELDS
 from chorus.wire import (
     Flag,
     In,
@@ -29,6 +30,7 @@ from chorus.wire import (
     UniqueIds,
     Url,
     Whole,
+    at_most,
     patch_of,
     told,
 )
@@ -90,6 +92,63 @@ class TransferTarget(In):
     type: Literal["cold", "warm", "warm_briefing"] = "cold"
 
 
+def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
+    own = sorted(OWN_FIELDS & set(value))
+    if own:
+        raise ValueError(f"must not hold {', '.join(own)}")
+    return value
+
+
+class ModelOptions(In):
+    """How a hosted language model is asked; what is null or absent is as the server sets it."""
+
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=1_000_000, description="Of one reply.")] | None = (
+        None
+    )
+    reasoning_effort: (
+        Annotated[Text, Field(min_length=1, max_length=50, description="Such as minimal or low.")]
+        | None
+    ) = None
+    context_window: (
+        Annotated[
+            Whole,
+            Field(ge=256, le=100_000_000, description="Tokens; older history is left out."),
+        ]
+        | None
+    ) = None
+    thinks_in_content: (
+        Annotated[
+            Flag,
+            Field(
+                description="Whether replies begin with reasoning that no tag opens. Found out "
+                "with the first reply if null."
+            ),
+        ]
+        | None
+    ) = None
+    first_token_timeout_ms: (
+        Annotated[
+            Whole,
+            Field(ge=500, le=60_000, description="For the first text or tool call. 5000 if null."),
+        ]
+        | None
+    ) = None
+    extra_body: (
+        Annotated[
+            dict[str, Any],
+            Field(
+                max_length=50,
+                description="Further fields of the request, as the vendor documents them; at most "
+                "8192 bytes as JSON.",
+            ),
+            at_most(8192),
+            AfterValidator(_extra_body),
+        ]
+        | None
+    ) = None
+
+
 # Of what calls do not do yet. What is stored is as it will be needed.
 _STORED = "Checked and stored; calls of this version do not use it."
 
@@ -101,6 +160,7 @@ class AgentCreate(In):
     name: Name
     system_prompt: Annotated[Text, Field(max_length=32_000)] = ""
     slm_model_id: UUID | None = None
+    model_options: ModelOptions | None = None
     voice_id: UUID | None = None
     voice_speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
     voice_stability: Share = 0.5
@@ -168,6 +228,7 @@ class AgentOut(Out):
     name: str
     system_prompt: str
     slm_model_id: UUID | None
+    model_options: ModelOptions | None
     voice_id: UUID | None
     voice_speed: float
     voice_stability: float

@@ -8,8 +8,9 @@ key was taken away) falls back to the default, so that a number goes on being an
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,6 +31,7 @@ class Snapshot:
 
     spec: AgentSpec
     model: SlmModel | None
+    model_options: Mapping[str, Any]
     voice: Voice | None
     is_active: bool
 
@@ -57,6 +59,7 @@ async def snapshot(
     return Snapshot(
         spec=_spec(agent, [http_tool(tool, secrets) for tool in tools], voice),
         model=model or catalogue.default_model,
+        model_options=agent.model_options or {},
         voice=voice,
         is_active=agent.is_active,
     )

@@ -19,6 +19,7 @@ class Agent(Tenant, Base):
     name: Mapped[str] = mapped_column(sa.String(255))
     system_prompt: Mapped[str] = mapped_column(sa.Text)
     slm_model_id: Mapped[uuid.UUID | None]
+    model_options: Mapped[dict[str, Any] | None] = mapped_column(Json)
     voice_id: Mapped[uuid.UUID | None]
     voice_speed: Mapped[float]
     voice_stability: Mapped[float]

@@ -79,7 +79,7 @@ async def _answer(
     chosen = switchboard.catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
     chosen = chosen or switchboard.catalogue.default_model
     try:
-        model = switchboard.engines.analyst(chosen)
+        model = switchboard.engines.analyst(chosen, agent.model_options)
     except (NoEngine, EngineFailed) as failure:
         wanted = ["summary"] * summary + [field.name for field in fields]
         problems = [Problem(name, str(failure)) for name in wanted]

@@ -68,7 +68,9 @@ async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None
         return
     try:
         taken = await _snapshot(switchboard, row)
-        engines = switchboard.engines.select(taken.model, taken.voice, taken.spec.language)
+        engines = switchboard.engines.select(
+            taken.model, taken.voice, taken.spec.language, taken.model_options
+        )
     except (NoEngine, EngineFailed, SecretsUnreadable, LookupError) as failure:
         log.error("call %s cannot be held: %s", call_id, failure)
         await line.hang_up()

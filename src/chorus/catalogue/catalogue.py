@@ -96,7 +96,8 @@ def _models(settings: Settings) -> Iterable[SlmModel]:
                 engine_id=name,
                 name=name,
                 provider="openai",
-                context_window=_context_window(name),
+                context_window=settings.openai_options.get("contextWindow")
+                or _context_window(name),
             )
     yield SlmModel(engine="script", engine_id="script", name="Script", provider="chorus")
     if settings.simulated:

@@ -10,13 +10,17 @@ and else PocketSphinx. Importing this module loads no engine.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar, cast
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.llm.model import LanguageModel
+from chorus.llm.options import OpenAIOptions
 from chorus.settings import Settings
 from chorus.speech import engines as speech
 from chorus.speech import local
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_MOST_OPTIONED = 500
+"""Models with options of an agent's own that are kept; they are small, and agents are edited."""
 
 
 def transcriber_of(model: SlmModel) -> str:
@@ -51,6 +58,7 @@ class EngineRoom:
         self._settings = settings
         self._catalogue = catalogue
         self._made: dict[str, object] = {}
+        self._optioned: OrderedDict[str, LanguageModel] = OrderedDict()
         self._rests = Rests()
 
     async def start(self) -> None:
@@ -99,10 +107,17 @@ class EngineRoom:
             except Exception:  # the others must still be closed
                 log.exception("engine %s did not close", name)
         self._made.clear()
+        self._optioned.clear()
 
-    def select(self, model: SlmModel | None, voice: Voice | None, language: str | None) -> Engines:
-        """The engines of one call; None is the platform's default. Raises `NoEngine`,
-        or `EngineFailed` for one that is not installed."""
+    def select(
+        self,
+        model: SlmModel | None,
+        voice: Voice | None,
+        language: str | None,
+        model_options: Mapping[str, Any] | None = None,
+    ) -> Engines:
+        """The engines of one call; None is the platform's default. `model_options` are the
+        agent's. Raises `NoEngine`, or `EngineFailed` for one that is not installed."""
         model = model or self._catalogue.default_model
         voice = voice or self._catalogue.default_voice
         if model is None:
@@ -112,28 +127,31 @@ class EngineRoom:
         return Engines(
             transcriber=self._transcriber(model, language),
             voice=self._voice(voice),
-            model=self._model(model),
+            model=self._model(model, model_options),
             detector=self._detector(),
             end_of_turn=self._end_of_turn(language),
             rests=self._rests,
         )
 
-    def analyst(self, model: SlmModel | None) -> LanguageModel:
+    def analyst(
+        self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None
+    ) -> LanguageModel:
         """The same model for work after a call, where nobody waits on the line: it may take its
-        time. None is the platform's default. Raises `NoEngine`."""
+        time, and is not held to the length of a spoken reply. None is the platform's default.
+        Raises `NoEngine`."""
         model = model or self._catalogue.default_model
         if model is None:
             raise NoEngine("no language model is available; see `chorus doctor`")
         if model.engine != "openai":
             return self._model(model)
-
-        def patient() -> LanguageModel:
-            from chorus.llm.openai import OpenAIModel, OpenAIOptions
-
-            options = OpenAIOptions(first_item_ms=60_000, stall_ms=30_000)
-            return OpenAIModel(self._endpoint(), model.engine_id, options)
-
-        return self._once(f"analyst openai {model.engine_id}", patient)
+        options = replace(
+            self._options(model, model_options),
+            first_item_ms=60_000,
+            stall_ms=30_000,
+            max_tokens=None,
+            temperature=None,
+        )
+        return self._openai(model, options)
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._made:
@@ -193,7 +211,35 @@ class EngineRoom:
         url, key = self._settings.openai_base_url, self._settings.openai_api_key or ""
         return self._once("endpoint openai", lambda: Endpoint("openai", url, key))
 
-    def _model(self, model: SlmModel) -> LanguageModel:
+    def _options(
+        self, model: SlmModel, of_the_agent: Mapping[str, Any] | None = None
+    ) -> OpenAIOptions:
+        """Raises `NoEngine` for an agent's options that cannot be read; they were checked when it
+        was saved, by the rules of that version."""
+        options = OpenAIOptions(context_window=model.context_window)
+        try:
+            options = options.with_json(self._settings.openai_options)
+            return options.with_json(of_the_agent or {})
+        except ValueError as wrong:
+            raise NoEngine(f"the agent's modelOptions cannot be used: {wrong}") from None
+
+    def _openai(self, model: SlmModel, options: OpenAIOptions) -> LanguageModel:
+        """One object for the same options, so that calls know of each other's failures."""
+        from chorus.llm.openai import OpenAIModel
+
+        name = json.dumps([model.engine_id, asdict(options)], sort_keys=True, default=str)
+        found = self._optioned.get(name)
+        if found is None:
+            found = OpenAIModel(self._endpoint(), model.engine_id, options)
+            self._optioned[name] = found
+            if len(self._optioned) > _MOST_OPTIONED:
+                self._optioned.popitem(last=False)
+        self._optioned.move_to_end(name)
+        return found
+
+    def _model(
+        self, model: SlmModel, model_options: Mapping[str, Any] | None = None
+    ) -> LanguageModel:
         def simulated() -> LanguageModel:
             from chorus.llm.simulated import SimulatedModel
 
@@ -204,18 +250,13 @@ class EngineRoom:
 
             return ScriptModel()
 
-        def openai() -> LanguageModel:
-            from chorus.llm.openai import OpenAIModel
-
-            return OpenAIModel(self._endpoint(), model.engine_id)
-
         match model.engine:
             case "simulated":
                 return self._once("model simulated", simulated)
             case "script":
                 return self._once("model script", script)
             case "openai":
-                return self._once(f"model openai {model.engine_id}", openai)
+                return self._openai(model, self._options(model, model_options))
             case other:
                 raise NoEngine(f"this process has no language model engine {other!r}")
 

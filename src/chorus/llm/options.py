@@ -1,7 +1,7 @@
 """What may be set of a hosted model, and how it is read from JSON.
 
-The same fields are an agent's `modelOptions` and the operator's `CHORUS_OPENAI_OPTIONS`; what an
-agent sets goes before what the operator set.
+The same fields are an agent's `modelOptions` and the operator's `CHORUS_OPENAI_OPTIONS`. The
+catalogue's context window is the lowest layer, then what the operator set, then the agent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-_OWN_FIELDS = frozenset(("model", "messages", "tools", "stream"))
+OWN_FIELDS = frozenset(
+    ("model", "models", "messages", "tools", "functions", "stream", "stream_options", "n")
+)
+"""Fields of the request that no option may set: Chorus writes them, or (`models` of OpenRouter,
+`n`) they would have another model answer, or several times, at the operator's expense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def _flag(name: str, value: Any) -> bool:
 def _object(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object")
-    own = _OWN_FIELDS & set(value)  # pyright: ignore[reportUnknownArgumentType]
+    own = OWN_FIELDS & set(value)  # pyright: ignore[reportUnknownArgumentType]
     if own:
         raise ValueError(f"{name} must not hold {', '.join(sorted(own))}")
     return value  # pyright: ignore[reportUnknownVariableType]
@@ -97,4 +101,5 @@ _FIELDS = {
     "extraBody": ("extra_body", _object),
     "contextWindow": ("context_window", _whole(256, 100_000_000)),
     "thinksInContent": ("thinks_in_content", _flag),
+    "firstTokenTimeoutMs": ("first_item_ms", _whole(500, 60_000)),
 }

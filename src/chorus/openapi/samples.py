@@ -15,8 +15,16 @@ CALL = "e2b7c6d4-05a1-4a8e-8d7c-6b3f1a9e5304"
 ORGANIZATION = "5d1a4c3b-7e2f-4c69-9b80-a4d2e6f1c405"
 OTHER = "94f3b2a1-6d5c-4e7f-8a9b-0c1d2e3f4506"
 
+_MODEL_OPTIONS: dict[str, Any] = {
+    "temperature": 0.3,
+    "maxTokens": 300,
+    "reasoningEffort": "minimal",
+    "extraBody": {"top_p": 0.9},
+}
+
 _AGENT: dict[str, Any] = {
     "name": "Front desk",
+    "modelOptions": _MODEL_OPTIONS,
     "systemPrompt": "You answer the telephone of {{practice}}. Be brief and friendly.",
     "firstSpeaker": "agent",
     "agentGreeting": "Good morning, this is {{practice}}. How can I help?",
@@ -44,6 +52,7 @@ _AGENT: dict[str, Any] = {
 
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
+    "ModelOptions": _MODEL_OPTIONS,
     "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},
     "PhoneNumberCreate": {
         "name": "Main line",
