@@ -64,6 +64,7 @@ class Settings:
     rate_limit_per_minute: int = 100
     max_concurrent_calls: int = 100
     max_scheduled_calls: int = 1000
+    max_connections_per_address: int = 256
     max_request_bytes: int = 1_048_576
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
@@ -293,6 +294,14 @@ VARIABLES: tuple[Variable, ...] = (
         readers.number(0, 10_000_000),
         "1000",
         "Calls of an organization that wait for a later time, beyond those in line.",
+    ),
+    Variable(
+        "CHORUS_MAX_CONNECTIONS_PER_ADDRESS",
+        "max_connections_per_address",
+        readers.number(1, 1_000_000),
+        "256",
+        "Connections that one address may have open at once, websockets aside. Trusted proxies "
+        "may have more.",
     ),
     Variable(
         "CHORUS_MAX_REQUEST_BYTES",
