@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chorus.audio import codec
 from chorus.audio.frame import ALAW_8K, MULAW_8K, PCM_8K, PCM_16K, RATES_HZ, AudioFormat
-from chorus.audio.resample import Converter, Resampler, resample_all
+from chorus.audio.resample import Converter, Resampler
 
 AMPLITUDE = 16000.0
 PAIRS = [
@@ -143,25 +143,6 @@ def test_a_converter_between_equal_formats_does_nothing():
     assert converter.feed(b"abc") == b"abc"
     assert converter.flush() == b""
     assert converter.delay_ms == 0
-
-
-@pytest.mark.parametrize(("from_hz", "to_hz"), [(22050, 8000), (8000, 16000), (24000, 8000)])
-def test_whole_files(from_hz, to_hz):
-    out = resample_all(tone(1000, from_hz), from_hz, to_hz)
-    snr, gain, phase = fit(out, 1000, to_hz)
-    assert snr > 70
-    assert abs(gain) < 0.05
-    assert abs(phase) < 0.5
-    assert abs(len(out) // 2 - to_hz // 2) <= 1
-
-
-def test_whole_files_refuse_nonsense():
-    with pytest.raises(ValueError, match="half a sample"):
-        resample_all(b"abc", 8000, 16000)
-    with pytest.raises(ValueError, match="from 0 Hz"):
-        resample_all(b"ab", 0, 16000)
-    assert resample_all(b"", 8000, 16000) == b""
-    assert resample_all(b"ab", 8000, 8000) == b"ab"
 
 
 def test_every_pair_of_known_rates_keeps_a_constant():

@@ -1,4 +1,4 @@
-"""From one sample rate to another, on a live stream and for whole files.
+"""From one sample rate to another, on a live stream.
 
 A live stream must neither wait nor alias, and no library at hand does both: measured
 from 16 to 8 kHz, `audioop.ratecv` and soxr's QQ let everything above 4 kHz through as
@@ -9,8 +9,6 @@ at 8 kHz, flat within 0.1 dB up to 3.4 kHz and at least 55 dB down from 4.6 kHz.
 
 Its coefficients are whole numbers, so every sum is exact in a double and the stream that
 comes out does not depend on how the stream that goes in is cut.
-
-`resample_all` has time to be better and uses soxr's HQ.
 """
 
 from __future__ import annotations
@@ -128,22 +126,6 @@ class Converter:
         if self._resampler is None:
             return b""
         return codec.encode(self._target, self._resampler.flush())
-
-
-def resample_all(pcm16: bytes, from_hz: int, to_hz: int) -> bytes:
-    """All of a mono pcm16 sound at another rate, without delay. `ValueError` for half a sample
-    or a rate that is not positive."""
-    if len(pcm16) & 1:
-        raise ValueError(f"pcm16 of {len(pcm16)} bytes ends in half a sample")
-    if from_hz <= 0 or to_hz <= 0:
-        raise ValueError(f"cannot resample from {from_hz} Hz to {to_hz} Hz")
-    if from_hz == to_hz or not pcm16:
-        return pcm16
-    import soxr
-
-    samples = np.frombuffer(pcm16, "<i2").astype(np.int16)
-    resampled: npt.NDArray[np.int16] = soxr.resample(samples, from_hz, to_hz, quality="HQ")
-    return resampled.astype("<i2").tobytes()
 
 
 @lru_cache(maxsize=32)

@@ -34,9 +34,6 @@ class Announcements:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def __contains__(self, reply: Reply) -> bool:
-        return any(announcement.reply is reply for announcement in self._waiting)
-
     def add(self, announcement: Announcement) -> None:
         self._waiting.append(announcement)
 

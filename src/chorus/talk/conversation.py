@@ -93,8 +93,8 @@ class Conversation:
 
     # --- what comes in ------------------------------------------------------------------------
 
-    def frame(self, probability: float, now_ms: float) -> None:
-        self._turns.hear(probability, now_ms)
+    def frame(self, voiced: bool, now_ms: float) -> None:
+        self._turns.hear(voiced, now_ms)
         self._carry_out()
 
     def words(self, words: Words) -> None:

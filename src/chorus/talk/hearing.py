@@ -61,8 +61,23 @@ def heard_as(line: AudioFormat) -> AudioFormat:
     return line if line.rate_hz in (8000, 16000) else PCM_16K
 
 
+class VoiceGate:
+    """Whether somebody speaks, by the probability of each frame: once speech has begun, 0.15 less
+    is enough to go on. `threshold`: of the agent, 0 to 1."""
+
+    __slots__ = ("_closes", "_opens", "open")
+
+    def __init__(self, threshold: float) -> None:
+        self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
+        self.open = False
+
+    def hear(self, probability: float) -> bool:
+        self.open = probability >= (self._closes if self.open else self._opens)
+        return self.open
+
+
 class Hearing:
-    """One call's ears. `on_frame(probability, now_ms)` is called for every 32 ms. What is fed to
+    """One call's ears. `on_frame(voiced, now_ms)` is called for every 32 ms. What is fed to
     `transcribing` is in the format `heard_as(format)`. `lossless`: see `Line.lossless`."""
 
     def __init__(
@@ -74,15 +89,14 @@ class Hearing:
         threshold: float,
         lossless: bool = False,
         track: Track | None,
-        on_frame: Callable[[float, float], None],
+        on_frame: Callable[[bool, float], None],
     ) -> None:
         self._format = format
         self._detector = detector.name
         self._transcribing = transcribing
         self._track = track
         self._on_frame = on_frame
-        self._opens, self._closes = threshold, max(threshold - 0.15, 0.01)
-        self._voiced = False
+        self._gate = VoiceGate(threshold)
         self._paused = True
         self._silent_ms = 0.0
         heard = self._heard = heard_as(format)
@@ -224,16 +238,15 @@ class Hearing:
     def _probability(self, probability: float) -> None:
         now_ms = self._heard_ms = self._heard_ms + VAD_FRAME_MS
         self._last = probability
-        if probability >= (self._closes if self._voiced else self._opens):
+        before = self._gate.open
+        voiced = self._gate.hear(probability)
+        if voiced:
             self._silent_ms = self._quiet_ms = 0.0
             self._loudness = max(self._level, self._loudness * DECAY)
-            if not self._voiced:
-                self._voiced = True
-                if self._paused:
-                    self._paused = False
-                    self._transcribing.speech_started(self._fed_ms - now_ms + VAD_FRAME_MS)
+            if not before and self._paused:
+                self._paused = False
+                self._transcribing.speech_started(self._fed_ms - now_ms + VAD_FRAME_MS)
         else:
-            self._voiced = False
             self._quiet_ms = self._quiet_ms + VAD_FRAME_MS if probability < QUIET else 0.0
             if not self._paused:
                 self._silent_ms += VAD_FRAME_MS
@@ -243,4 +256,4 @@ class Hearing:
             if self._quiet_ms >= RESET_MS:
                 self._quiet_ms = GAP_MS + 1  # still quiet: time may be taken back
                 self._vad.reset()
-        self._on_frame(probability, now_ms)
+        self._on_frame(voiced, now_ms)

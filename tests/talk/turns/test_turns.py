@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from chorus.talk.hearing import VoiceGate
 from chorus.talk.turns.turns import (
     AskEndOfTurn,
     Draft,
@@ -27,7 +28,7 @@ def events(turns: Turns) -> list[Event]:
 def hear(turns: Turns, now: float, *probabilities: float) -> float:
     for p in probabilities:
         now += 32
-        turns.hear(p, now)
+        turns.hear(p >= 0.35, now)
     return now
 
 
@@ -53,29 +54,26 @@ def test_a_threshold_is_a_probability() -> None:
 
 
 def test_voice_opens_higher_than_it_closes() -> None:
-    turns = Turns(TurnSettings(), threshold=0.5)
-    now = hear(turns, 0, 0.34)
-    assert turns.state == "idle"
-    now = hear(turns, now, 0.35, 0.21, 0.21)
-    assert turns.state == "user"
-    now = hear(turns, now, 0.19)
-    assert turns.state == "pause"
-    now = hear(turns, now, 0.3)
-    assert turns.state == "pause"
-    hear(turns, now, 0.35)
-    assert turns.state == "user"
+    gate = VoiceGate(0.35)
+    assert [gate.hear(p) for p in (0.34, 0.35, 0.21, 0.19, 0.21)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    low = VoiceGate(0.1)
+    assert [low.hear(p) for p in (0.1, 0.02, 0.005)] == [True, True, False]
 
 
-def test_a_closed_threshold_of_nothing_still_hears_silence() -> None:
-    turns = Turns(TurnSettings(frame_activation_threshold=0.0), threshold=0.5)
-    hear(turns, 0, 0.5, 0.0)
-    assert turns.state == "pause"
+def test_a_threshold_of_nothing_still_hears_silence() -> None:
+    gate = VoiceGate(0.0)
+    assert [gate.hear(p) for p in (0.5, 0.0)] == [True, False]
 
 
 def test_a_probability_that_is_none_is_silence() -> None:
-    turns = Turns(TurnSettings(), threshold=0.5)
-    hear(turns, 0, 0.9, float("nan"))
-    assert turns.state == "pause"
+    gate = VoiceGate(0.35)
+    assert [gate.hear(p) for p in (0.9, float("nan"))] == [True, False]
 
 
 @pytest.mark.parametrize(("delay_ms", "silent"), [(96, 3), (97, 4), (128, 4), (129, 5), (2000, 63)])
@@ -111,22 +109,6 @@ def test_the_question_comes_at_192_ms_at_the_latest() -> None:
     ]
 
 
-def test_a_reply_may_sound_only_while_its_turn_stands() -> None:
-    turns = Turns(TurnSettings(), threshold=0)
-    assert not turns.reply_ready(0, 0)
-    now = hear(turns, 0, 0.9, 0.9, 0.0)
-    assert not turns.reply_ready(1, now)
-    turns.words("Hello.", True, 60, now, now)
-    now = hear(turns, now, 0.0, 0.0, 0.0)
-    assert turns.turn == 1
-    assert turns.reply_ready(1, now)
-    assert not turns.reply_ready(2, now)
-    now = hear(turns, now, 0.9, 0.9)
-    assert not turns.reply_ready(1, now)
-    turns.audible(100, now)
-    assert turns.state == "user"
-
-
 def test_the_open_turn_can_be_read() -> None:
     turns = Turns(TurnSettings(), threshold=0.5)
     assert (turns.text, turns.onset_ms) == ("", None)
@@ -143,17 +125,6 @@ def test_a_draft_is_made_of_interim_words_where_no_others_came() -> None:
     turns.words("so I", False, 60, now, now)
     hear(turns, now, *[0.0] * 5)
     assert events(turns)[-1] == Draft(1, 1, "so I")
-
-
-def test_the_timer_rests_when_nothing_is_due() -> None:
-    turns = Turns(TurnSettings(), threshold=0.5)
-    assert turns.timer() is None
-    now = hear(turns, 0, 0.9)
-    assert turns.timer() == 3008
-    now = hear(turns, now, 0.0)
-    assert turns.timer() == 32 + 128
-    turns.end(now)
-    assert turns.timer() is None
 
 
 def test_time_does_not_run_backwards() -> None:

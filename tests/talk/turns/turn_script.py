@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from chorus.talk.hearing import VoiceGate
 from chorus.talk.turns.turns import FRAME_MS, Event, Turns, TurnSettings
 
 
@@ -44,6 +45,7 @@ class Script:
 
     path: Path
     turns: Turns = field(init=False)
+    gate: VoiceGate = field(init=False)
     now: float = 0.0
 
     def run(self) -> str:
@@ -54,8 +56,10 @@ class Script:
                 settings |= dict(pair.split("=") for pair in line.split("#")[0].split()[1:])
         threshold = float(settings.pop("threshold", "0.5"))
         language = settings.pop("language", "en")
+        chosen = TurnSettings(**{name: int(value) for name, value in settings.items()})
+        self.gate = VoiceGate(chosen.frame_activation_threshold)
         self.turns = Turns(
-            TurnSettings(**{name: int(value) for name, value in settings.items()}),
+            chosen,
             threshold=threshold,
             language=language,
         )
@@ -80,7 +84,7 @@ class Script:
         if verb in ("voice", "quiet", "frames"):
             ms, p = int(args[0]), {"voice": 0.9, "quiet": 0.05}.get(verb)
             return self._audio(ms, float(args[1]) if p is None else p)
-        if verb == "skip":  # time without frames: the owner only ticks when the timer says so
+        if verb == "skip":  # time without frames
             return self._skip(float(args[0]))
         inputs: dict[str, Callable[[], object]] = {
             "words": lambda: turns.words(
@@ -100,9 +104,6 @@ class Script:
             "end": lambda: turns.end(now),
             "state": lambda: self._check("state", turns.state, args[0]),
             "text": lambda: self._check("text", turns.text, args[0]),
-            "may_sound": lambda: self._check(
-                "may sound", str(turns.reply_ready(int(args[0]), now)), args[1]
-            ),
         }
         inputs[verb]()
         return self._events()
@@ -112,17 +113,16 @@ class Script:
         events: list[tuple[float, Event]] = []
         for _ in range(ms // FRAME_MS):
             self.now += FRAME_MS
-            self.turns.hear(p, self.now)
+            self.turns.hear(self.gate.hear(p), self.now)
             events += self._events()
         return events
 
     def _skip(self, ms: float) -> list[tuple[float, Event]]:
         end = self.now + ms
         events: list[tuple[float, Event]] = []
-        while (at := self.turns.timer()) is not None and at <= end:
-            assert at > self.now, "the timer must move on"
-            self.now = at
-            self.turns.tick(at)
+        while self.now < end:
+            self.now = min(self.now + 1, end)
+            self.turns.tick(self.now)
             events += self._events()
         self.now = end
         return events

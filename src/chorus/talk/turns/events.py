@@ -1,6 +1,6 @@
 """What turn-taking is set to, and what it says: the settings and events of `turns.Turns`.
 
-Import them from `chorus.talk.turns.turns`; they are a file of their own only for its length.
+Import them from `chorus.talk.turns.turns`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """First unvoiced frame: the transcriber is told to finalize."""
+    """The first unvoiced frame of a pause."""
 
     turn: int
     pause: int

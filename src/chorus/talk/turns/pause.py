@@ -201,16 +201,3 @@ class Pause:
         """The turn is committed with `text`: a draft of it is the owner's now."""
         self.cancel_draft(unless=text)
         self._draft = None
-
-    def deadlines(self, turn: OpenTurn, since: float) -> tuple[float, ...]:
-        """All the times at which something might be due."""
-        return (
-            since + self._ask_first,
-            since + self._endpoint,
-            since + self._speculate,
-            since + self._speculate - _WORTH_MS,
-            since + self._fallback,
-            since + self._give_up,
-            self._asked_at + ASK_AGAIN_MS,
-            turn.key_at + self._key_gap,
-        )
