@@ -189,3 +189,24 @@ def test_plain_prose_is_passed_on_whole_and_every_clause_has_a_word(words: list[
 def test_numbers_and_addresses_are_never_cut(words: list[str]) -> None:
     for clause in split(" ".join(words))[:-1]:
         assert clause.split()[-1] in words
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("您好，您的座位已经预订好了。", ["您好，", "您的座位已经预订好了。"]),
+        (
+            "您的座位已经预订好了我们周五晚上七点在店里等您",
+            ["您的座位已经预订好了我们周五晚", "上七点在店里等您"],
+        ),
+        (
+            "โต๊ะของคุณจองแล้วค่ะ แล้วพบกันวันศุกร์ตอนเจ็ดโมงเย็น ขอบคุณค่ะ",
+            ["โต๊ะของคุณจองแล้วค่ะ", " แล้วพบกันวันศุกร์ตอนเจ็ดโมงเย็น", " ขอบคุณค่ะ"],
+        ),
+        ("我的 iPhone 15 坏了", ["我的 iPhone 15 坏了"]),
+    ],
+)
+def test_scripts_without_spaces_are_cut_before_they_end(text: str, clauses: list[str]) -> None:
+    whole, split = Clauses(), Clauses()
+    assert [*whole.feed(text), *whole.flush()] == clauses
+    assert [c for char in text for c in split.feed(char)] + split.flush() == clauses

@@ -20,8 +20,9 @@ import re
 from typing import Literal
 
 from chorus.talk.text.speakable import Speakable
+from chorus.talk.text.units import graphemes, is_unspaced, weight
 
-_Kind = Literal["no", "wait", "soft", "hard", "space", "line"]
+_Kind = Literal["no", "wait", "soft", "hard", "space", "line", "unit"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -32,6 +33,8 @@ def _words(text: str) -> frozenset[str]:
 # second, and all others.
 _LEAST = ((1, 1), (8, 16), (20, 40))
 _FIRST_WORDS = 7  # the first clause ends here without punctuation, or at a later safe word
+_FIRST_UNSPACED = 45  # letters, in a script without spaces, where no mark and no space comes
+_LEAST_PHRASE = 12  # letters, in such a script, before a space
 _LATER_CHARS = 180  # without punctuation, at a safe word; at any word after twice as many
 
 _HARD_AT_ONCE = frozenset("!?…。！？।؟")
@@ -150,6 +153,12 @@ class Clauses:
             kind = "soft"
             if char != ":" and not before.isspace():
                 return "no", at  # a hyphen inside a word, a range
+        elif is_unspaced(char):
+            # A script without spaces: between two written characters, if it must be.
+            if at + 1 == len(text):
+                return ("no" if final else "wait"), at
+            parts = is_unspaced(text[at + 1]) and len(graphemes(text[at : at + 2])) == 2
+            return ("unit" if parts else "no"), at + 1
         else:
             return "no", at
         stop = at + 1
@@ -161,9 +170,13 @@ class Clauses:
 
     def _long_enough(self, kind: _Kind, stop: int) -> bool:
         clause = self._buffer[:stop]
-        letters = sum(char.isalnum() for char in clause)
+        letters = _letters(clause)
         if kind == "line" or not letters:
             return letters > 0
+        if kind == "unit":
+            return letters >= (_LATER_CHARS if self._released else _FIRST_UNSPACED)
+        if kind == "space" and is_unspaced(clause.rstrip()[-1]):  # it stands between phrases
+            return letters >= max(_LEAST[min(self._released, len(_LEAST) - 1)][1], _LEAST_PHRASE)
         if kind == "space":
             words = clause.split()
             last = words[-1].lower()
@@ -173,3 +186,8 @@ class Clauses:
             return stop >= _LATER_CHARS and (safe or stop >= 2 * _LATER_CHARS)
         hard, soft = _LEAST[min(self._released, len(_LEAST) - 1)]
         return letters >= (hard if kind == "hard" else soft)
+
+
+def _letters(text: str) -> float:
+    """How much there is to say; a character of a script that writes syllables counts for more."""
+    return sum(weight(c) if is_unspaced(c) else c.isalnum() for c in text)
