@@ -21,6 +21,14 @@ def test_defaults():
     assert settings.rate_limit_per_minute == 100
 
 
+def test_another_programs_key_is_seen_and_not_used():
+    settings = Settings.read({"OPENAI_API_KEY": "sk-hush"})
+    assert settings.has_foreign_openai_key
+    assert not settings.openai_usable
+    assert "hush" not in repr(settings)
+    assert not Settings.read({"CHORUS_OPENAI_API_KEY": "sk-x"}).has_foreign_openai_key
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [

@@ -27,6 +27,7 @@ from chorus.agents.routes import routes as agents
 from chorus.billing.routes import routes as billing
 from chorus.billing.watch import Watch
 from chorus.calls.after import AFTER_CALL
+from chorus.calls.chat_routes import chat_routes
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import TwilioDesk
 from chorus.calls.dispatch import Dispatch
@@ -63,6 +64,7 @@ ROUTERS = (
     ("/v1", numbers),
     ("/v1", tools),
     ("/v1", calls),
+    ("/v1", chat_routes),
     ("/v1", control_routes),
     ("/v1", live_routes),
     ("/v1", stats_routes),

@@ -63,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(command=_doctor)
 
+    talk = commands.add_parser("talk", help="write to an agent, and see its answers and tools")
+    talk.add_argument("agent", help="its id, or its name")
+    talk.add_argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", help="a variable; repeatable"
+    )
+    talk.add_argument("--organization", help="id, needed only where there are several")
+    talk.set_defaults(command=_talk)
+
     demo = commands.add_parser("demo", help="two calls from end to end on this machine")
     demo.add_argument("--json", action="store_true", help="for programs")
     demo.set_defaults(command=_demo)
@@ -205,6 +213,12 @@ def _doctor(settings: Settings, options: argparse.Namespace) -> int:
     from chorus.doctor import report
 
     return report(settings, as_json=options.json)
+
+
+def _talk(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus import talk_command
+
+    return talk_command.talk(settings, options)
 
 
 def _demo(_: Settings, options: argparse.Namespace) -> int:

@@ -283,6 +283,9 @@ async def _thinking(settings: Settings, catalogue: Catalogue) -> Findings:
     if not settings.openai_usable:
         says = "only scripted answers: no language model's API is set up"
         advice = "set CHORUS_OPENAI_API_KEY, or CHORUS_OPENAI_BASE_URL for a server of your own"
+        if settings.has_foreign_openai_key:
+            says += "; OPENAI_API_KEY is set, but Chorus does not use it"
+            advice = "export CHORUS_OPENAI_API_KEY=$OPENAI_API_KEY"
         return [offered, Finding("note", what, says, advice)]
     endpoint = Endpoint("openai", settings.openai_base_url, settings.openai_api_key or "")
     try:

@@ -79,6 +79,7 @@ class Settings:
     s3_secret_access_key: str | None = field(default=None, repr=False)
     recording_url_ttl_s: int = 86_400
     unknown: tuple[str, ...] = ()
+    has_foreign_openai_key: bool = False
 
     def __post_init__(self) -> None:
         if not self.database_url:
@@ -92,7 +93,8 @@ class Settings:
         """Read `environ`, usually `os.environ`. Raises `SettingsError` naming each wrong value.
 
         Names that begin with CHORUS_ and are not in the list end up in `unknown`; the caller
-        warns of them (`unknown_warnings`), because a typing error there is silent otherwise.
+        warns of them (`unknown_warnings`), because a typing error there is silent otherwise. That
+        other programs' OPENAI_API_KEY is set is noted for `chorus doctor`, and not used.
         """
         values: dict[str, Any] = {}
         problems: list[str] = []
@@ -108,7 +110,8 @@ class Settings:
             raise SettingsError(problems)
         known = {variable.name for variable in VARIABLES}
         unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in known)
-        return cls(**values, unknown=tuple(unknown))
+        foreign = bool(environ.get("OPENAI_API_KEY", "").strip())
+        return cls(**values, unknown=tuple(unknown), has_foreign_openai_key=foreign)
 
     @property
     def url(self) -> str:

@@ -19,6 +19,7 @@ from chorus.db import utcnow
 OF_ALL = {"voices", "slm-models", "background-sounds"}
 # A body that is right, where an empty one would be refused before anything is looked for.
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/agents/{id}/chat": {"messages": [{"role": "user", "content": "a"}]},
     "/v1/calls/{id}/say": {"text": "a"},
     "/v1/calls/{id}/inject": {"text": "a"},
 }

@@ -55,10 +55,10 @@ async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 async def _apply(
     session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
 ) -> None:
-    await _check(session, process, agent, values)
+    await check(session, process, agent, values)
     tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
     for name, value in values.items():
-        setattr(agent, name, _stored(process, name, value))
+        setattr(agent, name, stored(process, name, value))
     session.add(agent)
     try:
         await session.flush()
@@ -69,7 +69,7 @@ async def _apply(
         raise errors.invalid_field("toolIds", "Tool not found") from None
 
 
-def _stored(process: Process, name: str, value: Any) -> Any:
+def stored(process: Process, name: str, value: Any) -> Any:
     """A field as its column takes it."""
     if name == "post_call_webhook_secret" and value is not None:
         return process.secrets.encrypt(value)
@@ -93,7 +93,7 @@ async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.U
     await session.flush()
 
 
-async def _check(
+async def check(
     session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
 ) -> None:
     """What is named must be there. Only what is sent is looked at: an agent whose voice is no

@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
+from chorus.agents import edit, queries
 from chorus.agents.tables import Agent, AgentTool
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.db import scoped
+from chorus.process import Process
 from chorus.talk.spec import AgentSpec, HttpTool
 from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
@@ -47,12 +49,36 @@ async def snapshot(
     agent = await session.scalar(scoped(Agent, organization_id).where(Agent.id == agent_id))
     if agent is None:
         return None
-    tools = await session.scalars(
+    found = await session.scalars(
         scoped(Tool, organization_id)
         .join(AgentTool, AgentTool.tool_id == Tool.id)
         .where(AgentTool.agent_id == agent_id)
         .order_by(AgentTool.position)
     )
+    return snapshot_of(agent, found.all(), secrets, catalogue)
+
+
+async def draft(
+    session: AsyncSession, process: Process, agent: Agent, changes: dict[str, Any]
+) -> Snapshot:
+    """`agent` as it would be with `changes`, which are checked as if they were saved and are not.
+    The agent is taken out of the session. Raises `Error` 400 and `SecretsUnreadable`."""
+    tool_ids: list[uuid.UUID] | None = changes.pop("tool_ids", None)
+    if tool_ids is None:
+        tool_ids = (await queries.tool_ids(session, [agent.id])).get(agent.id, [])
+    await edit.check(session, process, agent, {**changes, "tool_ids": tool_ids})
+    rows = await session.scalars(scoped(Tool, agent.organization_id).where(Tool.id.in_(tool_ids)))
+    tools = {tool.id: tool for tool in rows}
+    session.expunge(agent)
+    for name, value in changes.items():
+        setattr(agent, name, edit.stored(process, name, value))
+    wanted = [tools[id] for id in tool_ids if id in tools]
+    return snapshot_of(agent, wanted, process.secrets, process.catalogue)
+
+
+def snapshot_of(
+    agent: Agent, tools: Sequence[Tool], secrets: Secrets, catalogue: Catalogue
+) -> Snapshot:
     voice = catalogue.voice(agent.voice_id) if agent.voice_id else None
     voice = voice or catalogue.default_voice
     model = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None

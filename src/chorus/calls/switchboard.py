@@ -15,6 +15,7 @@ from pathlib import Path
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
 from chorus.billing.till import Till
+from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.journal import Journals
 from chorus.catalogue.catalogue import Catalogue
@@ -40,6 +41,7 @@ class Switchboard:
         self.catalogue = catalogue
         self.journals = Journals(database)
         self.streams = Streams(database, self.journals.written)
+        self.chats = ChatStreams()
         self.engines = EngineRoom(settings, catalogue)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)

@@ -26,7 +26,7 @@ from chorus.speech import engines as speech
 from chorus.speech import local
 from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
-from chorus.speech.ranking import Rests
+from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
 from chorus.talk.spec import Engines
 
@@ -132,6 +132,15 @@ class EngineRoom:
             end_of_turn=self._end_of_turn(language),
             rests=self._rests,
         )
+
+    def thinking(
+        self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None
+    ) -> Ranking[LanguageModel]:
+        """What an agent thinks with, for who needs neither ears nor a voice. Raises `NoEngine`."""
+        model = model or self._catalogue.default_model
+        if model is None:
+            raise NoEngine("no language model is available; see `chorus doctor`")
+        return Ranking((self._model(model, model_options),), self._rests)
 
     def analyst(
         self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None

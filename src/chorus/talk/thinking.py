@@ -10,9 +10,8 @@ is not wanted any more is cancelled, and what it had cost is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chorus.audio.frame import AudioFormat
@@ -20,15 +19,14 @@ from chorus.llm.model import (
     LanguageModel,
     Message,
     ModelFailed,
-    ModelItem,
     Prompt,
     TextDelta,
     ToolCall,
     Usage,
 )
-from chorus.llm.second import reply_with_words
 from chorus.speech.engines import EngineFailed
 from chorus.speech.ranking import Ranking
+from chorus.talk.asking import ask, of_its_own
 from chorus.talk.dialogue import AgentReply, ToolRound
 from chorus.talk.tasks import Tasks
 from chorus.talk.text.clauses import Clauses
@@ -170,7 +168,8 @@ class Reply:
         said: list[str] = []
         calls: list[ToolCall] = []
         prompt = Prompt(self._mind.system, messages, self._mind.acting.specs)
-        async with aclosing(self._items(prompt)) as items:
+        asked = ask(self._mind.models, prompt, on_asked=self._asked, on_replaced=self._replaced)
+        async with aclosing(asked) as items:
             async for item in items:
                 if isinstance(item, TextDelta):
                     if not said:
@@ -182,7 +181,7 @@ class Reply:
                     self.input_tokens += item.input_tokens
                     self.output_tokens += item.output_tokens
                 else:
-                    calls.append(self._of_its_own(item, calls))
+                    calls.append(of_its_own(item, self._taken(calls)))
         for clause in splitter.flush():
             self._add_clause(clause)
         if said:
@@ -191,33 +190,16 @@ class Reply:
             self.entry.rounds.append(ToolRound("".join(said), tuple(calls)))
         return tuple(calls)
 
-    async def _items(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:
-        """The answer of the first model that begins one. Once an item was passed on there is no
-        way back, as the caller may have heard it: a later failure is the reply's."""
-        ranking = self._mind.models
-        order = ranking.order()
-        for model in order:
-            self._model = model.name
-            begun = False
-            try:
-                async with aclosing(reply_with_words(model, prompt)) as items:
-                    async for item in items:
-                        begun = begun or not isinstance(item, Usage)
-                        yield item
-                return
-            except ModelFailed as failure:
-                if failure.retryable:  # else the request is to blame, not the model
-                    ranking.failed(model, failure)
-                if begun or model is order[-1]:
-                    raise
-                self._events.reply_replaced(self, failure)
+    def _asked(self, model: LanguageModel) -> None:
+        self._model = model.name
 
-    def _of_its_own(self, call: ToolCall, calls: list[ToolCall]) -> ToolCall:
-        """`call` under an id that no other of this reply has: servers exist that give the same
-        one to all, and a result belongs to one call."""
+    def _replaced(self, failure: ModelFailed) -> None:
+        self._events.reply_replaced(self, failure)
+
+    def _taken(self, calls: list[ToolCall]) -> set[str]:
+        """The ids that calls of this reply have."""
         earlier = [c.id for done in self.entry.rounds for c in done.calls]
-        taken = {*earlier, *(c.id for c in calls)}
-        return replace(call, id=f"{call.id}-{len(taken)}") if call.id in taken else call
+        return {*earlier, *(c.id for c in calls)}
 
     async def _act(self, done: ToolRound) -> None:
         """Run a round's tools side by side; one with effects waits for the commit."""
