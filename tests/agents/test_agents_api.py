@@ -39,6 +39,8 @@ DEFAULTS: dict[str, Any] = {
     "firstMessageUninterruptible": False,
     "firstMessageDelay": 0,
     "maxCallDurationSeconds": 600,
+    "silenceTimeoutSeconds": 30,
+    "silenceReminders": 2,
     "languageHint": None,
     "knowledgeSearchInstructions": None,
     "backgroundSoundId": None,
@@ -62,6 +64,8 @@ RANGES = [
     ("fallbackSilenceMs", 0, 10000),
     ("firstMessageDelay", 0, 10000),
     ("maxCallDurationSeconds", 30, 3600),
+    ("silenceTimeoutSeconds", 5, 3600),
+    ("silenceReminders", 0, 10),
     ("backgroundSoundVolume", 0, 1),
 ]
 LENGTHS = [
@@ -75,8 +79,8 @@ NOT_NULL = {
     *("name", "systemPrompt", "voiceSpeed", "voiceStability", "allowEndCall", "isActive"),
     *("postCallSummaryEnabled", "postCallExtractionSchema", "firstSpeaker"),
     *("agentGreetingEnabled", "firstMessageUninterruptible", "firstMessageDelay"),
-    *("maxCallDurationSeconds", "backgroundSoundVolume", "toolIds", "knowledgeBaseIds"),
-    "transferTargets",
+    *("silenceReminders", "maxCallDurationSeconds", "backgroundSoundVolume"),
+    *("toolIds", "knowledgeBaseIds", "transferTargets"),
 }
 
 
@@ -150,6 +154,8 @@ async def test_every_field_is_stored(api: Api):
         "firstMessageUninterruptible": True,
         "firstMessageDelay": 10000,
         "maxCallDurationSeconds": 30,
+        "silenceTimeoutSeconds": 5,
+        "silenceReminders": 0,
         "languageHint": "pt-BR",
         "knowledgeSearchInstructions": "When asked",
         "backgroundSoundId": sound,

@@ -43,7 +43,7 @@ def test_a_model_that_fails_three_times_ends_the_call_with_apologies_before() ->
     assert result.ending == ("failed", "provider_error")
     assert result.outcome.detail == "fake: overloaded"
     apologies = [text for role, text in result.transcript if role == "assistant"]
-    assert len(apologies) == 2
+    assert len(apologies) == 3
     assert apologies[0].startswith("Sorry")
     remedies = [f["remedy"] for f in result.of("engine_failed")]
     assert remedies == ["apology", "apology", "call_ended"]
@@ -249,7 +249,7 @@ def test_a_detector_that_stops_ends_the_call_instead_of_hanging_it() -> None:
     result = play(scene)
     assert result.ending == ("failed", "provider_error")
     assert "does not answer" in result.outcome.detail
-    assert result.outcome.duration_ms < 5000
+    assert result.outcome.duration_ms < 10_000
 
 
 def test_a_detector_that_raises_ends_this_call() -> None:

@@ -8,9 +8,9 @@ from tests.fakes.speech import FakeVoice
 from tests.fakes.stage import Result, Stage, agent, play
 
 from chorus.talk.conversation import LEAVE_TIMEOUT_S
-from chorus.talk.text.phrases import out_of_funds
+from chorus.talk.text.phrases import goodbye
 
-GOODBYE = out_of_funds("en")
+GOODBYE = goodbye("en")
 LONG = "First there was nothing at all, then there was something, and after that came us."
 
 
@@ -95,4 +95,4 @@ def test_a_call_that_has_not_begun_ends_without_one() -> None:
 
 @pytest.mark.parametrize("language", ["de", "pt-BR", "xx", None])
 def test_in_the_caller_s_language(language: str | None) -> None:
-    assert (out_of_funds(language) == GOODBYE) is (language in ("xx", None))
+    assert (goodbye(language) == GOODBYE) is (language in ("xx", None))

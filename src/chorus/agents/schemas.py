@@ -185,6 +185,8 @@ class AgentCreate(In):
     first_message_uninterruptible: Flag = False
     first_message_delay: Annotated[Milliseconds, Field(ge=0, le=10_000)] = 0
     max_call_duration_seconds: Annotated[Whole, Field(ge=30, le=3600)] = 600
+    silence_timeout_seconds: Annotated[Whole, Field(ge=5, le=3600)] | None = 30
+    silence_reminders: Annotated[Whole, Field(ge=0, le=10)] = 2
     language_hint: (
         Annotated[Text, Field(max_length=10), told(_LANGUAGE), AfterValidator(_language)] | None
     ) = None
@@ -252,6 +254,8 @@ class AgentOut(Out):
     first_message_uninterruptible: bool
     first_message_delay: int
     max_call_duration_seconds: int
+    silence_timeout_seconds: int | None
+    silence_reminders: int
     language_hint: str | None
     knowledge_search_instructions: str | None
     background_sound_id: UUID | None

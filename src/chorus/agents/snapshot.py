@@ -114,6 +114,8 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: Voice | None) -> Agent
         first_message_uninterruptible=agent.first_message_uninterruptible,
         first_message_delay_ms=agent.first_message_delay,
         max_call_duration_s=agent.max_call_duration_seconds,
+        silence_timeout_s=agent.silence_timeout_seconds,
+        silence_reminders=agent.silence_reminders,
         tools=tuple(tools),
         background_sound=str(agent.background_sound_id) if agent.background_sound_id else None,
         background_volume=agent.background_sound_volume,

@@ -121,4 +121,4 @@ class Watch:
             return
         log.info("call %s ends: the balance does not suffice for another minute", call_id)
         self._leaving.add(call_id)
-        call.take_leave(phrases.out_of_funds(call.spec.agent.language), "insufficient_funds")
+        call.take_leave(phrases.goodbye(call.spec.agent.language), "insufficient_funds")

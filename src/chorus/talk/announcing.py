@@ -39,13 +39,14 @@ class Announcements:
 
     def next(self, state: State) -> Announcement | None:
         """Taken off: the first that is not held back and that `state` lets the agent begin, if it
-        has something to be heard (or has failed to)."""
+        has something to be heard (or has failed to), or a tool that waits for its moment."""
         for index, announcement in enumerate(self._waiting):
             free = state == "idle" or (announcement.uninterruptible and state in ("user", "pause"))
             if announcement.held_back or not free:
                 continue
-            utterance = announcement.reply.utterance
-            if utterance.audio or utterance.finished:
+            reply = announcement.reply
+            utterance = reply.utterance
+            if utterance.audio or utterance.finished or reply.waits_for_commit:
                 return self._waiting.pop(index)
             return None
         return None

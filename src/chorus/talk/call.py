@@ -33,6 +33,7 @@ from chorus.talk.preparing import acting_of
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
+from chorus.talk.text import phrases
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import Action
 from chorus.talk.tools.template import fill
@@ -136,9 +137,10 @@ class Call:
         limit_s = self.spec.agent.max_call_duration_s - self.call_ms / 1000
         try:
             async with asyncio.timeout(max(0.0, limit_s)):
-                return await self._ending
+                return await asyncio.shield(self._ending)  # a timeout would cancel it
         except TimeoutError:
-            return "max_duration", ""
+            self.take_leave(phrases.goodbye(self.spec.agent.language), "max_duration")
+            return await self._ending
 
     async def _open(self, talk: Talk) -> None:
         """The agent's first message, if it is the agent who speaks first: made at once, heard
@@ -181,6 +183,7 @@ class Call:
         cancelled = False
         for step in (
             self._hang_up_line(),
+            talk.last_words() if talk else None,
             self._acting.finish(EFFECTS_GRACE_MS),
             talk.aclose() if talk else None,
             recording.close(duration_ms) if recording else None,

@@ -7,19 +7,31 @@ words of the caller's audio; `Conversation` decides with them who speaks, and ha
 
 from __future__ import annotations
 
-from chorus.speech.engines import EngineFailed, Hints
+import asyncio
+
+from chorus.speech.engines import EngineFailed, Hints, Words
 from chorus.talk.announcing import Announcement
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
 from chorus.talk.leg import Leg
-from chorus.talk.preparing import background_of, mind_of, turns_of, voicing_of
+from chorus.talk.preparing import (
+    background_of,
+    mind_of,
+    turns_of,
+    voicing_of,
+    waiting_of,
+)
 from chorus.talk.speaking import Speaking
 from chorus.talk.spec import AgentSpec, Engines
 from chorus.talk.talk import Host
 from chorus.talk.tasks import Tasks
+from chorus.talk.text import phrases
 from chorus.talk.tools.acting import Acting, Action
 from chorus.talk.transcribing import Transcribing
+
+LAST_WORDS_S = 1.5
+"""How long a call that is over waits for the words of what was said last."""
 
 
 class Cascade:
@@ -42,20 +54,25 @@ class Cascade:
         self._mouth = leg.mouth
         self._host = host
         self._tasks = tasks
+        self._deaf = False
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
+        self._over = False
+        self._silent: asyncio.Event = asyncio.Event()  # nothing that was said waits for its words
         self._conversation = Conversation(
             turns=turns_of(agent, engines.end_of_turn),
             mind=mind_of(agent, engines, line.format, system, acting, self._voicing),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
+            waiting=waiting_of(agent),
             tasks=tasks,
             host=host,
         )
+        self._guarded_words = host.guarded(self._conversation.words)
         self._transcribing = Transcribing(
             engines.transcribers,
             heard_as(line.format),
             Hints((agent.language,) if agent.language else (), engines.phrases(system)),
-            on_words=host.guarded(self._conversation.words),
+            on_words=self._words,
             note=host.note,
         )
         self._hearing = Hearing(
@@ -87,7 +104,7 @@ class Cascade:
         return self._hearing.filled_ms
 
     def start(self) -> None:
-        self._tasks.spawn(self._transcribing.run(), "transcribe")
+        self._tasks.spawn(self._transcribe(), "transcribe")
         self._tasks.spawn(self._voicing.warm(), "warm")
         self._tasks.spawn(self._load_background(), "background")
 
@@ -98,7 +115,11 @@ class Cascade:
         self._conversation.digit(digit)
 
     def tick(self) -> None:
-        self._hearing.tick(self._host.call_ms)
+        if not self._deaf:
+            try:
+                self._hearing.tick(self._host.call_ms)
+            except EngineFailed as failure:
+                self._lost_hearing(failure)
         self._conversation.tick()
 
     def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:
@@ -107,8 +128,8 @@ class Cascade:
     def say(self, text: str) -> None:
         self._conversation.say(text)
 
-    def take_leave(self, text: str, reason: str) -> None:
-        self._conversation.take_leave(text, reason)
+    def take_leave(self, text: str, reason: str, detail: str = "") -> None:
+        self._conversation.take_leave(text, reason, detail)
 
     def advise(self, text: str) -> None:
         self._conversation.advise(text)
@@ -116,8 +137,26 @@ class Cascade:
     def tool_done(self, action: Action) -> None:
         self._conversation.tool_done(action)
 
+    def suspend(self) -> None:
+        self._conversation.suspend()
+
+    def resume(self) -> None:
+        self._conversation.resume()
+
     def close(self) -> None:
+        self._over = True
         self._conversation.close()
+
+    async def last_words(self) -> None:
+        try:
+            if self._transcribing.owes_words:
+                self._transcribing.ask_for_the_rest()
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._silent.wait()
+        except TimeoutError:
+            pass  # what is known by now is the record
+        finally:
+            self._conversation.settle_unanswered()
 
     async def aclose(self) -> None:
         await self._hearing.close()
@@ -131,6 +170,27 @@ class Cascade:
             detail=failure.detail,
             remedy="replaced",
         )
+
+    async def _transcribe(self) -> None:
+        """Nobody is understood any more when it ends: the caller is told goodbye."""
+        try:
+            await self._transcribing.run()
+        except EngineFailed as failure:
+            self._lost_hearing(failure)
+
+    def _lost_hearing(self, failure: EngineFailed) -> None:
+        self._deaf = True
+        goodbye = phrases.goodbye(self._agent.language)
+        self.take_leave(goodbye, "provider_error", str(failure))
+
+    def _words(self, words: Words) -> None:
+        if self._over:
+            if words.final:
+                self._conversation.late_words(words.text)
+            if not self._transcribing.owes_words:
+                self._silent.set()
+        else:
+            self._guarded_words(words)
 
     async def _load_background(self) -> None:
         """Nobody waits for it."""

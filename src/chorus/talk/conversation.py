@@ -46,6 +46,7 @@ from chorus.talk.turns.turns import (
 )
 from chorus.talk.turns.words import same_words
 from chorus.talk.utterance import Utterance
+from chorus.talk.waiting import Waiting
 
 EARLY_ANSWER_MS = 400
 """A question with no more than this to go when the caller speaks counts as asked."""
@@ -67,6 +68,7 @@ class Conversation:
         mind: Mind,
         end_of_turn: EndOfTurn,
         language: str | None,
+        waiting: Waiting,
         tasks: Tasks,
         host: Host,
     ) -> None:
@@ -74,6 +76,10 @@ class Conversation:
         self._turns = turns
         self._mind = mind
         self._language = language
+        self._waiting = waiting
+        self._suspended = False
+        self._leaving = False
+        self._unanswered: tuple[int, list[str], str, str] | None = None
         self._tasks = tasks
         self._host = host
         self._note = host.note
@@ -114,6 +120,7 @@ class Conversation:
 
     def digit(self, digit: str) -> None:
         self._note("digit", digit=digit)
+        self._waiting.answered()
         self._turns.digit(digit, self.hearing.now_ms)
         self._carry_out()
 
@@ -127,8 +134,20 @@ class Conversation:
                 self._note_latency(position_ms)
                 self._turns.audible(position_ms, self.hearing.now_ms)
                 self._carry_out()
-        elif self._announcements:
+        elif self._announcements and not self._suspended:
             self._announce()
+        quiet = self._reply is None and not self._announcements and self._turns.state == "idle"
+        due = self._waiting.tick(self._host.call_ms, quiet=quiet and not self._suspended)
+        if due is not None:
+            self._remind(leave=due == "leave")
+
+    def _remind(self, *, leave: bool) -> None:
+        """The caller has been silent for too long."""
+        self._note("caller_silent", reminder=None if leave else self._waiting.reminded)
+        if leave:
+            self.take_leave(phrases.goodbye(self._language), "silence")
+        else:
+            self._prepare(phrases.still_there(self._language))
 
     # --- what the operator asks for -----------------------------------------------------------
 
@@ -137,18 +156,21 @@ class Conversation:
         self._note("operator_said", text=text)
         self._prepare(text, lasting=True)
 
-    def take_leave(self, text: str, reason: str) -> None:
+    def take_leave(self, text: str, reason: str, detail: str = "") -> None:
         """Say `text`, which may not be interrupted, and end the call when it was heard, or when
         it could not be in time."""
+        if self._leaving:
+            return
+        self._leaving, self._suspended = True, False
         reply = self._new_reply(None, "")
-        reply.ends_call, reply.end_reason = True, reason
+        reply.end_after_reply(reason, detail)
         reply.say(self._tasks, text)
         self._announcements.add(Announcement(reply, uninterruptible=True, lasting=True))
-        self._tasks.spawn(self._end_later(reason), "take-leave")
+        self._tasks.spawn(self._end_later(reason, detail), "take-leave")
 
-    async def _end_later(self, reason: str) -> None:
+    async def _end_later(self, reason: str, detail: str) -> None:
         await asyncio.sleep(LEAVE_TIMEOUT_S)
-        self._end(reason, "")
+        self._end(reason, detail)
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
@@ -173,18 +195,45 @@ class Conversation:
     def close(self) -> None:
         """The call is over: settle what was heard and drop the rest. What the caller had begun
         to say is kept."""
-        turn, text = self._turns.turn, self._turns.text
+        turns = self._turns
+        self._unanswered = turns.turn, [turns.final_text], turns.text, turns.digits
         self._turns.end(self.hearing.now_ms)
         while self._turns.next_event() is not None:
             pass  # only the draft's end, which is seen to here
         self._drop_draft()
         if self._reply is not None:
             self._settle(self._reply)
-        if text:
-            self._note("turn_unanswered", text=text)
-            self.dialogue.caller_said(turn, text)
         for reply in self._announcements.void(everything=True):
             self._discard(reply)
+
+    def late_words(self, text: str) -> None:
+        """Final words of what was said before `close`."""
+        if text and self._unanswered is not None:
+            self._note("words", text=text, spokenAtMs=round(self.hearing.now_ms))
+            self._unanswered[1].append(text)
+
+    def settle_unanswered(self) -> None:
+        """After `close`: what the caller had begun to say, and the keys, are the last turn."""
+        unanswered, self._unanswered = self._unanswered, None
+        if unanswered is None:
+            return
+        turn, finals, known, digits = unanswered
+        # Late words replace what was only guessed at.
+        text = known if len(finals) == 1 else " ".join(final for final in finals if final)
+        if text := with_keys(text, digits):
+            self._note("turn_unanswered", text=text)
+            self.dialogue.caller_said(turn, text)
+
+    def suspend(self) -> None:
+        self._suspended = True
+        self._drop_draft()
+        if self._reply is not None:
+            self._settle(self._reply)
+            self._turns.reply_done(self.hearing.now_ms)
+            self._carry_out()
+
+    def resume(self) -> None:
+        self._suspended = False
 
     # --- turn-taking's decisions --------------------------------------------------------------
 
@@ -214,7 +263,8 @@ class Conversation:
                 self._note("turn_dropped", turn=event.turn, reason=event.reason)
             case Unheard():
                 self._note("unheard")
-                self._prepare(phrases.ask_again(self._language))
+                if not self._suspended:
+                    self._prepare(phrases.ask_again(self._language))
             case Retract():
                 self._retract(event.turn)
             case PauseAgent():
@@ -234,6 +284,8 @@ class Conversation:
 
     def _begin_draft(self, event: Draft) -> None:
         self._drop_draft()
+        if self._suspended:
+            return
         draft = self._draft = self._new_reply(event.turn, event.text)
         self._note("draft_started", turn=event.turn)
         draft.think(self._tasks, self.dialogue.messages_with(event.text))
@@ -252,6 +304,11 @@ class Conversation:
             and same_words(reply.text, text)
         )
         self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
+        self._waiting.answered()
+        if self._suspended:
+            self.dialogue.caller_said(event.turn, text)
+            self._turns.reply_done(self.hearing.now_ms)
+            return
         if reply is None or not usable:
             if reply is not None:
                 self._discard(reply)
@@ -344,7 +401,7 @@ class Conversation:
         self._turns.agent_text(reply.entry.heard or "")
         self._turns.reply_done(self.hearing.now_ms)
         if reply.ends_call:
-            self._end(reply.end_reason, "")
+            self._end(reply.end_reason, reply.end_detail)
         self._carry_out()
 
     def _settled(self, reply: Reply, utterance: Utterance, heard_ms: float) -> None:
@@ -409,6 +466,10 @@ class Conversation:
             if remedy == "apology":
                 self._prepare(phrases.apology(self._language))
             elif remedy == "call_ended":
-                self._end("provider_error", f"{reply.failure.vendor}: {reply.failure.detail}")
+                detail = f"{reply.failure.vendor}: {reply.failure.detail}"
+                if reply.ends_call:
+                    self._end("provider_error", detail)
+                else:
+                    self.take_leave(phrases.goodbye(self._language), "provider_error", detail)
         if reply is self._reply:
             self.speaking.pump(self._host.call_ms)

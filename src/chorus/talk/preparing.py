@@ -21,6 +21,7 @@ from chorus.talk.tools.end_call import EndCall
 from chorus.talk.tools.http import request_tools
 from chorus.talk.turns.turns import Turns
 from chorus.talk.voicing import Voicing
+from chorus.talk.waiting import Waiting
 
 
 def turns_of(agent: AgentSpec, end_of_turn: EndOfTurn) -> Turns:
@@ -70,6 +71,11 @@ def acting_of(spec: CallSpec, outbound: Outbound, on_result: Callable[[Action], 
     if agent.allow_end_call:
         return Acting((*requests, end_call), on_result=on_result)
     return Acting(requests, unoffered=(end_call,), on_result=on_result)
+
+
+def waiting_of(agent: AgentSpec) -> Waiting:
+    timeout_s = agent.silence_timeout_s
+    return Waiting(None if timeout_s is None else timeout_s * 1000, agent.silence_reminders)
 
 
 async def background_of(agent: AgentSpec, format: AudioFormat) -> Background | None:

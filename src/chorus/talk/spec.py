@@ -69,6 +69,8 @@ class AgentSpec:
     first_message_uninterruptible: bool = False
     first_message_delay_ms: int = 0
     max_call_duration_s: int = 600
+    silence_timeout_s: int | None = None
+    silence_reminders: int = 2
     tools: tuple[HttpTool, ...] = ()
     background_sound: str | None = None
     background_volume: float = 0.15

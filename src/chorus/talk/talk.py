@@ -82,7 +82,7 @@ class Talk(Protocol):
         """The agent says `text` as soon as nobody speaks."""
         ...
 
-    def take_leave(self, text: str, reason: str) -> None:
+    def take_leave(self, text: str, reason: str, detail: str = "") -> None:
         """The agent says `text`; then the call ends for `reason`, heard or not, in bounded time."""
         ...
 
@@ -94,8 +94,22 @@ class Talk(Protocol):
         """A tool has its result, perhaps long after it was asked for, or after `close`."""
         ...
 
+    def suspend(self) -> None:
+        """The agent falls silent and answers nothing, because somebody else speaks with the
+        caller; what the caller says is still in `dialogue`."""
+        ...
+
+    def resume(self) -> None:
+        """The agent takes part again."""
+        ...
+
     def close(self) -> None:
-        """The call is over: from now on nothing is heard or said, and `dialogue` is the record."""
+        """The call is over: from now on nothing is said, and nothing new heard."""
+        ...
+
+    async def last_words(self) -> None:
+        """After `close`: wait, in bounded time, for the words of what the caller said last. Then
+        `dialogue` is the record."""
         ...
 
     async def aclose(self) -> None:

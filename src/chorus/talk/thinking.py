@@ -72,8 +72,9 @@ class Reply:
         self.utterance = Utterance(mind.format)
         self.entry = AgentReply(turn)
         self.committed = asyncio.Event()
+        self.waits_for_commit = False  # it has a tool to run that changes something
         self.ends_call = False
-        self.end_reason = "agent_ended"
+        self.end_reason, self.end_detail = "agent_ended", ""
         self.cancelled = False
         self.reached: dict[Stage, float] = {}
         self.failure: ModelFailed | EngineFailed | None = None
@@ -115,9 +116,9 @@ class Reply:
         for done in self.entry.rounds:
             done.cut = True
 
-    def end_after_reply(self, reason: str = "agent_ended") -> None:
+    def end_after_reply(self, reason: str = "agent_ended", detail: str = "") -> None:
         """For a tool; see `CallControl`."""
-        self.ends_call, self.end_reason = True, reason
+        self.ends_call, self.end_reason, self.end_detail = True, reason, detail
 
     @property
     def thought(self) -> bool:
@@ -205,6 +206,7 @@ class Reply:
         """Run a round's tools side by side; one with effects waits for the commit."""
         acting = self._mind.acting
         if any(acting.has_effects(call.name) for call in done.calls):
+            self.waits_for_commit = True
             await self.committed.wait()
         for call in done.calls:
             self._events.reply_tool(self, call, effects=acting.has_effects(call.name))

@@ -114,6 +114,17 @@ class Transcribing:
         if self._stream is not None:
             self._finalize(self._stream)
 
+    @property
+    def owes_words(self) -> bool:
+        """Something was said of which there are no final words yet."""
+        return self._speech_ms is not None
+
+    def ask_for_the_rest(self) -> None:
+        """Nothing follows: final words of all that was fed are wanted."""
+        if self._stream is not None and self._paused_ms != self._fed_ms:
+            self._paused_ms, self._again_ms = self._fed_ms, None
+            self._stream.finalize()
+
     def since(self, at_ms: float) -> bytes:
         """What was fed from `at_ms` on, `KEEP_MS` of it at most."""
         size = self._format.size(self._fed_ms - at_ms + 1e-6)

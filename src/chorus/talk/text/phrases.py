@@ -28,7 +28,7 @@ _APOLOGY = {
     "ru": "Извините, у меня произошла ошибка. Повторите, пожалуйста.",
 }
 
-_OUT_OF_FUNDS = {
+_GOODBYE = {
     "en": "I am sorry, I have to end our call now. Goodbye.",
     "de": "Es tut mir leid, ich muss unser Gespräch jetzt beenden. Auf Wiederhören.",
     "fr": "Je suis désolé, je dois mettre fin à notre appel maintenant. Au revoir.",
@@ -42,6 +42,25 @@ _OUT_OF_FUNDS = {
 }
 
 
+_STILL_THERE = {
+    "en": "Hello, are you still there?",
+    "de": "Hallo, sind Sie noch da?",
+    "fr": "Allô, êtes-vous toujours là ?",
+    "es": "¿Hola? ¿Sigue usted ahí?",
+    "it": "Pronto, è ancora lì?",
+    "pt": "Alô, ainda está aí?",
+    "nl": "Hallo, bent u er nog?",
+    "pl": "Halo, czy nadal mnie słychać?",
+    "tr": "Alo, hâlâ orada mısınız?",
+    "ru": "Алло, вы ещё на линии?",
+}
+
+
+def still_there(language: str | None) -> str:
+    """After a long silence of the caller."""
+    return _in(_STILL_THERE, language)
+
+
 def ask_again(language: str | None) -> str:
     """After several turns in which no words were understood."""
     return _in(_ASK_AGAIN, language)
@@ -52,9 +71,10 @@ def apology(language: str | None) -> str:
     return _in(_APOLOGY, language)
 
 
-def out_of_funds(language: str | None) -> str:
-    """Before a call ends that can be paid for no longer; the caller is told no reason."""
-    return _in(_OUT_OF_FUNDS, language)
+def goodbye(language: str | None) -> str:
+    """Before a call ends that cannot go on: no funds, no time, no transcriber. The caller is told
+    no reason."""
+    return _in(_GOODBYE, language)
 
 
 def _in(phrases: dict[str, str], language: str | None) -> str:

@@ -86,6 +86,16 @@ class Turns:
         return caller.turn.text(caller.transcript.interim) if caller.turn else ""
 
     @property
+    def final_text(self) -> str:
+        """As `text`, without words that may still change."""
+        return self._caller.turn.text("") if self._caller.turn else ""
+
+    @property
+    def digits(self) -> str:
+        """The keys of the open turn."""
+        return self._caller.turn.digits if self._caller.turn else ""
+
+    @property
     def onset_ms(self) -> float | None:
         """Where the audio of the open turn or candidate begins: what must still be kept."""
         turn = self._caller.turn
