@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak bench bench-api profile openapi clients fuzz fuzz-sip clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api profile openapi clients fuzz fuzz-sip clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -52,6 +52,9 @@ format: setup-dev  ## let ruff mend and format what it can
 soak: setup-dev  ## many calls; looks for what does not go away afterwards
 	.venv/bin/pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 	.venv/bin/python -W ignore -m bench.soak $(ARGS)
+
+screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
+	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"
 
 openapi: setup-dev  ## the API's document, into build/openapi.json
 	.venv/bin/python scripts/clients.py --document-only

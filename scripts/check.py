@@ -22,6 +22,7 @@ STATIC = {
     "file sizes": ["python", "scripts/file_sizes.py"],
     "imports": ["lint-imports"],
     "types": ["pyright"],
+    "dashboard": ["python", "scripts/dashboard.py", "--types"],
     "docs": ["mkdocs", "build", "--strict", "--quiet"],
 }
 # By file, so that what a module's tests share (a database server, a peer) starts once.

@@ -4,7 +4,8 @@ In order: find Node (on PATH if it is new enough, else the one that comes from P
 development tools, else that wheel into `.tools/`); install what `package-lock.json` names; write
 the API's document and make the typed client of it; build. Where Node or the registry of its
 packages cannot be had, it says so and goes on: Chorus runs without its dashboard, and
-/dashboard says the same. `--strict`, or CI in the environment, makes that a failure.
+/dashboard says the same. `--strict`, or CI in the environment, makes that a failure. `--types`
+builds nothing, but has TypeScript look at what is there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Missing(Exception):
 def main() -> int:
     strict = "--strict" in sys.argv or bool(os.environ.get("CI"))
     try:
+        if "--types" in sys.argv:
+            check_types()
+            return 0
         build()
     except Missing as missing:
         print(f"dashboard: not built. {missing}", file=sys.stderr)
@@ -58,11 +62,17 @@ def build() -> None:
     run([node, bin_of("vite", "bin/vite.js"), "build", "--logLevel", "warn"], env, "it fails")
 
 
+def check_types() -> None:
+    if not (FOLDER / "src" / "api" / "schema.gen.ts").exists():
+        raise Missing("`make setup` has not built it, so its types cannot be checked.")
+    command = [find_node(), bin_of("typescript", "bin/tsc"), "--noEmit"]
+    run(command, dict(os.environ), "its types are wrong")
+
+
 _CLIENT = (
     "../build/openapi.json",
-    "--output",
-    "src/api/schema.gen.ts",
-    "--default-non-nullable=false",
+    *("--output", "src/api/schema.gen.ts"),
+    "--default-non-nullable=false",  # what has a default may be left out
 )
 
 

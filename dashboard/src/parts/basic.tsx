@@ -120,10 +120,6 @@ export function Failure({ error }: { error: unknown }) {
               {t("error.request")} <code>{error.requestId}</code>
             </>
           )}
-          {" · "}
-          <a href={`/docs#error-${error.code}`} style={{ color: "inherit", textDecoration: "underline" }}>
-            {t("error.docs")}
-          </a>
         </span>
       )}
     </div>

@@ -13,10 +13,10 @@ type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: Reac
 function Frame({ id, label, hint, wrong, after, children }: Common & { id: string; children: ReactNode }) {
   return (
     <div className="field" data-invalid={wrong ? "" : undefined}>
-      <label htmlFor={id}>
-        {label}
+      <div className="labels">
+        <label htmlFor={id}>{label}</label>
         {after}
-      </label>
+      </div>
       {children}
       {hint && (
         <span className="hint" id={`${id}-hint`}>
@@ -87,10 +87,10 @@ export function SelectField({ label, hint, wrong, after, value, onChange, choice
   const id = useId();
   return (
     <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong}>
-      <Label>
-        {label}
+      <div className="labels">
+        <Label>{label}</Label>
         {after}
-      </Label>
+      </div>
       <Button className="picker">
         <SelectValue />
       </Button>
@@ -118,10 +118,10 @@ export function SelectField({ label, hint, wrong, after, value, onChange, choice
 export function ComboField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string | null) => void; choices: Choice[]; placeholder?: string }) {
   return (
     <ComboBox className="field" selectedKey={value} onSelectionChange={(key) => onChange(key === null ? null : String(key))} defaultItems={choices} menuTrigger="focus" isInvalid={!!wrong} allowsEmptyCollection={false}>
-      <Label>
-        {label}
+      <div className="labels">
+        <Label>{label}</Label>
         {after}
-      </Label>
+      </div>
       <ComboInput placeholder={placeholder} />
       {hint && <span className="hint">{hint}</span>}
       {wrong && <span className="wrong">{wrong}</span>}
@@ -141,12 +141,15 @@ export function ComboField({ label, hint, wrong, after, value, onChange, choices
 
 export function SwitchField({ label, hint, after, value, onChange }: Common & { value: boolean; onChange: (value: boolean) => void }) {
   return (
-    <Switch className="switch" isSelected={value} onChange={onChange}>
-      <span className="knob" />
-      <span>
-        {label} {after}
-        {hint && <small>{hint}</small>}
-      </span>
-    </Switch>
+    <div className="labels">
+      <Switch className="switch" isSelected={value} onChange={onChange}>
+        <span className="knob" />
+        <span>
+          {label}
+          {hint && <small>{hint}</small>}
+        </span>
+      </Switch>
+      {after}
+    </div>
   );
 }

@@ -24,13 +24,13 @@ export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, af
   const broken = brokenIn(value);
   return (
     <div className="field" data-invalid={wrong ? "" : undefined}>
-      <label htmlFor={id}>
-        {label}
+      <div className="labels">
+        <label htmlFor={id}>{label}</label>
         {after}
-        <span className="quiet small num" style={{ marginInlineStart: "auto", fontWeight: 400 }}>
+        <span className="quiet small num" style={{ marginInlineStart: "auto" }}>
           {t("prompt.size", { characters: value.length, tokens: Math.round(value.length / 4) })}
         </span>
-      </label>
+      </div>
       <div className="prompt">
         <div className="behind" ref={behind} aria-hidden="true">
           {parts.map((part, n) => (n % 2 ? <mark key={n}>{part}</mark> : part))}

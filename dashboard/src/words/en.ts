@@ -52,7 +52,6 @@ export const en = {
   "copy.failed": "The browser did not allow copying.",
   "empty.curl": "Or by the API:",
   "error.request": "request",
-  "error.docs": "about this error",
   "wrong.page": "There is no such page.",
   "wrong.title": "Something went wrong",
   "wrong.again": "Try again",

@@ -1,0 +1,121 @@
+"""A real browser on the real server: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from tests.fakes.server import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ROOT / "src" / "chorus" / "web" / "static" / "index.html"
+AXE = ROOT / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+EMAIL = "ada@example.com"
+PASSWORD = "correct horse battery"
+WAIT_MS = 20_000
+
+needed = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: chromium)"),
+    pytest.mark.skipif(not BUILT.exists(), reason="the dashboard is not built (make setup)"),
+    pytest.mark.timeout(400),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """A page and what it complained about. `complaints` holds errors of scripts, and whatever the
+    content security policy stopped; answers of 4xx are part of some journeys and not in it."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.url}/dashboard{path}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Until nothing is loading; a page that streams or asks again and again never is."""
+        self.page.locator("[aria-busy=true]").first.wait_for(state="detached", timeout=WAIT_MS)
+
+    def problems(self) -> list[str]:
+        """What axe finds that is serious or critical."""
+        self.page.evaluate(AXE.read_text())
+        found: dict[str, Any] = self.page.evaluate("axe.run({resultTypes: ['violations']})")
+        return [
+            f"{each['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"][:3]
+        ]
+
+
+@contextmanager
+def visiting(
+    browser: Browser, server: Server, state: Any = None, **options: Any
+) -> Iterator[Visit]:
+    context = browser.new_context(storage_state=state, **options)
+    context.set_default_timeout(WAIT_MS)
+    try:
+        yield visit(context, server)
+    finally:
+        context.close()
+
+
+def visit(context: BrowserContext, server: Server) -> Visit:
+    page = context.new_page()
+    made = Visit(page, server.url)
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error" and "the server responded with a status" not in message.text:
+            made.complaints.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: made.complaints.append(str(error)))
+    return made
+
+
+def owner_link(server: Server) -> str:
+    found = re.search(r"\S+/dashboard/welcome#token=\w+", server.output.read_text())
+    assert found is not None, server.output.read_text()
+    return found[0]
+
+
+def become_owner(made: Visit, server: Server) -> None:
+    page = made.page
+    page.goto(owner_link(server))
+    page.get_by_label("Your name").fill("Ada Lind")
+    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_role("button", name="Create owner").click()
+    page.get_by_role("heading", name="Home").wait_for()
+    made.settle()
+
+
+def log_in(made: Visit) -> None:
+    page = made.page
+    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()

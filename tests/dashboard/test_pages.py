@@ -1,0 +1,118 @@
+"""Every page in a real browser: nothing that assistive technology stumbles over, nothing that the
+policy stops, no markup of a caller's that is taken for markup, no more script than is allowed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+from tests.dashboard.browser import ROOT, needed, visiting
+from tests.dashboard.seed import AGENT, CALL
+from tests.fakes.server import Server
+
+pytestmark = needed
+
+# Name of the picture, path, what stands there when the page is drawn.
+PAGES = [
+    ("home", "/", "Needs a look"),
+    ("agents", "/agents", "Front desk"),
+    ("agent", f"/agents/{AGENT}", "System prompt"),
+    ("agent-voice", f"/agents/{AGENT}?group=voice", "Stability"),
+    ("agent-tools", f"/agents/{AGENT}?group=tools", "find_table"),
+    ("agent-after", f"/agents/{AGENT}?group=after", "Values to extract"),
+    ("calls", "/calls", "+14155550199"),
+    ("call", f"/calls/{CALL}", "Thank you for calling. Goodbye."),
+    ("call-latency", f"/calls/{CALL}?tab=latency&turn=3", "Slowest first"),
+    ("call-cost", f"/calls/{CALL}?tab=cost", "discarded drafts"),
+    ("call-events", f"/calls/{CALL}?tab=events", "turn_committed"),
+    ("live", "/live", "No call at the moment"),
+    ("numbers", "/numbers", "+14155550100"),
+    ("tools", "/tools", "find_table"),
+    ("settings-members", "/settings/members", "Invite"),
+    ("settings-keys", "/settings/keys", "First key"),
+    ("settings-webhooks", "/settings/webhooks", "No endpoint yet"),
+    ("settings-billing", "/settings/billing", "Ledger"),
+    ("settings-security", "/settings/security", "Where you are logged in"),
+    ("settings-audit", "/settings/audit", "createOwner"),
+    ("settings-organization", "/settings/organization", "Calls at once"),
+]
+PICTURES = ROOT / "docs" / "images" / "dashboard"
+SCRIPT_BYTES = 200_000
+LOOKS: list[dict[str, Any]] = [
+    {"color_scheme": "light", "viewport": {"width": 1360, "height": 900}},
+    {"color_scheme": "dark", "viewport": {"width": 1360, "height": 900}},
+]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark"])
+def test_every_page_is_accessible_and_quiet(
+    browser: Browser, server: Server, owner: Any, look: dict[str, Any], tmp_path: Path
+):
+    # `make screenshots` asks for the pictures of the documentation.
+    keeps = bool(os.environ.get("CHORUS_SCREENSHOTS")) and look["color_scheme"] == "light"
+    found: dict[str, list[str]] = {}
+    with visiting(browser, server, owner, **look) as visit:
+        for name, path, text in PAGES:
+            visit.open(path)
+            visit.page.get_by_text(text).first.wait_for()
+            if name.startswith("call"):
+                visit.page.wait_for_timeout(300)  # the canvas is drawn after the peaks came
+            if problems := visit.problems():
+                found[name] = problems
+            if keeps:
+                PICTURES.mkdir(parents=True, exist_ok=True)
+                visit.page.screenshot(path=PICTURES / f"{name}.png")
+        assert visit.page.evaluate("window.hacked") is None
+        assert visit.complaints == []
+    assert found == {}
+
+
+@pytest.mark.parametrize("width", [320, 680], ids=["400 percent", "200 percent"])
+def test_nothing_runs_out_of_a_narrow_page(
+    browser: Browser, server: Server, owner: Any, width: int
+):
+    """A window of 1280 that is enlarged four times is 320 wide (WCAG 1.4.10)."""
+    wide: dict[str, int] = {}
+    with visiting(browser, server, owner, viewport={"width": width, "height": 800}) as visit:
+        for name, path, text in PAGES:
+            visit.open(path)
+            visit.page.get_by_text(text).first.wait_for(state="attached")
+            over = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if over > 0:
+                wide[name] = over
+    assert wide == {}
+
+
+def test_other_languages_and_the_other_direction(browser: Browser, server: Server, owner: Any):
+    for locale, direction, home in (("de", "ltr", "Übersicht"), ("ar", "rtl", "الرئيسية")):
+        with visiting(browser, server, owner) as visit:
+            visit.page.add_init_script(f"localStorage.setItem('chorus.locale', '{locale}')")
+            visit.open("/")
+            visit.page.get_by_role("heading", name=home).wait_for()
+            page = visit.page.evaluate(
+                "[document.documentElement.lang, document.documentElement.dir]"
+            )
+            assert page == [locale, direction]
+            visit.open(f"/calls/{CALL}")
+            visit.page.get_by_text("Thank you for calling. Goodbye.").first.wait_for()
+            assert visit.problems() == []
+            assert visit.complaints == []
+
+
+def test_the_first_page_loads_little(browser: Browser, server: Server, owner: Any):
+    sizes: dict[str, int] = {}
+    origins: set[str] = set()
+    with visiting(browser, server, owner) as visit:
+        visit.page.on("request", lambda request: origins.add(request.url.split("/dash")[0]))
+        visit.open("/")
+        visit.page.get_by_text("Needs a look").wait_for()
+        for entry in visit.page.evaluate(
+            "performance.getEntriesByType('resource').map(e => [e.name, e.encodedBodySize])"
+        ):
+            if entry[0].endswith(".js"):
+                sizes[entry[0].rpartition("/")[2]] = entry[1]
+    assert 0 < sum(sizes.values()) <= SCRIPT_BYTES, sizes
+    assert {origin.split("/v1")[0] for origin in origins} == {server.url}
