@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chorus.talk.leg import PIECE_MS, Mouth
-from chorus.talk.utterance import Heard, Utterance
+from chorus.talk.utterance import HeardText, Utterance
 
 
 class Speaking:
@@ -90,10 +90,10 @@ class Speaking:
                 return min(utterance_at + heard - line_at, end)
         return self._spans[0][1] if self._spans else 0.0
 
-    def heard(self, ahead_ms: float = 0.0) -> Heard:
+    def heard(self, ahead_ms: float = 0.0) -> HeardText:
         """What the caller has heard of the utterance so far, or will have `ahead_ms` later."""
         if self._utterance is None:
-            return Heard("", "", 0.0, estimated=False)
+            return HeardText("", "", 0.0, estimated=False)
         return self._utterance.split(self.position_ms + ahead_ms)
 
     def pause(self, now: float) -> None:

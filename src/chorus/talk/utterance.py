@@ -67,7 +67,7 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardText:
     """`resume_ms`: where the first word that was not wholly heard begins. `estimated`: a clause
     without marks was cut."""
 
@@ -113,7 +113,7 @@ class Utterance:
         clause.mark(spoken.marks)
         clause.whole = clause.whole or spoken.last
 
-    def split(self, at_ms: float) -> Heard:
+    def split(self, at_ms: float) -> HeardText:
         """What was heard by `at_ms`. Text whose sound was never made is unsaid."""
         heard: list[str] = []
         unsaid: list[str] = []
@@ -134,4 +134,4 @@ class Utterance:
                     resume_ms = clause.start_ms + end_ms
         if resume_ms is None:
             resume_ms = min(at_ms, self.length_ms)
-        return Heard("".join(heard).strip(), "".join(unsaid).strip(), resume_ms, estimated)
+        return HeardText("".join(heard).strip(), "".join(unsaid).strip(), resume_ms, estimated)

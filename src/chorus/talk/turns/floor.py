@@ -30,14 +30,14 @@ from chorus.talk.turns.events import (
     TurnSettings,
     Unheard,
 )
-from chorus.talk.turns.pause import EPS_MS, FRAME_MS, Pause, frames
+from chorus.talk.turns.pause import EPS_MS, FRAME_MS, Pause, framed_ms
 from chorus.talk.turns.words import OpenTurn
 
 State = Literal["idle", "user", "pause", "reply", "agent", "held", "ended"]
 
-GAP_MS = frames(160)  # silence inside a run of speech
-_FALSE_INTERRUPTION_MS = frames(1000)
-_WORDLESS_MS = frames(3000)
+GAP_MS = framed_ms(160)  # silence inside a run of speech
+_FALSE_INTERRUPTION_MS = framed_ms(1000)
+_WORDLESS_MS = framed_ms(3000)
 _WORDLESS_TURNS = 3
 
 
@@ -67,10 +67,10 @@ class Floor:
                 raise ValueError(f"{name} must not be negative")
         self._language = language
         least_ms = max(settings.min_interruption_duration_ms, settings.min_turn_duration_ms)
-        self.min_interruption = max(frames(least_ms), FRAME_MS)
-        self.min_wordless = frames(least_ms + 1000)
-        self.min_turn = frames(settings.min_turn_duration_ms)
-        self.cooldown = frames(settings.post_speech_cooldown_ms)
+        self.min_interruption = max(framed_ms(least_ms), FRAME_MS)
+        self.min_wordless = framed_ms(least_ms + 1000)
+        self.min_turn = framed_ms(settings.min_turn_duration_ms)
+        self.cooldown = framed_ms(settings.post_speech_cooldown_ms)
 
         self.events: deque[Event] = deque()
         self.state: State = "idle"

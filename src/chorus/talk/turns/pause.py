@@ -25,17 +25,17 @@ FRAME_MS = 32
 EPS_MS = 0.01  # times are floats
 
 
-def frames(ms: float) -> int:
+def framed_ms(ms: float) -> int:
     """`ms` rounded up to whole frames, in milliseconds."""
     return ceil(ms / FRAME_MS) * FRAME_MS
 
 
 _ASK_FIRST_MS = 192
-ASK_AGAIN_MS = frames(256)
+ASK_AGAIN_MS = framed_ms(256)
 _KEY_GAP_MS = 1500  # between two keys of one number
 _MAX_DRAFTS = 3
-_WORTH_MS = frames(150)  # of silence: what final words are worth to a draft
-_EARLY_MS = frames(192)  # how long a voice may go on after the words that ended it
+_WORTH_MS = framed_ms(150)  # of silence: what final words are worth to a draft
+_EARLY_MS = framed_ms(192)  # how long a voice may go on after the words that ended it
 
 Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
 
@@ -71,13 +71,13 @@ class Pause:
         delay = settings.turn_endpoint_delay_ms
         fallback = max(settings.fallback_silence_ms, delay)
         self._threshold = threshold
-        self._endpoint = frames(delay)
-        self._ask_first = frames(min(_ASK_FIRST_MS, delay))
-        self._speculate = frames(settings.speculative_silence_ms)
-        self._fallback = frames(fallback)
-        self._give_up = frames(fallback + 1000)
-        self._key_gap = frames(max(_KEY_GAP_MS, delay))
-        self._min_turn = frames(settings.min_turn_duration_ms)
+        self._endpoint = framed_ms(delay)
+        self._ask_first = framed_ms(min(_ASK_FIRST_MS, delay))
+        self._speculate = framed_ms(settings.speculative_silence_ms)
+        self._fallback = framed_ms(fallback)
+        self._give_up = framed_ms(fallback + 1000)
+        self._key_gap = framed_ms(max(_KEY_GAP_MS, delay))
+        self._min_turn = framed_ms(settings.min_turn_duration_ms)
         self._events = events
         self._count = 0
         self._questions = 0

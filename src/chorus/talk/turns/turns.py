@@ -26,7 +26,7 @@ from chorus.talk.turns.events import (
     Unheard,
 )
 from chorus.talk.turns.floor import GAP_MS, Floor, State
-from chorus.talk.turns.pause import EPS_MS, FRAME_MS, frames
+from chorus.talk.turns.pause import EPS_MS, FRAME_MS, framed_ms
 from chorus.talk.turns.words import OpenTurn, tokens
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
     "Unheard",
 ]
 
-_GO_ON_MS = frames(64)  # voiced, to take a turn back before its answer is heard
+_GO_ON_MS = framed_ms(64)  # voiced, to take a turn back before its answer is heard
 _WORD_MS = 400  # length of a word that was not heard as voice, to guess where it began
 
 
