@@ -109,6 +109,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.archive = archive
     for prefix, routes in ROUTERS:
         app.include_router(routes, prefix=prefix)
+    # For clients whose base URL ends in /v1, as the examples of the API have it.
+    app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
     app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
     app.include_router(recording_links)
     served.add_routes(app, settings.url)

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _MOST_PROBLEMS = 100
 _LONGEST_NAME = 100  # of a name that whoever asks has made up
+_RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,12 @@ def envelope(error: Error, request_id: str) -> Envelope:
     if error.details:
         body["details"] = [{"field": p.field, "message": p.message} for p in error.details]
     body |= error.extra
-    headers = {"content-type": "application/json", **error.headers}
+    headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers}
+    if error.status in (429, 503):
+        # Whoever may ask again is always told when.
+        headers.setdefault("Retry-After", str(_RETRY_AFTER_S))
+        if error.status == 429:
+            body.setdefault("retryAfter", int(headers["Retry-After"]))
     return Envelope(error.status, orjson.dumps(body), headers)
 
 
@@ -134,6 +140,10 @@ def label(name: str) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").lower()
     words = re.sub(r"\b(id|url|sip|ip|slm|api)\b", lambda m: m[0].upper(), words)
     return words[:1].upper() + words[1:]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _plural(count: Any, noun: str) -> str:
@@ -157,9 +167,13 @@ def _sentence(kind: str, what: str, context: Mapping[str, Any], message: str) ->
         case "too_long":
             return f"{what} must have at most {context['max_length']} entries"
         case "greater_than_equal":
-            return f"{what} must be at least {context['ge']}"
+            return f"{what} must be at least {_number(context['ge'])}"
         case "less_than_equal":
-            return f"{what} must be at most {context['le']}"
+            return f"{what} must be at most {_number(context['le'])}"
+        case "greater_than":
+            return f"{what} must be greater than {_number(context['gt'])}"
+        case "less_than":
+            return f"{what} must be less than {_number(context['lt'])}"
         case "string_type" | "string_sub_type":
             return f"{what} must be a string"
         case "int_type" | "int_from_float" | "int_parsing" | "int_parsing_size":

@@ -13,7 +13,7 @@ import logging
 import re
 import uuid
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -66,6 +66,9 @@ class Gate:
                 message = {**message, "headers": sent}
             await send(message)
 
+        asked, answer = scope["method"], cast("Send", reply)
+        if is_api(scope["path"]):
+            scope, receive, answer = _as_expected(scope, receive, reply)
         with logs.named(request_id):
             try:
                 if is_api(scope["path"]):
@@ -75,7 +78,7 @@ class Gate:
                     if not quota.allowed:
                         raise errors.rate_limited(quota.retry_after_s)
                 body = self._limited(headers, receive)
-                await self._app(scope, body, reply)
+                await self._app(scope, body, answer)
             except Exception as error:
                 ours = errors.translate(error)
                 if ours.status >= 500:
@@ -86,9 +89,9 @@ class Gate:
                 if quota is None and is_api(scope["path"]):
                     # Whoever asked could not be looked up.
                     quota = self._process.limits.look(state["address"])
-                await _send(reply, ours, request_id)
+                await _send(answer, ours, request_id)
             finally:
-                self._note(scope, status, started)
+                self._note({**scope, "method": asked}, status, started)
 
     async def _principal(self, headers: Headers) -> Principal | None:
         """A request that names a key is a key's, also if the key is wrong and there is a cookie."""
@@ -130,6 +133,33 @@ class Gate:
             "ms": round((perf_counter() - started) * 1000, 1),
         }
         log.info("request", extra={"fields": fields})
+
+
+def _as_expected(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+    """A slash at the end of the path means nothing, and HEAD is GET without the body: a stream
+    that would be sent for ever is told that nobody reads it."""
+    path: str = scope["path"]
+    if path.endswith("/"):
+        scope["path"] = path.rstrip("/")
+        scope["raw_path"] = scope.get("raw_path", path.encode()).rstrip(b"/")
+    if scope["method"] != "HEAD":
+        return scope, receive, send
+    scope["method"] = "GET"
+    answered = False
+
+    async def head(message: Message) -> None:
+        nonlocal answered
+        if message["type"] == "http.response.body":
+            if not answered:
+                answered = True
+                await send({"type": "http.response.body", "body": b""})
+            return
+        await send(message)
+
+    async def nobody() -> Message:
+        return {"type": "http.disconnect"} if answered else await receive()
+
+    return scope, nobody, head
 
 
 def address_of(scope: Scope) -> str:

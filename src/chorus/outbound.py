@@ -40,7 +40,7 @@ _ATTEMPT_S = 2.0  # for one address while another is left to try
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # These decide how a request is framed or routed: they are this client's alone.
-_OWN_HEADERS = frozenset(
+OWN_HEADERS = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "te"),
         *("trailer", "upgrade", "expect", "accept-encoding", "proxy-authorization"),
@@ -331,7 +331,7 @@ def _checked_headers(headers: Headers) -> list[tuple[str, str]]:
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise OutboundRefused(f"{name!r} is not a valid header name")
-        if name.lower() in _OWN_HEADERS:
+        if name.lower() in OWN_HEADERS:
             raise OutboundRefused(f"the header {name} may not be set")
         value = value.strip()
         if _UNSAFE_VALUE.search(value):

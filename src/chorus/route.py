@@ -21,12 +21,13 @@ from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors, json_body
+from chorus import compact, errors, json_body
 from chorus.accounts import audit, idempotency, permissions, same_origin
 from chorus.accounts.idempotency import Answer, Claim
 from chorus.accounts.passwords import LONGEST, SHORTEST
@@ -34,6 +35,8 @@ from chorus.accounts.permissions import Rule
 from chorus.accounts.principal import Principal
 from chorus.process import Process
 from chorus.wire import Failure
+
+Run = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _BODY = ("POST", "PUT", "PATCH")
 _NOTHING = object()
@@ -62,6 +65,7 @@ class Route(APIRoute):
     """A route behind an API key or a session."""
 
     in_transaction = True
+    run: Run
     most_bytes = 0
     """Of a body; 0 is the server's own limit."""
 
@@ -69,7 +73,7 @@ class Route(APIRoute):
         """What takes long and must not hold up those who wait for the session's turn to write."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        run = super().get_route_handler()
+        run = self.run = _without_strange_ids(super().get_route_handler(), self.path)
         takes_body = self.body_field is not None
         needs_body = self.body_field is not None and self.body_field.field_info.is_required()
         rules = {method: permissions.find(method, self.path) for method in self.methods or ()}
@@ -84,20 +88,25 @@ class Route(APIRoute):
             if needs_body or (takes_body and body):
                 request.parsed = await _parse(request, body, self.most_bytes)
             if principal is None or not self.in_transaction:
-                return await run(request)
+                return await _finished(request, await run(request))
             change = _Change(self, request, principal, rule)
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or key is None:
-                return await _transact(process, request, run, change, None)
+                return await _finished(
+                    request, await _transact(process, request, run, change, None)
+                )
             path = request.url.path
             organization_id = principal.organization_id
+            if request.parsed is not _NOTHING:
+                # The same JSON is the same request, however it is spaced and ordered.
+                body = orjson.dumps(request.parsed, option=orjson.OPT_SORT_KEYS)
             claim = await idempotency.claim(
                 process.database, process.secrets, organization_id, path, key, body
             )
             if isinstance(claim, Answer):
                 headers = {"content-type": "application/json", "idempotency-replayed": "true"}
-                return Response(claim.body, claim.status, headers)
-            return await _answer(process, request, run, change, claim)
+                return await _finished(request, Response(claim.body, claim.status, headers))
+            return await _finished(request, await _answer(process, request, run, change, claim))
 
         return handle
 
@@ -184,6 +193,8 @@ async def _transact(
     writes = request.method not in ("GET", "HEAD")
     async with process.database.session(writes=writes) as session:
         request.state.session = session
+        if request.method in ("PATCH", "DELETE"):
+            await _compare(change.route, request)
         try:
             response = await run(request)
         except errors.Error as error:
@@ -195,6 +206,99 @@ async def _transact(
         if claim is not None and idempotency.is_kept(response.status_code):
             await claim.keep(session, Answer(response.status_code, bytes(response.body)))
         return response
+
+
+async def _compare(route: Route, request: _Read) -> None:
+    """Hold a change to what GET shows. What was read may be sent back: fields that cannot be
+    changed are left out if they are unchanged. Raises `Error` 400 if one is not, 412 if the thing
+    is not what `If-Match` says."""
+    parsed = request.parsed
+    sent = cast("dict[str, Any]", parsed if isinstance(parsed, dict) else {})
+    fixed = sent.keys() & _fixed(route) if request.method == "PATCH" else set[str]()
+    wanted = request.headers.get("if-match")
+    shown = _sibling(request, route) if fixed or wanted is not None else None
+    if shown is None:
+        return
+    scope = {**request.scope, "method": "GET", "query_string": b""}
+    body = bytes((await shown.run(_Read(scope, request.receive))).body)
+    if wanted is not None and not compact.matches(wanted, compact.etag(body)):
+        raise errors.Error(
+            412, "precondition_failed", "It was changed meanwhile: it is not what If-Match says"
+        )
+    data: dict[str, Any] = orjson.loads(body)["data"]
+    wrong = [
+        errors.Problem(name, f"{errors.label(name)} cannot be changed")
+        for name in sorted(fixed)
+        if sent[name] != data.get(name)
+    ]
+    if wrong:
+        raise errors.invalid(*wrong)
+    if fixed:
+        request.parsed = {name: value for name, value in sent.items() if name not in fixed}
+
+
+def _fixed(route: Route) -> set[str]:
+    """What GET shows and PATCH does not take, by the names in JSON."""
+    if route.body_field is None or route.response_model is None:
+        return set()
+    shown = route.response_model.model_fields["data"].annotation
+    taken = route.body_field.field_info.annotation
+    return _aliases(shown) - _aliases(taken)
+
+
+def _aliases(model: Any) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _sibling(request: Request, route: Route) -> Route | None:
+    """The route that shows what `route` changes."""
+    for context in iter_route_contexts(request.app.routes):
+        found = context.original_route
+        if isinstance(found, Route) and found.path == route.path and "GET" in (found.methods or ()):
+            return found
+    return None
+
+
+_NOUNS = {
+    "agents": "Agent",
+    "api-keys": "API key",
+    "background-sounds": "Background sound",
+    "calls": "Call",
+    "members": "Member",
+    "phone-numbers": "Phone number",
+    "sessions": "Session",
+    "slm-models": "SLM model",
+    "tools": "Tool",
+    "voices": "Voice",
+    "webhook-deliveries": "Webhook delivery",
+    "webhook-endpoints": "Webhook endpoint",
+}
+
+
+def _without_strange_ids(run: Run, path: str) -> Run:
+    """An id that is no UUID is one that nobody has: 404, whatever it looks like."""
+    noun = _NOUNS.get(path.strip("/").partition("/")[0])
+
+    async def checked(request: Request) -> Response:
+        try:
+            return await run(request)
+        except RequestValidationError as error:
+            if noun and any(tuple(each["loc"]) == ("path", "id") for each in error.errors()):
+                raise errors.not_found(noun) from None
+            raise
+
+    return checked
+
+
+async def _finished(request: Request, response: Response) -> Response:
+    """With what caches and slow networks want: see `compact.py`."""
+    resource = getattr(request.scope.get("route"), "path", "").strip("/").partition("/")[0]
+    return await compact.finished(
+        request, response, lasting=request.method == "GET" and resource in _CATALOGUES
+    )
+
+
+_CATALOGUES = ("voices", "slm-models", "background-sounds")
 
 
 def _permitted(request: Request, rule: Rule | None) -> Principal | None:
@@ -226,9 +330,9 @@ async def _parse(request: Request, body: bytes, most_bytes: int) -> Any:
         raise errors.invalid_field("body", "The request body must be a JSON object")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        sentence = "The Content-Type must be application/json"
-        details = [errors.Problem("Content-Type", sentence)]
-        raise errors.Error(400, "unsupported_content_type", sentence, details=details)
+        details = [errors.Problem("Content-Type", "The Content-Type must be application/json")]
+        code, sentence = "unsupported_content_type", "Validation failed"
+        raise errors.Error(400, code, sentence, details=details)
     if len(body) > _MUCH:
         return await asyncio.to_thread(json_body.parse, body)
     return json_body.parse(body)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -30,11 +30,13 @@ from pydantic import (
     StrictInt,
     StrictStr,
     create_model,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 T = TypeVar("T")
+_ABSENT = object()
 
 
 class In(BaseModel):
@@ -43,6 +45,23 @@ class In(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", validate_by_name=False, validate_by_alias=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_null(cls, values: Any) -> Any:
+        """An empty text where null may stand is null: forms send it so. So is null, where a list
+        or an object may not be missing, the empty one."""
+        if not isinstance(values, dict):
+            return values
+        given = cast("dict[str, Any]", values)
+        changed: dict[str, Any] = {}
+        for field in cls.model_fields.values():
+            value = given.get(field.alias or "", _ABSENT)
+            if value == "" and type(None) in get_args(field.annotation):
+                changed[field.alias or ""] = None
+            elif value is None and get_origin(field.annotation) in (list, dict):
+                changed[field.alias or ""] = [] if get_origin(field.annotation) is list else {}
+        return {**given, **changed} if changed else given
 
     def changes(self) -> dict[str, Any]:
         """What was sent, by the names inside: all that a PATCH is to change."""

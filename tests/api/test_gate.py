@@ -18,7 +18,7 @@ from chorus.accounts.limits import RateLimits
 
 
 async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
-    for path, status in (("/v1/agents", 200), ("/v1/agents/x", 400), ("/v1/no", 404)):
+    for path, status in (("/v1/agents", 200), ("/v1/agents/x", 404), ("/v1/no", 404)):
         response = await sqlite_api.get(path)
         assert response.status_code == status
         assert response.headers["X-RateLimit-Limit"] == "100000"

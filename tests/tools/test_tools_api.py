@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.api import Api
 
 from chorus.tools import queries
-from chorus.tools.schemas import MASK
+from chorus.tools.masks import MASK
 from chorus.tools.spec import http_tool
 
 TOOL: dict[str, Any] = {
@@ -18,12 +18,12 @@ TOOL: dict[str, Any] = {
     "description": "Books a table. Use it when the caller has named a time.",
     "type": "http",
     "config": {
-        "url": "https://api.example.com/places/{place}/bookings?lang=en",
+        "url": "https://api.example.com/places/{place}/bookings?q={place}&code=a-very-secret-word",
         "method": "POST",
         "timeout": 2500,
         "headers": [
-            {"key": "X-Tenant", "value": "acme"},
-            {"key": "Authorization", "value": "Bearer a-very-secret-word"},
+            {"key": "X-Tenant", "value": "acme", "secret": False},
+            {"key": "X-Auth", "value": "Bearer a-very-secret-word", "secret": True},
         ],
         "body": [
             {"name": "place", "type": "string", "description": "Where", "required": True},
@@ -35,7 +35,8 @@ TOOL: dict[str, Any] = {
 
 def shown(tool: dict[str, Any]) -> dict[str, Any]:
     config = {**tool["config"]}
-    config["headers"] = [config["headers"][0], {"key": "Authorization", "value": MASK}]
+    config["headers"] = [config["headers"][0], {**config["headers"][1], "value": MASK}]
+    config["url"] = config["url"].replace("a-very-secret-word", MASK)
     return {**tool, "config": config}
 
 
@@ -46,6 +47,9 @@ async def kept_headers(api: Api, id: str) -> list[dict[str, str]]:
         kept = http_tool(tool, api.process.secrets)
     assert "a-very-secret-word" not in repr(kept)
     return [{"key": key, "value": value} for key, value in kept.headers]
+
+
+SENT = [{"key": header["key"], "value": header["value"]} for header in TOOL["config"]["headers"]]
 
 
 async def test_a_tool_comes_back_without_its_secret(api: Api):
@@ -73,7 +77,7 @@ async def test_a_masked_header_keeps_its_value(api: Api):
     config = {**made["config"], "timeout": 900}
     response = await api.patch(f"/v1/tools/{made['id']}", json={"config": config})
     assert response.json()["data"]["config"] == config
-    assert await kept_headers(api, made["id"]) == TOOL["config"]["headers"]
+    assert await kept_headers(api, made["id"]) == SENT
     config["headers"] = [{"key": "X-Key", "value": MASK}]
     response = await api.patch(f"/v1/tools/{made['id']}", json={"config": config})
     assert response.status_code == 400
@@ -83,11 +87,11 @@ async def test_a_masked_header_keeps_its_value(api: Api):
 async def test_a_change_of_the_config_changes_only_what_is_sent(api: Api):
     made = await api.made("/v1/tools", TOOL)
     path = f"/v1/tools/{made['id']}"
-    for change in ({"timeout": 900}, {"method": "PUT"}, {"url": "https://b.example"}, {}):
+    for change in ({"timeout": 900}, {"method": "PUT"}, {"url": "https://api.example.com/x"}, {}):
         answer = await api.patch(path, json={"config": change})
         assert answer.json()["data"]["config"] == {**made["config"], **change}
         made = answer.json()["data"]
-    assert await kept_headers(api, made["id"]) == TOOL["config"]["headers"]
+    assert await kept_headers(api, made["id"]) == SENT
     answer = await api.patch(path, json={"config": {"headers": [], "body": []}})
     assert answer.json()["data"]["config"] == {**made["config"], "headers": [], "body": []}
     assert await kept_headers(api, made["id"]) == []
@@ -99,7 +103,7 @@ async def test_two_who_change_different_parts_of_the_config_both_succeed(api: Ap
     changes: list[dict[str, Any]] = [
         {"timeout": 900},
         {"method": "PUT"},
-        {"url": "https://b.example"},
+        {"url": "https://api.example.com/x"},
         {"headers": []},
         {"body": []},
     ]
@@ -188,3 +192,38 @@ async def test_a_tool_in_use_cannot_be_deleted(api: Api):
     await api.delete(f"/v1/agents/{agents[1]['id']}")
     assert (await api.delete(f"/v1/tools/{tool['id']}")).status_code == 200
     assert (await api.get(f"/v1/tools/{tool['id']}")).json()["error"] == "Tool not found"
+
+
+async def test_secrets_are_not_sent_elsewhere(api: Api):
+    made = await api.made("/v1/tools", TOOL)
+    path = f"/v1/tools/{made['id']}"
+    kept = made["config"]["headers"]
+    for url in (
+        "https://evil.example/x",
+        "http://api.example.com/x",
+        "https://api.example.com:8443/x",
+    ):
+        for change in ({"url": url}, {"url": url, "headers": kept}):
+            refused = await api.patch(path, json={"config": change})
+            assert refused.status_code == 400, change
+            assert refused.json()["details"][0]["field"] == "config.headers"
+    moved = made["config"]["url"].replace("api.", "evil.")
+    headers = [{"key": "X-Auth", "value": "another"}]
+    refused = await api.patch(path, json={"config": {"url": moved, "headers": headers}})
+    assert refused.json()["details"][0]["field"] == "config.url"
+    assert (await api.get(path)).json()["data"]["config"] == made["config"]
+    # With new ones it may.
+    change = {"url": "https://other.example/x", "headers": headers}
+    assert (await api.patch(path, json={"config": change})).status_code == 200
+    assert await kept_headers(api, made["id"]) == headers
+
+
+async def test_a_masked_query_keeps_its_values(api: Api):
+    made = await api.made("/v1/tools", TOOL)
+    assert MASK in made["config"]["url"]
+    url = made["config"]["url"] + "&more=1"
+    answer = await api.patch(f"/v1/tools/{made['id']}", json={"config": {"url": url}})
+    assert answer.status_code == 200
+    async with api.process.database.reading() as session:
+        tool = await queries.one(session, await api.organization_id(), uuid.UUID(made["id"]))
+    assert tool.config["url"] == TOOL["config"]["url"] + "&more=1"

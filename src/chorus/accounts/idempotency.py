@@ -42,6 +42,8 @@ _UNDER_WAY_FOR = timedelta(seconds=60)
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")  # a header has no spaces at its ends
 _LONGEST_PATH = 255
 _PURPOSE = "idempotency"
+_SAME = {"/api/calls/outbound": "/v1/calls", "/v1/api/calls/outbound": "/v1/calls"}
+"""Paths that are other names for the same verb."""
 
 
 def is_kept(status: int) -> bool:
@@ -103,6 +105,7 @@ async def claim(
         raise errors.invalid_field(
             "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable ASCII characters"
         )
+    path = _SAME.get(path, path)
     mine = Claim(organization_id, _fitting(path), key, uuid.uuid4(), secrets)
     content = hashlib.sha256(body).hexdigest()
     try:

@@ -39,7 +39,7 @@ class HttpTool:
 
     name: str
     description: str
-    url: str
+    url: str = field(repr=False)
     method: ToolMethod = "POST"
     timeout_ms: int = 5000
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, in_use
 from chorus.accounts.secrets import Secrets
-from chorus.tools import queries
-from chorus.tools.schemas import MASK, HttpConfig, ToolCreate, ToolHeader
+from chorus.tools import masks, queries
+from chorus.tools.schemas import HttpConfig, ToolCreate
 from chorus.tools.tables import Tool
 
 
@@ -58,30 +56,27 @@ async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 
 
 def _configure(tool: Tool, config: HttpConfig, sent: set[str], secrets: Secrets) -> None:
-    """Lay what was sent over what is stored."""
+    """Lay what was sent over what is stored. Raises `Error` 400 for a mask that stands for nothing,
+    and where secrets that are stored would go to another server."""
+    stored = queries.headers_of(tool, secrets)
+    before: str = tool.config.get("url", "")
+    if "url" in sent:
+        config.url = masks.unmasked_url(config.url, before)
+        if before and not masks.is_same_server(config.url, before):
+            _require_anew(config, sent, stored)
     if "headers" in sent:
-        headers = _unmasked(config.headers, queries.headers_of(tool, secrets))
+        given = [header.model_dump() for header in config.headers]
+        headers = masks.unmasked_headers(given, stored)
         tool.headers = secrets.encrypt(headers) if headers else None
     plain = config.model_dump(mode="json", by_alias=True, include=sent - {"headers"})
     tool.config = {**tool.config, **plain}
 
 
-def _unmasked(sent: Sequence[ToolHeader], stored: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """`sent`, with the stored values in the place of masks. Headers of one name are told apart by
-    their order."""
-    values: defaultdict[str, list[str]] = defaultdict(list)
-    for header in stored:
-        values[header["key"].lower()].append(header["value"])
-    found: list[dict[str, str]] = []
-    for place, header in enumerate(sent):
-        of_this_name = values[header.key.lower()]
-        value = header.value
-        kept = of_this_name.pop(0) if of_this_name else None
-        if value == MASK:
-            if kept is None:
-                raise errors.invalid_field(
-                    f"config.headers.{place}.value", "Value is masked, and no value is stored"
-                )
-            value = kept
-        found.append({"key": header.key, "value": value})
-    return found
+def _require_anew(config: HttpConfig, sent: set[str], stored: list[dict[str, Any]]) -> None:
+    secret = any(header.get("secret", True) for header in stored)
+    kept = "headers" not in sent or any(each.value == masks.MASK for each in config.headers)
+    if secret and kept:
+        raise errors.invalid_field(
+            "config.headers",
+            "Headers must be sent again with their values: the URL is of another server",
+        )

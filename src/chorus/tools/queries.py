@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
 from chorus.db import listed, named_like, scoped
 from chorus.errors import not_found
-from chorus.tools.schemas import MASK, HttpConfig, ToolOut, is_secret
+from chorus.tools import masks
+from chorus.tools.schemas import HttpConfig, ToolOut
 from chorus.tools.tables import Tool
 
 
@@ -50,22 +52,23 @@ async def missing(
     return wanted - set((await session.scalars(mine)).all())
 
 
-def headers_of(tool: Tool, secrets: Secrets) -> list[dict[str, str]]:
+def headers_of(tool: Tool, secrets: Secrets) -> list[dict[str, Any]]:
     return secrets.decrypt(tool.headers) if tool.headers else []
 
 
 def present(tool: Tool, secrets: Secrets) -> ToolOut:
     """The tool as the API shows it."""
-    headers = [
-        {"key": header["key"], "value": MASK if is_secret(header["key"]) else header["value"]}
-        for header in headers_of(tool, secrets)
-    ]
+    config = {
+        **tool.config,
+        "url": masks.masked_url(tool.config["url"]),
+        "headers": masks.masked_headers(headers_of(tool, secrets)),
+    }
     return ToolOut(
         id=tool.id,
         name=tool.name,
         description=tool.description,
         type=tool.type,
-        config=HttpConfig.model_validate({**tool.config, "headers": headers}),
+        config=HttpConfig.model_validate(config),
         created_at=tool.created_at,
         updated_at=tool.updated_at,
     )

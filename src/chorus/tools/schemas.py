@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from chorus.outbound import OWN_HEADERS
 from chorus.talk.spec import FieldType, ToolMethod
 from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, told, web_url
 
@@ -19,9 +20,6 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.
 _PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _URL = re.compile(r"https?://[^ ]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
-MASK = "********"
-_SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password|signature", re.I)
-_OURS = ("host", "content-length", "transfer-encoding", "connection")
 
 
 def _parameter_name(value: str) -> str:
@@ -33,7 +31,7 @@ def _parameter_name(value: str) -> str:
 def _header_name(value: str) -> str:
     if not _HEADER.fullmatch(value):
         raise ValueError("is not the name of an HTTP header")
-    if value.lower() in _OURS:
+    if value.lower() in OWN_HEADERS:
         raise ValueError("is a header that Chorus sets itself")
     return value
 
@@ -42,10 +40,6 @@ def _header_value(value: str) -> str:
     if not _HEADER_VALUE.fullmatch(value):
         raise ValueError("must be printable ASCII")
     return value
-
-
-def is_secret(header: str) -> bool:
-    return _SECRET_HEADER.search(header) is not None
 
 
 def _template_url(value: str) -> str:
@@ -58,13 +52,14 @@ def _template_url(value: str) -> str:
 
 
 class ToolHeader(In):
-    """A header. In responses the value of one that usually holds a secret is `MASK`; sent back
-    like that in a PATCH, it keeps the value that is stored."""
+    """A header. In responses its value is `********` unless `secret` is false; sent back like that
+    in a PATCH, it keeps the value that is stored, as long as the URL's server stays the same."""
 
     key: Annotated[Text, Field(max_length=255), told(_HEADER), AfterValidator(_header_name)]
     value: Annotated[
         Text, Field(max_length=8192), told(_HEADER_VALUE), AfterValidator(_header_value)
     ]
+    secret: Annotated[Flag, Field(description="False shows the value to whoever may look.")] = True
 
 
 class ToolParameter(In):
@@ -84,7 +79,8 @@ def _unique_names(parameters: list[ToolParameter]) -> list[ToolParameter]:
 
 
 class HttpConfig(In):
-    """The request that the tool makes. `{name}` in the URL is filled from the body's fields."""
+    """The request that the tool makes. `{name}` in the URL is filled from the body's fields. In
+    responses, values in the URL's query are `********` too."""
 
     url: Annotated[Text, Field(max_length=2048), told(_URL), AfterValidator(_template_url)]
     method: ToolMethod = "POST"
