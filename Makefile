@@ -74,6 +74,10 @@ bench: setup-dev  ## load, beside the peer, into docs/performance.md
 bench-api: setup-dev  ## the API's speed, beside hand-written SQL, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.api --write docs/performance.md $(ARGS)
 
+bench-speech: setup-dev  ## how well the engines of this machine hear, speak and judge turns
+	.venv/bin/python scripts/material.py
+	OMP_NUM_THREADS=1 .venv/bin/python -W ignore -m bench.speech $(ARGS)
+
 profile: setup-dev  ## where the server's time goes under load
 	.venv/bin/python -W ignore -m bench.hotspots $(ARGS)
 

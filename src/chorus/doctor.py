@@ -37,6 +37,8 @@ from chorus.settings import Settings
 from chorus.speech import local
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceDetector
 from chorus.speech.models import ModelName, model_states
+from chorus.speech.threads import ModelThreads
+from chorus.speech.weights.store import Store, missing_for_a_call
 
 _ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
 _LOCAL = "pip install 'chorus-voice[local]'"
@@ -223,7 +225,7 @@ async def _engines(settings: Settings) -> Iterable[Finding]:
         asyncio.to_thread(_model, "silero_vad", local.local_detector, "silero"),
         asyncio.to_thread(_model, "smart_turn", local.local_end_of_turn, "smart-turn"),
         _hearing(settings),
-        _speaking(catalogue),
+        _speaking(settings, catalogue),
         _thinking(settings, catalogue),
     )
     return [finding for findings in found for finding in findings]
@@ -245,34 +247,57 @@ async def _hearing(settings: Settings) -> Findings:
     """Without it a call hears nobody, unless all callers are simulated."""
     what = "transcription offline"
     bad: Literal["note", "problem"] = "note" if settings.simulated else "problem"
+    missing = missing_for_a_call(Store(settings.models_dir))
+    pull = [Finding("note", "models", f"not here: {missing}")] if missing else []
+    if weights := local.whisper_for(settings.models_dir, None):
+        threads = ModelThreads(1)
+        try:
+            await local.local_whisper(settings.models_dir, weights, threads).warm()
+        except EngineFailed as failure:
+            advice = f"chorus models verify {weights.name}"
+            return [*pull, Finding(bad, what, f"{weights.name}: {failure.detail}", advice)]
+        finally:
+            await threads.aclose()
+        return [*pull, Finding("ok", what, f"{weights.name} is loaded and decodes")]
     try:
         engine = local.local_transcriber(workers=1)
     except EngineFailed:
-        return [Finding(bad, what, "not installed: no caller can be understood", _LOCAL)]
+        return [*pull, Finding(bad, what, "not installed: no caller can be understood", _LOCAL)]
     try:
         await engine.warm()
     except EngineFailed as failure:
-        return [Finding(bad, what, f"installed, but {failure.detail}", f"reinstall: {_LOCAL}")]
+        says = f"installed, but {failure.detail}"
+        return [*pull, Finding(bad, what, says, f"reinstall: {_LOCAL}")]
     finally:
         await engine.aclose()
-    return [Finding("ok", what, f"{engine.name} starts; English")]
+    found = [*pull, Finding("ok", what, f"{engine.name} starts; English")]
+    if settings.openai_usable:
+        says = (
+            f"{engine.name} hears expected phrases only: a language model answers what it mishears"
+        )
+        found.append(Finding("note", "hearing and thinking", says, "chorus models pull"))
+    return found
 
 
-async def _speaking(catalogue: Catalogue) -> Findings:
+async def _speaking(settings: Settings, catalogue: Catalogue) -> Findings:
     if not catalogue.voices:
         return [Finding("problem", "voices", "there is none", _LOCAL)]
     default = catalogue.voices[0]
     ok = Finding("ok", "voices", f"{len(catalogue.voices)}, the default is {default.name}")
-    if default.engine != "espeak":
+    if default.engine not in ("espeak", "piper"):
         return [ok]
-    voice = local.local_voice()
+    threads, espeak = ModelThreads(1), local.local_voice()
     try:
-        await voice.warm()
+        await espeak.warm()
+        if default.engine == "piper":
+            piper = local.local_piper(settings.models_dir, threads, espeak)
+            await piper.warm(default.engine_id)
     except EngineFailed as failure:
-        says = f"installed, but {failure.detail}"
+        says = f"{default.name} is installed, but {failure.detail}"
         return [Finding("problem", "voices", says, f"reinstall: {_LOCAL}")]
     finally:
-        await voice.aclose()
+        await espeak.aclose()
+        await threads.aclose()
     return [ok]
 
 

@@ -17,14 +17,10 @@ from chorus.speech.weights.bring import CannotBring, bring
 from chorus.speech.weights.fetch import PullFailed
 from chorus.speech.weights.fetch import pull as fetch
 from chorus.speech.weights.manifest import DEFAULTS, MANIFEST, File, Weights, find
-from chorus.speech.weights.store import Store
+from chorus.speech.weights.store import Store, defaults, megabytes
 
 _DECLINED = ".declined"
 _BAR = 24
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.0f} MB"
 
 
 def show(settings: Settings, options: argparse.Namespace) -> int:
@@ -55,7 +51,7 @@ def offer(settings: Settings, options: argparse.Namespace) -> int:
     """Before a first start: asked once, on a terminal only, and a no is remembered. Always 0, as
     the server runs without them."""
     store = Store(settings.models_dir)
-    wanted = [weights for weights in _defaults() if not store.complete(weights)]
+    wanted = [weights for weights in defaults() if not store.complete(weights)]
     declined = store.root / _DECLINED
     if not wanted or declined.exists() or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return 0
@@ -105,20 +101,6 @@ def remove(settings: Settings, options: argparse.Namespace) -> int:
     for weights in wanted:
         print(f"{weights.name}: {'removed' if store.remove(weights) else 'was not here'}")
     return 0
-
-
-def missing_advice(store: Store) -> str | None:
-    """What a call would need and is not here, in one sentence with the command."""
-    missing = [weights for weights in _defaults() if not store.complete(weights)]
-    if not missing:
-        return None
-    names = " and ".join(weights.name for weights in missing)
-    total = megabytes(sum(weights.size for weights in missing))
-    return f"{names} not in {store.root}: run `chorus models pull` ({total})"
-
-
-def _defaults() -> list[Weights]:
-    return [weights for name in DEFAULTS if (weights := find(name)) is not None]
 
 
 def _named(names: Sequence[str]) -> list[Weights] | None:

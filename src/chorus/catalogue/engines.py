@@ -28,6 +28,7 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
+from chorus.speech.weights.store import Store, missing_for_a_call
 from chorus.talk.spec import Engines
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class EngineRoom:
             group.create_task(asyncio.to_thread(self._end_of_turn, None))
             for name, engine in self._of_the_defaults():
                 group.create_task(_warm(name, engine))
+        if missing := missing_for_a_call(Store(self._settings.models_dir)):
+            log.warning("callers are not heard or answered as well as they could be: %s", missing)
         try:
             engines = self.select(None, None, None)
         except (NoEngine, EngineFailed) as failure:

@@ -13,17 +13,20 @@ SAMPLES = 8 * RATE_HZ
 MELS, FRAMES = 80, 800
 
 
-def log_mel(audio: Floats) -> Floats:
-    """[80, 800] of exactly `SAMPLES` samples. `ValueError` for another length."""
+def log_mel(audio: Floats, frames: int = FRAMES) -> Floats:
+    """The last `frames` of [80, 800] of exactly `SAMPLES` samples. `ValueError` for another
+    length."""
     if audio.shape != (SAMPLES,):
         raise ValueError(f"{SAMPLES} samples are needed, not {audio.shape}")
     level = audio - audio.mean()
     level /= np.sqrt(audio.var() + np.float32(1e-7))
     padded = np.pad(level, mel.WINDOW // 2, mode="reflect")
     # The silence in front of a short turn is the same in each window: one of them will do.
-    alike = max((int((audio != 0).argmax()) - mel.WINDOW // 2) // mel.HOP, 0)
-    power = mel.log_power(padded, MELS, alike, FRAMES)
-    return np.pad(mel.scaled(power).T, ((0, 0), (alike, 0)), mode="edge")
+    alike = (int((audio != 0).argmax()) - mel.WINDOW // 2) // mel.HOP
+    left_out = FRAMES - frames
+    first = max(alike, left_out)
+    power = mel.log_power(padded, MELS, first, FRAMES)
+    return np.pad(mel.scaled(power).T, ((0, 0), (first - left_out, 0)), mode="edge")
 
 
 def last_eight_seconds(audio: Floats) -> Floats:

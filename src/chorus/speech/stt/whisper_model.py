@@ -1,7 +1,7 @@
 """Whisper by CTranslate2: samples in, text out. Blocks; for one of `threads.py`'s threads.
 
 Whisper was made for windows of 30 s. CTranslate2 takes shorter ones, and 15 s gives the same words
-for a third of the time (docs/performance.md); below about 10 s it finds no end of the text. So
+for a third of the time; below about 10 s it finds no end of the text. So
 the window is what was said and two seconds, at least 15 and at most 30.
 
 In order: features of the audio and silence up to the window; the encoder; beam search; then what is
@@ -28,7 +28,7 @@ NAME = "whisper"
 LONGEST_S = 28.0
 """What one window holds of speech, less the silence behind it."""
 _SHORTEST_WINDOW_S, _LONGEST_WINDOW_S, _BEHIND_S = 15.0, 30.0, 2.0
-# Speech had at most 0.47, noise, music, beeps and silence at least 0.59 (docs/performance.md).
+# Short prompts of people had at most 0.47; noise, music, beeps and silence at least 0.59.
 NO_SPEECH = 0.55
 _BEAM = 5
 _TOKENS_PER_S = 8

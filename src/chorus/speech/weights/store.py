@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from chorus.speech.weights.manifest import MANIFEST, File, Weights
+from chorus.speech.weights.manifest import DEFAULTS, MANIFEST, File, Weights, find
 
 PART = ".part"
 
@@ -68,3 +68,24 @@ class Store:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def defaults() -> list[Weights]:
+    """What a free conversation needs."""
+    return [weights for name in DEFAULTS if (weights := find(name)) is not None]
+
+
+def missing_for_a_call(store: Store) -> str | None:
+    """Which of the two kinds of models a call would have none of, in one sentence with the
+    command; a voice or a transcriber other than the default is as good."""
+    installed = {weights.kind for weights in store.installed()}
+    missing = [weights for weights in defaults() if weights.kind not in installed]
+    if not missing:
+        return None
+    what = " and ".join(weights.name for weights in missing)
+    total = megabytes(sum(weights.size for weights in missing))
+    return f"{what} not in {store.root}: run `chorus models pull` ({total})"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
