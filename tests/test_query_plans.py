@@ -22,8 +22,8 @@ from tests.fakes.api import Api
 from chorus.billing.settle import settle
 from chorus.billing.tables import LedgerLine
 from chorus.calls import kept
+from chorus.calls.converse import claim
 from chorus.calls.dispatch import Dispatch
-from chorus.calls.hold import claim
 from chorus.calls.recover import Keeper
 from chorus.calls.status import advance, end
 from chorus.calls.switchboard import Switchboard

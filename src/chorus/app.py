@@ -29,7 +29,7 @@ from chorus.billing.watch import Watch
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.chat_routes import chat_routes
 from chorus.calls.control_routes import control_routes
-from chorus.calls.desk import TwilioDesk
+from chorus.calls.desk import CallDesk
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.live import Commands
 from chorus.calls.live import sweep as sweep_commands
@@ -43,7 +43,6 @@ from chorus.catalogue.routes import routes as catalogue
 from chorus.cors import Cors
 from chorus.durable.work import Periodic
 from chorus.gate import Gate
-from chorus.lines.twilio.routes import build_routes as twilio_routes
 from chorus.numbers.routes import routes as numbers
 from chorus.openapi import served
 from chorus.process import Process
@@ -111,7 +110,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes, prefix=prefix)
     # For clients whose base URL ends in /v1, as the examples of the API have it.
     app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
-    app.include_router(twilio_routes(TwilioDesk(switchboard), settings.url, switchboard.twilio))
+    for name, carrier in switchboard.carriers.items():
+        app.router.routes.extend(carrier.routes(CallDesk(switchboard, name)))
     app.include_router(recording_links)
     served.add_routes(app, settings.url)
     dashboard.add_routes(app, settings)
@@ -132,6 +132,8 @@ def _life(
         try:
             await switchboard.start()
             await end_own_calls(switchboard)
+            for carrier_name, carrier in switchboard.carriers.items():
+                await carrier.start(CallDesk(switchboard, carrier_name))
             name = switchboard.heart.name
             await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
             async with asyncio.TaskGroup() as tasks:

@@ -13,8 +13,8 @@ from tests.calls.test_calls_api import parties, stored
 from tests.calls.test_room import board, rows
 from tests.fakes.api import Api
 
+from chorus.calls.converse import claim
 from chorus.calls.finish import finish_unanswered
-from chorus.calls.hold import claim
 from chorus.calls.tables import Call
 from chorus.db import utcnow
 from chorus.demo.carrier.signature import sign

@@ -16,8 +16,8 @@ from tests.fakes.api import Api, running
 
 from chorus.accounts.tables import Organization
 from chorus.calls.answer import Declined, Taken, answer
+from chorus.calls.converse import claim
 from chorus.calls.dispatch import Dispatch
-from chorus.calls.hold import claim
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow

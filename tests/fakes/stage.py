@@ -27,7 +27,7 @@ from chorus.audio.codec import decode, peak
 from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.audio.pace import Ticker
 from chorus.lines.line import LineEnded
-from chorus.lines.loopback import FAIR, LoopbackLine, Weather, pair
+from chorus.lines.loopback.line import FAIR, LoopbackLine, Weather, pair
 from chorus.outbound import Outbound, OutboundAnswer
 from chorus.talk.call import Call, Outcome
 from chorus.talk.spec import AgentSpec, CallSpec, Engines, HttpTool, StandIns

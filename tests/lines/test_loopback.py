@@ -9,7 +9,7 @@ from tests.fakes.virtual import run_virtual
 
 from chorus.audio.frame import MULAW_8K, PCM_16K
 from chorus.lines.line import LineCause, LineEnded
-from chorus.lines.loopback import FRAME_MS, LoopbackLine, Weather, pair
+from chorus.lines.loopback.line import FRAME_MS, LoopbackLine, Weather, pair
 
 
 class Ear:

@@ -6,7 +6,7 @@ from tests.fakes.llm import FakeModel
 from tests.fakes.speech import FakeVoice
 from tests.fakes.stage import Result, Stage, agent, play
 
-from chorus.lines.loopback import Weather
+from chorus.lines.loopback.line import Weather
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
 

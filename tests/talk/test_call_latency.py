@@ -11,7 +11,7 @@ from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeEndOfTurn, FakeTranscriber
 from tests.fakes.stage import Result, Stage, play
 
-from chorus.lines.loopback import Weather
+from chorus.lines.loopback.line import Weather
 
 STAGES = ("words", "verdict", "committed", "token", "audio", "sent")
 

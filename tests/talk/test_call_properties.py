@@ -15,7 +15,7 @@ from tests.fakes.speech import FakeEndOfTurn, FakeTranscriber, FakeVoice
 from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
 from tests.talk.test_call_sound import loud_ms, sides
 
-from chorus.lines.loopback import Weather
+from chorus.lines.loopback.line import Weather
 from chorus.llm.model import ModelFailed, Prompt, ToolCall
 from chorus.outbound import OutboundFailed
 from chorus.speech.engines import EngineFailed

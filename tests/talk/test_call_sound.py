@@ -17,7 +17,7 @@ from tests.fakes.stage import Stage, agent, play
 
 from chorus.audio import sounds
 from chorus.audio.frame import ALAW_8K, PCM_8K, PCM_16K, AudioFormat
-from chorus.lines.loopback import Weather
+from chorus.lines.loopback.line import Weather
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
 OFFICE = str(sounds.OFFICE.id)

@@ -1,81 +1,103 @@
-"""What Twilio's routes ask of the calls: their `Desk`, over this folder's verbs."""
+"""What the carriers ask of the calls: their `Desk`, over this folder's verbs."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
 
 from chorus.calls.answer import Taken, answer
+from chorus.calls.converse import claim, converse
 from chorus.calls.finish import finish_unanswered
-from chorus.calls.hold import claim, hold
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow
-from chorus.lines.line import Line
-from chorus.lines.twilio.desk import (
+from chorus.lines.desk import (
     Admitted,
-    CallStatus,
+    Connection,
     InboundCall,
     MachineResult,
+    Progress,
     Refused,
-    StatusUpdate,
-    TwilioAccount,
+    Stage,
 )
+from chorus.lines.line import Line
 from chorus.numbers import routing
 
 log = logging.getLogger(__name__)
 
 
-class TwilioDesk:
-    """Implements `lines.twilio.desk.Desk`."""
+class CallDesk:
+    """Implements `lines.desk.Desk` for one carrier: it sees no other's numbers and calls."""
 
-    def __init__(self, switchboard: Switchboard) -> None:
+    def __init__(self, switchboard: Switchboard, provider: str) -> None:
         self._switchboard = switchboard
+        self._provider = provider
 
-    async def account_of_number(self, number: str, account_sid: str) -> TwilioAccount | None:
+    async def connection_of_number(self, number: str) -> Connection | None:
         route = await self._route(number)
-        account = route.twilio(self._switchboard.settings.twilio_api_url) if route else None
-        return account if account and account.account_sid == account_sid else None
+        return route.connection if route else None
 
-    async def account_of_call(self, call_id: str) -> TwilioAccount | None:
+    async def connection_of_call(self, call_id: str) -> Connection | None:
         call = await self._call(call_id)
         if call is None or call.phone_number_id is None:
             return None
         async with self._switchboard.database.reading() as session:
             route = await routing.by_id(session, call.phone_number_id, self._switchboard.secrets)
-        return route.twilio(self._switchboard.settings.twilio_api_url) if route else None
+        # A number may have moved to another carrier since.
+        return route.connection if route and route.provider == self._provider else None
+
+    async def connections(self) -> Sequence[Connection]:
+        async with self._switchboard.database.reading() as session:
+            routes = await routing.of_provider(session, self._provider, self._switchboard.secrets)
+        return [route.connection for route in routes]
+
+    async def call_of_leg(self, leg_id: str) -> str | None:
+        async with self._switchboard.database.reading() as session:
+            id = await session.scalar(
+                sa.select(Call.id)
+                .where(Call.provider == self._provider, Call.call_sid == leg_id)
+                .order_by(Call.created_at.desc())
+                .limit(1)
+            )
+        return None if id is None else str(id)
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:
         route = await self._route(inbound.to)
         if route is None:
             return Refused("nobody has this number")
-        taken = await answer(self._switchboard, route, inbound.call_sid, inbound.from_)
+        taken = await answer(self._switchboard, route, inbound.leg_id, inbound.from_)
         if isinstance(taken, Taken):
             return Admitted(str(taken.call_id), taken.token)
         return Refused(taken.reason, "busy" if taken.busy else "rejected")
 
-    async def status(self, update: StatusUpdate) -> None:
-        call = await self._call(update.call_id) if update.call_id else None
+    async def progress(self, progress: Progress) -> None:
+        call = await self._call(progress.call_id)
         if call is None:
             return
-        if call.call_sid is not None and call.call_sid != update.call_sid:
-            log.warning("call %s: a status for another call sid was ignored", call.id)
+        if call.call_sid is not None and call.call_sid != progress.leg_id:
+            log.warning("call %s: news of another leg was ignored", call.id)
             return
-        if update.status is CallStatus.RINGING:
+        if progress.stage is Stage.RINGING:
             async with self._switchboard.database.writing() as session:
                 await advance(
                     session,
                     call.id,
                     call.organization_id,
                     "ringing",
-                    call_sid=update.call_sid,
+                    call_sid=progress.leg_id,
                     started_at=call.started_at or utcnow(),
                 )
-        ended = update.ended
-        # A call that was answered is ended by its conversation, which knows who hung up.
-        if ended is not None and call.answered_at is None:
+        if (ended := progress.ended) is None:
+            return
+        if call.answered_at is None:
             await finish_unanswered(self._switchboard, call.id, call.organization_id, ended)
+        # A call that was answered is ended by its conversation, which knows who hung up.
+        elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
+            line.ended_at_carrier(ended)
 
     async def machine(self, result: MachineResult) -> None:
         """Noted in the timeline, and told to the agent, who may leave a message or hang up."""
@@ -88,12 +110,14 @@ class TwilioDesk:
     async def claim(self, call_id: str, token: str) -> bool:
         return await claim(self._switchboard, call_id, token)
 
-    async def stream(self, line: Line, call_id: str) -> None:
-        await hold(self._switchboard, line, uuid.UUID(call_id))
+    async def converse(self, line: Line, call_id: str) -> None:
+        await converse(self._switchboard, line, uuid.UUID(call_id))
 
     async def _route(self, number: str) -> routing.Route | None:
         async with self._switchboard.database.reading() as session:
-            return await routing.by_number(session, "twilio", number, self._switchboard.secrets)
+            return await routing.by_number(
+                session, self._provider, number, self._switchboard.secrets
+            )
 
     async def _call(self, call_id: str) -> Call | None:
         try:
@@ -101,4 +125,5 @@ class TwilioDesk:
         except ValueError:
             return None
         async with self._switchboard.database.reading() as session:
-            return await session.get(Call, id)
+            call = await session.get(Call, id)
+        return call if call is not None and call.provider == self._provider else None

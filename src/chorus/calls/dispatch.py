@@ -32,7 +32,6 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow
 from chorus.lines.line import Dial, DialFailed, LineCause, LineEnded
-from chorus.lines.twilio.links import Links
 from chorus.numbers import routing
 from chorus.numbers.routing import Route
 
@@ -62,7 +61,6 @@ class _Fenced:
 class Dispatch:
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
-        self._links = Links(switchboard.settings.url)
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
@@ -180,14 +178,10 @@ class Dispatch:
             raise DialFailed(LineCause.FAILED, "the phone number cannot be used any more")
         if not fenced.active:
             raise DialFailed(LineCause.FAILED, "agent or organization is not active any more")
-        account = route.twilio(switchboard.settings.twilio_api_url)
-        if account is None:
+        carrier = switchboard.carriers.get(route.provider)
+        if carrier is None:
             raise DialFailed(LineCause.FAILED, f"{route.provider} cannot place calls yet")
-
-        async def issue_token(_: str) -> str:
-            return fenced.token
-
-        dialler = switchboard.twilio.dialler(account, self._links, issue_token)
+        dialler = carrier.dialler(route.connection, fenced.token)
         return await dialler.dial(
             Dial(call_id=str(call.id), to=call.customer_number, from_=route.number)
         )

@@ -17,7 +17,6 @@ from chorus.db import after_commit, utcnow
 from chorus.numbers import queries as numbers
 
 _LATEST = timedelta(days=366)
-_CARRIERS = ("twilio",)  # those that have a line to dial with
 
 
 async def place(
@@ -32,7 +31,7 @@ async def place(
     number = await numbers.one(session, organization_id, wish.phone_number_id)
     if not agent.is_active:
         raise errors.invalid_field("agentId", "Agent is not active")
-    if number.provider not in _CARRIERS:
+    if number.provider not in switchboard.carriers:
         raise errors.invalid_field(
             "phoneNumberId", f"Phone number is of {number.provider}, which places no calls yet"
         )

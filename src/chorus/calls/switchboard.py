@@ -24,7 +24,8 @@ from chorus.db import Database
 from chorus.durable.durable import Durable
 from chorus.durable.heart import Heart
 from chorus.durable.identity import Identity
-from chorus.lines.twilio.rest import TwilioApi
+from chorus.lines.carriers import running
+from chorus.lines.line import Line
 from chorus.outbound import Outbound
 from chorus.settings import Settings
 from chorus.talk.call import Call
@@ -45,9 +46,10 @@ class Switchboard:
         self.engines = EngineRoom(settings, catalogue)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
-        self.twilio = TwilioApi()
+        self.carriers = running(settings)
         self.durable = Durable(settings)
         self.live: dict[uuid.UUID, Call] = {}
+        self._lines: dict[tuple[str, str], Line] = {}
         self.queued = asyncio.Event()
         """Set when a call was queued, so that dispatch does not wait for its next look."""
         self.announced = asyncio.Event()
@@ -87,14 +89,19 @@ class Switchboard:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engines.start())
             group.create_task(self.outbound.open())
-            group.create_task(self.twilio.open())
 
-    def began(self, call_id: uuid.UUID, call: Call) -> None:
+    def began(self, call_id: uuid.UUID, call: Call, line: Line) -> None:
         self.live[call_id] = call
+        self._lines[line.provider, line.leg_id] = line
         self._emptied.clear()
 
-    def ended(self, call_id: uuid.UUID) -> None:
+    def line(self, provider: str, leg_id: str) -> Line | None:
+        """The line of a call that is talked on here, by its carrier's id of the leg."""
+        return self._lines.get((provider, leg_id))
+
+    def ended(self, call_id: uuid.UUID, line: Line) -> None:
         self.live.pop(call_id, None)
+        self._lines.pop((line.provider, line.leg_id), None)
         self.journals.written.set()
         if not self.live:
             self._emptied.set()
@@ -118,7 +125,8 @@ class Switchboard:
         await self.durable.close()
         await self.journals.flush()
         self.ticker.stop()
-        await self.twilio.aclose()
+        for carrier in self.carriers.values():
+            await carrier.aclose()
         await self.outbound.aclose()
         await self.engines.aclose()
         if "_identity" in self.__dict__:

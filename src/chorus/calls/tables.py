@@ -14,7 +14,6 @@ from chorus.in_use import uses
 
 STATUSES = ("queued", "ringing", "in_progress", "completed", "failed", "no_answer")
 DIRECTIONS = ("inbound", "outbound")
-PROVIDERS = ("twilio", "sip", "voximplant", "jambonz", "browser")
 TRANSFER_TYPES = ("cold", "warm", "warm_briefing")
 TRANSFER_STATUSES = (
     "initiated",
@@ -51,7 +50,7 @@ class Call(Tenant, Base):
         info=uses("phone_numbers", noun="call to", name="customer_number", until="ended_at")
     )
     call_sid: Mapped[str | None] = mapped_column(sa.String(255))
-    provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
+    provider: Mapped[str] = mapped_column(sa.String(32))
     direction: Mapped[str] = mapped_column(choice(*DIRECTIONS, name="direction"))
     status: Mapped[str] = mapped_column(choice(*STATUSES, name="status"), default="queued")
     customer_number: Mapped[str] = mapped_column(sa.String(64))
@@ -63,6 +62,7 @@ class Call(Tenant, Base):
     analysis: Mapped[dict[str, Any] | None] = mapped_column(Json)
     timeline: Mapped[dict[str, Any] | None] = mapped_column(Json)
     ended_reason: Mapped[str | None] = mapped_column(sa.String(64))
+    ended_detail: Mapped[str | None] = mapped_column(sa.Text)
     context_variables: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
     parent_call_id: Mapped[uuid.UUID | None] = mapped_column(

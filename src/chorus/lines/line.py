@@ -102,8 +102,8 @@ class Line(Protocol):
     def provider(self) -> str: ...
 
     @property
-    def call_sid(self) -> str:
-        """The carrier's own id of the call."""
+    def leg_id(self) -> str:
+        """The carrier's own id of this leg."""
         ...
 
     def start(self, events: LineEvents) -> None:
@@ -125,6 +125,11 @@ class Line(Protocol):
     def heard_ms(self) -> float: ...
 
     def send_digits(self, digits: str) -> None: ...
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        """The carrier says by another way than the line's own (a status webhook) that the leg is
+        over. The line's own end normally comes first, and knows more: it is waited for a moment."""
+        ...
 
     async def hang_up(self) -> None:
         """End the leg at the carrier too. Safe to call twice; `line_ended` follows."""
@@ -165,11 +170,11 @@ class Dialler(Protocol):
     """Places outbound legs for one phone number's credentials."""
 
     async def dial(self, dial: Dial) -> str:
-        """Ask the carrier to ring; returns its call sid as soon as it has accepted. What comes
+        """Ask the carrier to ring; returns its id of the leg as soon as it has accepted. What comes
         of it (ringing, answered, busy…) arrives by the carrier's own route. Raises `DialFailed`."""
         ...
 
-    async def cancel(self, call_sid: str) -> None:
+    async def cancel(self, leg_id: str) -> None:
         """Stop ringing, or end the call if it was answered meanwhile. Never raises for a call
         that is already over."""
         ...

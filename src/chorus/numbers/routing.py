@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
-from chorus.lines.twilio.desk import TwilioAccount
+from chorus.lines.desk import Connection
 from chorus.numbers import queries
 from chorus.numbers.tables import PhoneNumber
 
@@ -28,18 +27,7 @@ class Route:
     agent_id: uuid.UUID | None
     number: str
     provider: str
-    connection: dict[str, Any] = field(repr=False)
-    """How the carrier is reached, secrets included, by the API's names."""
-
-    def twilio(self, api_url: str) -> TwilioAccount | None:
-        """None for a number of another carrier. `api_url` is the operator's."""
-        if self.provider != "twilio":
-            return None
-        return TwilioAccount(
-            account_sid=self.connection["twilioAccountSid"],
-            auth_token=self.connection["twilioAuthToken"],
-            api_url=api_url,
-        )
+    connection: Connection = field(repr=False)
 
 
 async def by_number(
@@ -57,6 +45,12 @@ async def by_id(session: AsyncSession, id: uuid.UUID, secrets: Secrets) -> Route
     return _route(row, secrets) if row else None
 
 
+async def of_provider(session: AsyncSession, provider: str, secrets: Secrets) -> list[Route]:
+    """All numbers of a carrier. Raises `SecretsUnreadable`."""
+    rows = await session.scalars(sa.select(PhoneNumber).where(PhoneNumber.provider == provider))
+    return [_route(row, secrets) for row in rows]
+
+
 def _route(row: PhoneNumber, secrets: Secrets) -> Route:
     return Route(
         phone_number_id=row.id,
@@ -64,5 +58,5 @@ def _route(row: PhoneNumber, secrets: Secrets) -> Route:
         agent_id=row.agent_id,
         number=row.number,
         provider=row.provider,
-        connection=queries.connection(row, secrets),
+        connection=Connection(str(row.id), row.number, queries.connection(row, secrets)),
     )

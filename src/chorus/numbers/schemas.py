@@ -1,4 +1,5 @@
-"""Phone numbers at the HTTP edge. Which of the carriers' settings are needed: `connection.py`."""
+"""Phone numbers at the HTTP edge: what all have, and the settings that the carriers name
+(`lines/carriers.py`). Which of those a number needs: `connection.py`."""
 
 # ruff: noqa: RUF012  pydantic copies the defaults of a model
 
@@ -6,12 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic.alias_generators import to_snake
 
+from chorus.lines.carrier import Setting
+from chorus.lines.carriers import CARRIERS
 from chorus.wire import In, Metadata, Name, Out, Phone, Text, Time, Url, Whole, patch_of, told
+
+T = TypeVar("T", bound=BaseModel)
 
 # A host name or an address, with or without a port, as a PBX's administrator writes it.
 _HOST = re.compile(
@@ -40,49 +47,63 @@ def _plain(value: str) -> str:
     return value
 
 
-Transport = Literal["udp", "tcp", "tls"]
 Host = Annotated[Text, Field(min_length=1, max_length=100), told(_HOST), AfterValidator(_host)]
 Short = Annotated[Text, Field(min_length=1, max_length=60), AfterValidator(_plain)]
 Credential = Annotated[Text, Field(min_length=1, max_length=255), AfterValidator(_plain)]
 Port = Annotated[Whole, Field(ge=1, le=65_535)]
+Network = Annotated[Text, Field(max_length=64), AfterValidator(_ip)]
+
+# Literal[...] of what is known when this is imported: a checker sees only that it is text.
+if TYPE_CHECKING:
+    Provider = str
+else:
+    _REAL = [kind.name for kind in CARRIERS if not kind.simulated]
+    Provider = Annotated[
+        Literal[tuple(kind.name for kind in CARRIERS)], Field(json_schema_extra={"enum": _REAL})
+    ]
+
+
+def _sent(setting: Setting) -> Any:
+    """What a setting may be in a request."""
+    kinds: dict[str, Any] = {
+        "text": Credential,
+        "short": Short,
+        "host": Host,
+        "port": Port,
+        "network": Network,
+        "url": Url,
+    }
+    return Literal[setting.choices] if setting.kind == "one_of" else kinds[setting.kind]
+
+
+def _shown(setting: Setting) -> Any:
+    if setting.kind == "one_of":
+        return Literal[setting.choices]
+    return int if setting.kind == "port" else str
+
+
+def _with_settings(model: type[T], *, secrets: bool, type_of: Callable[[Setting], Any]) -> type[T]:
+    """`model` with the carriers' settings as fields, each optional."""
+    fields: dict[str, Any] = {
+        to_snake(setting.name): (type_of(setting) | None, None)
+        for kind in CARRIERS
+        for setting in kind.settings
+        if secrets or not setting.secret
+    }
+    made: Any = create_model(
+        model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **fields
+    )
+    return made
 
 
 class PhoneNumberCreate(In):
     name: Name | None = None
     number: Phone
-    provider: Literal["twilio", "sip", "voximplant", "jambonz"] = "twilio"
+    provider: Provider = CARRIERS[0].name
     agent_id: Annotated[
         UUID | None, Field(description="Who answers; null refuses inbound calls.")
     ] = None
     metadata: Metadata = {}
-    twilio_account_sid: Credential | None = None
-    twilio_auth_token: Credential | None = None
-    sip_mode: Literal["registration", "ip_allowlist"] | None = None
-    sip_username: Short | None = None
-    sip_password: Credential | None = None
-    sip_proxy: Host | None = None
-    sip_outbound_proxy: Host | None = None
-    sip_auth_user: Short | None = None
-    sip_port: Port | None = None
-    sip_register_transport: Transport | None = None
-    sip_ip: Annotated[Text, Field(max_length=64), AfterValidator(_ip)] | None = None
-    sip_protocol: Transport | None = None
-    jambonz_account_sid: Credential | None = None
-    jambonz_api_key: Credential | None = None
-    jambonz_application_sid: Credential | None = None
-    jambonz_webhook_secret: Credential | None = None
-    jambonz_base_url: Url | None = None
-    voximplant_account_id: Credential | None = None
-    voximplant_api_key: Credential | None = None
-    voximplant_application_id: Credential | None = None
-    voximplant_rule_id: Credential | None = None
-    voximplant_base_url: Url | None = None
-
-
-if TYPE_CHECKING:
-    PhoneNumberPatch = PhoneNumberCreate
-else:
-    PhoneNumberPatch = patch_of(PhoneNumberCreate, "PhoneNumberPatch")
 
 
 class PhoneNumberOut(Out):
@@ -91,25 +112,19 @@ class PhoneNumberOut(Out):
     id: UUID
     name: str
     number: str
-    provider: Literal["twilio", "sip", "voximplant", "jambonz"]
+    provider: Provider
     agent_id: UUID | None
     metadata: dict[str, Any]
     has_credentials: bool
-    sip_mode: Literal["registration", "ip_allowlist"] | None = None
-    sip_username: str | None = None
-    sip_proxy: str | None = None
-    sip_outbound_proxy: str | None = None
-    sip_auth_user: str | None = None
-    sip_port: int | None = None
-    sip_register_transport: Transport | None = None
-    sip_ip: str | None = None
-    sip_protocol: Transport | None = None
-    jambonz_account_sid: str | None = None
-    jambonz_application_sid: str | None = None
-    jambonz_base_url: str | None = None
-    voximplant_account_id: str | None = None
-    voximplant_application_id: str | None = None
-    voximplant_rule_id: str | None = None
-    voximplant_base_url: str | None = None
     created_at: Time
     updated_at: Time
+
+
+if not TYPE_CHECKING:
+    PhoneNumberCreate = _with_settings(PhoneNumberCreate, secrets=True, type_of=_sent)
+    PhoneNumberOut = _with_settings(PhoneNumberOut, secrets=False, type_of=_shown)
+
+if TYPE_CHECKING:
+    PhoneNumberPatch = PhoneNumberCreate
+else:
+    PhoneNumberPatch = patch_of(PhoneNumberCreate, "PhoneNumberPatch")

@@ -9,21 +9,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chorus.accounts.encrypted import Encrypted
-from chorus.db import Base, Json, Tenant, choice
+from chorus.db import Base, Json, Tenant
 from chorus.in_use import uses
-
-PROVIDERS = ("twilio", "sip", "voximplant", "jambonz")
 
 
 class PhoneNumber(Tenant, Base):
-    """A number, and how its carrier is reached. `connection` holds the settings that are no
+    """A number, and how its carrier is reached. `provider` is the name
+    of its carrier (`lines/carriers.py`). `connection` holds the settings that are no
     secrets (camelCase, as in the API), `credentials` the encrypted JSON of those that are."""
 
     __tablename__ = "phone_numbers"
 
     name: Mapped[str] = mapped_column(sa.String(255))
     number: Mapped[str] = mapped_column(sa.String(16))
-    provider: Mapped[str] = mapped_column(choice(*PROVIDERS, name="provider"))
+    provider: Mapped[str] = mapped_column(sa.String(32))
     agent_id: Mapped[uuid.UUID | None] = mapped_column(
         sa.Uuid,
         sa.ForeignKey("agents.id", ondelete="SET NULL"),

@@ -77,7 +77,7 @@ class Archive:
         return self._made
 
     def local(self, call_id: uuid.UUID) -> Path:
-        """Where the sound of a live call is written (`calls/hold.py`)."""
+        """Where the sound of a live call is written (`calls/converse.py`)."""
         return self._settings.data_dir.absolute() / wav_key(call_id)
 
     async def run(self) -> None:

@@ -95,7 +95,7 @@ class Call:
             self.note(
                 "answered",
                 provider=self._line.provider,
-                callSid=self._line.call_sid,
+                callSid=self._line.leg_id,
                 transcriber=self._engines.transcriber.name,
             )
             self._recording = self._open_recording()
@@ -278,7 +278,7 @@ class Call:
         leg = self.legs[name] = self._leg(name, line, None)
         if self._recording is not None:
             leg.record(self._recording.track("right"), lambda: self.call_ms)
-        self.note("leg_joined", leg=name, provider=line.provider, callSid=line.call_sid)
+        self.note("leg_joined", leg=name, provider=line.provider, callSid=line.leg_id)
         leg.start()
         return leg
 

@@ -13,18 +13,19 @@ from dataclasses import dataclass, field
 import uvicorn
 from fastapi import FastAPI
 
-from chorus.lines.line import Dialler, Line, LineEnded
-from chorus.lines.twilio.desk import (
+from chorus.lines.desk import (
     Admitted,
+    Connection,
     InboundCall,
     MachineResult,
+    Progress,
     Refused,
-    StatusUpdate,
-    TwilioAccount,
 )
+from chorus.lines.line import Dial, Line, LineEnded
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import TwilioApi
-from chorus.lines.twilio.routes import build_routes
 from chorus.lines.websocket import DirectProtocol
 
 ACCOUNT = "AC" + "1" * 32
@@ -88,24 +89,36 @@ class TestDesk:
     behave: Callable[[Talk], Awaitable[None]] | None = None
     claims: list[tuple[str, str, bool]] = field(default_factory=list)
     inbound: list[InboundCall] = field(default_factory=list)
-    updates: list[StatusUpdate] = field(default_factory=list)
+    updates: list[Progress] = field(default_factory=list)
     machines: list[MachineResult] = field(default_factory=list)
     talks: asyncio.Queue[Talk] = field(default_factory=asyncio.Queue)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tokens: dict[str, str] = field(default_factory=dict)
     calls: set[str] = field(default_factory=set)
+    lines: dict[str, Talk] = field(default_factory=dict[str, "Talk"])
 
-    async def account_of_number(self, number: str, account_sid: str) -> TwilioAccount | None:
-        return self.account if number == OURS else None
+    @property
+    def connection(self) -> Connection:
+        return connection_of(self.account)
 
-    async def account_of_call(self, call_id: str) -> TwilioAccount | None:
-        return self.account if call_id in self.calls else None
+    async def connection_of_number(self, number: str) -> Connection | None:
+        return self.connection if number == OURS else None
+
+    async def connection_of_call(self, call_id: str) -> Connection | None:
+        return self.connection if call_id in self.calls else None
+
+    async def connections(self) -> list[Connection]:
+        return [self.connection]
+
+    async def call_of_leg(self, leg_id: str) -> str | None:
+        talk = self.lines.get(leg_id)
+        return talk.call_id if talk else None
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:
         self.inbound.append(inbound)
         if self.refuse is not None:
             return self.refuse
-        call_id = f"call-{inbound.call_sid[-6:]}"
+        call_id = f"call-{inbound.leg_id[-6:]}"
         return Admitted(call_id, await self.issue(call_id))
 
     async def issue(self, call_id: str) -> str:
@@ -113,10 +126,12 @@ class TestDesk:
         self._tokens[call_id] = secrets.token_urlsafe(24)
         return self._tokens[call_id]
 
-    async def status(self, update: StatusUpdate) -> None:
+    async def progress(self, progress: Progress) -> None:
         async with self.news:
-            self.updates.append(update)
+            self.updates.append(progress)
             self.news.notify_all()
+        if progress.ended is not None and progress.leg_id in self.lines:
+            self.lines[progress.leg_id].line.ended_at_carrier(progress.ended)
 
     async def machine(self, result: MachineResult) -> None:
         async with self.news:
@@ -130,8 +145,8 @@ class TestDesk:
         self.claims.append((call_id, token, right))
         return right
 
-    async def stream(self, line: Line, call_id: str) -> None:
-        talk = Talk(line, call_id)
+    async def converse(self, line: Line, call_id: str) -> None:
+        talk = self.lines[line.leg_id] = Talk(line, call_id)
         line.start(talk)
         self.talks.put_nowait(talk)
         if self.behave is not None:
@@ -148,15 +163,30 @@ class TestDesk:
             await self.news.wait_for(true)
 
     def statuses(self, call_id: str) -> list[str]:
-        return [str(update.status) for update in self.updates if update.call_id == call_id]
+        return [str(update.stage) for update in self.updates if update.call_id == call_id]
+
+
+def connection_of(account: TwilioAccount) -> Connection:
+    settings = {"twilioAccountSid": account.account_sid, "twilioAuthToken": account.auth_token}
+    return Connection("a number", OURS, settings)
 
 
 @dataclass
 class Switchboard:
     desk: TestDesk
-    api: TwilioApi
+    carrier: TwilioCarrier
     url: str
-    dialler: Dialler
+
+    @property
+    def api(self) -> TwilioApi:
+        return self.carrier.api
+
+    async def dial(self, dial: Dial) -> str:
+        token = await self.desk.issue(dial.call_id)
+        return await self.carrier.dialler(self.desk.connection, token).dial(dial)
+
+    async def cancel(self, leg_id: str) -> None:
+        await self.carrier.dialler(self.desk.connection, "").cancel(leg_id)
 
     @property
     def media_url(self) -> str:
@@ -169,9 +199,9 @@ async def running(api_url: str, timeout_s: float = 5) -> AsyncGenerator[Switchbo
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     desk = TestDesk(TwilioAccount(ACCOUNT, TOKEN, api_url))
-    api = TwilioApi(timeout_s)
+    carrier = TwilioCarrier(url, api_url, timeout_s)
     app = FastAPI()
-    app.include_router(build_routes(desk, url, api))
+    app.router.routes.extend(carrier.routes(desk))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -186,8 +216,8 @@ async def running(api_url: str, timeout_s: float = 5) -> AsyncGenerator[Switchbo
     try:
         while not server.started:
             await asyncio.sleep(0.01)
-        yield Switchboard(desk, api, url, api.dialler(desk.account, Links(url), desk.issue))
+        yield Switchboard(desk, carrier, url)
     finally:
         server.should_exit = True
         await serving
-        await api.aclose()
+        await carrier.aclose()

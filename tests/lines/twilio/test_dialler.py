@@ -13,7 +13,7 @@ from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.person import Person
 from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.twilio.links import Links
-from chorus.lines.twilio.rest import ApiFailed, TwilioApi
+from chorus.lines.twilio.rest import ApiFailed, TwilioApi, TwilioDialler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,10 +28,10 @@ async def ended(board: Switchboard, call_id: str) -> LineCause:
 @pytest.mark.parametrize(
     ("person", "cause", "statuses"),
     [
-        (Person(answer="busy"), LineCause.BUSY, ["initiated", "ringing", "busy"]),
-        (Person(answer="reject"), LineCause.REJECTED, ["initiated", "ringing", "busy"]),
-        (Person(answer="no_answer"), LineCause.NO_ANSWER, ["initiated", "ringing", "no-answer"]),
-        (Person(answer="fail"), LineCause.FAILED, ["initiated", "failed"]),
+        (Person(answer="busy"), LineCause.BUSY, ["ringing", "ended"]),
+        (Person(answer="reject"), LineCause.REJECTED, ["ringing", "ended"]),
+        (Person(answer="no_answer"), LineCause.NO_ANSWER, ["ringing", "ended"]),
+        (Person(answer="fail"), LineCause.FAILED, ["ended"]),
     ],
 )
 async def test_what_becomes_of_a_call_that_is_not_answered(
@@ -42,42 +42,42 @@ async def test_what_becomes_of_a_call_that_is_not_answered(
     statuses: list[str],
 ) -> None:
     await carrier.expect(THEIRS, person)
-    sid = await board.dialler.dial(Dial("d-1", THEIRS, OURS, ring_timeout_s=1))
+    sid = await board.dial(Dial("d-1", THEIRS, OURS, ring_timeout_s=1))
     assert await ended(board, "d-1") is cause
     assert board.desk.statuses("d-1") == statuses
-    assert {u.call_sid for u in board.desk.updates} == {sid}
-    await board.dialler.cancel(sid)  # over already: nothing happens
+    assert {u.leg_id for u in board.desk.updates} == {sid}
+    await board.cancel(sid)  # over already: nothing happens
 
 
 async def test_canceling_while_it_rings(board: Switchboard, carrier: CarrierClient) -> None:
     await carrier.expect(THEIRS, Person(ring_ms=5000))
-    sid = await board.dialler.dial(Dial("d-2", THEIRS, OURS))
+    sid = await board.dial(Dial("d-2", THEIRS, OURS))
     await carrier.placed(sid).wait("call.status", status="ringing")
-    await board.dialler.cancel(sid)
+    await board.cancel(sid)
     assert await ended(board, "d-2") is LineCause.CANCELED
-    await board.dialler.cancel(sid)
+    await board.cancel(sid)
 
 
 async def test_canceling_a_call_that_was_answered_ends_it(
     board: Switchboard, carrier: CarrierClient
 ) -> None:
     await carrier.expect(THEIRS, Person(ring_ms=0))
-    sid = await board.dialler.dial(Dial("d-3", THEIRS, OURS))
+    sid = await board.dial(Dial("d-3", THEIRS, OURS))
     talk = await board.desk.talk()
-    await board.dialler.cancel(sid)
+    await board.cancel(sid)
     assert (await talk.end()).cause is LineCause.FAR_END
     await carrier.placed(sid).wait("call.over", status="completed")
 
 
 async def test_canceling_what_never_was(board: Switchboard, carrier: CarrierClient) -> None:
-    await board.dialler.cancel("CA" + "0" * 32)
+    await board.cancel("CA" + "0" * 32)
     await board.api.end(board.desk.account, "CA" + "0" * 32)
 
 
 async def test_what_the_carrier_is_asked_for(board: Switchboard, carrier: CarrierClient) -> None:
     await carrier.expect(THEIRS, Person(answer="busy"))
     after = len(carrier.events) - 1
-    await board.dialler.dial(Dial("d-4", THEIRS, OURS, ring_timeout_s=25, detect_machine=True))
+    await board.dial(Dial("d-4", THEIRS, OURS, ring_timeout_s=25, detect_machine=True))
     form = (await carrier.wait("api", after=after, method="POST"))["form"]
     assert form["Timeout"] == ["25"]
     assert form["StatusCallback"] == [f"{board.url}/twilio/status/d-4"]
@@ -100,7 +100,7 @@ async def test_a_call_that_the_carrier_refuses(
     board: Switchboard, carrier: CarrierClient, dial: Dial, detail: str
 ) -> None:
     with pytest.raises(DialFailed, match=detail) as failed:
-        await board.dialler.dial(dial)
+        await board.dial(dial)
     assert failed.value.cause is LineCause.FAILED
 
 
@@ -108,7 +108,7 @@ async def test_a_wrong_token_is_told_without_telling_it(
     board: Switchboard, carrier: CarrierClient
 ) -> None:
     account = replace(board.desk.account, auth_token="not-the-token")
-    dialler = board.api.dialler(account, Links(board.url), board.desk.issue)
+    dialler = TwilioDialler(board.api, account, Links(board.url), "token")
     with pytest.raises(DialFailed, match="20003: the account SID or the auth token is wrong") as e:
         await dialler.dial(Dial("d-6", THEIRS, OURS))
     assert "not-the-token" not in str(e.value)
@@ -142,7 +142,7 @@ async def test_an_api_that_breaks_is_a_dial_that_failed(
     board: Switchboard, carrier: CarrierClient, fault: dict[str, object], cause: str, detail: str
 ) -> None:
     api = TwilioApi(timeout_s=0.3 if "delay_s" in fault else 5)
-    dialler = api.dialler(board.desk.account, Links(board.url), board.desk.issue)
+    dialler = TwilioDialler(api, board.desk.account, Links(board.url), "token")
     await api.end(board.desk.account, "CA" + "0" * 32)  # connected and warm
     await carrier.fault(**fault)  # type: ignore[arg-type] - the table's values fit
     with pytest.raises(DialFailed, match=detail) as failed:
@@ -158,27 +158,27 @@ async def test_nobody_listening_is_a_dial_that_failed(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     account = replace(board.desk.account, api_url=f"http://127.0.0.1:{port}")
-    dialler = board.api.dialler(account, Links(board.url), board.desk.issue)
+    dialler = TwilioDialler(board.api, account, Links(board.url), "token")
     with pytest.raises(DialFailed, match=r"ConnectError at 127\.0\.0\.1"):
         await dialler.dial(Dial("d-8", THEIRS, OURS))
 
 
 async def test_ending_is_tried_again_once(board: Switchboard, carrier: CarrierClient) -> None:
     await carrier.expect(THEIRS, Person(ring_ms=0))
-    await board.dialler.dial(Dial("d-9", THEIRS, OURS))
+    await board.dial(Dial("d-9", THEIRS, OURS))
     talk = await board.desk.talk()
     await carrier.fault(500)
     await talk.line.hang_up()
     assert (await talk.end()).cause is LineCause.LOCAL
-    await carrier.placed(talk.line.call_sid).wait("call.ended_by_api")
+    await carrier.placed(talk.line.leg_id).wait("call.ended_by_api")
     await carrier.fault(500, times=2)
     with pytest.raises(ApiFailed):
-        await board.api.end(board.desk.account, talk.line.call_sid)
+        await board.api.end(board.desk.account, talk.line.leg_id)
 
 
 async def test_many_calls_at_once_share_one_pool(
     board: Switchboard, carrier: CarrierClient
 ) -> None:
     await carrier.expect(THEIRS, Person(answer="busy"), times=20)
-    dials = [board.dialler.dial(Dial(f"m-{n}", THEIRS, OURS)) for n in range(20)]
+    dials = [board.dial(Dial(f"m-{n}", THEIRS, OURS)) for n in range(20)]
     assert len(set(await asyncio.gather(*dials))) == 20

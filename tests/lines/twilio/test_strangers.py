@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 
 from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.person import Person
+from chorus.lines.desk import Refused
 from chorus.lines.line import LineCause
-from chorus.lines.twilio.desk import Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,7 +55,7 @@ async def test_a_stranger_gets_no_conversation(
 async def test_a_socket_that_does_not_introduce_itself_is_closed(
     board: Switchboard, monkeypatch: pytest.MonkeyPatch, message: str | bytes | None, code: int
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.socket.START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("chorus.lines.media_socket.START_TIMEOUT_S", 0.2)
     async with connect(board.media_url) as ws:
         await ws.send('{"event": "connected"}')
         if message is not None:
@@ -68,7 +68,7 @@ async def test_a_socket_that_does_not_introduce_itself_is_closed(
 async def test_too_many_strangers_are_turned_away_and_calls_go_on(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.socket.MAX_STRANGERS", 1)
+    monkeypatch.setattr("chorus.lines.media_socket.MAX_UNAUTHENTICATED", 1)
     call = await carrier.call(OURS, THEIRS)
     talk = await board.desk.talk()  # has introduced itself, so it is no stranger
     async with connect(board.media_url) as one:

@@ -234,6 +234,6 @@ def test_positions_hold_whatever_a_carrier_does(acts: list[tuple[str, int]]) -> 
 def test_format_and_lead() -> None:
     async def main() -> None:
         line = TwilioLine(SID, "CA1")
-        assert (line.format, line.lead_ms, line.call_sid) == (MULAW_8K, 200, "CA1")
+        assert (line.format, line.lead_ms, line.leg_id) == (MULAW_8K, 200, "CA1")
 
     run_virtual(main())

@@ -12,11 +12,12 @@ from tests.lines.twilio.switchboard import ACCOUNT, OURS, THEIRS, TOKEN, TestDes
 
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.twiml import OpenStream, read_twiml
+from chorus.lines.desk import Stage
 from chorus.lines.line import LineCause
-from chorus.lines.twilio.desk import CallStatus, StatusUpdate, TwilioAccount
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.lines.twilio.links import Links
-from chorus.lines.twilio.rest import TwilioApi
-from chorus.lines.twilio.routes import build_routes
+from chorus.lines.twilio.status import CallStatus, StatusUpdate
 
 PUBLIC = "https://voice.example/phones"
 VOICE = f"{PUBLIC}/twilio/voice"
@@ -54,9 +55,9 @@ class Visitor:
 
 @pytest_asyncio.fixture
 async def visitor() -> AsyncGenerator[Visitor]:
-    desk = TestDesk(TwilioAccount(ACCOUNT, TOKEN, "http://127.0.0.1:1"))
+    desk = TestDesk(TwilioAccount(ACCOUNT, TOKEN))
     app = FastAPI()
-    app.include_router(build_routes(desk, PUBLIC + "/", TwilioApi()))
+    app.router.routes.extend(TwilioCarrier(PUBLIC + "/", "http://127.0.0.1:1").routes(desk))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://inside:8000") as http:
         yield Visitor(http, desk)
@@ -146,8 +147,8 @@ async def test_a_status_reaches_the_desk(visitor: Visitor) -> None:
     }
     assert (await visitor.post("/twilio/status/c-1", fields)).status_code == 204
     (update,) = visitor.desk.updates
-    assert (update.call_id, update.account_sid) == ("c-1", ACCOUNT)
-    assert (update.sequence, update.sip_code, update.duration_s) == (3, 603, None)
+    assert (update.call_id, update.leg_id, update.stage) == ("c-1", "CA1", Stage.ENDED)
+    assert not update.answered
     assert update.ended is not None
     assert update.ended.cause is LineCause.REJECTED
 
@@ -187,7 +188,7 @@ async def test_an_unknown_status_is_taken_and_ignored(visitor: Visitor) -> None:
 def test_how_a_status_ends_a_leg(
     status: CallStatus, sip: int | None, cause: LineCause | None
 ) -> None:
-    ended = StatusUpdate("CA1", ACCOUNT, "c", status, sip_code=sip).ended
+    ended = StatusUpdate("CA1", status, sip).ended
     assert (ended.cause if ended else None) is cause
     if ended and sip not in (None, 200):
         assert str(sip) in ended.detail

@@ -1,7 +1,7 @@
 """Twilio's REST API: place a call, take it back, end it.
 
 1. `TwilioApi` holds the process's one HTTP connection pool; make it once, close it at the end.
-2. `TwilioApi.dialler(...)` gives the `Dialler` of one account.
+2. `TwilioDialler` places one call of one account.
 3. Every request goes through the `twilio` library with `_Transport` beneath it, which sends
    it to the account's own `api_url`, gives up after a deadline, and reads a bounded answer.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from chorus.lines.line import Dial, DialFailed, LineCause
-from chorus.lines.twilio.desk import TwilioAccount
+from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.twiml import connect_stream
 
@@ -54,15 +54,6 @@ class TwilioApi:
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._made: asyncio.Future[tuple[httpx.AsyncClient, type[Client]]] | None = None
-
-    def dialler(
-        self,
-        account: TwilioAccount,
-        links: Links,
-        issue_token: Callable[[str], Awaitable[str]],
-    ) -> TwilioDialler:
-        """`issue_token(call_id)` makes the token that the call's stream will have to show."""
-        return TwilioDialler(self, account, links, issue_token)
 
     async def end(self, account: TwilioAccount, call_sid: str) -> None:
         """Hang up, whatever state the call is in. Repeated once if the carrier failed, because
@@ -98,6 +89,11 @@ class TwilioApi:
         if not call.sid:
             raise ApiFailed("the answer holds no call sid")
         return str(call.sid)
+
+    async def look(self, account: TwilioAccount) -> None:
+        """Whether the account can be read with these credentials. Raises `ApiFailed`."""
+        client = await self._client(account)
+        await self._answer(account, client.api.accounts(account.account_sid).fetch_async())
 
     async def aclose(self) -> None:
         if self._made is not None:
@@ -158,6 +154,13 @@ class ApiFailed(Exception):
         self.code = code
         self.final = final
 
+    @property
+    def sentence(self) -> str:
+        if not self.final or self.code is None:
+            return f"Twilio gave no clear answer: {self.detail}"
+        known = _EXPLAINED.get(self.code)
+        return f"Twilio says: {known} ({self.detail})" if known else f"Twilio says: {self.detail}"
+
 
 def _refused(account: TwilioAccount, detail: object, code: int | None, status: int) -> ApiFailed:
     safe = str(detail).replace(account.auth_token, "…")[:300]
@@ -174,27 +177,26 @@ def _make(timeout_s: float) -> tuple[httpx.AsyncClient, type[Client]]:
 
 
 class TwilioDialler:
-    """Implements `Dialler`; make it with `TwilioApi.dialler`."""
+    """Implements `Dialler`. The call's stream will show `token`."""
 
     def __init__(
         self,
         api: TwilioApi,
         account: TwilioAccount,
         links: Links,
-        issue_token: Callable[[str], Awaitable[str]],
+        token: str,
     ) -> None:
         self._api = api
         self._account = account
         self._links = links
-        self._issue_token = issue_token
+        self._token = token
 
     async def dial(self, dial: Dial) -> str:
-        token = await self._issue_token(dial.call_id)
         fields: dict[str, Any] = {
             "to": dial.to,
             "from_": dial.from_,
             # Inline, so that the call needs no further request to us when it is answered.
-            "twiml": connect_stream(self._links.media_url, dial.call_id, token),
+            "twiml": connect_stream(self._links.media_url, dial.call_id, self._token),
             "timeout": dial.ring_timeout_s,
             "status_callback": self._links.status_url(dial.call_id),
             "status_callback_event": STATUS_EVENTS,
@@ -211,13 +213,13 @@ class TwilioDialler:
         except ApiFailed as failed:
             raise _dial_failed(failed) from failed
 
-    async def cancel(self, call_sid: str) -> None:
+    async def cancel(self, leg_id: str) -> None:
         try:
             # `canceled` touches only calls that are not answered, and makes them end as
             # canceled; for one that was answered meanwhile the answer says so.
-            status = await self._api.update(self._account, call_sid, "canceled")
+            status = await self._api.update(self._account, leg_id, "canceled")
             if status == "in-progress":
-                await self._api.end(self._account, call_sid)
+                await self._api.end(self._account, leg_id)
         except ApiFailed as failed:
             if failed.code in _OVER_CODES:
                 return

@@ -1,9 +1,8 @@
-"""The doors that Twilio knocks at.
+"""Twilio's webhooks.
 
 POST /twilio/voice             somebody calls one of our numbers: answered with TwiML
 POST /twilio/status/{call_id}  how a call fares (`/twilio/status`: set on a number, no call id)
 POST /twilio/amd/{call_id}     what answering-machine detection heard
-WS   /twilio/media             the audio (`socket.py`)
 
 Each POST is read within limits, then its signature is checked, and only then is anything
 believed. 403 says no more than that, also when the number is not ours.
@@ -14,25 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 
-from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 
-from chorus.lines.twilio import links, twiml
-from chorus.lines.twilio.desk import (
-    Admitted,
-    CallStatus,
-    Desk,
-    InboundCall,
-    MachineResult,
-    StatusUpdate,
-)
-from chorus.lines.twilio.links import Links
-from chorus.lines.twilio.rest import TwilioApi
-from chorus.lines.twilio.socket import MediaSocket
+from chorus.lines.desk import Admitted, Desk, InboundCall
+from chorus.lines.twilio import twiml
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
+from chorus.lines.twilio.status import CallStatus, StatusUpdate, machine_result
 from chorus.lines.twilio.webhook import Form, number, plain, read_form, signed
 
 log = logging.getLogger(__name__)
@@ -43,38 +35,31 @@ _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STATUSES = {status.value: status for status in CallStatus}
 
 
-def build_routes(desk: Desk, public_url: str, api: TwilioApi) -> APIRouter:
-    """The router that `app.py` mounts at the root. `public_url` is where Twilio reaches us;
-    the number's "A call comes in" webhook is set to `{public_url}/twilio/voice`."""
-    doors = _Doors(desk, Links(public_url), MediaSocket(desk, api))
-    router = APIRouter()
-    router.routes.extend(
-        [
-            Route(links.VOICE_PATH, doors.voice, methods=["POST"]),
-            Route(links.STATUS_PATH, doors.status, methods=["POST"]),
-            Route(links.STATUS_PATH + "/{call_id}", doors.status, methods=["POST"]),
-            Route(links.MACHINE_PATH + "/{call_id}", doors.machine, methods=["POST"]),
-            WebSocketRoute(links.MEDIA_PATH, doors.media),
-        ]
+def webhook_routes(desk: Desk, links: Links, api_url: str) -> Sequence[Route]:
+    """Mounted at the root; the number's "A call comes in" webhook is set to `links.voice_url`."""
+    webhooks = _Webhooks(desk, links, api_url)
+    return (
+        Route(VOICE_PATH, webhooks.voice, methods=["POST"]),
+        Route(STATUS_PATH, webhooks.number_status, methods=["POST"]),
+        Route(STATUS_PATH + "/{call_id}", webhooks.status, methods=["POST"]),
+        Route(MACHINE_PATH + "/{call_id}", webhooks.machine, methods=["POST"]),
     )
-    return router
 
 
-class _Doors:
-    def __init__(self, desk: Desk, links: Links, media: MediaSocket) -> None:
+class _Webhooks:
+    def __init__(self, desk: Desk, links: Links, api_url: str) -> None:
         self._desk = desk
         self._links = links
-        self.media = media
+        self._api_url = api_url
 
     async def voice(self, request: Request) -> Response:
         form = await read_form(request)
-        to, account_sid = form.get("To", ""), form.get("AccountSid", "")
-        account = await self._desk.account_of_number(to, account_sid)
+        to = form.get("To", "")
+        account = await self._account_of_number(form)
         if account is None or not signed(request, self._links.voice_url, form, account):
             raise _forbidden(request)
         inbound = InboundCall(
-            call_sid=_required(form, "CallSid"),
-            account_sid=account.account_sid,
+            leg_id=_required(form, "CallSid"),
             from_=form.get("From", ""),
             to=to,
             params=plain(form),
@@ -83,70 +68,83 @@ class _Doors:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 decision = await self._desk.answer(inbound)
         except TimeoutError:
-            log.error("call %s: no decision within %g s", inbound.call_sid, ANSWER_TIMEOUT_S)
+            log.error("call %s: no decision within %g s", inbound.leg_id, ANSWER_TIMEOUT_S)
             # An error status, so that the carrier tries the number's fallback URL.
             raise HTTPException(503, "no decision in time") from None
         if isinstance(decision, Admitted):
             document = twiml.connect_stream(self._links.media_url, decision.call_id, decision.token)
         else:
-            log.info("call %s to %s refused: %s", inbound.call_sid, to, decision.reason)
+            log.info("call %s to %s refused: %s", inbound.leg_id, to, decision.reason)
             document = twiml.reject(decision.how)
         return Response(document, media_type=twiml.MEDIA_TYPE)
+
+    async def number_status(self, request: Request) -> Response:
+        """What is set on a number as its "call status changes" webhook names no call of ours: the
+        account that signed may speak of the calls that are its own."""
+        form = await read_form(request)
+        account = await self._account_of_number(form)
+        if account is None or not signed(request, self._links.status_url(None), form, account):
+            raise _forbidden(request)
+        call_id = await self._desk.call_of_leg(_required(form, "CallSid"))
+        # A call SID and an account SID alone are anybody's to write into a number of theirs.
+        if call_id is not None and await self._account_of_call(call_id) == account:
+            await self._note(form, call_id)
+        return Response(status_code=204)
 
     async def status(self, request: Request) -> Response:
         form = await read_form(request)
         call_id = _call_id(request)
-        if call_id is not None:
-            account = await self._desk.account_of_call(call_id)
-        else:
-            to, account_sid = form.get("To", ""), form.get("AccountSid", "")
-            account = await self._desk.account_of_number(to, account_sid)
+        account = await self._account_of_call(call_id)
         url = self._links.status_url(call_id)
         if account is None or not signed(request, url, form, account):
             raise _forbidden(request)
+        await self._note(form, call_id)
+        return Response(status_code=204)
+
+    async def _note(self, form: Form, call_id: str) -> None:
         status = _STATUSES.get(_required(form, "CallStatus"))
         if status is None:
             log.warning("unknown call status %r ignored", form.get("CallStatus"))
-            return Response(status_code=204)
+            return
         update = StatusUpdate(
             call_sid=_required(form, "CallSid"),
-            account_sid=account.account_sid,
-            call_id=call_id,
             status=status,
-            sequence=number(form, "SequenceNumber"),
-            duration_s=number(form, "CallDuration"),
             sip_code=number(form, "SipResponseCode"),
-            answered_by=form.get("AnsweredBy") or None,
-            params=plain(form),
         )
-        if update.ended is not None:
-            await self.media.completed(account, update.call_sid)
-        await self._desk.status(update)
-        return Response(status_code=204)
+        progress = update.progress(call_id)
+        if progress is not None:
+            await self._desk.progress(progress)
 
     async def machine(self, request: Request) -> Response:
         form = await read_form(request)
         call_id = _call_id(request)
-        if call_id is None:
-            raise HTTPException(404)
-        account = await self._desk.account_of_call(call_id)
+        account = await self._account_of_call(call_id)
         url = self._links.machine_url(call_id)
         if account is None or not signed(request, url, form, account):
             raise _forbidden(request)
-        result = MachineResult(
+        result = machine_result(
             call_sid=_required(form, "CallSid"),
-            account_sid=account.account_sid,
             call_id=call_id,
-            heard=_required(form, "AnsweredBy"),
+            answered_by=_required(form, "AnsweredBy"),
             after_ms=number(form, "MachineDetectionDuration"),
         )
         await self._desk.machine(result)
         return Response(status_code=204)
 
+    async def _account_of_number(self, form: Form) -> TwilioAccount | None:
+        """That of the number called, if the form says that it comes from it."""
+        connection = await self._desk.connection_of_number(form.get("To", ""))
+        account = TwilioAccount.of(connection, self._api_url) if connection else None
+        return account if account and account.account_sid == form.get("AccountSid") else None
 
-def _call_id(request: Request) -> str | None:
-    call_id = request.path_params.get("call_id")
-    if call_id is not None and not _CALL_ID.fullmatch(call_id):
+    async def _account_of_call(self, call_id: str) -> TwilioAccount | None:
+        connection = await self._desk.connection_of_call(call_id)
+        return TwilioAccount.of(connection, self._api_url) if connection else None
+
+
+def _call_id(request: Request) -> str:
+    call_id: str = request.path_params["call_id"]
+    if not _CALL_ID.fullmatch(call_id):
         raise HTTPException(404)
     return call_id
 

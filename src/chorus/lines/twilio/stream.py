@@ -1,6 +1,6 @@
 """A call on Twilio Media Streams: `TwilioLine`, without the socket.
 
-`socket.py` feeds it each text message (`take`) and sends what it has to say
+`lines/media_socket.py` feeds it each message (`take`) and sends what it has to say
 (`next_message`); everything in between is plain synchronous code, because there are fifty
 messages a second and call. What happens to a message, in order of frequency:
 
@@ -55,7 +55,7 @@ STOP_GRACE_S = 2.0
 
 
 class TwilioLine:
-    """Implements `Line`. `end_call` hangs up at the carrier; without it (no credentials) the
+    """Implements `MediaLine`. `end_call` hangs up at the carrier; without it (no credentials) the
     socket's end does, a little later."""
 
     provider = "twilio"
@@ -68,12 +68,12 @@ class TwilioLine:
     def __init__(
         self,
         stream_sid: str,
-        call_sid: str,
+        leg_id: str,
         end_call: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream_sid = stream_sid
-        self._call_sid = call_sid
+        self._leg_id = leg_id
         self._end_call = end_call
         self._inbox = Inbox()
         self._head = Playhead()
@@ -102,8 +102,8 @@ class TwilioLine:
         return MULAW_8K
 
     @property
-    def call_sid(self) -> str:
-        return self._call_sid
+    def leg_id(self) -> str:
+        return self._leg_id
 
     def start(self, events: LineEvents) -> None:
         self._inbox.start(events)
@@ -158,9 +158,9 @@ class TwilioLine:
                 async with asyncio.timeout(HANG_UP_S):
                     await self._end_call()
         except TimeoutError:
-            log.warning("call %s: the carrier was too slow to hang up", self._call_sid)
+            log.warning("call %s: the carrier was too slow to hang up", self._leg_id)
         except Exception:
-            log.exception("call %s: the carrier did not hang up when asked", self._call_sid)
+            log.exception("call %s: the carrier did not hang up when asked", self._leg_id)
         finally:
             # The socket is closed now, which ends the call too.
             self.end(LineCause.LOCAL)
@@ -186,21 +186,23 @@ class TwilioLine:
         self._inbox.end(LineEnded(cause, detail))
         self.wake.set()
 
-    def completed(self) -> None:
-        """The carrier says by another way that the call is over. Its `stop` normally comes
-        first; a socket that died silently is found out by this."""
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        """The `stop` normally comes first; a socket that died silently is found out by this."""
         if not self.over:
-            self._loop.call_later(STOP_GRACE_S, self.end, LineCause.FAR_END)
+            self._loop.call_later(STOP_GRACE_S, self.end, ended.cause, ended.detail)
 
-    def take(self, text: str) -> None:
-        """One text message of the carrier. Never raises for what is in it."""
-        if len(text) > MAX_MESSAGE_CHARS:
+    def take(self, message: str | bytes) -> None:
+        """One message of the carrier. Never raises for what is in it."""
+        if not isinstance(message, str):
+            self.complain("a binary message")
+            return
+        if len(message) > MAX_MESSAGE_CHARS:
             self.complain("a message of more than 64 KiB")
             return
         try:
-            message: dict[str, Any] = orjson.loads(text)
-            event = message["event"]
-            audio = self._audio(message) if event == "media" else None
+            body: dict[str, Any] = orjson.loads(message)
+            event = body["event"]
+            audio = self._audio(body) if event == "media" else None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             # orjson and binascii raise kinds of ValueError.
             self.complain(f"a malformed message ({type(error).__name__})")
@@ -209,13 +211,13 @@ class TwilioLine:
         if audio is not None:
             self._inbox.audio(*audio)
         elif event != "media":
-            self._rarer(event, message)
+            self._rarer(event, body)
 
     def complain(self, what: str) -> None:
         """Count something that no carrier should send."""
         self.bad += 1
         if self.bad == 1:
-            log.warning("call %s: the carrier sent %s", self._call_sid, what)
+            log.warning("call %s: the carrier sent %s", self._leg_id, what)
         if self.bad > MAX_BAD:
             self.end(LineCause.FAILED, f"too many bad messages, the last: {what}")
 

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from twilio.request_validator import RequestValidator
 
-from chorus.lines.twilio.desk import TwilioAccount
+from chorus.lines.twilio.account import TwilioAccount
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 200

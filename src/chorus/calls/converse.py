@@ -1,6 +1,6 @@
 """An answered call, from its line to its record: the one path that all carriers join.
 
-`claim` checks the token that a stream shows; `hold` takes the snapshot, marks the call in
+`claim` checks the token that a stream shows; `converse` takes the snapshot, marks the call in
 progress, has the conversation held (`talk/call.py`) and its record written (`finish.py`),
 whatever happens in between.
 """
@@ -60,7 +60,7 @@ async def claim(switchboard: Switchboard, call_id: str, token: str) -> bool:
         return used.rowcount == 1  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
 
 
-async def hold(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None:
+async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None:
     """Hold the conversation; returns when its record is written. The line is down by then."""
     row = await _answered(switchboard, line, call_id)
     if row is None:
@@ -94,7 +94,7 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
             "in_progress",
             answered_at=now,
             started_at=row.started_at or now,
-            call_sid=line.call_sid,
+            call_sid=line.leg_id,
             lease_owner=switchboard.heart.name,
         )
         if not moved:
@@ -132,7 +132,7 @@ async def _converse(
     )
     journal = switchboard.journals.open(row.id, row.organization_id)
     call = Call(spec, line, engines, journal, switchboard.ticker, switchboard.outbound)
-    switchboard.began(row.id, call)
+    switchboard.began(row.id, call, line)
     try:
         await call.run()
     finally:
@@ -141,4 +141,4 @@ async def _converse(
             if call.outcome is not None:
                 await finish(switchboard, journal, call.outcome, recording)
         finally:
-            switchboard.ended(row.id)
+            switchboard.ended(row.id, line)

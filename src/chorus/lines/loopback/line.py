@@ -149,11 +149,11 @@ class LoopbackLine:
     """One end of a pair; implements `Line`. Make it with `pair`."""
 
     def __init__(
-        self, format: AudioFormat, out: _Way, call_sid: str, provider: str, lossless: bool
+        self, format: AudioFormat, out: _Way, leg_id: str, provider: str, lossless: bool
     ) -> None:
         self._format = format
         self._out = out
-        self._call_sid = call_sid
+        self._leg_id = leg_id
         self._provider = provider
         self._lossless = lossless
         self._ended = False
@@ -181,8 +181,8 @@ class LoopbackLine:
         return self._provider
 
     @property
-    def call_sid(self) -> str:
-        return self._call_sid
+    def leg_id(self) -> str:
+        return self._leg_id
 
     def start(self, events: LineEvents) -> None:
         self.inbox.start(events)
@@ -212,6 +212,9 @@ class LoopbackLine:
             return
         for digit in digits:
             self._out.after_latency(lambda digit=digit: other.inbox.digit(digit))
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        self._finish(ended, ended)
 
     async def hang_up(self) -> None:
         self._finish(LineEnded(LineCause.LOCAL), LineEnded(LineCause.FAR_END))
@@ -246,14 +249,14 @@ def pair(
     format: AudioFormat = MULAW_8K,
     weather: Weather = FAIR,
     *,
-    call_sid: str = "loopback",
+    leg_id: str = "loopback",
     provider: str = "loopback",
     lossless: bool = False,
 ) -> tuple[LoopbackLine, LoopbackLine]:
     """Two ends of an answered call, whose time begins now. Needs a running event loop. `lossless`
     is what the lines say of themselves: the weather may say otherwise."""
     ways = [_Way(format, weather, weather.seed * 2 + side) for side in (0, 1)]
-    near, far = (LoopbackLine(format, way, call_sid, provider, lossless) for way in ways)
+    near, far = (LoopbackLine(format, way, leg_id, provider, lossless) for way in ways)
     near.join(far)
     far.join(near)
     return near, far

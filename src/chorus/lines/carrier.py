@@ -1,0 +1,111 @@
+"""A carrier: who brings calls and takes them, and all that Chorus has to know of it.
+
+Two things, of which the first is known before anything runs:
+
+- `CarrierKind`: its name in the API, and which settings a phone number of it has (`Form`);
+- `Carrier`: the running one, made from the process's settings. It places calls (`dialler`), ends
+  them (`end`), has HTTP routes or sockets of its own, or both, and offers what comes in to a
+  `Desk`.
+
+A new carrier is a folder with these two and a line in `carriers.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from starlette.routing import BaseRoute
+
+from chorus.lines.desk import Connection, Desk
+from chorus.lines.line import Dialler
+from chorus.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a phone number: its name in the API, what it may hold, and whether it is a
+    secret, which the API takes and never shows.
+
+    `text` is 1 to 255 characters, `short` 1 to 60, `host` a host name or an address with or
+    without a port, `network` an IP address or network, `one_of` one of `choices`.
+    """
+
+    name: str
+    kind: Literal["text", "short", "host", "port", "network", "url", "one_of"] = "text"
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The settings of one way to connect a number: `required` and `optional` by name, and what
+    holds where an optional one is not given. A carrier with several ways tells them apart by the
+    setting `by`, which has the value `value` here; the first form is the default."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    by: str | None = None
+    value: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.required + self.optional
+
+
+class Carrier(Protocol):
+    """One of each kind a process. Nothing is opened before `start`."""
+
+    def routes(self, desk: Desk) -> Sequence[BaseRoute]:
+        """HTTP and websocket routes, mounted at the root; empty for a carrier that has none."""
+        ...
+
+    async def start(self, desk: Desk) -> None:
+        """Get ready to place and take calls; open what sockets of its own it has (a SIP user
+        agent). From now on calls may be offered to `desk`."""
+        ...
+
+    def dialler(self, connection: Connection, token: str) -> Dialler:
+        """Places one call for this number, the audio of which will show `token`."""
+        ...
+
+    async def end(self, connection: Connection, leg_id: str) -> None:
+        """Hang a leg up at the carrier, whatever state it is in and whoever holds it. Nothing
+        happens if it is over. Raises `CarrierFailed`."""
+        ...
+
+    async def check(self, connection: Connection) -> str | None:
+        """Ask the carrier whether these settings work; None if they do, else a sentence that says
+        what to mend, without secrets."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class CarrierFailed(Exception):
+    """A carrier did not do what it was asked. The text is fit for a call's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierKind:
+    """`make` is None for one whose numbers can be stored and that has no lines yet.
+    `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set."""
+
+    name: str
+    settings: tuple[Setting, ...] = ()
+    forms: tuple[Form, ...] = (Form(),)
+    make: Callable[[Settings], Carrier] | None = None
+    simulated: bool = False
+
+    def form(self, settings: Mapping[str, Any]) -> Form:
+        """The form that a number with these settings has to fill in."""
+        for form in self.forms:
+            if form.by is not None and settings.get(form.by) == form.value:
+                return form
+        return self.forms[0]
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        return frozenset(setting.name for setting in self.settings if setting.secret)

@@ -1,0 +1,131 @@
+"""What a carrier asks of the rest of Chorus, and what it tells it, in no carrier's own words.
+
+A carrier (`lines/<carrier>/`) knows its protocol and nothing else. Whose number it is, whether the
+agent may take the call, and what becomes of it is behind the `Desk`, which `calls/` implements
+once for all carriers. In the order of a call's life:
+
+1. `connection_of_number` or `connection_of_call`: whose credentials a request must match;
+2. `answer` for a call that comes in; a call that goes out is placed with the carrier's `Dialler`;
+3. `progress`: it rings, it was answered, it is over; `machine`: what answered it;
+4. `claim`, then `converse`: its audio is here, and the conversation is held on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from chorus.lines.line import Line, LineEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One phone number's settings at its carrier, secrets included, by the API's names."""
+
+    phone_number_id: str
+    number: str
+    settings: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundCall:
+    """Somebody rings. `leg_id` is the carrier's own id of the call, `to` our number in E.164;
+    `from_` is empty or a word such as `anonymous` when it is withheld. `params` are the fields in
+    which the carrier announced the call."""
+
+    leg_id: str
+    from_: str
+    to: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Take the call. Its audio has to show `call_id` and `token` (see `Desk.claim`), which a
+    carrier whose audio comes another way than the call itself sends along."""
+
+    call_id: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Do not take it: the caller hears "busy" or that the number is not in service. Neither is
+    billed as an answered call. `reason` is for the log."""
+
+    reason: str
+    how: Literal["busy", "rejected"] = "rejected"
+
+
+class Stage(StrEnum):
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a leg fares, as its carrier says. May come late, twice and out of order. `ended` goes
+    with `ENDED`. `answered`: the carrier says that somebody picked up, whether or not the audio
+    ever reached Chorus."""
+
+    leg_id: str
+    call_id: str
+    stage: Stage
+    ended: LineEnded | None = None
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MachineResult:
+    """What answering-machine detection found. `heard` is the carrier's own word, for the
+    timeline. `message_ended`: the greeting of the mailbox is over, so a message can be left."""
+
+    leg_id: str
+    call_id: str
+    heard: str
+    is_machine: bool
+    message_ended: bool = False
+    after_ms: int | None = None
+
+
+class Desk(Protocol):
+    """Implemented by `calls/`, once for each carrier. Whatever it raises is a failure of this
+    server's, and the carrier is told so in its own way (a 500, a SIP 500)."""
+
+    async def connection_of_number(self, number: str) -> Connection | None:
+        """Whose credentials a request for our `number` must match. None refuses the request."""
+        ...
+
+    async def connection_of_call(self, call_id: str) -> Connection | None:
+        """The same for a call that exists; also used to hang it up. `call_id` may be anything."""
+        ...
+
+    async def connections(self) -> Sequence[Connection]:
+        """Those of all this carrier's numbers, for one that registers them."""
+        ...
+
+    async def call_of_leg(self, leg_id: str) -> str | None:
+        """The id of the newest call that the carrier knows by this id. The carrier checks that
+        whoever named it may speak of that call."""
+        ...
+
+    async def answer(self, inbound: InboundCall) -> Admitted | Refused:
+        """Decide within 10 s. The carrier may ask again for the same `leg_id` when it lost
+        our answer: that must not make a second call."""
+        ...
+
+    async def progress(self, progress: Progress) -> None: ...
+
+    async def machine(self, result: MachineResult) -> None: ...
+
+    async def claim(self, call_id: str, token: str) -> bool:
+        """Whether `token` belongs to the call. Compared in constant time; true once only. Both
+        come from somebody unknown until this returned true."""
+        ...
+
+    async def converse(self, line: Line, call_id: str) -> None:
+        """Hold the conversation; return when it is over. The line is hung up afterwards."""
+        ...

@@ -1,0 +1,277 @@
+"""The websocket of one call, from the handshake to the close: one for every carrier whose audio
+comes over websockets. What its messages mean is the carrier's `MediaProtocol`.
+
+1. refuse the handshake if too many sockets have not shown a token yet, or if the carrier has the
+   token in the path and it is wrong;
+2. accept, and wait a few seconds for the start message, believing nothing else;
+3. claim the call with the token, unless the path has shown it; a socket without a right one is
+   closed and nothing has happened;
+4. run two tasks, one that reads and one that writes, and have the conversation held in between;
+5. whatever ended it, close the socket, which ends the call at the carrier too.
+
+Spoken to in plain ASGI: at fifty messages a second and call, a framework's wrapper around each
+would be the largest part of the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from starlette.types import Message, Receive, Scope, Send
+
+from chorus.lines.carrier import Carrier
+from chorus.lines.desk import Desk
+from chorus.lines.line import Line, LineCause
+from chorus.lines.websocket import direct
+
+log = logging.getLogger(__name__)
+
+Way = TypeVar("Way", Receive, Send)
+
+# The start message follows the handshake at once.
+START_TIMEOUT_S = 10.0
+# Sockets that have not shown a token yet. Each costs little, but anybody can open one.
+MAX_UNAUTHENTICATED = 500
+# How long the close may wait for a peer that does not read.
+CLOSE_TIMEOUT_S = 5.0
+# A first message is a few hundred bytes.
+MAX_START_CHARS = 64 * 1024
+# Ids and tokens in it.
+MAX_FIELD_CHARS = 256
+
+# RFC 6455 §7.4.1.
+NORMAL, UNSUPPORTED, NOT_UTF8, POLICY, TOO_LARGE, BROKEN, LATER = (
+    1000,
+    1003,
+    1007,
+    1008,
+    1009,
+    1011,
+    1013,
+)
+# Closes that the server makes for a peer that breaks the protocol or sends too much.
+_PEER_BROKE = {
+    1002: "the carrier broke the websocket protocol",
+    NOT_UTF8: "the carrier sent text that is not UTF-8",
+    TOO_LARGE: "the carrier sent a message that is too large",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What says whose audio this is: the call's id and its one-time token."""
+
+    call_id: str
+    token: str
+
+
+class NotOurs(Exception):
+    """Not a stream of ours. `code` closes the socket, the text goes to the log."""
+
+    def __init__(self, code: int, what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+class MediaLine(Line, Protocol):
+    """A line over a websocket, without the socket: it is handed each message, and asked for what
+    it has to send. No method raises for what a peer sent."""
+
+    wake: asyncio.Event
+    """Set when there is something to send, and when the line is over."""
+
+    @property
+    def over(self) -> bool: ...
+
+    def take(self, message: str | bytes) -> None: ...
+
+    def next_message(self) -> str | bytes | None:
+        """What to send now, None when there is nothing."""
+        ...
+
+    def end(self, cause: LineCause, detail: str = "") -> None:
+        """The first reason stands."""
+        ...
+
+
+HangUp = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStart:
+    """What a carrier's start message told. `shown` is None where the path has the token. `line`
+    makes the call's line, once it was claimed, from what ends the call at the carrier; of a stream
+    that cannot be used (another audio format) a line that has ended, with the reason."""
+
+    leg_id: str
+    shown: Shown | None
+    line: Callable[[HangUp], MediaLine]
+
+
+class MediaProtocol(Protocol):
+    """One carrier's messages, as far as the socket has to know them."""
+
+    def shown(self, scope: Scope) -> Shown | None:
+        """What the handshake's path (or headers) show. None for a carrier that sends it in its
+        start message. Raises `NotOurs`."""
+        ...
+
+    def parse_start(self, message: str | bytes) -> MediaStart | None:
+        """The start message; None for one that comes before it and may. Raises `NotOurs` for
+        anything else."""
+        ...
+
+
+class MediaSocket:
+    """The ASGI application behind a carrier's websocket route; one for all calls of a process."""
+
+    def __init__(self, desk: Desk, carrier: Carrier, protocol: MediaProtocol) -> None:
+        self._desk = desk
+        self._carrier = carrier
+        self._protocol = protocol
+        self._unauthenticated = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if self._unauthenticated >= MAX_UNAUTHENTICATED:
+            log.error(
+                "a media stream was refused: %d others wait for their start", MAX_UNAUTHENTICATED
+            )
+            await send({"type": "websocket.close", "code": LATER})
+            return
+        self._unauthenticated += 1
+        try:
+            shown = self._protocol.shown(scope)
+            if shown is not None:
+                await self._claim(shown)
+            await send({"type": "websocket.accept"})
+            start, shown = await self._admit(receive, shown)
+        except NotOurs as refused:
+            log.warning("a media stream from %s was closed: %s", scope.get("client"), refused)
+            # Before it was accepted, this is a 403.
+            await _close(send, refused.code)
+            return
+        finally:
+            self._unauthenticated -= 1
+        await self._converse(start, shown.call_id, scope, receive, send)
+
+    async def _admit(self, receive: Receive, shown: Shown | None) -> tuple[MediaStart, Shown]:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                start = await self._read_start(receive)
+                if shown is None:
+                    if start.shown is None:
+                        raise NotOurs(POLICY, "it showed no token")
+                    shown = start.shown
+                    await self._claim(shown)
+                return start, shown
+        except TimeoutError:
+            raise NotOurs(POLICY, f"no start within {START_TIMEOUT_S:g} s") from None
+
+    async def _claim(self, shown: Shown) -> None:
+        for text in (shown.call_id, shown.token):
+            if not 0 < len(text) <= MAX_FIELD_CHARS:
+                raise NotOurs(POLICY, "its call id or its token is no short text")
+        if not await self._desk.claim(shown.call_id, shown.token):
+            raise NotOurs(POLICY, "its token is wrong or used up")
+
+    async def _read_start(self, receive: Receive) -> MediaStart:
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                raise NotOurs(NORMAL, "it went away before its start")
+            text = message.get("text")
+            content: str | bytes = message["bytes"] if text is None else text
+            if len(content) > MAX_START_CHARS:
+                raise NotOurs(TOO_LARGE, "its first message is too large")
+            start = self._protocol.parse_start(content)
+            if start is not None:
+                return start
+
+    async def _converse(
+        self, start: MediaStart, call_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        line = start.line(partial(self._hang_up, call_id, start.leg_id))
+        direct(scope, partial(_take, line))
+        reader = asyncio.create_task(_guarded(line, _read, receive))
+        writer = asyncio.create_task(_guarded(line, _write, send))
+        code = NORMAL
+        try:
+            await self._desk.converse(line, call_id)
+        except Exception:
+            code = BROKEN
+            log.exception("call %s: the conversation failed", call_id)
+        finally:
+            # The conversation is over: nobody would hear what the line still says.
+            line.end(LineCause.LOCAL)
+            reader.cancel()
+            writer.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+            await _close(send, code)
+
+    async def _hang_up(self, call_id: str, leg_id: str) -> None:
+        connection = await self._desk.connection_of_call(call_id)
+        if connection is not None:
+            await self._carrier.end(connection, leg_id)
+
+
+def _take(line: MediaLine, message: str | bytes) -> None:
+    try:
+        line.take(message)
+    except Exception as error:
+        _broke(line, error)
+
+
+async def _read(line: MediaLine, receive: Receive) -> None:
+    while True:
+        message: Message = await receive()
+        if message["type"] == "websocket.disconnect":
+            code = message.get("code", 1005)
+            if code in _PEER_BROKE:
+                line.end(LineCause.FAILED, _PEER_BROKE[code])
+            else:
+                line.end(LineCause.DROPPED, f"the media stream closed without a stop ({code})")
+            return
+        text = message.get("text")
+        _take(line, message["bytes"] if text is None else text)
+
+
+async def _write(line: MediaLine, send: Send) -> None:
+    while not line.over:
+        await line.wake.wait()
+        line.wake.clear()
+        while (content := line.next_message()) is not None:
+            kind = "text" if isinstance(content, str) else "bytes"
+            try:
+                await send({"type": "websocket.send", kind: content})
+            except OSError:
+                # The peer is gone; the reader learns how.
+                return
+
+
+async def _guarded(
+    line: MediaLine, work: Callable[[MediaLine, Way], Awaitable[None]], way: Way
+) -> None:
+    try:
+        await work(line, way)
+    except Exception as error:
+        _broke(line, error)
+
+
+def _broke(line: MediaLine, error: Exception) -> None:
+    log.error("leg %s: the media stream failed", line.leg_id, exc_info=error)
+    line.end(LineCause.FAILED, f"the media stream failed inside ({type(error).__name__})")
+
+
+async def _close(send: Callable[[Message], Awaitable[None]], code: int) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await send({"type": "websocket.close", "code": code})
+    except (OSError, RuntimeError, TimeoutError):
+        # Closed already, or it does not read: the server drops the connection next.
+        return

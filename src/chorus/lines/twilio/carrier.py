@@ -1,0 +1,78 @@
+"""Twilio, and whatever speaks as it does: the kind, and the running carrier.
+
+Calls come in as webhooks (`routes.py`), go out through the REST API (`rest.py`), and their audio
+comes over a websocket (`lines/media_socket.py` with `media.py` and `stream.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute, WebSocketRoute
+
+from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
+from chorus.lines.desk import Connection, Desk
+from chorus.lines.media_socket import MediaSocket
+from chorus.lines.twilio import links
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.links import Links
+from chorus.lines.twilio.media import TwilioMedia
+from chorus.lines.twilio.rest import TIMEOUT_S, ApiFailed, TwilioApi, TwilioDialler
+from chorus.lines.twilio.routes import webhook_routes
+from chorus.settings import Settings
+
+
+class TwilioCarrier:
+    """Implements `Carrier`. `public_url` is where Twilio reaches us, `api_url` its API."""
+
+    def __init__(self, public_url: str, api_url: str, timeout_s: float = TIMEOUT_S) -> None:
+        self._links = Links(public_url)
+        self._api_url = api_url
+        self.api = TwilioApi(timeout_s)
+
+    def routes(self, desk: Desk) -> Sequence[BaseRoute]:
+        media = MediaSocket(desk, self, TwilioMedia())
+        return (
+            *webhook_routes(desk, self._links, self._api_url),
+            WebSocketRoute(links.MEDIA_PATH, media),
+        )
+
+    async def start(self, desk: Desk) -> None:
+        await self.api.open()
+
+    def dialler(self, connection: Connection, token: str) -> TwilioDialler:
+        return TwilioDialler(self.api, self._account(connection), self._links, token)
+
+    async def end(self, connection: Connection, leg_id: str) -> None:
+        try:
+            await self.api.end(self._account(connection), leg_id)
+        except ApiFailed as failed:
+            raise CarrierFailed(f"Twilio did not end the call: {failed.detail}") from failed
+
+    async def check(self, connection: Connection) -> str | None:
+        try:
+            await self.api.look(self._account(connection))
+        except ApiFailed as failed:
+            return failed.sentence
+        return None
+
+    async def aclose(self) -> None:
+        await self.api.aclose()
+
+    def _account(self, connection: Connection) -> TwilioAccount:
+        return TwilioAccount.of(connection, self._api_url)
+
+
+def _make(settings: Settings) -> TwilioCarrier:
+    return TwilioCarrier(settings.url, settings.twilio_api_url)
+
+
+TWILIO = CarrierKind(
+    "twilio",
+    settings=(
+        Setting("twilioAccountSid", secret=True),
+        Setting("twilioAuthToken", secret=True),
+    ),
+    forms=(Form(required=("twilioAccountSid", "twilioAuthToken")),),
+    make=_make,
+)
