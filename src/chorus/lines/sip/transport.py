@@ -154,6 +154,7 @@ class Transports:
         self._opening: dict[tuple[Transport, str, int], list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
+        self._closed = False
         self._ports: dict[Transport, int] = {}
         self._bound: dict[int, str] = {}
         self._seen_from: dict[str, str] = {}
@@ -183,6 +184,7 @@ class Transports:
                 await self._open_stream(listen)
 
     async def close(self) -> None:
+        self._closed = True
         for server in self._servers:
             server.close()
         for connection in list(self._connections.values()):
@@ -201,12 +203,14 @@ class Transports:
             transport = self._datagrams.get(family)
             if transport is None:
                 self.loop.call_soon(self._on_unreachable, hop)
-            else:
+            elif not transport.is_closing():
                 transport.sendto(data, (hop.ip, hop.port))
             return
         connection = self._connections.get(hop.connection) or self._by_peer.get(_peer(hop))
         if connection is not None:
             connection.send(data)
+            return
+        if self._closed:
             return
         waiting = self._opening.get(_peer(hop))
         if waiting is not None:

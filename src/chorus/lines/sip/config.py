@@ -1,0 +1,49 @@
+"""What the operator decided about SIP, and the certificates that go with it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from chorus.lines.sip.media.codecs import usable
+from chorus.lines.sip.transport import Listen
+
+ALL_CODECS = ("PCMU", "PCMA", "G722")
+
+
+@dataclass(frozen=True)
+class SipConfig:
+    """`public_host` is how the world reaches this machine, where that is another address than its
+    own; `codecs` are offered in this order. `rtp_ports` are the first and the last."""
+
+    listens: tuple[Listen, ...]
+    public_host: str = ""
+    rtp_ports: tuple[int, int] = (20000, 20999)
+    codecs: tuple[str, ...] = ALL_CODECS
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+
+    @property
+    def usable_codecs(self) -> tuple[str, ...]:
+        """Those whose library is installed."""
+        return usable(self.codecs)
+
+    def server_tls(self) -> ssl.SSLContext | None:
+        """Raises `OSError` (`ssl.SSLError` is one) for files that cannot be used."""
+        if self.tls_cert is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.tls_cert, self.tls_key)
+        return context
+
+    def client_tls(self) -> ssl.SSLContext:
+        """The machine's authorities, and the PBX's own (`tls_ca`)."""
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        if self.tls_ca is not None:
+            context.load_verify_locations(self.tls_ca)
+        if self.tls_cert is not None:
+            # Some trunks ask for ours too.
+            context.load_cert_chain(self.tls_cert, self.tls_key)
+        return context

@@ -1,0 +1,201 @@
+"""One SIP call as a `Line`: its session (signalling) and its stream (sound) joined.
+
+The line sends at 1x by the process's clock and so knows what has left: `heard_ms` is what left,
+without the way to the far end, and `clear` takes back what has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from chorus.audio.frame import AudioFormat
+from chorus.audio.pace import Ticker, Ticket
+from chorus.lines.dtmf import check_digits, tones
+from chorus.lines.inbox import Inbox
+from chorus.lines.line import LineCause, LineEnded, LineEvents
+from chorus.lines.sip.grammar import Malformed
+from chorus.lines.sip.media.ports import MediaSocket
+from chorus.lines.sip.media.stream import MediaStream, Quality
+from chorus.lines.sip.negotiate import Agreed
+from chorus.lines.sip.session import Session
+
+log = logging.getLogger(__name__)
+
+NO_SOUND_S = 60.0
+"""A call on which neither sound nor a report comes for so long is over."""
+
+
+class SipLine:
+    """Implements `Line`, and `SessionEvents` for the session under it. Made before the call is
+    answered, since a session description needs the port; `answer` begins it."""
+
+    provider = "sip"
+    # It plays at its own pace, so that what is ahead can still be taken back or mixed.
+    lead_ms = 100
+
+    def __init__(self, leg_id: str, socket: MediaSocket, ticker: Ticker) -> None:
+        self._leg_id = leg_id
+        self._loop = asyncio.get_running_loop()
+        self._ticker = ticker
+        self._ticket: Ticket | None = None
+        self._socket = socket
+        self._stream = MediaStream(
+            socket.send, socket.send_report, self._audio, self._key, time.time
+        )
+        self._session: Session | None = None
+        self._signalling = ""
+        self._inbox = Inbox()
+        self._described = asyncio.Event()
+        self._answered_s: float | None = None
+        self._hanging_up = False
+        self.on_ended: Callable[[LineEnded], None] | None = None
+        self.quality: Quality | None = None
+        socket.listen(self._packet, self._report)
+
+    # --- the Line -------------------------------------------------------------------------------
+
+    @property
+    def format(self) -> AudioFormat:
+        return self._stream.format
+
+    @property
+    def leg_id(self) -> str:
+        return self._leg_id
+
+    def start(self, events: LineEvents) -> None:
+        self._inbox.start(events)
+
+    def play(self, audio: bytes) -> None:
+        if not self.over:
+            self._stream.play(audio)
+
+    def clear(self) -> None:
+        if not self.over:
+            self._stream.clear()
+
+    @property
+    def ahead_ms(self) -> float:
+        return self._stream.sent_ms - self._stream.left_ms
+
+    @property
+    def sent_ms(self) -> float:
+        return self._stream.sent_ms
+
+    @property
+    def heard_ms(self) -> float:
+        return self._stream.left_ms
+
+    def send_digits(self, digits: str) -> None:
+        """By RFC 4733 where the other side takes it, else as tones. `w` and `W` are pauses of 0.5
+        and 1 s. Raises `ValueError` for what is no key."""
+        check_digits(digits.replace("w", "").replace("W", ""))
+        if not self.over and not self._stream.press(digits):
+            self.play(tones(digits, self.format))
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        """The carrier's way is the session itself."""
+
+    async def hang_up(self) -> None:
+        if self.over:
+            return
+        self._hanging_up = True
+        if self._session is not None:
+            self._session.bye()
+        self.ended(LineEnded(LineCause.LOCAL))
+
+    # --- for whoever made it --------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        return self._inbox.ended is not None
+
+    @property
+    def session(self) -> Session | None:
+        return self._session
+
+    @property
+    def port(self) -> int:
+        return self._socket.port
+
+    def named(self, leg_id: str) -> None:
+        """The Call-ID is known once the INVITE is made."""
+        self._leg_id = leg_id
+
+    async def described(self) -> None:
+        """Wait for the session description that the ACK brings, or for the end."""
+        await self._described.wait()
+
+    def signalled_from(self, ip: str) -> None:
+        """Where the other side's SIP comes from: its sound may come from there too."""
+        self._signalling = ip
+
+    def answer(self, session: Session) -> None:
+        """Both have agreed that it begins now."""
+        self._session = session
+        self._answered_s = self._loop.time()
+        if self._ticket is None and not self.over:
+            self._ticket = self._ticker.add(self._stream.tick, self._broke)
+
+    def silent_s(self, now_s: float) -> float:
+        """How long nothing has come in, where something should."""
+        if self._answered_s is None or self.over:
+            return 0.0
+        last_s = max(self._stream.heard_s or 0.0, self._answered_s)
+        return now_s - last_s
+
+    def give_up(self, detail: str) -> None:
+        """End a call that cannot go on."""
+        if self.over:
+            return
+        if self._session is not None:
+            self._session.bye(f'SIP;cause=408;text="{detail}"')
+        self.ended(LineEnded(LineCause.DROPPED, detail))
+
+    # --- SessionEvents --------------------------------------------------------------------------
+
+    def media(self, agreed: Agreed) -> None:
+        try:
+            self._stream.agree(agreed, self._signalling)
+        except (LookupError, Malformed) as failure:
+            log.warning("call %s: %s", self._leg_id, failure)
+            self.give_up(str(failure))
+        self._described.set()
+
+    def digit(self, digit: str) -> None:
+        self._key(digit)
+
+    def ended(self, ended: LineEnded) -> None:
+        if self.over:
+            return
+        if self._ticket is not None:
+            self._ticket.remove()
+            self._ticket = None
+            self.quality = self._stream.quality
+        self._socket.close()
+        self._described.set()
+        self._inbox.end(LineEnded(LineCause.LOCAL) if self._hanging_up else ended)
+        if self.on_ended is not None:
+            self.on_ended(ended)
+
+    # --- sound ----------------------------------------------------------------------------------
+
+    def _packet(self, data: bytes, place: tuple[str, int]) -> None:
+        self._stream.received(data, place, self._loop.time())
+
+    def _report(self, data: bytes, place: tuple[str, int]) -> None:
+        self._stream.reported(data, place, self._loop.time())
+
+    def _audio(self, audio: bytes, at_ms: float) -> None:
+        # Sound before the answer (ringing, announcements) is nobody's who was called.
+        if self._answered_s is not None:
+            self._inbox.audio(audio, at_ms)
+
+    def _key(self, digit: str) -> None:
+        if self._answered_s is not None:
+            self._inbox.digit(digit)
+
+    def _broke(self, failure: Exception) -> None:
+        self.give_up(f"the sound could not be sent ({type(failure).__name__})")

@@ -1,0 +1,189 @@
+"""Real telephones and carriers for the tests: processes of other people's SIP stacks.
+
+baresip is a telephone that is driven over its control port, sipp plays a scenario. Both are Debian
+packages (`scripts/peers.py` installs them); a test that needs one skips where it is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import wave
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+needs_baresip = pytest.mark.skipif(
+    shutil.which("baresip") is None, reason="baresip is not installed (scripts/peers.py)"
+)
+needs_sipp = pytest.mark.skipif(
+    shutil.which("sipp") is None, reason="sipp is not installed (scripts/peers.py)"
+)
+needs_kamailio = pytest.mark.skipif(
+    shutil.which("kamailio") is None, reason="kamailio is not installed (scripts/peers.py)"
+)
+
+_CONFIG = """
+sip_listen 127.0.0.1:{port}
+net_interface 127.0.0.1
+audio_source aufile,{folder}/mic.wav
+audio_player aubridge,sink
+audio_alert aubridge,alert
+ausrc_srate {rate_hz}
+auplay_srate {rate_hz}
+ausrc_channels 1
+auplay_channels 1
+snd_path {folder}
+module_path /usr/lib/baresip/modules
+module g711.so
+module g722.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+{modules}
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
+rtp_ports {rtp}-{rtp_end}
+{more}
+"""
+
+
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def tone(path: Path, hz: float, seconds: float, rate_hz: int = 8000) -> None:
+    at = np.arange(int(seconds * rate_hz)) / rate_hz
+    samples = (9000 * np.sin(2 * np.pi * hz * at)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(samples.tobytes())
+
+
+def loudest_hz(pcm16: bytes, rate_hz: int = 8000) -> float:
+    """The strongest tone of what was heard; 0 for silence."""
+    samples = np.frombuffer(pcm16, "<i2").astype(float)
+    if len(samples) < rate_hz // 4 or np.abs(samples).max() < 500:
+        return 0.0
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum)) * rate_hz / len(samples)
+
+
+class Baresip:
+    """A telephone. Its events are in `events`, by `type` and in order."""
+
+    def __init__(self, folder: Path, port: int, control: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.events: list[dict[str, str]] = []
+        self._control = control
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._happened = asyncio.Event()
+
+    async def start(self) -> None:
+        log = (self.folder / "log").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            "baresip", "-4", "-f", str(self.folder), "-v",
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        for _ in range(200):
+            try:
+                streams = await asyncio.open_connection("127.0.0.1", self._control)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                self._reader, self._writer = streams
+                break
+        else:
+            raise AssertionError((self.folder / "log").read_text(errors="replace"))
+        self._listening = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 10)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+    def command(self, command: str, params: str = "") -> None:
+        assert self._writer is not None
+        body = json.dumps({"command": command, "params": params, "token": "t"}).encode()
+        self._writer.write(b"%d:%s," % (len(body), body))
+
+    async def happens(self, kind: str, seconds: float = 20, count: int = 1) -> dict[str, str]:
+        """Wait for the event of that kind."""
+        async with asyncio.timeout(seconds):
+            while True:
+                found = [event for event in self.events if event.get("type") == kind]
+                if len(found) >= count:
+                    return found[count - 1]
+                self._happened.clear()
+                await self._happened.wait()
+
+    def heard(self) -> bytes:
+        """What it heard so far, decoded, of its newest call."""
+        files = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda p: p.stat().st_mtime)
+        if not files:
+            return b""
+        data = files[-1].read_bytes()
+        return data[44 : len(data) - (len(data) & 1)]
+
+    async def _listen(self) -> None:
+        assert self._reader is not None
+        while True:
+            size = await self._reader.readuntil(b":")
+            body = await self._reader.readexactly(int(size[:-1]))
+            await self._reader.readexactly(1)
+            message = json.loads(body)
+            if message.get("event"):
+                self.events.append(message)
+                self._happened.set()
+
+
+@asynccontextmanager
+async def baresip(
+    folder: Path, account: str = "", *, modules: str = "", more: str = "", hz: float = 440
+) -> AsyncGenerator[Baresip, None]:
+    """A telephone whose microphone hears a tone of `hz`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, control = free_port(), free_port(socket.SOCK_STREAM)
+    rtp = 40_000 + (port % 1000) * 10
+    tone(folder / "mic.wav", hz, 60)
+    (folder / "config").write_text(
+        _CONFIG.format(
+            port=port, control=control, folder=folder, rate_hz=8000, modules=modules, more=more,
+            rtp=rtp, rtp_end=rtp + 8,
+        )
+    )  # fmt: skip
+    account = account or (
+        "<sip:+4940999@127.0.0.1:{port};transport=udp>;regint=0;answermode=auto;"
+        "audio_codecs=PCMU/8000/1,PCMA/8000/1;ptime=20;dtmfmode=rtpevent"
+    )
+    (folder / "accounts").write_text(account.format(port=port) + "\n")
+    phone = Baresip(folder, port, control)
+    await phone.start()
+    try:
+        yield phone
+    finally:
+        await phone.stop()
