@@ -141,6 +141,12 @@ class Baresip:
                 self._happened.clear()
                 await self._happened.wait()
 
+    async def says(self, text: str, seconds: float = 20) -> None:
+        """Wait for a line of its log."""
+        async with asyncio.timeout(seconds):
+            while text not in (self.folder / "log").read_text(errors="replace"):
+                await asyncio.sleep(0.05)
+
     def heard(self) -> bytes:
         """What it heard so far, decoded, of its newest call."""
         files = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda p: p.stat().st_mtime)
