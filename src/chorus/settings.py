@@ -9,12 +9,14 @@ the environment. An empty variable counts as not set, because compose files prod
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from chorus import readers
+from chorus.settings_sip import SIP_VARIABLES
+from chorus.variable import Variable
 
 PREFIX = "CHORUS_"
 
@@ -25,18 +27,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable. `default` is what the documentation calls the default."""
-
-    name: str
-    field: str
-    read: Callable[[str], Any]
-    default: str
-    help: str
-    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +68,13 @@ class Settings:
     s3_access_key_id: str | None = field(default=None, repr=False)
     s3_secret_access_key: str | None = field(default=None, repr=False)
     recording_url_ttl_s: int = 86_400
+    sip_listen: tuple[str, ...] = ()
+    sip_public_host: str | None = None
+    sip_rtp_ports: tuple[int, int] = (20000, 20999)
+    sip_codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    sip_tls_cert: Path | None = None
+    sip_tls_key: Path | None = None
+    sip_tls_ca: Path | None = None
     unknown: tuple[str, ...] = ()
     has_foreign_openai_key: bool = False
 
@@ -403,6 +400,7 @@ VARIABLES: tuple[Variable, ...] = (
         "86400",
         "For how many seconds, at least, a link to a recording or a transcript holds.",
     ),
+    *SIP_VARIABLES,
 )
 
 

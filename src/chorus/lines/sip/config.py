@@ -5,9 +5,12 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from chorus.lines.sip.media.codecs import usable
 from chorus.lines.sip.transport import Listen
+from chorus.lines.sip.wire import Transport
+from chorus.settings import Settings
 
 ALL_CODECS = ("PCMU", "PCMA", "G722")
 
@@ -24,6 +27,18 @@ class SipConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_ca: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> SipConfig:
+        return cls(
+            tuple(_listen(each) for each in settings.sip_listen),
+            settings.sip_public_host or "",
+            settings.sip_rtp_ports,
+            settings.sip_codecs,
+            settings.sip_tls_cert,
+            settings.sip_tls_key,
+            settings.sip_tls_ca,
+        )
 
     @property
     def usable_codecs(self) -> tuple[str, ...]:
@@ -47,3 +62,10 @@ class SipConfig:
             # Some trunks ask for ours too.
             context.load_cert_chain(self.tls_cert, self.tls_key)
         return context
+
+
+def _listen(text: str) -> Listen:
+    """`udp:0.0.0.0:5060`, checked when the settings were read."""
+    transport, _, address = text.partition(":")
+    host, _, port = address.rpartition(":")
+    return Listen(cast(Transport, transport), host.strip("[]"), int(port))
