@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets as random
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -44,7 +45,11 @@ class Declined:
 
 
 async def answer(
-    switchboard: Switchboard, route: Route, call_sid: str, customer_number: str
+    switchboard: Switchboard,
+    route: Route,
+    call_sid: str,
+    customer_number: str,
+    variables: Mapping[str, str],
 ) -> Taken | Declined:
     if switchboard.draining:
         return Declined("the server is stopping", busy=True)
@@ -86,6 +91,7 @@ async def answer(
             token_hash=digest(token),
             lease_owner=switchboard.heart.name,
             started_at=utcnow(),
+            context_variables=dict(variables),
         )
         if not await switchboard.till.admit(session, call):
             return Declined("the balance does not suffice for a call")

@@ -22,6 +22,7 @@ from chorus.lines.desk import (
     MachineResult,
     Progress,
     Refused,
+    RegistrationState,
     Stage,
 )
 from chorus.lines.line import Line
@@ -69,7 +70,9 @@ class CallDesk:
         route = await self._route(inbound.to)
         if route is None:
             return Refused("nobody has this number")
-        taken = await answer(self._switchboard, route, inbound.leg_id, inbound.from_)
+        taken = await answer(
+            self._switchboard, route, inbound.leg_id, inbound.from_, inbound.variables
+        )
         if isinstance(taken, Taken):
             return Admitted(str(taken.call_id), taken.token)
         return Refused(taken.reason, "busy" if taken.busy else "rejected")
@@ -98,6 +101,10 @@ class CallDesk:
         # A call that was answered is ended by its conversation, which knows who hung up.
         elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
+
+    async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
+        async with self._switchboard.database.writing() as session:
+            await routing.note_registration(session, uuid.UUID(phone_number_id), state)
 
     async def machine(self, result: MachineResult) -> None:
         """Noted in the timeline, and told to the agent, who may leave a message or hang up."""

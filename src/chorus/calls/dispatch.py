@@ -183,5 +183,10 @@ class Dispatch:
             raise DialFailed(LineCause.FAILED, f"{route.provider} cannot place calls yet")
         dialler = carrier.dialler(route.connection, fenced.token)
         return await dialler.dial(
-            Dial(call_id=str(call.id), to=call.customer_number, from_=route.number)
+            Dial(
+                call_id=str(call.id),
+                to=call.customer_number,
+                from_=route.number,
+                variables=call.context_variables,
+            )
         )

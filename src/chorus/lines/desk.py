@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -33,12 +34,13 @@ class Connection:
 class InboundCall:
     """Somebody rings. `leg_id` is the carrier's own id of the call, `to` our number in E.164;
     `from_` is empty or a word such as `anonymous` when it is withheld. `params` are the fields in
-    which the carrier announced the call."""
+    which the carrier announced the call; `variables` become the call's context variables."""
 
     leg_id: str
     from_: str
     to: str
     params: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,16 @@ class Refused:
 
     reason: str
     how: Literal["busy", "rejected"] = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationState:
+    """How a number stands that registers at its carrier. `since` is when it came to be so."""
+
+    state: Literal["registering", "registered", "failed", "stopped"]
+    since: datetime
+    last_error: str | None = None
+    expires_at: datetime | None = None
 
 
 class Stage(StrEnum):
@@ -118,6 +130,10 @@ class Desk(Protocol):
         ...
 
     async def progress(self, progress: Progress) -> None: ...
+
+    async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
+        """For whoever looks at the number."""
+        ...
 
     async def machine(self, result: MachineResult) -> None: ...
 

@@ -13,9 +13,10 @@ back to `heard_ms`, so positions never run backwards and `heard_ms <= sent_ms` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from chorus.audio.frame import AudioFormat
 
@@ -163,6 +164,8 @@ class Dial:
     to: str
     from_: str
     ring_timeout_s: int = 60
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """The call's context variables: a carrier may send some of them along."""
     detect_machine: bool = False
 
 

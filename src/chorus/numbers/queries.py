@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.accounts.secrets import Secrets
 from chorus.db import listed, named_like, scoped
 from chorus.errors import not_found
-from chorus.numbers.schemas import PhoneNumberOut
+from chorus.numbers.schemas import PhoneNumberOut, RegistrationOut
 from chorus.numbers.tables import PhoneNumber
 
 
@@ -72,6 +72,9 @@ def present(number: PhoneNumber) -> PhoneNumberOut:
         agent_id=number.agent_id,
         metadata=number.meta,
         has_credentials=number.credentials is not None,
+        registration=RegistrationOut.model_validate(number.registration)
+        if number.registration
+        else None,
         created_at=number.created_at,
         updated_at=number.updated_at,
         **{to_snake(name): value for name, value in number.connection.items()},

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
-from chorus.lines.desk import Connection
+from chorus.lines.desk import Connection, RegistrationState
 from chorus.numbers import queries
 from chorus.numbers.tables import PhoneNumber
 
@@ -59,4 +59,20 @@ def _route(row: PhoneNumber, secrets: Secrets) -> Route:
         number=row.number,
         provider=row.provider,
         connection=Connection(str(row.id), row.number, queries.connection(row, secrets)),
+    )
+
+
+async def note_registration(session: AsyncSession, id: uuid.UUID, state: RegistrationState) -> None:
+    """Keep how a number stands at its carrier; nothing for one that is gone."""
+    stopped = state.state == "stopped"
+    shown = {
+        "state": state.state,
+        "since": state.since.isoformat(),
+        "lastError": state.last_error,
+        "expiresAt": state.expires_at.isoformat() if state.expires_at else None,
+    }
+    await session.execute(
+        sa.update(PhoneNumber)
+        .where(PhoneNumber.id == id)
+        .values(registration=sa.null() if stopped else shown, updated_at=PhoneNumber.updated_at)
     )

@@ -106,6 +106,15 @@ class PhoneNumberCreate(In):
     metadata: Metadata = {}
 
 
+class RegistrationOut(Out):
+    """How a number stands that registers at its carrier."""
+
+    state: Literal["registering", "registered", "failed"]
+    since: Time
+    last_error: str | None
+    expires_at: Time | None
+
+
 class PhoneNumberOut(Out):
     """A phone number. Secrets are never returned; `hasCredentials` says that there are some."""
 
@@ -116,6 +125,7 @@ class PhoneNumberOut(Out):
     agent_id: UUID | None
     metadata: dict[str, Any]
     has_credentials: bool
+    registration: RegistrationOut | None = None
     created_at: Time
     updated_at: Time
 

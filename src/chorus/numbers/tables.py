@@ -16,7 +16,8 @@ from chorus.in_use import uses
 class PhoneNumber(Tenant, Base):
     """A number, and how its carrier is reached. `provider` is the name
     of its carrier (`lines/carriers.py`). `connection` holds the settings that are no
-    secrets (camelCase, as in the API), `credentials` the encrypted JSON of those that are."""
+    secrets (camelCase, as in the API), `credentials` the encrypted JSON of those that are.
+    `registration` is how it stands at its carrier, as the API shows it; None where it need not."""
 
     __tablename__ = "phone_numbers"
 
@@ -32,6 +33,7 @@ class PhoneNumber(Tenant, Base):
     connection: Mapped[dict[str, Any]] = mapped_column(Json)
     credentials: Mapped[str | None] = mapped_column(Encrypted)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json)
+    registration: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     __table_args__ = (
         # Over all organizations: an inbound call is routed by carrier and number alone.

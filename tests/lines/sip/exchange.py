@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from chorus.audio import codec
-from chorus.lines.desk import Admitted, Connection, InboundCall, MachineResult, Progress, Refused
+from chorus.lines.desk import (
+    Admitted,
+    Connection,
+    InboundCall,
+    MachineResult,
+    Progress,
+    Refused,
+    RegistrationState,
+)
 from chorus.lines.line import Dial, LineEnded
 from chorus.lines.sip.agent import SipAgent
 from chorus.lines.sip.config import SipConfig
@@ -57,6 +65,7 @@ class OpenDesk:
         self.inbound: list[InboundCall] = []
         self.progresses: list[Progress] = []
         self.talks: list[Talk] = []
+        self.states: list[RegistrationState] = []
         self._changed = asyncio.Event()
         self.on_talk: Callable[[Talk], None] = lambda talk: talk.sing(1000, 30)
 
@@ -79,6 +88,9 @@ class OpenDesk:
     async def progress(self, progress: Progress) -> None:
         self.progresses.append(progress)
         self._changed.set()
+
+    async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
+        self.states.append(state)
 
     async def machine(self, result: MachineResult) -> None:
         raise AssertionError("nobody detects machines here")
@@ -135,13 +147,8 @@ class Exchange:
         )  # fmt: skip
 
     async def dial(self, connection: Connection, to: str = "+4940999", **more: Any) -> str:
-        dial = Dial(
-            call_id="out-1",
-            to=to,
-            from_=connection.number,
-            ring_timeout_s=more.pop("ring_timeout_s", 30),
-        )
-        return await self.agent.dial(connection, dial, "token", more.get("variables", {}))
+        dial = Dial("out-1", to, connection.number, **more)
+        return await self.agent.dial(connection, dial, "token")
 
 
 @asynccontextmanager

@@ -92,6 +92,9 @@ async def test_a_wrong_password_is_said(tmp_path: Path) -> None:
         registration = here.agent.registrations[number.phone_number_id]
         await here.desk.until(lambda: registration.standing.state == "failed")
         assert registration.standing.status == 401
+        await here.desk.until(lambda: here.desk.states)
+        assert here.desk.states[-1].state == "failed"
+        assert "password" in (here.desk.states[-1].last_error or "")
 
 
 async def test_nobody_of_that_number(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ async def test_a_call_in_and_its_headers(tmp_path: Path) -> None:
         assert done.code == 0, done.text
         inbound = here.desk.inbound[0]
         assert inbound.from_ == "+4940555"
-        assert inbound.params == {"sip.x_order_id": "77", "sip.user_to_user": "Hello"}
+        assert inbound.variables == {"sip.x_order_id": "77", "sip.user_to_user": "Hello"}
         assert (await here.desk.talks[0].ended).cause is LineCause.FAR_END
         assert here.agent.user_agent.dialogs == 0
 

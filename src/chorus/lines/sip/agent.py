@@ -10,26 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import chorus
 from chorus.audio.pace import Ticker
-from chorus.lines.desk import Connection, Desk
+from chorus.lines.desk import Connection, Desk, RegistrationState
 from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.sip.calls import Calls
 from chorus.lines.sip.config import SipConfig
 from chorus.lines.sip.line import NO_SOUND_S
 from chorus.lines.sip.media.ports import MediaPorts
+from chorus.lines.sip.message import Request, Response
 from chorus.lines.sip.registration import Registration
 from chorus.lines.sip.resolve import Resolver
+from chorus.lines.sip.sending import Failed, Sending
 from chorus.lines.sip.transport import Transports
 from chorus.lines.sip.trunks import Trunk, trunk_of
 from chorus.lines.sip.trust import Gatekeeper
-from chorus.lines.sip.user_agent import UserAgent
+from chorus.lines.sip.user_agent import UserAgent, options
 from chorus.lines.sip.wire import Hop
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 3.0
+REACH_S = 5.0
 UNREGISTER_S = 0.3
 """How long the messages that take registrations away may take to leave."""
 
@@ -49,9 +54,8 @@ class SipAgent:
             server_tls=config.server_tls(),
             client_tls=config.client_tls(),
         )
-        self._resolver = Resolver(
-            self._transports.kinds | {listen.transport for listen in config.listens}
-        )
+        listening = frozenset(listen.transport for listen in config.listens)
+        self._resolver = Resolver(self._transports.kinds | listening)
         self.gate = Gatekeeper(self._loop.time)
         self.calls = Calls(
             desk, self._transports, MediaPorts(*config.rtp_ports), self._ticker,
@@ -70,6 +74,7 @@ class SipAgent:
         self._transports.lost = self._lost
         self.trunks: dict[str, Trunk] = {}
         self.registrations: dict[str, Registration] = {}
+        self._told: dict[str, tuple[str, str | None]] = {}
         self._look: asyncio.Task[None] | None = None
 
     @property
@@ -96,15 +101,35 @@ class SipAgent:
         await self._transports.close()
         self._ticker.stop()
 
-    async def dial(
-        self, connection: Connection, dial: Dial, token: str, variables: dict[str, object]
-    ) -> str:
+    async def dial(self, connection: Connection, dial: Dial, token: str) -> str:
         """Raises `DialFailed`."""
         try:
             trunk = self.trunks.get(connection.phone_number_id) or trunk_of(connection)
         except ValueError as wrong:
             raise DialFailed(LineCause.FAILED, f"the number's settings: {wrong}") from None
-        return await self.calls.dial(trunk, dial, token, variables)
+        return await self.calls.dial(trunk, dial, token)
+
+    async def reach(self, trunk: Trunk) -> str | None:
+        """Ask a trunk by OPTIONS whether it is there; None if it answers anything at all."""
+        target = trunk.target(trunk.number)
+        if target is None:
+            return None  # a network of addresses calls us, and cannot be called
+        answered: asyncio.Future[Response | Failed] = self._loop.create_future()
+
+        def build(hop: Hop) -> Request:
+            return options(self.user_agent, replace(target, user=None), hop)
+
+        def final(response: Response | Failed) -> None:
+            if not answered.done():
+                answered.set_result(response)
+
+        Sending(self.user_agent.context, build, trunk.route or target, final)
+        try:
+            async with asyncio.timeout(REACH_S):
+                said = await answered
+        except TimeoutError:
+            return f"{target.host} does not answer SIP over {trunk.transport}"
+        return said.detail if isinstance(said, Failed) else None
 
     def set_numbers(self, connections: Sequence[Connection]) -> None:
         """Follow what has changed."""
@@ -128,7 +153,10 @@ class SipAgent:
         if trunk.account is None:
             return
         registration = Registration(
-            self.user_agent.context, trunk.account, self.user_agent.contact, lambda _: None
+            self.user_agent.context,
+            trunk.account,
+            self.user_agent.contact,
+            lambda changed: self._registered(id, changed),
         )
         self.registrations[id] = registration
         self.gate.add(trunk, registration)
@@ -140,6 +168,27 @@ class SipAgent:
         if registration is not None:
             self.gate.remove(registration)
             registration.stop()
+
+    def _registered(self, id: str, registration: Registration) -> None:
+        """Keep what the API shows of it."""
+        standing = registration.standing
+        if self._told.get(id) == (standing.state, standing.error) and not standing.expires_s:
+            return
+        self._told[id] = (standing.state, standing.error)
+        if standing.state == "stopped":
+            self._told.pop(id, None)
+        now_s, now = self._loop.time(), datetime.now(UTC)
+
+        def date(at_s: float) -> datetime:
+            return now + timedelta(seconds=at_s - now_s)
+
+        told = RegistrationState(
+            standing.state,
+            date(standing.since_s),
+            standing.error,
+            date(standing.expires_s) if standing.expires_s else None,
+        )
+        self.calls.tell(self._desk.registered(id, told))
 
     async def _watch(self) -> None:
         while True:

@@ -70,7 +70,7 @@ class Calls:
     async def _answer(self, call: IncomingCall, trunk: Trunk, leg_id: str) -> None:
         call.ring()
         variables = headers.variables_of(call.request)
-        inbound = InboundCall(leg_id, _caller(call), trunk.number, variables)
+        inbound = InboundCall(leg_id, _caller(call), trunk.number, variables=variables)
         said = await self.desk.answer(inbound)
         if not isinstance(said, Admitted):
             log.info("call %s to %s is refused: %s", leg_id, trunk.number, said.reason)
@@ -100,7 +100,7 @@ class Calls:
 
     # --- out ------------------------------------------------------------------------------------
 
-    async def dial(self, trunk: Trunk, dial: Dial, token: str, variables: dict[str, object]) -> str:
+    async def dial(self, trunk: Trunk, dial: Dial, token: str) -> str:
         """Raises `DialFailed`; everything after the INVITE was sent is told to the desk."""
         agent = self.agent
         assert agent is not None
@@ -116,7 +116,7 @@ class Calls:
         negotiation = self._negotiation(line, hops[0], secure=secure)
         line.signalled_from(hops[0].ip)
         events = _Outgoing(self, line, Admitted(dial.call_id, token))
-        invitation = self._invitation(agent, trunk, dial, target, hops[0], variables)
+        invitation = self._invitation(agent, trunk, dial, target, hops[0])
         call = agent.call(invitation, negotiation, events)
         line.named(leg_id_of(call.call_id))
         self._ringing[line.leg_id] = call
@@ -139,7 +139,6 @@ class Calls:
         dial: Dial,
         target: Uri,
         hop: Hop,
-        variables: dict[str, object],
     ) -> Invitation:
         account = trunk.account
         domain = account.domain if account else self.transports.address_for(hop.ip)
@@ -155,7 +154,7 @@ class Calls:
             headers=(
                 # The number that is shown, for trunks that want the user name in From (RFC 3325).
                 ("P-Asserted-Identity", f"<{identity}>"),
-                *headers.headers_of(variables),
+                *headers.headers_of(dial.variables),
             ),
             ring_timeout_s=dial.ring_timeout_s,
             credentials=trunk.credentials,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from chorus.lines.carrier import CarrierKind, Form, Setting
+from chorus.lines.sip.carrier import SipCarrier
 
 _TRANSPORTS = ("udp", "tcp", "tls")
 
 SIP = CarrierKind(
     "sip",
+    make=SipCarrier,
     settings=(
         Setting("sipMode", "one_of", choices=("registration", "ip_allowlist")),
         Setting("sipUsername", "short"),

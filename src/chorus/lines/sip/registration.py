@@ -8,6 +8,7 @@ that names it was sent by somebody who knows the binding.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import secrets
@@ -97,6 +98,8 @@ class Registration:
         self._timer: Timer | None = None
         self._sending: Sending | None = None
         self._stopped = False
+        self.decided = asyncio.Event()
+        """Set when the registrar was heard, or given up, for the first time."""
         self.standing = Standing("registering", context.timers.time())
 
     def start(self) -> None:
@@ -224,6 +227,7 @@ class Registration:
 
     def _stand(self, standing: Standing) -> None:
         before, self.standing = self.standing, standing
+        self.decided.set()
         if before.state != standing.state:
             log.info("%s at %s is %s", *self._names, standing.state)
         self._changed(self)

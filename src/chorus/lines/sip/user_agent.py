@@ -25,7 +25,7 @@ from chorus.lines.sip.sending import Context, Resolve
 from chorus.lines.sip.session import ALLOW, SUPPORTED
 from chorus.lines.sip.transactions import ServerTransaction, Transactions
 from chorus.lines.sip.uri import Uri
-from chorus.lines.sip.wire import GIVE_UP_S, Hop, Timers, Wire, new_tag
+from chorus.lines.sip.wire import GIVE_UP_S, Hop, Timers, Wire, new_call_id, new_tag
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,21 @@ _KNOWN = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER", "INF
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
+
+
+def options(agent: UserAgent[T], target: Uri, hop: Hop) -> Request:
+    """A question whether somebody is there (RFC 3261 §11)."""
+    request = Request(method="OPTIONS", target=str(target))
+    add = request.headers.add
+    add("Max-Forwards", "70")
+    add("From", f"<{Uri.sip('chorus', agent.context.wire.local(hop)[0])}>;tag={new_tag()}")
+    add("To", f"<{target}>")
+    add("Call-ID", new_call_id())
+    add("CSeq", "1 OPTIONS")
+    add("Contact", agent.contact(hop, "chorus"))
+    add("Accept", "application/sdp")
+    add("User-Agent", agent.context.product)
+    return request
 
 
 class Gate(Protocol[T_co]):
