@@ -29,7 +29,7 @@ from chorus.lines.sip.transport import Transports
 from chorus.lines.sip.trunks import Trunk, trunk_of
 from chorus.lines.sip.trust import Gatekeeper
 from chorus.lines.sip.user_agent import UserAgent, options
-from chorus.lines.sip.wire import Hop
+from chorus.lines.sip.wire import Hop, Transport
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class SipAgent:
             server_tls=config.server_tls(),
             client_tls=config.client_tls(),
         )
-        listening = frozenset(listen.transport for listen in config.listens)
+        listening: frozenset[Transport] = frozenset(each.transport for each in config.listens)
         self._resolver = Resolver(self._transports.kinds | listening)
         self.gate = Gatekeeper(self._loop.time)
         self.calls = Calls(
