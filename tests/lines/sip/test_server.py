@@ -1,0 +1,149 @@
+"""The whole server with SIP: numbers over the API, calls with a real telephone, their records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.fakes.server import Server, start
+from tests.lines.sip.exchange import NUMBER
+from tests.lines.sip.kamailio import PASSWORD, kamailio
+from tests.lines.sip.peers import baresip, free_port, needs_baresip, needs_kamailio
+
+pytestmark = [needs_baresip, pytest.mark.timeout(180)]
+
+
+@dataclass
+class Office:
+    server: Server
+    http: httpx.AsyncClient
+    sip_port: int
+    agent_id: str
+
+    async def made(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = await self.http.post(f"/v1{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["data"]
+
+    async def got(self, path: str) -> Any:
+        answer = await self.http.get(f"/v1{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    async def number(self, **settings: Any) -> dict[str, Any]:
+        return await self.made(
+            "/phone-numbers", number=NUMBER, provider="sip", agentId=self.agent_id, **settings
+        )
+
+    async def until(self, path: str, reached: Any, seconds: float = 40) -> Any:
+        """Asked anew until it is so."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = await self.got(path)
+            if reached(found):
+                return found
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def office(folder: Path) -> AsyncGenerator[Office, None]:
+    port = free_port()
+    server = await asyncio.to_thread(
+        start,
+        folder / "server",
+        CHORUS_SIMULATED="1",
+        CHORUS_DRAIN_SECONDS="1",
+        CHORUS_SIP_LISTEN=f"udp:127.0.0.1:{port}",
+        CHORUS_SIP_RTP_PORTS="22000-22999",
+    )
+    try:
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=server.headers, timeout=30
+        ) as http:
+
+            async def simulated(catalogue: str) -> str:
+                found = (await http.get(f"/v1/{catalogue}?search=simulated")).json()["data"]
+                return found[0]["id"]
+
+            here = Office(server, http, port, "")
+            agent = await here.made(
+                "/agents",
+                name="Reception",
+                slmModelId=await simulated("slm-models"),
+                voiceId=await simulated("voices"),
+                firstSpeaker="agent",
+                agentGreeting="Good day, you are number {{sip.x_order_id}}, how can I help you?",
+            )
+            here.agent_id = agent["id"]
+            yield here
+    finally:
+        assert await asyncio.to_thread(server.stop) == 0
+
+
+def _is_over(call: Any) -> bool:
+    return call["endedAt"] is not None
+
+
+async def test_a_call_in_and_a_call_out_are_held_and_recorded(tmp_path: Path) -> None:
+    async with office(tmp_path) as here, baresip(tmp_path / "bob") as bob:
+        number = await here.number(sipMode="ip_allowlist", sipIp="127.0.0.1", sipPort=bob.port)
+        await asyncio.sleep(4)  # the numbers are read every 3 s
+        bob.command("dial", f"sip:{NUMBER}@127.0.0.1:{here.sip_port}")
+        await bob.happens("CALL_ESTABLISHED")
+        await asyncio.sleep(3)
+        bob.command("hangup")
+        (row,) = await here.until("/calls", lambda calls: calls and _is_over(calls[0]))
+        call = await here.got(f"/calls/{row['id']}")
+        assert (call["provider"], call["direction"]) == ("sip", "inbound")
+        assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")
+        assert call["customerNumber"] == "+4940999"
+        assert call["transcript"][0]["content"].startswith("Good day")
+        assert call["recordingUrl"]
+        # Out.
+        placed = await here.made(
+            "/calls", agentId=here.agent_id, phoneNumberId=number["id"], to="+4940999",
+            contextVariables={"sip.x_order_id": "9"},
+        )  # fmt: skip
+        await bob.happens("CALL_ESTABLISHED", count=2)
+        await asyncio.sleep(3)
+        bob.command("hangup")
+        call = await here.until(f"/calls/{placed['id']}", _is_over)
+        assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")
+        assert call["callSid"]
+        # Refused, with the reason.
+        refused = await here.made(
+            "/calls", agentId=here.agent_id, phoneNumberId=number["id"], to="+4940111"
+        )
+        call = await here.until(f"/calls/{refused['id']}", _is_over)
+        assert (call["status"], call["endedReason"]) == ("failed", "provider_error")
+        events = await here.got(f"/calls/{refused['id']}/events")
+        assert "SIP 404" in str(events)
+
+
+@needs_kamailio
+async def test_the_api_shows_how_a_number_is_registered(tmp_path: Path) -> None:
+    async with kamailio(tmp_path / "pbx") as port, office(tmp_path) as here:
+        number = await here.number(
+            sipUsername=NUMBER, sipPassword="wrong", sipProxy=f"127.0.0.1:{port}"
+        )
+        assert number["registration"] is None
+        path = f"/phone-numbers/{number['id']}"
+        failed = await here.until(path, lambda n: n["registration"])
+        assert failed["registration"]["state"] == "failed"
+        assert "password" in failed["registration"]["lastError"]
+        await here.http.patch(f"/v1{path}", json={"sipPassword": PASSWORD})
+        good = await here.until(
+            path, lambda n: (n["registration"] or {}).get("state") == "registered"
+        )
+        assert good["registration"]["lastError"] is None
+        assert good["registration"]["expiresAt"] > good["registration"]["since"]
+        assert "wrong" not in str(good)
+        assert PASSWORD not in str(good)
