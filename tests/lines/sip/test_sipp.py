@@ -40,7 +40,7 @@ async def test_a_call_in_and_its_headers(tmp_path: Path) -> None:
         assert done.code == 0, done.text
         inbound = here.desk.inbound[0]
         assert inbound.from_ == "+4940555"
-        assert inbound.variables == {"sip.x_order_id": "77", "sip.user_to_user": "Hello"}
+        assert inbound.variables == {"sip_x_order_id": "77", "sip_user_to_user": "Hello"}
         assert (await here.desk.talks[0].ended).cause is LineCause.FAR_END
         assert here.agent.user_agent.dialogs == 0
 
@@ -179,7 +179,7 @@ async def test_early_media_prack_and_an_answer(tmp_path: Path) -> None:
                  retrans=False)]  # fmt: skip
         playing = asyncio.create_task(sipp(tmp_path, steps, "-p", str(port), "-m", "1"))
         await asyncio.sleep(0.5)
-        await here.dial(number, variables={"sip.x_order_id": "A\r\nEvil: 1", "name": "Ann"})
+        await here.dial(number, variables={"sip_x_order_id": "A\r\nEvil: 1", "name": "Ann"})
         talk = await here.desk.talk()
         await asyncio.sleep(0.4)
         await talk.line.hang_up()

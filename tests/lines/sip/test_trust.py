@@ -113,8 +113,8 @@ def test_settings_become_a_trunk() -> None:
 def test_headers_both_ways() -> None:
     message = _invite("a", X_Order_Id='"77"', X_Bad="ok", User_to_User="416e6e;encoding=hex")
     found = variables_of(message)
-    assert found == {"sip.x_order_id": "77", "sip.x_bad": "ok", "sip.user_to_user": "Ann"}
-    sent = headers_of({**found, "name": "no", "sip.x_new": "a\r\nEvil: 1", "sip.evil": "no"})
+    assert found == {"sip_x_order_id": "77", "sip_x_bad": "ok", "sip_user_to_user": "Ann"}
+    sent = headers_of({**found, "name": "no", "sip_x_new": "a\r\nEvil: 1", "sip_evil": "no"})
     assert ("X-Order-Id", "77") in sent
     assert ("X-New", "a  Evil: 1") in sent
     assert ("User-to-User", "416e6e;encoding=hex") in sent

@@ -1,7 +1,7 @@
 """Headers that carry a business's own data, both ways.
 
-`X-Order-Id: 77` of an INVITE becomes the context variable `sip.x_order_id`, and User-to-User
-(RFC 7433) `sip.user_to_user`; a variable of such a name that a call is placed with becomes the
+`X-Order-Id: 77` of an INVITE becomes the context variable `sip_x_order_id`, and User-to-User
+(RFC 7433) `sip_user_to_user`; a variable of such a name that a call is placed with becomes the
 header. What could break a message (line ends, other headers) never gets into one.
 """
 
@@ -15,14 +15,14 @@ from chorus.lines.sip.causes import printable
 from chorus.lines.sip.grammar import unquote as unquoted
 from chorus.lines.sip.message import Message
 
-PREFIX = "sip."
+PREFIX = "sip_"
 MOST = 32
 MOST_CHARS = 1024
 _NAME = re.compile(r"x_[a-z0-9_]{1,60}")
 
 
 def variables_of(message: Message) -> dict[str, str]:
-    """`{"sip.x_order_id": "77"}`; a value that was repeated is told once."""
+    """`{"sip_x_order_id": "77"}`; a value that was repeated is told once."""
     found: dict[str, str] = {}
     for name, value in message.headers:
         lower = name.lower()
