@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -101,6 +102,12 @@ class CallDesk:
         # A call that was answered is ended by its conversation, which knows who hung up.
         elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
+
+    async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
+        async with self._switchboard.database.writing() as session:
+            call = await session.get(Call, uuid.UUID(call_id), with_for_update=True)
+            if call is not None and call.provider == self._provider:
+                call.timeline = {**(call.timeline or {}), "line": dict(quality)}
 
     async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
         async with self._switchboard.database.writing() as session:

@@ -135,6 +135,7 @@ async def present(
     if call.transcript is not None:
         values["transcript_url"] = process.links.url("transcript", call.id)
     values["transfer_calls"] = [TransferCall.model_validate(_values(leg, process)) for leg in legs]
+    values["line_quality"] = (call.timeline or {}).get("line")
     if turns:
         values["turns"] = (call.timeline or {}).get("turns", [])
     return CallOut.model_validate(values)

@@ -142,6 +142,13 @@ class CallOut(_Call):
     ] = None
     analysis: Analysis | None
     transfer_calls: list[TransferCall]
+    line_quality: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="How the sound arrived (loss, jitter, round trip, MOS), where the line "
+            "knows: SIP."
+        ),
+    ] = None
     turns: Annotated[
         list[dict[str, Any]] | None,
         Field(description="The latencies of each turn; only with include=turns."),

@@ -131,6 +131,10 @@ class Desk(Protocol):
 
     async def progress(self, progress: Progress) -> None: ...
 
+    async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
+        """How the sound of a call arrived, for its record; after `converse` has returned."""
+        ...
+
     async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
         """For whoever looks at the number."""
         ...

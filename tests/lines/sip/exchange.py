@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +66,7 @@ class OpenDesk:
         self.progresses: list[Progress] = []
         self.talks: list[Talk] = []
         self.states: list[RegistrationState] = []
+        self.qualities: list[Mapping[str, Any]] = []
         self._changed = asyncio.Event()
         self.on_talk: Callable[[Talk], None] = lambda talk: talk.sing(1000, 30)
 
@@ -88,6 +89,9 @@ class OpenDesk:
     async def progress(self, progress: Progress) -> None:
         self.progresses.append(progress)
         self._changed.set()
+
+    async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
+        self.qualities.append(quality)
 
     async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
         self.states.append(state)

@@ -109,6 +109,10 @@ async def test_a_call_in_and_a_call_out_are_held_and_recorded(tmp_path: Path) ->
         said = [line["content"] for line in call["transcript"] if line["role"] == "assistant"]
         assert said[0].startswith("Good day")
         assert call["recordingUrl"]
+        call = await here.until(f"/calls/{row['id']}", lambda c: c["lineQuality"])
+        assert call["lineQuality"]["codec"] == "PCMU"
+        assert call["lineQuality"]["packetsReceived"] > 50
+        assert call["lineQuality"]["mos"] > 3
         # Out.
         placed = await here.made(
             "/calls", agentId=here.agent_id, phoneNumberId=number["id"], to="+4940999",

@@ -199,6 +199,8 @@ class Calls:
             await self.desk.converse(line, call.call_id)
         finally:
             self.lines.pop(line.leg_id, None)
+        if line.quality is not None:
+            await self.desk.quality(call.call_id, line.quality.told)
 
     async def _open(self, leg_id: str, hop: Hop) -> SipLine:
         host = "::" if ":" in hop.ip else "0.0.0.0"  # noqa: S104 - the range is the operator's

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from chorus.audio import codec as samples
 from chorus.audio.frame import AudioFormat
@@ -52,6 +53,25 @@ class Quality:
     mos: float
     codec: str
     encrypted: bool
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """By the API's names."""
+        return {
+            "codec": self.codec,
+            "encrypted": self.encrypted,
+            "packetsReceived": self.packets_received,
+            "packetsSent": self.packets_sent,
+            "loss": self.loss,
+            "latePackets": self.late,
+            "concealedMs": self.concealed_ms,
+            "jitterMs": self.jitter_ms,
+            "roundTripMs": self.round_trip_ms,
+            "remoteLoss": self.remote_loss,
+            "remoteJitterMs": self.remote_jitter_ms,
+            "packetsRefused": self.refused,
+            "mos": self.mos,
+        }
 
 
 class MediaStream:
