@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="say what works here, and how to get the rest")
     doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("what", nargs="?", choices=["sip"], help="sip: ask each number's trunk")
     doctor.set_defaults(command=_doctor)
 
     talk = commands.add_parser("talk", help="write to an agent, and see its answers and tools")
@@ -210,7 +211,10 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:
-    from chorus.doctor import report
+    if options.what == "sip":
+        from chorus.doctor_sip import report
+    else:
+        from chorus.doctor import report
 
     return report(settings, as_json=options.json)
 

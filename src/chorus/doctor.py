@@ -68,6 +68,11 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *_lines(settings),
         *(Finding("note", "settings", warning) for warning in settings.unknown_warnings()),
     ]
+    return tell(findings, as_json=as_json)
+
+
+def tell(findings: Findings, *, as_json: bool) -> int:
+    """Print them; returns the exit status."""
     healthy = all(finding.state != "problem" for finding in findings)
     if as_json:
         print(json.dumps({"ok": healthy, "findings": [asdict(f) for f in findings]}, indent=2))

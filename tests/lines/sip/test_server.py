@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -89,6 +91,17 @@ async def office(folder: Path) -> AsyncGenerator[Office, None]:
         assert await asyncio.to_thread(server.stop) == 0
 
 
+async def _doctor(here: Office) -> str:
+    """What `chorus doctor sip` prints, beside the server."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chorus", "doctor", "sip",
+        env={**os.environ, "CHORUS_DATA_DIR": str(here.server.data_dir)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return out.decode()
+
+
 def _is_over(call: Any) -> bool:
     return call["endedAt"] is not None
 
@@ -153,3 +166,11 @@ async def test_the_api_shows_how_a_number_is_registered(tmp_path: Path) -> None:
         assert good["registration"]["expiresAt"] > good["registration"]["since"]
         assert "wrong" not in str(good)
         assert PASSWORD not in str(good)
+        said = await _doctor(here)
+        assert f"ok       {NUMBER}: 127.0.0.1 answers OPTIONS over udp" in said
+        assert f"ok       {NUMBER}: is registered as {NUMBER}" in said
+        assert PASSWORD not in said
+        await here.http.patch(f"/v1{path}", json={"sipPassword": "wrong"})
+        said = await _doctor(here)
+        assert "PROBLEM" in said
+        assert "cannot register: SIP 401" in said

@@ -55,7 +55,7 @@ class SipAgent:
             client_tls=config.client_tls(),
         )
         listening: frozenset[Transport] = frozenset(each.transport for each in config.listens)
-        self._resolver = Resolver(self._transports.kinds | listening)
+        self.resolver = Resolver(self._transports.kinds | listening)
         self.gate = Gatekeeper(self._loop.time)
         self.calls = Calls(
             desk, self._transports, MediaPorts(*config.rtp_ports), self._ticker,
@@ -64,7 +64,7 @@ class SipAgent:
         self.user_agent: UserAgent[Trunk] = UserAgent(
             self._transports,
             self._loop,
-            self._resolver.resolve,
+            self.resolver.resolve,
             self.gate,
             self.calls,
             f"Chorus/{chorus.__version__}",
@@ -82,11 +82,13 @@ class SipAgent:
         """Where it listens, by transport."""
         return {str(kind): port for kind, port in self._transports.ports.items()}
 
-    async def start(self) -> None:
-        """Raises `OSError` where an address cannot be had."""
+    async def start(self, *, follow: bool = True) -> None:
+        """Raises `OSError` where an address cannot be had. Unless `follow`, the desk's numbers are
+        not read: `set_numbers` says which."""
         await self._transports.open(list(self.config.listens))
         self._ticker.start()
-        self._look = self._loop.create_task(self._watch(), name="sip numbers")
+        if follow:
+            self._look = self._loop.create_task(self._watch(), name="sip numbers")
 
     async def aclose(self) -> None:
         if self._look is not None:
@@ -97,7 +99,7 @@ class SipAgent:
             for registration in self.registrations.values():
                 registration.stop()
             await asyncio.sleep(UNREGISTER_S)
-        await self._resolver.close()
+        await self.resolver.close()
         await self._transports.close()
         self._ticker.stop()
 

@@ -18,7 +18,8 @@ from chorus.lines.inbox import Inbox
 from chorus.lines.line import LineCause, LineEnded, LineEvents
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.media.ports import MediaSocket
-from chorus.lines.sip.media.stream import MediaStream, Quality
+from chorus.lines.sip.media.quality import Quality
+from chorus.lines.sip.media.stream import MediaStream
 from chorus.lines.sip.negotiate import Agreed
 from chorus.lines.sip.session import Session
 

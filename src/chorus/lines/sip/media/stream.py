@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from chorus.audio import codec as samples
 from chorus.audio.frame import AudioFormat
@@ -23,6 +21,7 @@ from chorus.lines.sip.media.codecs import Codec, open_codec
 from chorus.lines.sip.media.conceal import MOST_MS, Concealer
 from chorus.lines.sip.media.keys import KeyReader, KeyWriter
 from chorus.lines.sip.media.latch import Latch, Place
+from chorus.lines.sip.media.quality import Quality
 from chorus.lines.sip.media.reorder import Ready, Reorder
 from chorus.lines.sip.media.srtp import Srtp
 from chorus.lines.sip.negotiate import Agreed
@@ -33,45 +32,6 @@ REBASE_MS = 2000.0
 """A timestamp that jumps further than this from the clock begins a new time base."""
 
 Send = Callable[[bytes, Place], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How the call arrived, for its record. `loss` of 1; `remote_*` is what the other side
-    reports of our stream."""
-
-    packets_received: int
-    packets_sent: int
-    loss: float
-    late: int
-    concealed_ms: float
-    jitter_ms: float
-    round_trip_ms: float | None
-    remote_loss: float
-    remote_jitter_ms: float
-    refused: int
-    mos: float
-    codec: str
-    encrypted: bool
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """By the API's names."""
-        return {
-            "codec": self.codec,
-            "encrypted": self.encrypted,
-            "packetsReceived": self.packets_received,
-            "packetsSent": self.packets_sent,
-            "loss": self.loss,
-            "latePackets": self.late,
-            "concealedMs": self.concealed_ms,
-            "jitterMs": self.jitter_ms,
-            "roundTripMs": self.round_trip_ms,
-            "remoteLoss": self.remote_loss,
-            "remoteJitterMs": self.remote_jitter_ms,
-            "packetsRefused": self.refused,
-            "mos": self.mos,
-        }
 
 
 class MediaStream:

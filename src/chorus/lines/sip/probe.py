@@ -1,0 +1,152 @@
+"""`chorus doctor sip`: what the network says about each number, without a running server.
+
+For each: its host resolves (to what), it answers OPTIONS, and for one that registers a REGISTER is
+tried and taken away again. The media ports are tried on this machine. Nothing is changed, but a
+registration of a server that runs may be replaced for a moment where a registrar keeps only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from chorus.lines.desk import (
+    Admitted,
+    Connection,
+    InboundCall,
+    MachineResult,
+    Progress,
+    Refused,
+    RegistrationState,
+)
+from chorus.lines.line import Line
+from chorus.lines.sip.agent import SipAgent
+from chorus.lines.sip.config import SipConfig
+from chorus.lines.sip.media.ports import MediaPorts, NoPort
+from chorus.lines.sip.transport import Listen
+from chorus.lines.sip.trunks import Trunk, trunk_of
+from chorus.lines.sip.uri import Uri
+
+REGISTER_S = 8.0
+
+
+class Found(NamedTuple):
+    good: bool
+    what: str
+    says: str
+    advice: str = ""
+
+
+async def probe(config: SipConfig, numbers: Sequence[Connection]) -> list[Found]:
+    """The findings, in the order of the numbers."""
+    found = [await _media(config)]
+    # Free ports: the server that is to be looked into may have the real ones.
+    listens = tuple(Listen(each, "0.0.0.0", 0) for each in ("udp", "tcp"))  # noqa: S104
+    agent = SipAgent(replace(config, listens=listens), _Nobody())
+    await agent.start(follow=False)
+    try:
+        for connection in numbers:
+            found += await _number(agent, connection)
+    finally:
+        await agent.aclose()
+    return found
+
+
+async def _media(config: SipConfig) -> Found:
+    low, high = config.rtp_ports
+    what = f"media ports {low} to {high}"
+    try:
+        socket = await MediaPorts(low, high).open("0.0.0.0")  # noqa: S104 - as a call does
+    except NoPort as failure:
+        return Found(False, what, str(failure), "choose others: CHORUS_SIP_RTP_PORTS")
+    socket.close()
+    return Found(True, what, "can be opened here; the firewall must let UDP in")
+
+
+async def _number(agent: SipAgent, connection: Connection) -> list[Found]:
+    name = connection.number
+    try:
+        trunk = trunk_of(connection)
+    except (ValueError, KeyError) as wrong:
+        return [Found(False, name, f"the settings cannot be used: {wrong}")]
+    target = trunk.route or trunk.target(trunk.number)
+    if target is None:
+        return [Found(True, name, f"calls may come from {trunk.network}; none can go out")]
+    found = [await _resolved(agent, name, target)]
+    if not found[0].good:
+        return found
+    silent = await agent.reach(trunk)
+    if silent is None:
+        found.append(Found(True, name, f"{target.host} answers OPTIONS over {trunk.transport}"))
+    else:
+        advice = "is the port open, and the transport right? Some trunks answer no OPTIONS"
+        found.append(Found(False, name, silent, advice))
+    if trunk.account is not None:
+        found.append(await _registers(agent, trunk, connection))
+    return found
+
+
+async def _resolved(agent: SipAgent, name: str, target: Uri) -> Found:
+    hops = await agent.resolver.addresses(target)
+    if not hops:
+        return Found(False, name, f"{target.host} cannot be resolved", "is the name right?")
+    places = ", ".join(str(hop) for hop in hops[:4])
+    return Found(True, name, f"{target.host} resolves to {places}")
+
+
+async def _registers(agent: SipAgent, trunk: Trunk, connection: Connection) -> Found:
+    name = trunk.number
+    agent.set_numbers([connection])
+    registration = agent.registrations[connection.phone_number_id]
+    try:
+        async with asyncio.timeout(REGISTER_S):
+            await registration.decided.wait()
+    except TimeoutError:
+        return Found(False, name, "REGISTER was not answered", "is it the registrar's address?")
+    else:
+        standing = registration.standing
+    finally:
+        agent.set_numbers([])
+    if standing.state == "registered":
+        return Found(True, name, f"is registered as {trunk.account and trunk.account.username}")
+    advice = "check sipUsername, sipAuthUser and sipPassword" if standing.refused else ""
+    return Found(False, name, f"cannot register: {standing.error}", advice)
+
+
+class _Nobody:
+    """A `Desk` that takes no call."""
+
+    async def connection_of_number(self, number: str) -> Connection | None:
+        return None
+
+    async def connection_of_call(self, call_id: str) -> Connection | None:
+        return None
+
+    async def connections(self) -> Sequence[Connection]:
+        return ()
+
+    async def call_of_leg(self, leg_id: str) -> str | None:
+        return None
+
+    async def answer(self, inbound: InboundCall) -> Admitted | Refused:
+        return Refused("this is a test")
+
+    async def progress(self, progress: Progress) -> None:
+        return
+
+    async def machine(self, result: MachineResult) -> None:
+        return
+
+    async def claim(self, call_id: str, token: str) -> bool:
+        return False
+
+    async def converse(self, line: Line, call_id: str) -> None:
+        await line.hang_up()
+
+    async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
+        return
+
+    async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
+        return
