@@ -7,6 +7,9 @@ from tests.lines.sip.net import Heard, Net, Phone, Time, pair
 
 from chorus.lines.line import LineCause
 from chorus.lines.sip.message import Message, Request, Response
+from chorus.lines.sip.transactions import ServerTransaction
+from chorus.lines.sip.uri import Uri
+from chorus.lines.sip.wire import Hop
 
 
 def _lose(net: Net, *what: str) -> list[str]:
@@ -309,8 +312,6 @@ def test_nobody_transfers_us() -> None:
     net.time.advance(1)
     reports: list[tuple[int, bool]] = []
     assert call.session is not None
-    from chorus.lines.sip.uri import Uri
-
     call.session.refer(Uri.sip("boss", "192.0.2.9"), lambda s, last: reports.append((s, last)))
     net.time.advance(1)
     # Ours is a user agent that calls nobody because somebody else says so.
@@ -318,6 +319,95 @@ def test_nobody_transfers_us() -> None:
     assert net.said(bob.ip)[-1] == "603 REFER"
     call.session.bye()
     _empty(alice, bob)
+
+
+@pytest.mark.parametrize(
+    ("fragments", "expected"),
+    [
+        (["SIP/2.0 100 Trying", "SIP/2.0 200 OK"], [(202, False), (100, False), (200, True)]),
+        (["SIP/2.0 180 Ringing", "SIP/2.0 486 Busy"], [(202, False), (180, False), (486, True)]),
+        # A subscription that ends without a word, after it rang or before.
+        (["SIP/2.0 180 Ringing", ""], [(202, False), (180, False), (200, True)]),
+        ([""], [(202, False), (500, True)]),
+        # Nothing is ever told.
+        ([], [(202, False), (408, True)]),
+    ],
+)
+def test_how_a_transfer_goes(fragments: list[str], expected: list[tuple[int, bool]]) -> None:
+    net, alice, bob = pair()
+    call = alice.dial(bob)
+    net.time.advance(1)
+    session = bob.heard[0].session
+    assert session is not None
+    handle = session.handle
+
+    def notify(fragment: str) -> None:
+        def build(hop: Hop) -> Request:
+            request = session._request("NOTIFY", hop)
+            request.headers.add("Event", "refer")
+            last = fragment == fragments[-1]
+            state = "terminated;reason=noresource" if last else "active"
+            request.headers.add("Subscription-State", state)
+            request.carry("message/sipfrag", fragment.encode())
+            return request
+
+        session._send(build, lambda _: None)
+
+    def referred(transaction: ServerTransaction) -> None:
+        if transaction.request.method != "REFER":
+            handle(transaction)
+            return
+        assert transaction.request.headers.get("Refer-To") == "<sip:boss@192.0.2.9>"
+        transaction.reject(202)
+        for number, fragment in enumerate(fragments):
+            net.time.call_later(1 + number, notify, fragment)
+
+    session.handle = referred  # type: ignore[method-assign]
+    reports: list[tuple[int, bool]] = []
+    assert call.session is not None
+    target = Uri.sip("boss", "192.0.2.9")
+    call.session.refer(target, lambda status, last: reports.append((status, last)))
+    net.time.advance(70)
+    assert reports == expected
+    assert alice.heard[0].end is None
+    call.session.bye()
+    _empty(alice, bob)
+
+
+def test_a_bye_after_the_transfer_was_taken_is_success() -> None:
+    net, alice, bob = pair()
+    call = alice.dial(bob)
+    net.time.advance(1)
+    session = bob.heard[0].session
+    assert session is not None
+
+    def referred(transaction: ServerTransaction) -> None:
+        transaction.reject(202)
+        net.time.call_later(0.3, session.bye)
+
+    session.handle = referred  # type: ignore[method-assign]
+    reports: list[tuple[int, bool]] = []
+    assert call.session is not None
+    target = Uri.sip("boss", "192.0.2.9")
+    call.session.refer(target, lambda status, last: reports.append((status, last)))
+    net.time.advance(2)
+    assert reports == [(202, False), (200, True)]
+
+
+def test_a_hold_tells_what_came_of_it() -> None:
+    net, alice, bob = pair()
+    call = alice.dial(bob)
+    net.time.advance(1)
+    told: list[int] = []
+    assert call.session is not None
+    call.session.offer("sendonly", told.append)
+    net.time.advance(1)
+    bob.heard[0].session.negotiation._codecs = []  # type: ignore[union-attr]
+    call.session.offer("sendrecv", told.append)
+    net.time.advance(1)
+    call.session.bye()
+    call.session.offer("sendrecv", told.append)
+    assert told == [200, 488, 481]
 
 
 def test_a_stranger_gets_no_answer_and_no_call() -> None:

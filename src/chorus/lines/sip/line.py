@@ -1,4 +1,4 @@
-"""One SIP call as a `Line`: its session (signalling) and its stream (sound) joined.
+"""One SIP call as a `MovableLine`: its session (signalling) and its stream (sound) joined.
 
 The line sends at 1x by the process's clock and so knows what has left: `heard_ms` is what left,
 without the way to the far end, and `clear` takes back what has not.
@@ -10,32 +10,39 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import cast
 
 from chorus.audio.frame import AudioFormat
 from chorus.audio.pace import Ticker, Ticket
 from chorus.lines.dtmf import check_digits, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import LineCause, LineEnded, LineEvents
+from chorus.lines.line import LineCause, LineEnded, LineEvents, MoveEvents, MoveRefused
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.media.ports import MediaSocket
 from chorus.lines.sip.media.quality import Quality
 from chorus.lines.sip.media.stream import MediaStream
+from chorus.lines.sip.message import REASONS
 from chorus.lines.sip.negotiate import Agreed
+from chorus.lines.sip.sdp import Direction
 from chorus.lines.sip.session import Session
+from chorus.lines.sip.uri import Uri, parse_uri
 
 log = logging.getLogger(__name__)
 
+MOVE_S = 12.0
+"""For a hold to be answered: what crosses an offer of theirs is tried again a few times."""
 NO_SOUND_S = 60.0
 """A call on which neither sound nor a report comes for so long is over."""
 
 
 class SipLine:
-    """Implements `Line`, and `SessionEvents` for the session under it. Made before the call is
-    answered, since a session description needs the port; `answer` begins it."""
+    """Implements `MovableLine`, and `SessionEvents` for the session under it. Made before the call
+    is answered, since a session description needs the port; `answer` begins it."""
 
     provider = "sip"
     # It plays at its own pace, so that what is ahead can still be taken back or mixed.
     lead_ms = 100
+    lossless = False
 
     def __init__(self, leg_id: str, socket: MediaSocket, ticker: Ticker) -> None:
         self._leg_id = leg_id
@@ -52,6 +59,8 @@ class SipLine:
         self._described = asyncio.Event()
         self._answered_s: float | None = None
         self._hanging_up = False
+        self._held = False
+        self._moves: MoveEvents | None = None
         self.on_ended: Callable[[LineEnded], None] | None = None
         self.quality: Quality | None = None
         socket.listen(self._packet, self._report)
@@ -67,6 +76,7 @@ class SipLine:
         return self._leg_id
 
     def start(self, events: LineEvents) -> None:
+        self._moves = cast(MoveEvents, events) if hasattr(events, "line_held") else None
         self._inbox.start(events)
 
     def play(self, audio: bytes) -> None:
@@ -98,6 +108,33 @@ class SipLine:
 
     def ended_at_carrier(self, ended: LineEnded) -> None:
         """The carrier's way is the session itself."""
+
+    async def transfer(self, to: str) -> None:
+        """By REFER (RFC 3515): returns when the other side has taken it. Raises `MoveRefused` if
+        it did not, or if the target could not be reached, which may be known only later: then the
+        call is as it was."""
+        session = self._open_session()
+        taken: asyncio.Future[int] = self._loop.create_future()
+
+        def report(status: int, last: bool) -> None:
+            if not taken.done():
+                taken.set_result(status)
+            if last and status < 300 and self._moves is not None and not self.over:
+                self._moves.line_transferred()
+            elif last and status >= 300:
+                log.info("call %s: transfer to %s ended with %d", self._leg_id, to, status)
+
+        session.refer(self._target(to, session), report)
+        status = await taken
+        if status >= 300:
+            words = REASONS.get(status, "")
+            raise MoveRefused(f"the other side refused the transfer: SIP {status} {words}".strip())
+
+    async def hold(self) -> None:
+        await self._ask("sendonly")
+
+    async def resume(self) -> None:
+        await self._ask("sendrecv")
 
     async def hang_up(self) -> None:
         if self.over:
@@ -158,6 +195,9 @@ class SipLine:
     # --- SessionEvents --------------------------------------------------------------------------
 
     def media(self, agreed: Agreed) -> None:
+        was_held, self._held = self._held, agreed.direction != "sendrecv"
+        if self._moves is not None and was_held != self._held:
+            (self._moves.line_held if self._held else self._moves.line_resumed)()
         try:
             self._stream.agree(agreed, self._signalling)
         except (LookupError, Malformed) as failure:
@@ -180,6 +220,41 @@ class SipLine:
         self._inbox.end(LineEnded(LineCause.LOCAL) if self._hanging_up else ended)
         if self.on_ended is not None:
             self.on_ended(ended)
+
+    # --- moving ---------------------------------------------------------------------------------
+
+    def _open_session(self) -> Session:
+        session = self._session
+        if session is None or self.over:
+            raise MoveRefused("the call is over")
+        return session
+
+    async def _ask(self, direction: Direction) -> None:
+        session = self._open_session()
+        done: asyncio.Future[int] = self._loop.create_future()
+
+        def told(status: int) -> None:
+            if not done.done():
+                done.set_result(status)
+
+        session.offer(direction, told)
+        try:
+            async with asyncio.timeout(MOVE_S):
+                status = await done
+        except TimeoutError:
+            raise MoveRefused("the other side did not answer") from None
+        if status >= 300:
+            raise MoveRefused(f"the other side refused it: SIP {status} {REASONS.get(status, '')}")
+
+    @staticmethod
+    def _target(to: str, session: Session) -> Uri:
+        """A number at the trunk where the call is, or the SIP address that was given."""
+        if to.lower().startswith(("sip:", "sips:", "tel:")):
+            try:
+                return parse_uri(to)
+            except Malformed as broken:
+                raise MoveRefused(f"{to} is no address: {broken.reason}") from None
+        return Uri.sip(to, session.dialog.remote.uri.host, session.dialog.remote.uri.port)
 
     # --- sound ----------------------------------------------------------------------------------
 

@@ -39,8 +39,9 @@ class Transfer:
         """The response to the REFER itself."""
         if status >= 300:
             self._finish(status)
-        else:
+        elif not self.over:
             self.accepted = True
+            self._report(202, False)
 
     def notified(self, notify: Request) -> None:
         """A NOTIFY of `Event: refer`."""

@@ -73,6 +73,7 @@ class Session:
         self._updates = "UPDATE" in {method.upper() for method in split(peer_allows, ",")}
         self._inviting = False
         self._wanted: Direction = "sendrecv"
+        self._told: list[Callable[[int], None]] = []
         self._glares = 0
         self._later: Timer | None = None
         self._accepted: Accepting | None = None
@@ -81,10 +82,14 @@ class Session:
 
     # --- what we do -----------------------------------------------------------------------------
 
-    def offer(self, direction: Direction) -> None:
-        """Hold (`sendonly`, `inactive`), resume, or ask for the stream anew. Comes true or not
-        with `events.media`; a refusal leaves everything as it was."""
+    def offer(self, direction: Direction, told: Callable[[int], None] | None = None) -> None:
+        """Hold (`sendonly`, `inactive`), resume, or ask for the stream anew. Comes true with
+        `events.media`; a refusal leaves everything as it was. `told` gets the final status."""
         self._wanted = direction
+        if told is not None:
+            self._told.append(told)
+        if self.over:
+            self._tell(481)
         if self.over or self._inviting:
             return
         if self._accepted is not None or self.negotiation.offering:
@@ -272,6 +277,7 @@ class Session:
                 self._break(488, f"the answer cannot be used: {broken.reason}")
                 return
             self._events.media(agreed)
+            self._tell(200)
             return
         self.negotiation.withdrawn()
         if response.status == 491 and self._glares < MOST_GLARES:
@@ -280,8 +286,15 @@ class Session:
             owner = self.dialog.remote_seq is None
             wait_s = random.uniform(2.1, 4.0) if owner else random.uniform(0.0, 2.0)  # noqa: S311
             self._try_again(wait_s)
-        elif response.status in (408, 481):
+            return
+        self._tell(response.status)
+        if response.status in (408, 481):
             self._break(response.status, "the other side does not know of the call any more")
+
+    def _tell(self, status: int) -> None:
+        waiting, self._told = self._told, []
+        for told in waiting:
+            told(status)
 
     def acknowledge(self, response: Response) -> None:
         """A 2xx of an INVITE of ours, and each repetition of it."""
@@ -369,6 +382,7 @@ class Session:
         if self.over:
             return
         self.over = True
+        self._tell(481)
         self.timer.stop()
         if self._later is not None:
             self._later.cancel()
