@@ -49,6 +49,29 @@ def test_a_model_that_fails_three_times_ends_the_call_with_apologies_before() ->
     assert remedies == ["apology", "apology", "call_ended"]
 
 
+@pytest.mark.parametrize(
+    ("language", "begins"), [("en", "Sorry"), ("ja", "申し訳"), ("ko", "죄송")]
+)
+def test_a_model_that_says_nothing_twice_is_apologised_for(language: str, begins: str) -> None:
+    """Once more is asked; then the caller is told, in the agent's language."""
+    silent = FakeModel(lambda _: Scripted())
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("a question", 700)
+        await stage.until("reply_heard", 2)
+        await stage.person.hang_up()
+
+    spoken = agent(turns_speculative_silence_ms=0, language=language)
+    result = play(scene, model=silent, agent=spoken)
+    assert result.ending == ("completed", "customer_ended")
+    [failed] = result.of("engine_failed")
+    assert (failed["stage"], failed["remedy"]) == ("model", "apology")
+    assert failed["detail"] == "the reply held no words, twice"
+    assert len(silent.requests) == 2
+    [heard] = [text for role, text in result.transcript if role == "assistant"]
+    assert heard.startswith(begins)
+
+
 def test_a_model_that_recovers_is_forgiven() -> None:
     failure = ModelFailed("fake", "overloaded")
     answers = [Scripted(error=failure), Scripted(error=failure), "Fine.", Scripted(error=failure)]

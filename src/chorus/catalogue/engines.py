@@ -30,6 +30,7 @@ from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.store import Store, missing_for_a_call
 from chorus.talk.spec import Engines
+from chorus.talk.text.languages import languages
 
 if TYPE_CHECKING:
     from chorus.llm.openai import Endpoint
@@ -68,6 +69,7 @@ class EngineRoom:
         when a call selects it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.to_thread(self._detector))
+            group.create_task(asyncio.to_thread(languages))
             group.create_task(asyncio.to_thread(self._end_of_turn, None))
             for name, engine in self._of_the_defaults():
                 group.create_task(_warm(name, engine))
