@@ -28,6 +28,7 @@ from chorus.billing.routes import routes as billing
 from chorus.billing.watch import Watch
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.chat_routes import chat_routes
+from chorus.calls.check_routes import check_routes
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import CallDesk
 from chorus.calls.dispatch import Dispatch
@@ -64,6 +65,7 @@ ROUTERS = (
     ("/v1", tools),
     ("/v1", calls),
     ("/v1", chat_routes),
+    ("/v1", check_routes),
     ("/v1", control_routes),
     ("/v1", live_routes),
     ("/v1", stats_routes),

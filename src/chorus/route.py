@@ -122,6 +122,13 @@ class _Hashing(Route):
             request.state.password_hash = await process.passwords.hash(password)
 
 
+class _Reading(Route):
+    """A route that changes nothing and takes long: it opens its sessions itself, and holds none
+    while it waits. An Idempotency-Key means nothing to it."""
+
+    in_transaction = False
+
+
 class Door(Route):
     """A route by which members come in, which opens its sessions itself. Anybody may knock, so
     what is read of them is little."""
@@ -397,6 +404,11 @@ def router(tag: str) -> APIRouter:
 def hashing_router(tag: str) -> APIRouter:
     """As `router`, for what sets a password: it is hashed before the transaction begins."""
     return _router(tag, _Hashing, bearer)
+
+
+def reading_router(tag: str) -> APIRouter:
+    """As `router`, for a POST that changes nothing and waits for others."""
+    return _router(tag, _Reading, bearer)
 
 
 def member_router(tag: str) -> APIRouter:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from chorus.outbound import OWN_HEADERS
 from chorus.talk.spec import FieldType, ToolMethod
+from chorus.talk.tools.template import no_names_of
 from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, told, web_url
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.2
@@ -39,7 +40,7 @@ def _header_name(value: str) -> str:
 def _header_value(value: str) -> str:
     if not _HEADER_VALUE.fullmatch(value):
         raise ValueError("must be printable ASCII")
-    return value
+    return _names(value)
 
 
 def _template_url(value: str) -> str:
@@ -48,6 +49,14 @@ def _template_url(value: str) -> str:
     web_url(value.replace("{", "").replace("}", ""))
     if "{" in urlsplit(value).netloc:
         raise ValueError("must not have a parameter in its host")
+    return _names(value)
+
+
+def _names(value: str) -> str:
+    wrong = no_names_of(value)
+    if wrong:
+        names = ", ".join(f"{{{{{name}}}}}" for name in wrong)
+        raise ValueError(f"{names} is no variable: a name is letters, digits and underscores")
     return value
 
 

@@ -1,0 +1,122 @@
+"""Whether an agent would work: what is wrong in it, what it lacks here, and what it cannot reach.
+
+Nothing is changed and no model is asked. Of each tool's server only the connection is tried, by
+HEAD on its root: the tool itself is not called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from chorus.agents import texts
+from chorus.agents.tables import Agent
+from chorus.catalogue.catalogue import Catalogue
+from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
+from chorus.talk.spec import AgentSpec, HttpTool
+from chorus.talk.text.languages import code_of, languages
+from chorus.talk.tools.template import fill, variables_of
+
+_CONNECT_MS = 3000
+_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`error`: calls go wrong. `warning`: they may."""
+
+    severity: Literal["error", "warning"]
+    field: str
+    message: str
+
+
+def of_texts(catalogue: Catalogue, agent: Agent) -> list[Finding]:
+    """What would be refused if it were saved today."""
+    whole = {
+        "system_prompt": agent.system_prompt,
+        "agent_greeting": agent.agent_greeting,
+        "slm_model_id": agent.slm_model_id,
+    }
+    problems = texts.problems(catalogue, agent.slm_model_id, agent.system_prompt, whole)
+    return [Finding("error", problem.field, problem.message) for problem in problems]
+
+
+def of_engines(catalogue: Catalogue, agent: Agent) -> list[Finding]:
+    """What it names and this server does not have, or not any more."""
+    found: list[Finding] = []
+    for field, noun, id, entry, default in (
+        (
+            *("slmModelId", "language model", agent.slm_model_id),
+            *(catalogue.model, catalogue.default_model),
+        ),
+        ("voiceId", "voice", agent.voice_id, catalogue.voice, catalogue.default_voice),
+    ):
+        if default is None:
+            found.append(Finding("error", field, f"This server has no {noun}"))
+        elif id is not None and entry(id) is None:
+            message = f"This server does not have this {noun} any more: {default.name} is used"
+            found.append(Finding("error", field, message))
+    sound = agent.background_sound_id
+    if sound is not None and catalogue.sound(sound) is None:
+        found.append(Finding("error", "backgroundSoundId", "Background sound not found"))
+    language = code_of(agent.language_hint)
+    if language and language not in languages():
+        message = f"There are no apologies and back-channels in {language!r}: they are English"
+        found.append(Finding("warning", "languageHint", message))
+    return found
+
+
+def of_variables(spec: AgentSpec, given: Mapping[str, Any]) -> list[Finding]:
+    """Variables that nothing gives a value, where they stand."""
+    places: list[tuple[str, str]] = [("systemPrompt", spec.system_prompt)]
+    if spec.greeting:
+        places.append(("agentGreeting", spec.greeting))
+    for place, tool in enumerate(spec.tools):
+        each = [tool.url, *(value for _, value in tool.headers)]
+        places += [(f"toolIds.{place}", template) for template in each]
+    found: dict[Finding, None] = {}
+    for field, template in places:
+        for name in variables_of(template):
+            if given.get(name) is None:
+                message = f"{{{{{name}}}}} has no value unless a call's contextVariables give one"
+                found[Finding("warning", field, message)] = None
+    return list(found)
+
+
+async def of_tools(
+    tools: Sequence[HttpTool], given: Mapping[str, Any], outbound: Outbound
+) -> list[Finding]:
+    """Tools whose server cannot be reached from here."""
+    places: dict[str, list[int]] = {}
+    found: list[Finding] = []
+    for place, tool in enumerate(tools):
+        parts = urlsplit(fill(tool.url, given).text)
+        if parts.scheme and parts.netloc:
+            places.setdefault(f"{parts.scheme}://{parts.netloc}/", []).append(place)
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def reach(root: str) -> str | None:
+        async with turns:
+            try:
+                await outbound.send(
+                    "HEAD", root, timeout_ms=_CONNECT_MS, max_bytes=1024, truncate=True
+                )
+            except (OutboundFailed, OutboundRefused) as failure:
+                return str(failure)
+        return None
+
+    reached = await asyncio.gather(*(reach(root) for root in places))
+    for (root, of_root), failure in zip(places.items(), reached, strict=True):
+        if failure is not None:
+            found += [
+                Finding("error", f"toolIds.{place}", f"{tools[place].name}: {root} {failure}")
+                for place in of_root
+            ]
+    return found
+
+
+def is_fine(findings: Iterable[Finding]) -> bool:
+    return all(finding.severity != "error" for finding in findings)
