@@ -176,6 +176,22 @@ async def test_statuses_come_late_twice_and_out_of_order(carrier: Carrier):
     assert (call.status, call.ended_reason) == ("failed", "busy")
 
 
+async def test_a_failed_call_says_why(carrier: Carrier, caplog: pytest.LogCaptureFixture):
+    id = await dialled(carrier)
+    [call] = await rows(carrier.api)
+    ended = LineEnded(LineCause.FAILED, "the trunk is down")
+    assert await finish_unanswered(board(carrier.api), call.id, call.organization_id, ended)
+    shown = (await carrier.api.get(f"/v1/calls/{id}")).json()["data"]
+    [listed] = (await carrier.api.get("/v1/calls")).json()["data"]
+    for seen in (shown, listed):
+        assert (seen["status"], seen["endedReason"]) == ("failed", "provider_error")
+        assert seen["endedDetail"] == "the trunk is down"
+    warned = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert [each.getMessage() for each in warned] == [
+        f"call {id} failed: provider_error: the trunk is down"
+    ]
+
+
 async def test_a_status_of_another_call_sid_is_not_the_calls(carrier: Carrier):
     id = await dialled(carrier)
     call = await told(carrier, id, "completed", CallSid="CA" + "6" * 32)

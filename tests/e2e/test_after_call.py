@@ -62,6 +62,7 @@ KEYS = {
     "summary",
     "extractedData",
     "endedReason",
+    "endedDetail",
     "cost",
     "contextVariables",
     "metadata",

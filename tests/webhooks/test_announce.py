@@ -20,8 +20,8 @@ from chorus.webhooks import announce
 FIELDS = [
     *("event", "callId", "organizationId", "agentId", "phoneNumberId", "direction", "status"),
     *("customerNumber", "durationSeconds", "duration", "startedAt", "endedAt", "recordingUrl"),
-    *("transcriptUrl", "transcript", "summary", "extractedData", "endedReason", "cost"),
-    *("contextVariables", "metadata"),
+    *("transcriptUrl", "transcript", "summary", "extractedData", "endedReason", "endedDetail"),
+    *("cost", "contextVariables", "metadata"),
 ]
 
 
@@ -55,12 +55,21 @@ async def test_the_body_is_the_calls_record(post: Post, receiver: Receiver):
         "summary": "They agreed.",
         "extractedData": {"mood": "good"},
         "endedReason": "agent_ended",
+        "endedDetail": None,
         "cost": 0.250001,
         "contextVariables": {"name": "Jane"},
         "metadata": {"campaign": "x"},
     }
     assert asked.method == "POST"
     assert asked.headers["content-type"] == "application/json"
+
+
+async def test_why_a_call_failed_is_told(post: Post, receiver: Receiver):
+    why = {"ended_reason": "provider_error", "ended_detail": "the trunk is down"}
+    await post.announced(await post.agent(receiver.url), status="failed", **why)
+    await post.round()
+    told = receiver.requests[0].json
+    assert (told["endedReason"], told["endedDetail"]) == ("provider_error", "the trunk is down")
 
 
 async def test_what_is_not_known_is_null(post: Post, receiver: Receiver):

@@ -114,6 +114,10 @@ class _Call(Out):
     ]
     turn_count: int
     ended_reason: str | None
+    ended_detail: Annotated[
+        str | None,
+        Field(description="Why, in a sentence, where there is more to say than `endedReason`."),
+    ]
     context_variables: Anything
     metadata: Anything
     parent_call_id: UUID | None

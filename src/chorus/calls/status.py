@@ -10,7 +10,9 @@ end is enqueued with it, so it happens exactly if the call ended.
 
 from __future__ import annotations
 
+import logging
 import uuid
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -22,6 +24,8 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import after_commit, utcnow
 from chorus.talk.timeline import Happening
+
+log = logging.getLogger(__name__)
 
 Underway = Literal["ringing", "in_progress"]
 Final = Literal["completed", "failed", "no_answer"]
@@ -66,7 +70,13 @@ async def end(
     """End the call and enqueue what follows. False, and nothing changed, if it is over already
     or `only_if` does not hold."""
     event = {"reason": reason, **({"detail": detail} if detail else {})}
-    columns = {"ended_reason": reason, "ended_at": utcnow(), "lease_owner": None, **columns}
+    columns = {
+        "ended_reason": reason,
+        "ended_detail": detail or None,
+        "ended_at": utcnow(),
+        "lease_owner": None,
+        **columns,
+    }
     conditions = list(only_if)
     moved = await _move(
         session, call_id, organization_id, status, conditions, at_ms, event, columns
@@ -76,6 +86,9 @@ async def end(
         await switchboard.durable.enqueue(session, AFTER_CALL, id, id=f"after_call:{id}")
         # There is room for another call now.
         after_commit(session, switchboard.queued.set)
+        if status == "failed":
+            said = f"{reason}: {detail}" if detail else reason
+            after_commit(session, partial(log.warning, "call %s failed: %s", id, said))
     return moved
 
 

@@ -136,6 +136,7 @@ FIELDS: dict[str, Any] = {
     "durationSeconds": 74,
     "email": "ada@example.com",
     "endedAt": "2026-01-31T09:01:19.480Z",
+    "endedDetail": None,
     "endedReason": "customer_ended",
     "from": "2026-01-01T00:00:00Z",
     "hasCredentials": True,

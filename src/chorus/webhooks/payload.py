@@ -37,6 +37,7 @@ class CallPayload(Out):
     summary: str | None
     extracted_data: dict[str, Any] | None
     ended_reason: str | None
+    ended_detail: str | None
     cost: float | None
     context_variables: Anything
     metadata: Anything
@@ -74,6 +75,7 @@ def of_call(call: Call, event: Event, links: Links) -> str:
         summary=analysis.get("summary"),
         extracted_data=analysis.get("extractions"),
         ended_reason=call.ended_reason,
+        ended_detail=call.ended_detail,
         cost=None if cost is None else cost / 1_000_000,
         context_variables=call.context_variables,
         metadata=call.meta,
