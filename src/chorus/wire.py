@@ -266,6 +266,7 @@ def _utc(value: datetime) -> str:
 
 
 Text = StrictStr
+OneLine = Annotated[StrictStr, AfterValidator(_one_line)]
 Whole = StrictInt
 Flag = StrictBool
 Number = StrictFloat  # a whole number is one too

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 from tests.fakes.openai_server import Answer, OpenAIServer, say, usage
 from tests.recordings.kept_calls import WORDS, call, events
 
+from chorus.agents.tables import Agent
 from chorus.analysis.analyse import analyse
 
 SCRIPT = """
@@ -71,11 +73,11 @@ async def test_by_script(api: Api):
 
 
 async def test_a_script_with_a_mistake(sqlite_api: Api):
-    agent_id = await agent(
-        sqlite_api,
-        slmModelId=await model(sqlite_api, "script"),
-        systemPrompt='script:\nat start: say "Hi"\nafter call: say "Bye"',
-    )
+    agent_id = await agent(sqlite_api, slmModelId=await model(sqlite_api, "script"))
+    # It is refused when it is saved; this one was saved before that was so.
+    async with sqlite_api.process.database.writing() as session:
+        broken = 'script:\nat start: say "Hi"\nafter call: say "Bye"'
+        await session.execute(sa.update(Agent).values(system_prompt=broken))
     _, analysis = await analysed(sqlite_api, agent_id)
     assert analysis["extractions"] == {"customer": None, "visits": None, "mood": None}
     assert "line 3: " in analysis["problems"][0]["reason"]

@@ -102,10 +102,25 @@ def _object(schema: Schema, known: dict[str, Schema], place: _Place) -> Iterator
 
 
 def _value(schema: Schema, known: dict[str, Schema], place: _Place) -> Iterator[Case]:
+    """Without what means null: an empty text where null is taken, and null for what is then empty,
+    a list or an object."""
     choices = list(_choices(schema, known))
     allowed = {kind for choice in choices for kind in _types(choice)}
     if not allowed:
         raise AssertionError(f"{place.path} takes anything")
+    meant: set[bytes] = set()
+    if "null" in allowed:
+        meant.add(place.case("", '""').body)
+    if allowed <= {"array", "object"}:
+        meant.add(place.case("", "null").body)
+    for case in _wrong(choices, allowed, known, place):
+        if case.body not in meant:
+            yield case
+
+
+def _wrong(
+    choices: list[Schema], allowed: set[str], known: dict[str, Schema], place: _Place
+) -> Iterator[Case]:
     for kind, raw in _OF_TYPE.items():
         if kind not in allowed and not (kind == "integer" and "number" in allowed):
             yield place.case(f"is of type {kind}", raw)

@@ -115,7 +115,7 @@ def test_curl(server: Server):
         ("GET", "/nothing", {}, 404),
         ("PUT", "/v1/agents", {"json": {}}, 405),
         ("POST", "/v1/openapi.json", {}, 405),
-        ("GET", "/v1/agents/x", {}, 400),
+        ("GET", "/v1/agents/x", {}, 404),
         (
             "POST",
             "/v1/agents",

@@ -15,7 +15,7 @@ from chorus.audio.codec import decode, encode
 from chorus.audio.frame import MULAW_8K, PCM_16K, AudioFormat
 from chorus.audio.pace import Ticker
 from chorus.lines.line import LineEnded
-from chorus.lines.loopback import LoopbackLine, pair
+from chorus.lines.loopback.line import LoopbackLine, pair
 from chorus.talk.bridge import Bridge
 from chorus.talk.leg import Leg
 

@@ -23,6 +23,7 @@ from chorus.wire import (
     In,
     Name,
     Number,
+    OneLine,
     Out,
     Phone,
     Text,
@@ -107,7 +108,9 @@ class ModelOptions(In):
         None
     )
     reasoning_effort: (
-        Annotated[Text, Field(min_length=1, max_length=50, description="Such as minimal or low.")]
+        Annotated[
+            OneLine, Field(min_length=1, max_length=50, description="Such as minimal or low.")
+        ]
         | None
     ) = None
     context_window: (

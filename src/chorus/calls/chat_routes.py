@@ -24,7 +24,7 @@ from chorus.llm.model import Echo, Message, ToolCall
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.speech.engines import EngineFailed
 from chorus.talk.chat import Chat
-from chorus.wire import In, Text, Variables
+from chorus.wire import In, OneLine, Text, Variables
 
 chat_routes = router("Agents")
 
@@ -34,7 +34,7 @@ _CONTENT = 32_000
 class VendorData(In):
     """What a vendor wants back with its tool call; send it as it came."""
 
-    vendor: Annotated[Text, Field(max_length=100)]
+    vendor: Annotated[OneLine, Field(max_length=100)]
     call: dict[str, Any] = {}
     message: dict[str, Any] = {}
 
@@ -42,8 +42,8 @@ class VendorData(In):
 class ChatToolCall(In):
     """A tool that the model called."""
 
-    id: Annotated[Text, Field(min_length=1, max_length=200)]
-    name: Annotated[Text, Field(min_length=1, max_length=255)]
+    id: Annotated[OneLine, Field(min_length=1, max_length=200)]
+    name: Annotated[OneLine, Field(min_length=1, max_length=255)]
     arguments: Annotated[Text, Field(max_length=_CONTENT)] = ""
     vendor_data: VendorData | None = None
 
@@ -54,7 +54,7 @@ class ChatMessage(In):
     role: Literal["user", "assistant", "tool"]
     content: Annotated[Text, Field(max_length=_CONTENT)] = ""
     tool_calls: Annotated[list[ChatToolCall], Field(max_length=50)] = []
-    tool_call_id: Annotated[Text, Field(max_length=200)] = ""
+    tool_call_id: Annotated[OneLine, Field(max_length=200)] = ""
 
 
 def _in_order(messages: list[ChatMessage]) -> list[ChatMessage]:
