@@ -2,8 +2,8 @@
 
 The shell round the state machines: bytes go in by `on_message`, and `send` takes bytes out, over
 the connection that a message came on, or a new one. A connection that stays silent is closed; one
-that floods is closed too. Over TCP and TLS a keepalive of two line ends is sent every 30 s to
-connections that we made, over UDP to registrars (RFC 5626 §3.5).
+that floods is closed too. Keepalives (RFC 5626 §3.5) are answered over TCP and TLS and dropped over
+UDP; we send none ourselves.
 """
 
 from __future__ import annotations
