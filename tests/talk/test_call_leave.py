@@ -77,6 +77,20 @@ def test_a_goodbye_that_cannot_be_said_in_time_ends_the_call_all_the_same() -> N
     assert ended_after_ms(result) <= LEAVE_TIMEOUT_S * 1000 + 200
 
 
+def test_a_goodbye_that_the_voice_cannot_say_ends_the_call_without_an_apology() -> None:
+    """ "Could you say that again?" is no last word of a call that is over."""
+
+    async def scene(stage: Stage) -> None:
+        stage.call.take_leave(GOODBYE, "insufficient_funds")
+        await stage.until("ended")
+
+    result = play(scene, voice=FakeVoice(fail_at=0))
+    assert result.ending == ("completed", "insufficient_funds")
+    assert ended_after_ms(result) <= 500
+    assert [f["remedy"] for f in result.of("engine_failed")] == ["call_ended"]
+    assert [u["discarded"] for u in result.of("usage")] == [False]
+
+
 def test_an_end_that_comes_first_stands() -> None:
     async def scene(stage: Stage) -> None:
         stage.call.take_leave(GOODBYE, "insufficient_funds")

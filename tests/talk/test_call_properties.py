@@ -197,6 +197,7 @@ def test_any_call_ends_well(
         + len(result.of("unheard"))
         + sum(f["remedy"] == "apology" for f in result.of("engine_failed"))
         + said_again(result)
+        + result.stage.call._talk._conversation._leaving  # the goodbye
     )
     assert len(result.of("usage")) == replies + unasked
     # Each call of a tool has one result, in the timeline and in every prompt.

@@ -462,14 +462,14 @@ class Conversation:
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:
-            remedy = self._failures.of_reply(reply.failure, draft=reply is self._draft)
+            leaving = self._leaving or reply.ends_call
+            remedy = self._failures.of_reply(
+                reply.failure, draft=reply is self._draft, leaving=leaving
+            )
             if remedy == "apology":
                 self._prepare(phrases.apology(self._language))
-            elif remedy == "call_ended":
+            elif remedy == "call_ended" and not leaving:
                 detail = f"{reply.failure.vendor}: {reply.failure.detail}"
-                if reply.ends_call:
-                    self._end("provider_error", detail)
-                else:
-                    self.take_leave(phrases.goodbye(self._language), "provider_error", detail)
+                self.take_leave(phrases.goodbye(self._language), "provider_error", detail)
         if reply is self._reply:
             self.speaking.pump(self._host.call_ms)

@@ -21,11 +21,16 @@ class Failures:
         self._note = note
         self._in_a_row = 0
 
-    def of_reply(self, failure: ModelFailed | EngineFailed, *, draft: bool) -> Remedy:
+    def of_reply(
+        self, failure: ModelFailed | EngineFailed, *, draft: bool, leaving: bool
+    ) -> Remedy:
         """A reply broke. A draft is only asked again; of any other the caller is told, and after
-        some in a row the call is given up."""
+        some in a row the call is given up. In a call that is `leaving`, about to end, nobody is
+        asked to say it again."""
         remedy: Remedy = "asked_again"
-        if not draft:
+        if leaving:
+            remedy = "call_ended"
+        elif not draft:
             self._in_a_row += 1
             remedy = "apology" if self._in_a_row < MAX_FAILURES else "call_ended"
         stage = failure.stage if isinstance(failure, EngineFailed) else "model"
