@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 from xml.etree import ElementTree as Xml
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from tests.calls.test_calls_api import parties, stored
+from tests.calls.test_live import waiting
 from tests.calls.test_room import board, rows
 from tests.fakes.api import Api
 
+from chorus.accounts.secrets import digest
 from chorus.calls.converse import claim
 from chorus.calls.finish import finish_unanswered
+from chorus.calls.live import Commands
 from chorus.calls.tables import Call
 from chorus.db import utcnow
 from chorus.demo.carrier.signature import sign
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import Line, LineCause, LineEnded
+from chorus.talk import call as talk
 
 OURS, THEIRS = "+14155550000", "+14155559999"
 ACCOUNT, TOKEN = "AC" + "1" * 32, "the-token"
@@ -145,7 +153,7 @@ async def test_names_are_no_twiml(carrier: Carrier):
     ]
 
 
-async def dialled(carrier: Carrier) -> str:
+async def dialled(carrier: Carrier, **columns: Any) -> str:
     """The id of a call that Chorus placed and that nobody has answered."""
     [number] = (await carrier.api.get("/v1/phone-numbers")).json()["data"]
     dialled = {
@@ -154,6 +162,7 @@ async def dialled(carrier: Carrier) -> str:
         "status": "queued",
         "call_sid": SID,
         "dialled_at": utcnow(),
+        **columns,
     }
     [id] = await stored(carrier.api, dialled)
     return str(id)
@@ -192,6 +201,43 @@ async def test_a_failed_call_says_why(carrier: Carrier, caplog: pytest.LogCaptur
     ]
 
 
+async def never_connected(carrier: Carrier, id: str, **fields: str) -> Call:
+    """The call's row after it was answered and over, and no stream came in between."""
+    call = await told(carrier, id, "in-progress", "completed", **fields)
+    assert (call.status, call.ended_reason) == ("failed", "provider_error")
+    return call
+
+
+async def test_an_outbound_call_that_was_answered_and_never_streamed(carrier: Carrier):
+    id = await dialled(carrier, token_hash=digest("not shown"))
+    call = await never_connected(carrier, id, CallDuration="7")
+    assert call.ended_detail is not None
+    assert call.ended_detail.startswith("The call was answered for 7 s, but its audio never")
+    for to_check in ("ws://127.0.0.1", "public URL", "wss", "proxy", "firewall"):
+        assert to_check in call.ended_detail
+    assert call.duration_seconds == 0
+
+
+async def test_an_inbound_call_that_was_answered_and_never_streamed(carrier: Carrier):
+    id = stream(await carrier.ring())["callId"]
+    call = await never_connected(carrier, id)
+    assert "its audio never reached this server" in (call.ended_detail or "")
+
+
+async def test_a_caller_who_gives_up_while_it_rings(carrier: Carrier):
+    id = stream(await carrier.ring())["callId"]
+    call = await told(carrier, id, "canceled")
+    assert (call.status, call.ended_reason) == ("no_answer", "cancelled")
+
+
+async def test_a_call_that_is_over_before_its_stream_is_in_progress(carrier: Carrier):
+    """The person hangs up at once: the stream is there, and knows better than the status."""
+    shown = stream(await carrier.ring())
+    assert await claim(board(carrier.api), shown["callId"], shown["token"])
+    call = await told(carrier, shown["callId"], "completed")
+    assert (call.status, call.ended_reason) == ("ringing", None)
+
+
 async def test_a_status_of_another_call_sid_is_not_the_calls(carrier: Carrier):
     id = await dialled(carrier)
     call = await told(carrier, id, "completed", CallSid="CA" + "6" * 32)
@@ -218,6 +264,87 @@ async def test_another_organization_says_nothing_about_the_call(carrier: Carrier
 
 @pytest.mark.parametrize("heard", ["human", "machine_start", "fax", "unknown", "a surprise"])
 async def test_what_answered_is_told_when_nobody_talks_any_more(carrier: Carrier, heard: str):
-    id = await dialled(carrier)
+    id = await dialled(carrier, ended_at=utcnow(), status="completed")
     answer = await carrier.post(f"/twilio/amd/{id}", AnsweredBy=heard)
     assert answer.status_code == 204
+    assert await waiting(carrier.api) == []
+
+
+class Told:
+    """In place of a conversation: what answered, and how its line ended."""
+
+    provider = "twilio"
+    leg_id = SID
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    def answered_by(self, who: str, *, is_machine: bool, message_ended: bool) -> None:
+        self.heard.append((who, is_machine, message_ended))
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        self.heard.append((ended.cause, ended.detail))
+
+
+@asynccontextmanager
+async def conversation(api: Api, id: str) -> AsyncGenerator[Told]:
+    """The process holds the call, and looks for commands, until the block is over."""
+    told, switchboard = Told(), board(api)
+    switchboard.began(uuid.UUID(id), cast("talk.Call", told), cast("Line", told))
+    looking = asyncio.create_task(Commands(switchboard).run())
+    try:
+        yield told
+    finally:
+        looking.cancel()
+        switchboard.ended(uuid.UUID(id), cast("Line", told))
+
+
+async def until(told: Told, count: int) -> list[tuple[Any, ...]]:
+    async with asyncio.timeout(5):
+        while len(told.heard) < count:
+            await asyncio.sleep(0.02)
+    return told.heard
+
+
+async def test_what_answered_before_the_stream_is_there(carrier: Carrier):
+    id = await dialled(carrier, lease_owner=board(carrier.api).heart.name)
+    for heard in ("machine_start", "machine_end_beep"):
+        answer = await carrier.post(f"/twilio/amd/{id}", AnsweredBy=heard)
+        assert answer.status_code == 204
+    async with conversation(carrier.api, id) as told:
+        assert await until(told, 2) == [
+            ("machine_start", True, False),
+            ("machine_end_beep", True, True),
+        ]
+        # And at once where it is talked on.
+        await carrier.post(f"/twilio/amd/{id}", AnsweredBy="human")
+        assert told.heard[-1] == ("human", False, False)
+    assert await waiting(carrier.api) == []
+
+
+async def test_news_of_a_call_that_another_process_holds(carrier: Carrier):
+    api = carrier.api
+    talks = {"status": "in_progress", "answered_at": utcnow(), "lease_owner": "another"}
+    id = await dialled(carrier, **talks)
+    await carrier.post(f"/twilio/amd/{id}", AnsweredBy="machine_end_silence")
+    await told(carrier, id, "completed")
+    commands = await waiting(api)
+    assert [(str(each.call_id), each.verb) for each in commands] == [
+        (id, "answered_by"),
+        (id, "line_over"),
+    ]
+    # As that process: the row is its own, and the call is live there.
+    async with api.process.database.writing() as session:
+        await session.execute(sa.update(Call).values(lease_owner=board(api).heart.name))
+    async with conversation(api, id) as there:
+        assert await until(there, 2) == [
+            ("machine_end_silence", True, True),
+            (LineCause.FAR_END, ""),
+        ]
+
+
+async def test_what_another_leg_heard_is_not_the_calls(carrier: Carrier):
+    id = await dialled(carrier, lease_owner="another")
+    other = await carrier.post(f"/twilio/amd/{id}", AnsweredBy="human", CallSid="CA" + "6" * 32)
+    assert other.status_code == 204
+    assert await waiting(carrier.api) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.calls.test_calls_api import stored
-from tests.calls.test_room import board
+from tests.calls.test_room import board, rows
 from tests.fakes.api import Api
 
 from chorus.calls import recover
@@ -38,8 +38,8 @@ def keeper(api: Api, monkeypatch: pytest.MonkeyPatch) -> tuple[Keeper, Time]:
     time = Time()
     made = Keeper(board(api))
     for name in ("_unheld", "_silent"):
-        monkeypatch.setattr(made, name, Stillness(2 * recover.ROUND_S, time))
-    monkeypatch.setattr(board(api).heart, "_others", Stillness(2 * recover.ROUND_S, time))
+        monkeypatch.setattr(made, name, Stillness[uuid.UUID](2 * recover.ROUND_S, time))
+    monkeypatch.setattr(board(api).heart, "_others", Stillness[str](2 * recover.ROUND_S, time))
 
     async def take_over(name: str) -> None:
         taken.append(name)
@@ -136,6 +136,9 @@ async def test_a_call_of_which_the_carrier_says_nothing(api: Api, monkeypatch: p
     ]
     await rounds(made, time, 2 * recover.ROUND_S)
     assert await ends(api, silent) == [("failed", "provider_error")] * 4
+    details = {call.ended_detail for call in await rows(api) if call.direction == "inbound"}
+    assert len(details) == 1
+    assert "its audio never reached this server" in str(details)
     assert await ends(api, waits) == [("queued", None)]
 
 
@@ -177,15 +180,17 @@ async def test_one_that_was_given_up_for_dead_ends_its_calls(
 
 async def test_wall_clocks_end_no_call(api: Api, monkeypatch: pytest.MonkeyPatch):
     """Set an hour back or a day forward in mid-call: everybody's calls live on."""
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from chorus import clock
 
     real = clock.SystemClock.utcnow
     steps: list[timedelta] = []
-    monkeypatch.setattr(
-        clock.SystemClock, "utcnow", lambda self: real(self) + sum(steps, timedelta())
-    )
+
+    def stepped(self: clock.SystemClock) -> datetime:
+        return real(self) + sum(steps, timedelta())
+
+    monkeypatch.setattr(clock.SystemClock, "utcnow", stepped)
     me = board(api).heart.name
     other = Heart(api.process.database, "other")
     await other.start()

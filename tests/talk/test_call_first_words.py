@@ -343,4 +343,6 @@ def test_a_machine_that_answers_is_told_to_the_model() -> None:
 
     result = play(scene, model=FakeModel(lambda _: "Call me back."))
     assert "answering machine" in result.prompts[-1][0][1]
-    assert result.of("answered_by") == [{"who": "machine_end_beep", "isMachine": True}]
+    assert result.of("answered_by") == [
+        {"who": "machine_end_beep", "isMachine": True, "messageEnded": False}
+    ]

@@ -9,9 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chorus.calls import live
 from chorus.calls.answer import Taken, answer
 from chorus.calls.converse import claim, converse
 from chorus.calls.finish import finish_unanswered
+from chorus.calls.recover import no_audio
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
@@ -26,7 +28,7 @@ from chorus.lines.desk import (
     RegistrationState,
     Stage,
 )
-from chorus.lines.line import Line
+from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.numbers import routing
 
 log = logging.getLogger(__name__)
@@ -98,10 +100,24 @@ class CallDesk:
         if (ended := progress.ended) is None:
             return
         if call.answered_at is None:
-            await finish_unanswered(self._switchboard, call.id, call.organization_id, ended)
+            await self._never_talked(call, progress, ended)
         # A call that was answered is ended by its conversation, which knows who hung up.
         elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
+        elif call.lease_owner not in (None, self._switchboard.heart.name):
+            over = {"legId": progress.leg_id, "cause": ended.cause, "detail": ended.detail}
+            await live.pass_on(self._switchboard, call, "line_over", over)
+
+    async def _never_talked(self, call: Call, progress: Progress, ended: LineEnded) -> None:
+        only_if: tuple[sa.ColumnElement[bool], ...] = (Call.answered_at.is_(None),)
+        if progress.answered:
+            # Once its audio has shown the token, the conversation is about to begin and ends it.
+            only_if += (Call.token_hash.is_not(None),)
+            detail = no_audio(self._switchboard.settings, progress.answered_s)
+            ended = LineEnded(LineCause.FAILED, detail)
+        await finish_unanswered(
+            self._switchboard, call.id, call.organization_id, ended, only_if=only_if
+        )
 
     async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
         async with self._switchboard.database.writing() as session:
@@ -114,12 +130,18 @@ class CallDesk:
             await routing.note_registration(session, uuid.UUID(phone_number_id), state)
 
     async def machine(self, result: MachineResult) -> None:
-        """Noted in the timeline, and told to the agent, who may leave a message or hang up."""
-        live = self._switchboard.live.get(uuid.UUID(result.call_id))
-        if live is None:
-            log.info("call %s: %s answered, but nobody talks", result.call_id, result.heard)
+        """Noted in the timeline, and told to the agent, who may leave a message or hang up. What
+        comes before the audio waits for it."""
+        call = await self._call(result.call_id)
+        if call is None or call.call_sid not in (None, result.leg_id):
+            log.warning("call %s: what answered another leg was ignored", result.call_id)
             return
-        live.answered_by(result.heard, is_machine=result.is_machine)
+        told = {
+            "who": result.heard,
+            "isMachine": result.is_machine,
+            "messageEnded": result.message_ended,
+        }
+        await live.pass_on(self._switchboard, call, "answered_by", told)
 
     async def claim(self, call_id: str, token: str) -> bool:
         return await claim(self._switchboard, call_id, token)

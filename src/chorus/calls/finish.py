@@ -70,9 +70,14 @@ async def persist(what: str, write: Callable[[], Awaitable[object]]) -> None:
 
 
 async def finish_unanswered(
-    switchboard: Switchboard, call_id: uuid.UUID, organization_id: uuid.UUID, ended: LineEnded
+    switchboard: Switchboard,
+    call_id: uuid.UUID,
+    organization_id: uuid.UUID,
+    ended: LineEnded,
+    only_if: tuple[sa.ColumnElement[bool], ...] = (),
 ) -> bool:
-    """Close a call that was not answered; False if it was answered or is over already."""
+    """Close a call on which no conversation was held; False if it is over already, or `only_if`
+    does not hold."""
     status, reason = _UNANSWERED[ended.cause]
     async with switchboard.database.writing() as session:
         return await end(
@@ -84,6 +89,7 @@ async def finish_unanswered(
             reason,
             detail=ended.detail,
             duration_seconds=0,
+            only_if=only_if,
         )
 
 

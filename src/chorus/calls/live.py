@@ -6,6 +6,9 @@ soon as the request's transaction is committed. If another process holds it, a r
 calls it looks a few times a second, one query for all of them. It takes rows by deleting them,
 commits, and does what they say, so each is done at most once, and what was said to whom stays
 nowhere but in the call's timeline. What is for a call that has ended meanwhile is dropped.
+
+What a carrier says of a call goes the same way (`pass_on`), to whichever process its webhook came;
+of a call that is not answered yet it waits for whoever will hold it.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +30,7 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call as CallRow
 from chorus.calls.tables import CallCommand
 from chorus.db import Database, after_commit
+from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Call
 
 log = logging.getLogger(__name__)
@@ -35,6 +40,7 @@ RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
 Verb = Literal["hang_up", "say", "advise"]
+News = Literal["answered_by", "line_over"]
 
 
 async def send(
@@ -52,11 +58,31 @@ async def send(
         raise errors.conflict("call_not_live", _why_not(row))
     call = switchboard.live.get(call_id)
     if call is not None:
-        after_commit(session, lambda: _do(call, verb, text))
+        after_commit(session, lambda: _do(switchboard, call, verb, text))
     else:
         session.add(
             CallCommand(organization_id=organization_id, call_id=call_id, verb=verb, text=text)
         )
+
+
+async def pass_on(
+    switchboard: Switchboard, row: CallRow, news: News, told: Mapping[str, Any]
+) -> None:
+    """Have the process that holds the call, or will hold it, take note of what its carrier said:
+    `answered_by` {who, isMachine, messageEnded}, `line_over` {legId, cause, detail}."""
+    text = orjson.dumps(told).decode()
+    call = switchboard.live.get(row.id)
+    if call is not None:
+        _do(switchboard, call, news, text)
+    elif row.ended_at is None:
+        async with switchboard.database.writing() as session:
+            session.add(
+                CallCommand(
+                    organization_id=row.organization_id, call_id=row.id, verb=news, text=text
+                )
+            )
+    else:
+        log.info("call %s was over when its carrier said: %s %s", row.id, news, text)
 
 
 def _why_not(row: CallRow) -> str:
@@ -124,10 +150,10 @@ class Commands:
         if call is None:
             log.info("call %s ended before it was told to %s", command.call_id, command.verb)
         else:
-            _do(call, command.verb, command.text)
+            _do(self._switchboard, call, command.verb, command.text)
 
 
-def _do(call: Call, verb: str, text: str) -> None:
+def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
     try:
         match verb:
             case "hang_up":
@@ -136,6 +162,16 @@ def _do(call: Call, verb: str, text: str) -> None:
                 call.say(text)
             case "advise":
                 call.advise(text)
+            case "answered_by":
+                told = orjson.loads(text)
+                call.answered_by(
+                    told["who"], is_machine=told["isMachine"], message_ended=told["messageEnded"]
+                )
+            case "line_over":
+                told = orjson.loads(text)
+                line = switchboard.line(call.provider, told["legId"])
+                if line is not None:
+                    line.ended_at_carrier(LineEnded(LineCause(told["cause"]), told["detail"]))
             case _:
                 # Written by a process of another version.
                 log.error("call %s was told to %r, which is unknown", call.spec.call_id, verb)

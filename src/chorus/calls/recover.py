@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +31,7 @@ from chorus.calls.tables import Call
 from chorus.durable.heart import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
+from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,17 @@ async def let_go(switchboard: Switchboard) -> None:
             .where(_RINGS, Call.lease_owner == switchboard.heart.name, Call.call_sid.is_not(None))
             .values(lease_owner=None)
         )
+
+
+def no_audio(settings: Settings, answered_s: int | None = None) -> str:
+    """What to check when a carrier answered a call whose audio never came."""
+    lasted = "" if answered_s is None else f" for {answered_s} s"
+    url = settings.url.replace("http", "ws", 1)
+    return (
+        f"The call was answered{lasted}, but its audio never reached this server at {url}. Check "
+        "that the public URL can be reached from the internet over https and wss, that a proxy in "
+        "front passes websockets, and that no firewall is in the way"
+    )
 
 
 class Keeper:
@@ -112,27 +124,30 @@ class Keeper:
                 sa.select(Call.id).where(_TALKS, Call.lease_owner == switchboard.heart.name)
             )
             unheld = {id: None for id in mine if id not in switchboard.live}
-        await self._end_those(self._unheld, unheld, UNHELD_S, "failed", "worker_lost", "")
+        over = _over(self._unheld.look(unheld), UNHELD_S)
+        if over:
+            await _end(switchboard, Call.id.in_(over))
 
     async def _end_silent(self) -> None:
-        async with self._switchboard.database.reading() as session:
-            found = await session.execute(sa.select(Call.id, Call.status).where(_RINGS))
-            ringing = {row.id: row.status for row in found}
-        detail = "the carrier said nothing more of the call"
-        await self._end_those(self._silent, ringing, SILENT_S, "failed", "provider_error", detail)
+        switchboard = self._switchboard
+        async with switchboard.database.reading() as session:
+            found = await session.execute(
+                sa.select(Call.id, Call.status, Call.direction).where(_RINGS)
+            )
+            ringing = found.all()
+        over = _over(self._silent.look({row.id: row.status for row in ringing}), SILENT_S)
+        for direction, detail in (
+            ("outbound", "the carrier said nothing more of the call"),
+            # It was taken, and its carrier told where the audio is to go.
+            ("inbound", no_audio(switchboard.settings)),
+        ):
+            silent = [row.id for row in ringing if row.id in over and row.direction == direction]
+            if silent:
+                await _end(switchboard, Call.id.in_(silent), "failed", "provider_error", detail)
 
-    async def _end_those(
-        self,
-        stillness: Stillness[uuid.UUID],
-        values: dict[uuid.UUID, str] | dict[uuid.UUID, None],
-        limit_s: float,
-        status: Final,
-        reason: str,
-        detail: str,
-    ) -> None:
-        over = [id for id, still_s in stillness.look(values).items() if still_s >= limit_s]
-        if over:
-            await _end(self._switchboard, Call.id.in_(over), status, reason, detail)
+
+def _over(still_s: Mapping[uuid.UUID, float], limit_s: float) -> list[uuid.UUID]:
+    return [id for id, still in still_s.items() if still >= limit_s]
 
 
 async def _end(

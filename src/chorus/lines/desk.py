@@ -81,13 +81,14 @@ class Stage(StrEnum):
 class Progress:
     """How a leg fares, as its carrier says. May come late, twice and out of order. `ended` goes
     with `ENDED`. `answered`: the carrier says that somebody picked up, whether or not the audio
-    ever reached Chorus."""
+    ever reached Chorus; `answered_s` is for how long, where the carrier says that too."""
 
     leg_id: str
     call_id: str
     stage: Stage
     ended: LineEnded | None = None
     answered: bool = False
+    answered_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,10 @@ class Desk(Protocol):
         """For whoever looks at the number."""
         ...
 
-    async def machine(self, result: MachineResult) -> None: ...
+    async def machine(self, result: MachineResult) -> None:
+        """May come before the call's audio does, and more than once: when a machine is heard, and
+        when its greeting is over."""
+        ...
 
     async def claim(self, call_id: str, token: str) -> bool:
         """Whether `token` belongs to the call. Compared in constant time; true once only. Both

@@ -255,9 +255,14 @@ class Call:
         if self._talk is not None and not self._ending.done():
             self._talk.advise(text)
 
-    def answered_by(self, who: str, *, is_machine: bool) -> None:
+    @property
+    def provider(self) -> str:
+        """The carrier that the caller's line is of."""
+        return self._line.provider
+
+    def answered_by(self, who: str, *, is_machine: bool, message_ended: bool = False) -> None:
         """The carrier's detection has decided who picked up."""
-        self.note("answered_by", who=who, isMachine=is_machine)
+        self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
         if is_machine:
             self.advise(
                 "An answering machine or voicemail has picked up, not a person. Leave a short "

@@ -259,6 +259,8 @@ class _Teller:
         await self._tell(Progress(self._leg_id, self._call_id, Stage.RINGING))
 
     async def ended(self, ended: LineEnded) -> None:
+        """Of a call that nobody answered. One that was has its sound in the session itself, and
+        is ended by its conversation."""
         await self._tell(Progress(self._leg_id, self._call_id, Stage.ENDED, ended))
 
     async def _tell(self, progress: Progress) -> None:

@@ -110,6 +110,7 @@ class _Webhooks:
             call_sid=_required(form, "CallSid"),
             status=status,
             sip_code=number(form, "SipResponseCode"),
+            duration_s=number(form, "CallDuration"),
         )
         progress = update.progress(call_id)
         if progress is not None:

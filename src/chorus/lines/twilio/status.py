@@ -44,6 +44,8 @@ class StatusUpdate:
     call_sid: str
     status: CallStatus
     sip_code: int | None = None
+    duration_s: int | None = None
+    """`CallDuration`: since it was answered; only with `completed`."""
 
     @property
     def ended(self) -> LineEnded | None:
@@ -63,7 +65,9 @@ class StatusUpdate:
         answered Twilio never says `completed`."""
         if (ended := self.ended) is not None:
             answered = self.status is CallStatus.COMPLETED
-            return Progress(self.call_sid, call_id, Stage.ENDED, ended, answered)
+            return Progress(
+                self.call_sid, call_id, Stage.ENDED, ended, answered, answered_s=self.duration_s
+            )
         stage = _STAGES.get(self.status)
         if stage is None:
             return None
