@@ -26,7 +26,7 @@ from tests.fakes.virtual import run_virtual
 from chorus.audio.codec import decode, peak
 from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.audio.pace import Ticker
-from chorus.lines.line import LineEnded
+from chorus.lines.line import LineEnded, LineMove
 from chorus.lines.loopback.line import FAIR, LoopbackLine, Weather, pair
 from chorus.outbound import Outbound, OutboundAnswer
 from chorus.talk.call import Call, Outcome
@@ -166,6 +166,8 @@ class Person:
         return 20 * sum(loud > 500 for _, loud in self.heard)
 
     def line_digit(self, digit: str) -> None: ...
+
+    def line_moved(self, move: LineMove) -> None: ...
 
     def line_ended(self, ended: LineEnded) -> None:
         self.ended = ended

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.virtual import run_virtual
 
 from chorus.audio.frame import MULAW_8K, PCM_16K
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import LineCause, LineEnded, LineMove
 from chorus.lines.loopback.line import FRAME_MS, LoopbackLine, Weather, pair
 
 
@@ -31,6 +31,8 @@ class Ear:
     def line_digit(self, digit: str) -> None:
         assert not self.ended
         self.digits.append(digit)
+
+    def line_moved(self, move: LineMove) -> None: ...
 
     def line_ended(self, ended: LineEnded) -> None:
         self.ended.append(ended)

@@ -14,7 +14,7 @@ from tests.fakes.virtual import run_virtual
 from chorus.audio.codec import decode, encode
 from chorus.audio.frame import MULAW_8K, PCM_16K, AudioFormat
 from chorus.audio.pace import Ticker
-from chorus.lines.line import LineEnded
+from chorus.lines.line import LineEnded, LineMove
 from chorus.lines.loopback.line import LoopbackLine, pair
 from chorus.talk.bridge import Bridge
 from chorus.talk.leg import Leg
@@ -63,6 +63,8 @@ class Far:
 
     def line_digit(self, digit: str) -> None: ...
 
+    def line_moved(self, move: LineMove) -> None: ...
+
     def line_ended(self, ended: LineEnded) -> None:
         self.ended = ended
 
@@ -96,6 +98,8 @@ class Room:
             await leg.line.hang_up()
 
     def leg_digit(self, leg: Leg, digit: str) -> None: ...
+
+    def leg_moved(self, leg: Leg, move: LineMove) -> None: ...
 
     def leg_ended(self, leg: Leg, ended: LineEnded) -> None:
         self.bridge.remove(leg)

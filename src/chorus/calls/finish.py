@@ -35,6 +35,7 @@ _UNANSWERED: dict[LineCause, tuple[Final, str]] = {
     LineCause.REJECTED: ("failed", "rejected"),
     LineCause.CANCELED: ("no_answer", "cancelled"),
     LineCause.FAR_END: ("no_answer", "customer_ended"),
+    LineCause.TRANSFERRED: ("completed", "transferred"),
     LineCause.LOCAL: ("failed", "cancelled"),
     LineCause.DROPPED: ("failed", "provider_error"),
     LineCause.FAILED: ("failed", "provider_error"),

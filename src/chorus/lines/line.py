@@ -30,6 +30,7 @@ class LineCause(StrEnum):
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"
     CANCELED = "canceled"  # withdrawn before it was answered
+    TRANSFERRED = "transferred"  # the carrier has connected the far end with somebody else
     DROPPED = "dropped"  # the socket or the carrier went away without a goodbye
     FAILED = "failed"  # the carrier refused or broke; `detail` says how
 
@@ -38,6 +39,14 @@ class LineCause(StrEnum):
 class LineEnded:
     cause: LineCause
     detail: str = ""
+
+
+class LineMove(StrEnum):
+    """What happens to a leg besides its audio."""
+
+    HELD = "held"  # by the far end, or because we asked for it
+    RESUMED = "resumed"
+    TRANSFERRED = "transferred"  # the line's end follows
 
 
 class LineEvents(Protocol):
@@ -52,22 +61,12 @@ class LineEvents(Protocol):
         """One key, `0`-`9`, `*`, `#` or `A`-`D`; once a press."""
         ...
 
+    def line_moved(self, move: LineMove) -> None:
+        """It was held, resumed or transferred; only from a line that can tell."""
+        ...
+
     def line_ended(self, ended: LineEnded) -> None:
         """The last call that a line makes, once, also after `hang_up`."""
-        ...
-
-
-class MoveEvents(LineEvents, Protocol):
-    """What else one hears of a `MovableLine`."""
-
-    def line_held(self) -> None:
-        """The far end has put us on hold, or what we asked for with `hold` is done."""
-        ...
-
-    def line_resumed(self) -> None: ...
-
-    def line_transferred(self) -> None:
-        """The carrier has connected the far end with somebody else; `line_ended` follows."""
         ...
 
 
@@ -138,14 +137,21 @@ class Line(Protocol):
 
 
 @runtime_checkable
-class MovableLine(Line, Protocol):
-    """A line whose carrier can connect the far end with somebody else, or hold it. Each raises
-    `MoveRefused` where the carrier did not take it; the leg is then as before."""
+class TransferableLine(Line, Protocol):
+    """A line whose carrier can connect the far end with somebody else. A line has these methods
+    only where its carrier can: ask with `isinstance`."""
 
     async def transfer(self, to: str) -> None:
         """Ask the carrier to connect the far end with `to`, an E.164 number or a SIP address.
-        That it was taken is not that anybody answered: `line_transferred` says that."""
+        That it was taken is not that anybody answered. `LineMove.TRANSFERRED` and the line's end
+        follow. Raises `MoveRefused` where the carrier did not take it; the leg is then as
+        before."""
         ...
+
+
+@runtime_checkable
+class HoldableLine(Line, Protocol):
+    """A line whose carrier can put the far end on hold. Both raise `MoveRefused`."""
 
     async def hold(self) -> None: ...
 

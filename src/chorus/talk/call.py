@@ -20,7 +20,7 @@ from typing import ParamSpec, cast
 
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording, Side
-from chorus.lines.line import Line, LineEnded
+from chorus.lines.line import Line, LineEnded, LineMove
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed
 from chorus.talk.bridge import Bridge
@@ -307,6 +307,9 @@ class Call:
     def leg_digit(self, leg: Leg, digit: str) -> None:
         if leg is self._caller and self._talk is not None:
             self.guarded(self._talk.digit)(digit)
+
+    def leg_moved(self, leg: Leg, move: LineMove) -> None:
+        self.note(f"leg_{move}", leg=leg.name)
 
     def leg_ended(self, leg: Leg, ended: LineEnded) -> None:
         self.bridge.remove(leg)

@@ -16,7 +16,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
 from chorus.audio.record import Track
 from chorus.audio.resample import Resampler
-from chorus.lines.line import Line, LineEnded
+from chorus.lines.line import Line, LineEnded, LineMove
 
 PIECE_MS = 60
 """Audio is topped up in pieces of at least this much, so that a call in mid-reply costs some
@@ -32,6 +32,7 @@ class LegEvents(Protocol):
     """What a call hears of its legs. Called on the event loop; must not block."""
 
     def leg_digit(self, leg: Leg, digit: str) -> None: ...
+    def leg_moved(self, leg: Leg, move: LineMove) -> None: ...
     def leg_ended(self, leg: Leg, ended: LineEnded) -> None: ...
     def leg_broke(self, leg: Leg, failure: Exception) -> None:
         """An ear has raised."""
@@ -161,6 +162,9 @@ class Leg(Ears):
 
     def line_digit(self, digit: str) -> None:
         self._events.leg_digit(self, digit)
+
+    def line_moved(self, move: LineMove) -> None:
+        self._events.leg_moved(self, move)
 
     def line_ended(self, ended: LineEnded) -> None:
         self._events.leg_ended(self, ended)

@@ -12,6 +12,7 @@ LINE_REASONS: dict[LineCause, str] = {
     LineCause.FAR_END: "customer_ended",
     LineCause.LOCAL: "agent_ended",
     LineCause.CANCELED: "customer_ended",
+    LineCause.TRANSFERRED: "transferred",
     LineCause.BUSY: "busy",
     LineCause.NO_ANSWER: "no_answer",
     LineCause.REJECTED: "rejected",

@@ -20,7 +20,7 @@ from chorus.lines.desk import (
     Refused,
     RegistrationState,
 )
-from chorus.lines.line import Dial, LineEnded
+from chorus.lines.line import Dial, LineEnded, LineMove
 from chorus.lines.sip.agent import SipAgent
 from chorus.lines.sip.config import SipConfig
 from chorus.lines.sip.line import SipLine
@@ -36,6 +36,7 @@ class Talk:
     line: SipLine
     heard: bytearray = field(default_factory=bytearray)
     keys: list[str] = field(default_factory=list)
+    moves: list[LineMove] = field(default_factory=list[LineMove])
     ended: asyncio.Future[LineEnded] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -45,6 +46,9 @@ class Talk:
 
     def line_digit(self, digit: str) -> None:
         self.keys.append(digit)
+
+    def line_moved(self, move: LineMove) -> None:
+        self.moves.append(move)
 
     def line_ended(self, ended: LineEnded) -> None:
         self.ended.set_result(ended)

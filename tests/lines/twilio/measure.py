@@ -18,7 +18,7 @@ import uvloop
 from picows import WSListener, WSMsgType, WSTransport, ws_connect
 from tests.lines.twilio.switchboard import Talk, running
 
-from chorus.lines.line import LineEnded
+from chorus.lines.line import LineEnded, LineMove
 from chorus.lines.twilio.stream import TwilioLine
 
 FRAME = base64.b64encode(bytes(range(160))).decode()
@@ -33,6 +33,7 @@ def media(n: int, sid: str = "MZ1") -> str:
 class Nobody:
     def line_audio(self, chunk: bytes, at_ms: float) -> None: ...
     def line_digit(self, digit: str) -> None: ...
+    def line_moved(self, move: LineMove) -> None: ...
     def line_ended(self, ended: LineEnded) -> None: ...
 
 

@@ -21,7 +21,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
 )
-from chorus.lines.line import Dial, Line, LineEnded
+from chorus.lines.line import Dial, Line, LineEnded, LineMove
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.lines.twilio.links import Links
@@ -42,6 +42,7 @@ class Talk:
         self.call_id = call_id
         self.audio: list[tuple[bytes, float]] = []
         self.digits: list[str] = []
+        self.moves: list[LineMove] = []
         self.ended: list[LineEnded] = []
         self.over = asyncio.Event()
         self.news = asyncio.Event()
@@ -53,6 +54,10 @@ class Talk:
 
     def line_digit(self, digit: str) -> None:
         self.digits.append(digit)
+        self.news.set()
+
+    def line_moved(self, move: LineMove) -> None:
+        self.moves.append(move)
         self.news.set()
 
     def line_ended(self, ended: LineEnded) -> None:

@@ -30,7 +30,7 @@ from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import audible
 from chorus.lines.desk import Connection
 from chorus.lines.dtmf import tones
-from chorus.lines.line import Dial, LineCause
+from chorus.lines.line import Dial, LineCause, LineMove, MoveRefused, TransferableLine
 from chorus.lines.twilio.stream import MAX_BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -337,6 +337,23 @@ async def test_an_outbound_call_is_answered_and_reported(
     await board.desk.until(lambda: bool(board.desk.machines))
     machine = board.desk.machines[0]
     assert (machine.call_id, machine.is_machine, machine.after_ms) == ("out-1", True, 100)
+
+
+async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClient) -> None:
+    await carrier.expect(THEIRS, Person(ring_ms=50))
+    sid = await board.dial(Dial("out-1", THEIRS, OURS))
+    talk = await board.desk.talk()
+    line = talk.line
+    assert isinstance(line, TransferableLine)
+    await line.transfer("+15551112222")
+    assert (await talk.end()).cause is LineCause.TRANSFERRED
+    assert talk.moves == [LineMove.TRANSFERRED]
+    call = carrier.placed(sid)
+    connected = await call.wait("call.connected")
+    assert connected["to"] == "+15551112222"
+    await call.wait("call.over", status="completed")
+    with pytest.raises(MoveRefused):
+        await line.transfer("+15551112222")
 
 
 async def completed(board: Switchboard, token: str, sid: str) -> int:

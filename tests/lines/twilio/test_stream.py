@@ -14,8 +14,20 @@ from tests.fakes.virtual import run_virtual
 from tests.lines.twilio.switchboard import Talk
 
 from chorus.audio.frame import MULAW_8K
-from chorus.lines.line import LineCause
-from chorus.lines.twilio.stream import HANG_UP_S, MAX_UNSENT_BYTES, STALL_S, TwilioLine
+from chorus.lines.line import (
+    HoldableLine,
+    LineCause,
+    LineMove,
+    MoveRefused,
+    TransferableLine,
+)
+from chorus.lines.twilio.stream import (
+    HANG_UP_S,
+    MAX_UNSENT_BYTES,
+    STALL_S,
+    STOP_GRACE_S,
+    TwilioLine,
+)
 
 SID = "MZ1"
 
@@ -184,6 +196,97 @@ def test_an_api_that_is_slow_to_hang_up_does_not_keep_the_caller() -> None:
         await line.hang_up()
         assert asyncio.get_running_loop().time() - began_s == pytest.approx(HANG_UP_S)
         assert [e.cause for e in talk.ended] == [LineCause.LOCAL]
+
+    run_virtual(main())
+
+
+class Redirected:
+    """A line that is being transferred: `answer` is what the carrier says to it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.line = TwilioLine(SID, "CA1", redirect=self.redirect)
+        self.talk = Talk(self.line, "c")
+        self.line.start(self.talk)
+        self.transfer = asyncio.ensure_future(self.line.transfer("+15551112222"))
+
+    async def redirect(self, document: str) -> None:
+        self.asked.append(document)
+        await self.answer
+
+    def stop(self) -> None:
+        self.line.take(json.dumps({"event": "stop", "streamSid": SID}))
+
+    @property
+    def causes(self) -> list[LineCause]:
+        return [ended.cause for ended in self.talk.ended]
+
+
+@pytest.mark.parametrize("first", ["stop", "answer"])
+def test_a_stop_during_a_redirect_is_no_hang_up(first: str) -> None:
+    async def main() -> None:
+        call = Redirected()
+        await asyncio.sleep(0.1)
+        assert call.asked[0].endswith("<Response><Dial>+15551112222</Dial></Response>")
+        with pytest.raises(MoveRefused):
+            await call.line.transfer("+15551113333")
+        if first == "stop":
+            call.stop()
+            await asyncio.sleep(0.1)
+            assert call.causes == []  # nobody knows yet which it is
+            call.answer.set_result(None)
+            await call.transfer
+        else:
+            call.answer.set_result(None)
+            await call.transfer
+            call.stop()
+        assert call.talk.moves == [LineMove.TRANSFERRED]
+        assert call.causes == [LineCause.TRANSFERRED]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_redirect_that_was_refused_leaves_the_call_as_it_is(stopped: bool) -> None:
+    async def main() -> None:
+        call = Redirected()
+        await asyncio.sleep(0.1)
+        if stopped:
+            call.stop()  # the person hung up in the same moment
+        call.answer.set_exception(MoveRefused("Call is not in-progress"))
+        with pytest.raises(MoveRefused):
+            await call.transfer
+        assert call.causes == ([LineCause.FAR_END] if stopped else [])
+        assert call.talk.moves == []
+        call.stop()
+        assert call.causes == [LineCause.FAR_END]
+
+    run_virtual(main())
+
+
+def test_a_redirect_after_which_nothing_comes_ends_the_line_all_the_same() -> None:
+    async def main() -> None:
+        call = Redirected()
+        call.answer.set_result(None)
+        await call.transfer
+        assert call.causes == []
+        await asyncio.sleep(STOP_GRACE_S + 0.1)
+        assert call.causes == [LineCause.TRANSFERRED]
+        with pytest.raises(MoveRefused):
+            await call.line.transfer("+15551112222")
+
+    run_virtual(main())
+
+
+def test_a_line_says_whether_it_can_be_moved() -> None:
+    async def main() -> None:
+        line = TwilioLine(SID, "CA1")
+        assert isinstance(line, TransferableLine)
+        assert not isinstance(line, HoldableLine)
+        for to in ("", "12", "+0123", "sip:", "<Hangup/>", "+15551112222"):
+            with pytest.raises(MoveRefused):  # the last: without credentials nothing can
+                await line.transfer(to)
 
     run_virtual(main())
 

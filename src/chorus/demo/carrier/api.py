@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from chorus.demo.carrier.call import FINAL, Call, Order
 from chorus.demo.carrier.exchange import Account, Exchange
+from chorus.demo.carrier.twiml import TwimlError
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
@@ -117,7 +118,15 @@ class Api:
 
     def _update(self, request: Request, account: Account, form: FormData) -> Response:
         call = self._call(request, account)
-        status = _text(form, "Status")
+        status, twiml = _text(form, "Status"), _text(form, "Twiml")
+        if twiml:
+            if call.status != "in-progress":
+                raise _Refused(400, 21220, "Call is not in-progress. Cannot redirect.")
+            try:
+                call.redirect(twiml)
+            except TwimlError as error:
+                raise _Refused(400, 12100, str(error)) from None
+            return JSONResponse(call.resource())
         if status not in ("completed", "canceled"):
             raise _Refused(400, 20001, f"Invalid parameter Status: {status!r}")
         if call.status in FINAL:

@@ -25,6 +25,7 @@ from chorus.demo.carrier.script import Actor
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.stream import MediaStream
 from chorus.demo.carrier.twiml import (
+    Dial,
     Hangup,
     OpenStream,
     Pause,
@@ -37,6 +38,7 @@ from chorus.demo.carrier.twiml import (
 
 FINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 WEBHOOK_TIMEOUT_S = 15.0
+DIALLED_S = 0.3
 # Which callback event a status belongs to.
 _EVENT = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
 
@@ -75,6 +77,7 @@ class Call:
     actor: Actor | None = None
     _way: asyncio.Task[str] | None = None
     _forced: str | None = None
+    _next: list[Verb] | None = None
     _sequence: int = 0
     _callbacks: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -100,6 +103,13 @@ class Call:
             self._forced = "completed" if self.answered_s is not None else "canceled"
             self._tell("call.ended_by_api", asked=status)
             self._way.cancel()
+
+    def redirect(self, document: str) -> None:
+        """The API has the call do this instead: its stream stops. Raises `TwimlError`."""
+        self._next = read_twiml(document)
+        self._tell("call.redirected")
+        if self.stream is not None:
+            self.stream.end("redirected")
 
     # The two ways in; each returns the final status.
 
@@ -165,12 +175,23 @@ class Call:
             self.answered_by = person.answered_by
 
     async def _perform(self, verbs: list[Verb]) -> str:
+        final = await self._perform_all(verbs)
+        while self._next is not None:
+            verbs, self._next = self._next, None
+            final = await self._perform_all(verbs)
+        return final
+
+    async def _perform_all(self, verbs: list[Verb]) -> str:
         for verb in verbs:
             self._tell("verb", verb=type(verb).__name__)
             match verb:
                 case OpenStream():
-                    if await self._stream(verb) in ("hung_up", "left", "dropped"):
+                    if await self._stream(verb) in ("hung_up", "left", "dropped", "redirected"):
                         return "completed"
+                case Dial():
+                    # Whoever it is picks up, and the two talk for as long as this.
+                    self._tell("call.connected", to=verb.to)
+                    await asyncio.sleep(DIALLED_S)
                 case Pause():
                     await asyncio.sleep(verb.seconds)
                 case Say():

@@ -1,6 +1,7 @@
 """The part of TwiML that a voice agent answers with, as a list of verbs.
 
-`<Connect><Stream>` with `<Parameter>`, `<Reject>`, `<Hangup>`, `<Say>`, `<Pause>`. Anything
+`<Connect><Stream>` with `<Parameter>`, `<Reject>`, `<Hangup>`, `<Say>`, `<Pause>`, `<Dial>` with a
+number or one `<Sip>`. Anything
 else is an error (Twilio: 12100 or 12200), because an answer that means nothing is a bug.
 """
 
@@ -42,7 +43,12 @@ class Pause:
     seconds: float
 
 
-Verb = OpenStream | Reject | Hangup | Say | Pause
+@dataclass(frozen=True, slots=True)
+class Dial:
+    to: str
+
+
+Verb = OpenStream | Reject | Hangup | Say | Pause | Dial
 
 
 def read_twiml(document: str) -> list[Verb]:
@@ -73,6 +79,9 @@ def _verb(element: Xml.Element) -> Verb:
             return Say((element.text or "").strip())
         case "Pause":
             return Pause(float(element.get("length", "1")))
+        case "Dial":
+            sip = element.find("Sip")
+            return Dial(((element if sip is None else sip).text or "").strip())
         case other:
             raise TwimlError(f"12200: <{other}> is not understood here")
 

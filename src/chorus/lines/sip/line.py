@@ -1,4 +1,5 @@
-"""One SIP call as a `MovableLine`: its session (signalling) and its stream (sound) joined.
+"""One SIP call as a line that can be transferred and held: its session (signalling) and its stream
+(sound) joined.
 
 The line sends at 1x by the process's clock and so knows what has left: `heard_ms` is what left,
 without the way to the far end, and `clear` takes back what has not.
@@ -10,13 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import cast
 
 from chorus.audio.frame import AudioFormat
 from chorus.audio.pace import Ticker, Ticket
 from chorus.lines.dtmf import check_digits, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import LineCause, LineEnded, LineEvents, MoveEvents, MoveRefused
+from chorus.lines.line import LineCause, LineEnded, LineEvents, LineMove, MoveRefused
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.media.ports import MediaSocket
 from chorus.lines.sip.media.quality import Quality
@@ -31,13 +31,16 @@ log = logging.getLogger(__name__)
 
 MOVE_S = 12.0
 """For a hold to be answered: what crosses an offer of theirs is tried again a few times."""
+LET_GO_S = 1.0
+"""From the last word about a transfer to the end of the call, for the other side's own goodbye."""
 NO_SOUND_S = 60.0
 """A call on which neither sound nor a report comes for so long is over."""
 
 
 class SipLine:
-    """Implements `MovableLine`, and `SessionEvents` for the session under it. Made before the call
-    is answered, since a session description needs the port; `answer` begins it."""
+    """Implements `TransferableLine`, `HoldableLine`, and `SessionEvents` for the session under it.
+    Made before the call is answered, since a session description needs the port; `answer` begins
+    it."""
 
     provider = "sip"
     # It plays at its own pace, so that what is ahead can still be taken back or mixed.
@@ -60,7 +63,7 @@ class SipLine:
         self._answered_s: float | None = None
         self._hanging_up = False
         self._held = False
-        self._moves: MoveEvents | None = None
+        self._transferred = False
         self.on_ended: Callable[[LineEnded], None] | None = None
         self.quality: Quality | None = None
         socket.listen(self._packet, self._report)
@@ -76,7 +79,6 @@ class SipLine:
         return self._leg_id
 
     def start(self, events: LineEvents) -> None:
-        self._moves = cast(MoveEvents, events) if hasattr(events, "line_held") else None
         self._inbox.start(events)
 
     def play(self, audio: bytes) -> None:
@@ -119,8 +121,11 @@ class SipLine:
         def report(status: int, last: bool) -> None:
             if not taken.done():
                 taken.set_result(status)
-            if last and status < 300 and self._moves is not None and not self.over:
-                self._moves.line_transferred()
+            if last and status < 300 and not self.over:
+                self._transferred = True
+                self._inbox.moved(LineMove.TRANSFERRED)
+                # Who asked for it says goodbye (RFC 5589 §6.1), unless the other side does.
+                self._loop.call_later(LET_GO_S, self._let_go)
             elif last and status >= 300:
                 log.info("call %s: transfer to %s ended with %d", self._leg_id, to, status)
 
@@ -129,6 +134,11 @@ class SipLine:
         if status >= 300:
             words = REASONS.get(status, "")
             raise MoveRefused(f"the other side refused the transfer: SIP {status} {words}".strip())
+
+    def _let_go(self) -> None:
+        if not self.over and self._session is not None:
+            self._session.bye()
+            self.ended(LineEnded(LineCause.TRANSFERRED))
 
     async def hold(self) -> None:
         await self._ask("sendonly")
@@ -196,8 +206,8 @@ class SipLine:
 
     def media(self, agreed: Agreed) -> None:
         was_held, self._held = self._held, agreed.direction != "sendrecv"
-        if self._moves is not None and was_held != self._held:
-            (self._moves.line_held if self._held else self._moves.line_resumed)()
+        if was_held != self._held:
+            self._inbox.moved(LineMove.HELD if self._held else LineMove.RESUMED)
         try:
             self._stream.agree(agreed, self._signalling)
         except (LookupError, Malformed) as failure:
@@ -217,7 +227,11 @@ class SipLine:
             self.quality = self._stream.quality
         self._socket.close()
         self._described.set()
-        self._inbox.end(LineEnded(LineCause.LOCAL) if self._hanging_up else ended)
+        if self._hanging_up:
+            ended = LineEnded(LineCause.LOCAL)
+        elif self._transferred and ended.cause is LineCause.FAR_END:
+            ended = LineEnded(LineCause.TRANSFERRED)
+        self._inbox.end(ended)
         if self.on_ended is not None:
             self.on_ended(ended)
 

@@ -7,11 +7,13 @@ comes over a websocket (`lines/media_socket.py` with `media.py` and `stream.py`)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
+from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
 from chorus.lines.twilio import links
 from chorus.lines.twilio.account import TwilioAccount
@@ -31,7 +33,7 @@ class TwilioCarrier:
         self.api = TwilioApi(timeout_s)
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        media = MediaSocket(desk, self, TwilioMedia())
+        media = MediaSocket(desk, self, TwilioMedia(partial(self._redirect, desk)))
         return (
             *webhook_routes(desk, self._links, self._api_url),
             WebSocketRoute(links.MEDIA_PATH, media),
@@ -58,6 +60,15 @@ class TwilioCarrier:
 
     async def aclose(self) -> None:
         await self.api.aclose()
+
+    async def _redirect(self, desk: Desk, call_id: str, call_sid: str, twiml: str) -> None:
+        connection = await desk.connection_of_call(call_id)
+        if connection is None:
+            raise MoveRefused("the call's number is not at Twilio any more")
+        try:
+            await self.api.redirect(self._account(connection), call_sid, twiml)
+        except ApiFailed as failed:
+            raise MoveRefused(f"Twilio did not move the call: {failed.detail}") from failed
 
     def _account(self, connection: Connection) -> TwilioAccount:
         return TwilioAccount.of(connection, self._api_url)

@@ -6,6 +6,7 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -25,9 +26,15 @@ from chorus.lines.media_socket import (
 )
 from chorus.lines.twilio.stream import TwilioLine
 
+Redirect = Callable[[str, str, str], Awaitable[None]]
+"""Of the call with this id and SID, to this TwiML. Raises `MoveRefused`."""
+
 
 class TwilioMedia:
     """Implements `MediaProtocol`."""
+
+    def __init__(self, redirect: Redirect) -> None:
+        self._redirect = redirect
 
     def shown(self, scope: Scope) -> Shown | None:
         return None  # a <Stream> carries it in its parameters
@@ -41,13 +48,13 @@ class TwilioMedia:
         except (ValueError, TypeError, KeyError):
             raise NotOurs(NOT_UTF8, "it did not send an event in JSON") from None
         if event == "start":
-            return _parse(body)
+            return _parse(body, self._redirect)
         if event != "connected":
             raise NotOurs(POLICY, f"it sent {str(event)[:40]!r} before its start")
         return None
 
 
-def _parse(body: dict[str, Any]) -> MediaStart:
+def _parse(body: dict[str, Any], redirect: Redirect) -> MediaStart:
     try:
         start = body["start"]
         custom, format = start["customParameters"], start["mediaFormat"]
@@ -59,14 +66,20 @@ def _parse(body: dict[str, Any]) -> MediaStart:
     for text in (stream_sid, call_sid, call_id, token):
         if not isinstance(cast("object", text), str) or not 0 < len(text) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its start holds a value that is no short text")
-    line = partial(_line, stream_sid, call_sid, encoding, rate_hz)
+    transfer = partial(redirect, call_id, call_sid)
+    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, transfer)
     return MediaStart(call_sid, Shown(call_id, token), line)
 
 
 def _line(
-    stream_sid: str, call_sid: str, encoding: str, rate_hz: str, hang_up: HangUp
+    stream_sid: str,
+    call_sid: str,
+    encoding: str,
+    rate_hz: str,
+    redirect: Callable[[str], Awaitable[None]],
+    hang_up: HangUp,
 ) -> TwilioLine:
-    line = TwilioLine(stream_sid, call_sid, hang_up)
+    line = TwilioLine(stream_sid, call_sid, hang_up, redirect)
     if (encoding, rate_hz) != ("audio/x-mulaw", "8000"):
         detail = (
             "Twilio streams audio/x-mulaw at 8000 Hz; "

@@ -82,6 +82,12 @@ class TwilioApi:
         call = await self._answer(account, client.calls(call_sid).update_async(status=status))
         return str(call.status)
 
+    async def redirect(self, account: TwilioAccount, call_sid: str, twiml: str) -> None:
+        """Have a call that is answered do something else than it does. Its media stream stops, with
+        the same `stop` as if somebody had hung up. Raises `ApiFailed`."""
+        client = await self._client(account)
+        await self._answer(account, client.calls(call_sid).update_async(twiml=twiml))
+
     async def create(self, account: TwilioAccount, **fields: Any) -> str:
         """Create a call; returns its sid. Raises `ApiFailed`."""
         client = await self._client(account)

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
 
 from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.lines.dtmf import KEYS, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import LineCause, LineEnded, LineEvents
+from chorus.lines.line import LineCause, LineEnded, LineEvents, LineMove, MoveRefused
 from chorus.lines.playhead import Playhead
+from chorus.lines.twilio import twiml
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +55,13 @@ HANG_UP_S = 3.0
 # How long a status callback that says "completed" waits for the `stop` that belongs to it.
 STOP_GRACE_S = 2.0
 
+_TARGET = re.compile(r"\+[1-9]\d{1,14}|sips?:\S{1,250}")
+
 
 class TwilioLine:
-    """Implements `MediaLine`. `end_call` hangs up at the carrier; without it (no credentials) the
-    socket's end does, a little later."""
+    """Implements `MediaLine` and `TransferableLine`. `end_call` hangs up at the carrier; without it
+    (no credentials) the socket's end does, a little later. `redirect` has the carrier do other
+    TwiML with the call, or raises `MoveRefused`."""
 
     provider = "twilio"
     # Twilio plays from its own buffer, so audio must be there before it is due: 200 ms covers
@@ -70,11 +75,15 @@ class TwilioLine:
         stream_sid: str,
         leg_id: str,
         end_call: Callable[[], Awaitable[None]] | None = None,
+        redirect: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream_sid = stream_sid
         self._leg_id = leg_id
         self._end_call = end_call
+        self._redirect = redirect
+        self._move: Literal["asked", "done"] | None = None
+        self._ended_meanwhile: LineEnded | None = None
         self._inbox = Inbox()
         self._head = Playhead()
         self._unsent = bytearray()
@@ -165,6 +174,27 @@ class TwilioLine:
             # The socket is closed now, which ends the call too.
             self.end(LineCause.LOCAL)
 
+    async def transfer(self, to: str) -> None:
+        if self.over or self._leaving or self._move is not None:
+            raise MoveRefused("the call is over, or is being transferred")
+        if self._redirect is None or not _TARGET.fullmatch(to):
+            raise MoveRefused(f"{to} cannot be dialled: an E.164 number or a SIP address can")
+        self._move = "asked"
+        try:
+            await self._redirect(twiml.dial(to))
+        except BaseException:
+            self._move = None
+            if (ended := self._ended_meanwhile) is not None:
+                self.end(ended.cause, ended.detail)
+            raise
+        self._move = "done"
+        self._inbox.moved(LineMove.TRANSFERRED)
+        if self._ended_meanwhile is not None:
+            self.end(LineCause.TRANSFERRED)
+        else:
+            # The stream stops at once, and says so.
+            self._loop.call_later(STOP_GRACE_S, self.end, LineCause.TRANSFERRED)
+
     # The socket's side.
 
     @property
@@ -182,6 +212,12 @@ class TwilioLine:
             return
         if self._leaving:
             cause, detail = LineCause.LOCAL, ""
+        elif cause in (LineCause.FAR_END, LineCause.DROPPED) and self._move is not None:
+            # A redirect stops the stream as a hang-up does: which it was the carrier's answer says.
+            if self._move == "asked":
+                self._ended_meanwhile = LineEnded(cause, detail)
+                return
+            cause, detail = LineCause.TRANSFERRED, ""
         self._unsent.clear()
         self._inbox.end(LineEnded(cause, detail))
         self.wake.set()

@@ -1,6 +1,6 @@
-"""The three TwiML documents that Chorus answers with.
+"""The TwiML documents that Chorus answers with.
 
-https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject
+https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /sip
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ def reject(how: Literal["busy", "rejected"]) -> str:
     """Do not answer, and do not pay."""
     response = Xml.Element("Response")
     Xml.SubElement(response, "Reject", reason=how)
+    return _document(response)
+
+
+def dial(to: str) -> str:
+    """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
+    response = Xml.Element("Response")
+    dialled = Xml.SubElement(response, "Dial")
+    if to.startswith(("sip:", "sips:")):
+        dialled = Xml.SubElement(dialled, "Sip")
+    dialled.text = to
     return _document(response)
 
 

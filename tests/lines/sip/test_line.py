@@ -1,0 +1,102 @@
+"""`SipLine` over a session that is played here: what a listener hears of holds and transfers."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from tests.lines.sip.exchange import Talk
+
+from chorus.audio.pace import Ticker
+from chorus.lines.line import (
+    HoldableLine,
+    LineCause,
+    LineEnded,
+    LineMove,
+    MoveRefused,
+    TransferableLine,
+)
+from chorus.lines.sip import line as sip_line
+from chorus.lines.sip.line import SipLine
+from chorus.lines.sip.media.ports import MediaPorts
+from chorus.lines.sip.refer import Reported
+from chorus.lines.sip.sdp import Direction
+from chorus.lines.sip.session import Session
+from chorus.lines.sip.uri import Uri
+
+BOSS = "sip:boss@192.0.2.9"
+
+
+class Played:
+    """In place of a session: what it was asked for, and the way to answer."""
+
+    def __init__(self) -> None:
+        self.byes = 0
+        self.target: Uri | None = None
+        self.report: Reported | None = None
+        remote = SimpleNamespace(uri=Uri.sip("them", "192.0.2.1"))
+        self.dialog = SimpleNamespace(remote=remote)
+
+    def refer(self, target: Uri, report: Reported) -> None:
+        self.target, self.report = target, report
+
+    def offer(self, direction: Direction, told: object) -> None: ...
+
+    def bye(self, reason: str = "") -> None:
+        self.byes += 1
+
+
+async def call() -> tuple[SipLine, Played, Talk]:
+    socket = await MediaPorts(23000, 23100).open("127.0.0.1")
+    line, session = SipLine("leg", socket, Ticker()), Played()
+    line.answer(cast("Session", session))
+    talk = Talk(line)
+    line.start(talk)
+    return line, session, talk
+
+
+async def transferred(line: SipLine, session: Played, *statuses: int) -> None:
+    """The transfer was taken, and this became of it."""
+    asking = asyncio.ensure_future(line.transfer(BOSS))
+    await asyncio.sleep(0)
+    assert session.report is not None
+    session.report(202, False)
+    await asking
+    for status in statuses:
+        session.report(status, True)
+
+
+async def test_a_transfer_that_succeeds_ends_the_call_as_transferred(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sip_line, "LET_GO_S", 0.01)
+    line, session, talk = await call()
+    assert isinstance(line, TransferableLine)
+    assert isinstance(line, HoldableLine)
+    await transferred(line, session, 200)
+    assert talk.moves == [LineMove.TRANSFERRED]
+    # They wait for our goodbye (RFC 5589 §6.1).
+    async with asyncio.timeout(5):
+        assert await talk.ended == LineEnded(LineCause.TRANSFERRED)
+    assert session.byes == 1
+    with pytest.raises(MoveRefused):
+        await line.transfer(BOSS)
+
+
+async def test_a_goodbye_after_a_transfer_is_no_hang_up() -> None:
+    line, session, talk = await call()
+    await transferred(line, session, 200)
+    line.ended(LineEnded(LineCause.FAR_END))
+    assert (await talk.ended).cause is LineCause.TRANSFERRED
+    assert session.byes == 0
+
+
+async def test_a_transfer_that_fails_later_leaves_the_call_as_it_is() -> None:
+    line, session, talk = await call()
+    await transferred(line, session, 486)
+    assert talk.moves == []
+    assert not line.over
+    line.ended(LineEnded(LineCause.FAR_END))
+    assert (await talk.ended).cause is LineCause.FAR_END
