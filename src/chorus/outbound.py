@@ -1,4 +1,5 @@
-"""The one HTTP client for requests on behalf of users: tools, webhooks, hold music.
+"""The one client for requests on behalf of users: tools, webhooks, hold music, and the vendors
+that hear and speak.
 
 The URL is a user's, so the server behind it may be anybody's, or the operator's own. A request
 goes: the URL is checked → the name is resolved → its addresses are checked → the very address
@@ -17,8 +18,9 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,7 @@ import httpx
 
 from chorus.outbound_address import Allowed
 from chorus.outbound_body import BodyFailed, read_body
+from chorus.outbound_socket import Socket, connect_socket
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses as text, in order of preference; raises `OSError`."""
@@ -37,6 +40,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _KEEP_ALIVE_S = 4.0  # many servers close an idle connection after five seconds
 _ATTEMPTS = 4
 _ATTEMPT_S = 2.0  # for one address while another is left to try
+_BROKEN = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # These decide how a request is framed or routed: they are this client's alone.
@@ -80,6 +84,25 @@ class OutboundAnswer:
         return next((value for key, value in self.headers if key == name.lower()), None)
 
 
+@dataclass(frozen=True, slots=True)
+class OutboundStream:
+    """An answer whose body is read as it comes. Closing it early costs its connection, which is
+    what stops the server's work."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    host: str
+    response: httpcore.Response
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it was sent, never unpacked. Raises `OutboundFailed`."""
+        try:
+            async for piece in self.response.aiter_stream():
+                yield piece
+        except _BROKEN as error:
+            raise OutboundFailed(f"{self.host} broke off the connection") from error
+
+
 class Outbound:
     """Owned by the process; pools connections. Close it with `aclose`."""
 
@@ -91,10 +114,13 @@ class Outbound:
         resolve: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str = "Chorus",
+        keep_alive_s: float = _KEEP_ALIVE_S,
     ) -> None:
         """`allow_private` lifts the check of addresses altogether; `allow_hosts` for some, see
-        `outbound_address.Allowed`. `ssl_context`: for certificates of the operator's own."""
+        `outbound_address.Allowed`. `ssl_context`: for certificates of the operator's own.
+        `keep_alive_s`: how long an idle connection is kept."""
         self._user_agent = user_agent
+        self._keep_alive_s = keep_alive_s
         self._ssl_context = ssl_context
         self._backend = _CheckedBackend(
             Allowed(allow_hosts, everything=allow_private), resolve or self._resolve
@@ -160,6 +186,61 @@ class Outbound:
             round((time.monotonic() - started) * 1000),
         )
 
+    async def socket(self, url: str, *, headers: Headers = (), timeout_ms: int) -> Socket:
+        """Open a WebSocket (`ws://` or `wss://`), within `timeout_ms`. Raises `OutboundRefused`,
+        `OutboundFailed`, and `SocketRefused` with what the server answered instead."""
+        scheme, separator, rest = url.partition("://")
+        if scheme not in ("ws", "wss"):
+            raise OutboundRefused("the URL must begin with ws:// or wss://")
+        target = _checked_url(f"{scheme.replace('ws', 'http')}{separator}{rest}", https_only=False)
+        sent = _checked_headers(headers)
+        port = target.port or (443 if scheme == "wss" else 80)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self.open()
+                assert self._ssl_context is not None
+                addresses = await self._backend.addresses(target.host, port)
+                return await connect_socket(
+                    url, addresses, sent, self._ssl_context, self._user_agent
+                )
+        except TimeoutError:
+            raise OutboundFailed(
+                f"{target.host} did not answer within {timeout_ms} ms", timed_out=True
+            ) from None
+        except OSError as error:
+            raise OutboundFailed(_connect_sentence(target, error)) from error
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers = (),
+        content: bytes | None = None,
+        timeout_ms: int,
+    ) -> AsyncGenerator[OutboundStream, None]:
+        """One request whose answer is read as it comes; no redirect is followed. `timeout_ms` is
+        for the answer's head: how long the body may take is for the reader to say. Raises
+        `OutboundRefused` and `OutboundFailed`."""
+        target = _checked_url(url, https_only=False)
+        request = self._request(method, target, _checked_headers(headers), content, packed=False)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                response = await self._ask(request)
+        except TimeoutError:
+            raise OutboundFailed(
+                f"{target.host} did not answer within {timeout_ms} ms", timed_out=True
+            ) from None
+        except httpcore.ConnectError as error:
+            raise OutboundFailed(_connect_sentence(target, error)) from error
+        except _BROKEN as error:
+            raise OutboundFailed(f"{target.host} broke off the connection") from error
+        try:
+            yield OutboundStream(response.status, _answered(response), target.host, response)
+        finally:
+            await response.aclose()
+
     async def aclose(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
@@ -177,22 +258,7 @@ class Outbound:
         max_bytes: int,
         truncate: bool,
     ) -> OutboundAnswer:
-        fields = [("Host", url.netloc.decode("ascii")), ("Accept-Encoding", "gzip, deflate")]
-        if not any(name.lower() == "user-agent" for name, _ in headers):
-            fields.append(("User-Agent", self._user_agent))
-        if not any(name.lower() == "accept" for name, _ in headers):
-            fields.append(("Accept", "*/*"))
-        fields += headers
-        if content is not None or method in ("POST", "PUT", "PATCH"):
-            fields.append(("Content-Length", str(len(content or b""))))
-        request = httpcore.Request(
-            method,
-            httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=[(name.encode("ascii"), value.encode()) for name, value in fields],
-            content=content,
-        )
+        request = self._request(method, url, headers, content)
         try:
             response = await self._ask(request)
             try:
@@ -209,11 +275,36 @@ class Outbound:
             raise OutboundFailed(f"{url.host} sent something that is not valid HTTP") from error
         if not whole and not truncate:
             raise OutboundFailed(f"{url.host} answered with more than {max_bytes} bytes")
-        answered = tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in response.headers
+        return OutboundAnswer(
+            response.status, _answered(response), body, str(url), truncated=not whole
         )
-        return OutboundAnswer(response.status, answered, body, str(url), truncated=not whole)
+
+    def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[str, str]],
+        content: bytes | None,
+        *,
+        packed: bool = True,
+    ) -> httpcore.Request:
+        encodings = "gzip, deflate" if packed else "identity"
+        fields = [("Host", url.netloc.decode("ascii")), ("Accept-Encoding", encodings)]
+        if not any(name.lower() == "user-agent" for name, _ in headers):
+            fields.append(("User-Agent", self._user_agent))
+        if not any(name.lower() == "accept" for name, _ in headers):
+            fields.append(("Accept", "*/*"))
+        fields += headers
+        if content is not None or method in ("POST", "PUT", "PATCH"):
+            fields.append(("Content-Length", str(len(content or b""))))
+        return httpcore.Request(
+            method,
+            httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=[(name.encode("ascii"), value.encode()) for name, value in fields],
+            content=content,
+        )
 
     async def _ask(self, request: httpcore.Request) -> httpcore.Response:
         if self._pool is None:
@@ -239,7 +330,7 @@ class Outbound:
                     ssl_context=self._ssl_context,
                     max_connections=500,
                     max_keepalive_connections=100,
-                    keepalive_expiry=_KEEP_ALIVE_S,
+                    keepalive_expiry=self._keep_alive_s,
                     network_backend=self._backend,
                 )
 
@@ -273,6 +364,19 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        good = await self.addresses(host, port)
+        for address in good[:-1]:
+            try:
+                return await self._inner.connect_tcp(
+                    address, port, _ATTEMPT_S, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._inner.connect_tcp(good[-1], port, timeout, local_address, socket_options)
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Those of a host that may be connected to, best first; at least one. Raises
+        `OutboundFailed` and `OutboundRefused`."""
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError):
@@ -284,14 +388,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
             if why is None:
                 raise OutboundFailed(f"the name {host} has no address")
             raise OutboundRefused(f"requests to {host} are not allowed: its address is {why}")
-        for address in good[:-1]:
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, _ATTEMPT_S, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._inner.connect_tcp(good[-1], port, timeout, local_address, socket_options)
+        return good
 
     async def connect_unix_socket(
         self,
@@ -360,7 +457,14 @@ def _same_place(a: httpx.URL, b: httpx.URL) -> bool:
     return port(a) == port(b) or (port(a) == 80 and port(b) == 443)
 
 
-def _connect_sentence(url: httpx.URL, error: httpcore.ConnectError) -> str:
+def _answered(response: httpcore.Response) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in response.headers
+    )
+
+
+def _connect_sentence(url: httpx.URL, error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
