@@ -15,19 +15,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chorus.audio.frame import AudioFormat
+
+FailureKind = Literal["key", "credit", "busy", "request", "gone", "late", "garbage", "other"]
+"""Why: the key is refused; the account has no money or quota left; it has too much under way or
+asked too often; what was asked for is not there or not allowed; there is no connection, or it
+broke; no answer in time; an answer that cannot be read; anything else."""
 
 
 class EngineFailed(Exception):
     """An engine, or the vendor behind it, did not do its part. `detail` carries no secrets."""
 
-    def __init__(self, vendor: str, stage: str, detail: str) -> None:
+    def __init__(self, vendor: str, stage: str, detail: str, kind: FailureKind = "other") -> None:
         super().__init__(f"{vendor} {stage}: {detail}")
         self.vendor = vendor
         self.stage = stage
         self.detail = detail
+        self.kind: FailureKind = kind
 
 
 # --- hearing: what was said -------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""The vendors whose ears and voices Chorus can use with a key of one's own: what each offers, and
+how its engines are made. Making one opens nothing.
+
+    net = Outbound(keep_alive_s=55)            # guarded; owned by the process
+    vendor = VENDORS["deepgram"]
+    ears = vendor.transcriber(key, HearingOptions(model="nova-3"), net=net)
+    voice = vendor.voice(key, SpeakingOptions(), net=net)
+    await vendor.check(net, key)               # raises EngineFailed, whose `kind` says why
+    found = await vendor.voices(net, key)
+
+See docs/vendors.md for how to add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from chorus.speech.engines import Transcriber, Voice
+from chorus.speech.stt import deepgram as deepgram_stt
+from chorus.speech.tts import deepgram as deepgram_tts
+from chorus.speech.vendor.net import Net
+from chorus.speech.vendor.options import (
+    HearingModel,
+    HearingOptions,
+    SpeakingModel,
+    SpeakingOptions,
+    VendorVoice,
+)
+
+
+class MakeTranscriber(Protocol):
+    def __call__(
+        self, api_key: str, options: HearingOptions, *, net: Net, base_url: str
+    ) -> Transcriber: ...
+
+
+class MakeVoice(Protocol):
+    def __call__(
+        self, api_key: str, options: SpeakingOptions, *, net: Net, base_url: str
+    ) -> Voice: ...
+
+
+ListVoices = Callable[[Net, str, str], Awaitable[tuple[VendorVoice, ...]]]
+"""Net, key and base URL to the voices that the key can use. Raises `EngineFailed`."""
+Check = Callable[[Net, str, str], Awaitable[None]]
+"""One tiny request. Raises `EngineFailed` where the key does not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """`key_env`: where an operator puts the key of the whole platform. `base_url`: the documented
+    one; another may be given, for a region or a server of one's own. `hears` and `speaks`: its
+    models, the one to use by default first; empty where it does not do that."""
+
+    id: str
+    name: str
+    key_env: str
+    base_url: str
+    hears: tuple[HearingModel, ...] = ()
+    speaks: tuple[SpeakingModel, ...] = ()
+    make_transcriber: MakeTranscriber | None = None
+    make_voice: MakeVoice | None = None
+    list_voices: ListVoices | None = None
+    check_key: Check | None = None
+
+    def transcriber(
+        self, api_key: str, options: HearingOptions, *, net: Net, base_url: str | None = None
+    ) -> Transcriber:
+        """Raises `ValueError` where it hears nobody."""
+        if self.make_transcriber is None:
+            raise ValueError(f"{self.name} has no transcription")
+        return self.make_transcriber(api_key, options, net=net, base_url=base_url or self.base_url)
+
+    def voice(
+        self, api_key: str, options: SpeakingOptions, *, net: Net, base_url: str | None = None
+    ) -> Voice:
+        """Raises `ValueError` where it has no voice."""
+        if self.make_voice is None:
+            raise ValueError(f"{self.name} has no voices")
+        return self.make_voice(api_key, options, net=net, base_url=base_url or self.base_url)
+
+    async def voices(
+        self, net: Net, api_key: str, base_url: str | None = None
+    ) -> tuple[VendorVoice, ...]:
+        """Those that the key can use; none where it has none. Raises `EngineFailed`."""
+        if self.list_voices is None:
+            return ()
+        return await self.list_voices(net, api_key, (base_url or self.base_url).rstrip("/"))
+
+    async def check(self, net: Net, api_key: str, base_url: str | None = None) -> None:
+        """One tiny request. Raises `EngineFailed` where the key does not do."""
+        if self.check_key is not None:
+            await self.check_key(net, api_key, (base_url or self.base_url).rstrip("/"))
+
+
+_ALL = (
+    Vendor(
+        "deepgram",
+        "Deepgram",
+        "DEEPGRAM_API_KEY",
+        deepgram_stt.BASE_URL,
+        hears=deepgram_stt.MODELS,
+        speaks=deepgram_tts.MODELS,
+        make_transcriber=deepgram_stt.DeepgramTranscriber,
+        make_voice=deepgram_tts.DeepgramVoice,
+        list_voices=deepgram_tts.deepgram_voices,
+        check_key=deepgram_stt.check_deepgram,
+    ),
+)
+
+VENDORS: Mapping[str, Vendor] = {vendor.id: vendor for vendor in _ALL}

@@ -1,0 +1,44 @@
+"""Every adapter with its stand-in, for the tests that all of them have to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fakes.vendors.deepgram import AuraMouth, FluxEars, NovaEars
+from tests.fakes.vendors.hearing import Ears
+from tests.fakes.vendors.speaking import Mouth
+
+from chorus.speech.vendor.options import HearingOptions, SpeakingOptions
+from chorus.speech.vendors import VENDORS
+
+
+@dataclass(frozen=True)
+class EarsCase:
+    name: str
+    vendor: str
+    ears: Callable[[], Ears]
+    model: str = ""
+
+    def transcriber(self, key: str, net: Any, url: str, **options: Any) -> Any:
+        wanted = HearingOptions(self.model, **options)
+        return VENDORS[self.vendor].transcriber(key, wanted, net=net, base_url=url)
+
+
+@dataclass(frozen=True)
+class MouthCase:
+    name: str
+    vendor: str
+    mouth: Callable[[], Mouth]
+    marks: bool = True
+
+    def voice(self, key: str, net: Any, url: str) -> Any:
+        return VENDORS[self.vendor].voice(key, SpeakingOptions(), net=net, base_url=url)
+
+
+EARS = (
+    EarsCase("deepgram nova-3", "deepgram", NovaEars),
+    EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
+)
+MOUTHS = (MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),)

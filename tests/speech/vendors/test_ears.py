@@ -1,0 +1,201 @@
+"""What every adapter of a transcribing vendor has to do, over real sockets, against a stand-in
+that plays the documented messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from tests.fakes.speech import tone
+from tests.fakes.vendors.hearing import KEY, At, Ears, Fault, Kind
+from tests.fakes.vendors.net import Refusal, Served
+from tests.speech.vendors.cases import EARS, EarsCase
+
+from chorus.audio.frame import MULAW_8K, AudioFormat
+from chorus.outbound import Outbound
+from chorus.speech.engines import EngineFailed, Hints, Transcription, Words
+
+pytestmark = pytest.mark.parametrize("case", EARS, ids=lambda case: case.name.replace(" ", "-"))
+
+ENGLISH = Hints(("en",))
+
+
+@dataclass
+class Heard:
+    """What a stream said."""
+
+    words: list[Words] = field(default_factory=list[Words])
+    failures: list[EngineFailed] = field(default_factory=list[EngineFailed])
+    fed: bytes = b""
+    format: AudioFormat = MULAW_8K
+
+    @property
+    def finals(self) -> list[Words]:
+        return [words for words in self.words if words.final]
+
+    @property
+    def fed_ms(self) -> float:
+        return self.format.ms(len(self.fed))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(3):
+            while not true():
+                await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def stream(
+    case: EarsCase, ears: Ears, *, key: str = KEY
+) -> AsyncGenerator[tuple[Transcription, Heard]]:
+    outbound = Outbound(allow_private=True)
+    heard = Heard()
+    try:
+        async with Served(ears) as url:
+            transcriber = case.transcriber(key, outbound, url)
+            heard.format = transcriber.takes(MULAW_8K)
+            opened = await transcriber.open(
+                heard.format, ENGLISH, heard.words.append, heard.failures.append
+            )
+            try:
+                yield opened, heard
+            finally:
+                await opened.close()
+    finally:
+        await outbound.aclose()
+
+
+def feed(stream: Transcription, heard: Heard, ms: float, *, loud: bool = True) -> None:
+    """In frames of 20 ms, as a line does."""
+    audio = tone(heard.format, ms) if loud else heard.format.silence(ms)
+    size = heard.format.size(20)
+    for at in range(0, len(audio), size):
+        stream.feed(audio[at : at + size])
+    heard.fed += audio
+
+
+def says(stream: Transcription, heard: Heard, ms: float = 600) -> None:
+    """A turn: speech and the pause after it, and final words are asked for."""
+    feed(stream, heard, 100, loud=False)
+    feed(stream, heard, ms)
+    stream.speech_started(ms)
+    feed(stream, heard, 100, loud=False)
+    stream.finalize()
+
+
+async def test_two_turns_over_one_socket(case: EarsCase) -> None:
+    ears = case.ears()
+    ears.understands("A table for two.", "On Monday.")
+    async with stream(case, ears) as (opened, heard):
+        says(opened, heard)
+        await heard.until(lambda: len(heard.finals) == 1)
+        first_ms = heard.fed_ms
+        says(opened, heard)
+        await heard.until(lambda: len(heard.finals) == 2)
+        one, two = heard.finals
+        assert (one.text, two.text) == ("A table for two.", "On Monday.")
+        assert first_ms - 1 <= one.heard_to_ms <= first_ms + 1
+        assert heard.fed_ms - 1 <= two.heard_to_ms <= heard.fed_ms + 1
+        assert 0 < one.spoken_at_ms <= one.heard_to_ms
+        for word in two.words:
+            assert first_ms - 1 <= word.start_ms <= word.end_ms <= heard.fed_ms + 1
+        if ears.interims:
+            interims = [words.text for words in heard.words if not words.final and words.text]
+            assert interims[0] == "A table for two."
+        assert not heard.failures
+    [talk] = ears.talks
+    assert bytes(talk.audio[: len(heard.fed)]) == heard.fed
+    assert talk.format == heard.format
+
+
+async def test_nothing_said_is_answered_with_nothing(case: EarsCase) -> None:
+    ears = case.ears()
+    async with stream(case, ears) as (opened, heard):
+        feed(opened, heard, 500, loud=False)
+        opened.finalize()
+        await heard.until(lambda: len(heard.finals) == 1)
+        assert heard.finals[0].text == ""
+        assert heard.finals[0].heard_to_ms >= heard.fed_ms - 1
+        opened.finalize()  # and nothing was fed since
+        await heard.until(lambda: len(heard.finals) == 2)
+        assert not heard.failures
+
+
+async def test_the_vendor_is_told_that_the_call_is_over(case: EarsCase) -> None:
+    ears = case.ears()
+    async with stream(case, ears) as (opened, heard):
+        feed(opened, heard, 200)
+    assert ears.talks[0].said_bye
+
+
+@pytest.mark.parametrize("at", ["audio", "finalize"])
+@pytest.mark.parametrize("kind", ["close", "kill", "garbage", "nonsense", "error", "stall"])
+async def test_a_stream_that_breaks_says_so_once(case: EarsCase, kind: Kind, at: At) -> None:
+    ears = case.ears()
+    ears.understands("never told")
+    ears.fault = Fault(kind, at)
+    async with stream(case, ears) as (opened, heard):
+        says(opened, heard)
+        if kind == "stall":
+            await asyncio.sleep(0.1)
+            assert not heard.finals  # and so the call's own deadline hands it over
+            return
+        await heard.until(lambda: bool(heard.failures))
+        feed(opened, heard, 400)
+        opened.finalize()
+        await asyncio.sleep(0.01)
+        [failure] = heard.failures
+        assert failure.stage == "lost"
+        expected = {"close": "gone", "kill": "gone", "error": "credit"}.get(kind, "garbage")
+        assert failure.kind == expected
+        assert not heard.finals
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, "no such key", "key"),
+        (402, "no funds", "credit"),
+        (403, "not allowed", "key"),
+        (400, "model not found", "request"),
+        (429, "too many concurrent requests", "busy"),
+        (429, "quota exceeded", "credit"),
+        (503, "overloaded", "busy"),
+        (500, f"oh no, {KEY}", "other"),
+    ],
+)
+async def test_a_refused_handshake_says_why(
+    case: EarsCase, status: int, body: str, kind: str
+) -> None:
+    ears = case.ears()
+    ears.refuse = Refusal(status, body)
+    with pytest.raises(EngineFailed) as caught:
+        async with stream(case, ears):
+            pass
+    assert caught.value.kind == kind
+    assert KEY not in str(caught.value)
+
+
+async def test_a_wrong_key_is_refused(case: EarsCase) -> None:
+    with pytest.raises(EngineFailed) as caught:
+        async with stream(case, case.ears(), key="wrong"):
+            pass
+    assert caught.value.kind == "key"
+
+
+async def test_nobody_there(case: EarsCase) -> None:
+    async def why(outbound: Outbound) -> str:
+        heard = Heard()
+        transcriber = case.transcriber(KEY, outbound, "http://127.0.0.1:9")
+        try:
+            await transcriber.open(MULAW_8K, ENGLISH, heard.words.append, heard.failures.append)
+        except EngineFailed as failure:
+            return failure.kind
+        finally:
+            await outbound.aclose()
+        return "open"
+
+    assert await why(Outbound(allow_private=True)) == "gone"
+    assert await why(Outbound()) == "request"  # addresses of one's own network are not allowed
