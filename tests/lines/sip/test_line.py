@@ -21,8 +21,9 @@ from chorus.lines.line import (
 from chorus.lines.sip import line as sip_line
 from chorus.lines.sip.line import SipLine
 from chorus.lines.sip.media.ports import MediaPorts
+from chorus.lines.sip.negotiate import Agreed
 from chorus.lines.sip.refer import Reported
-from chorus.lines.sip.sdp import Direction
+from chorus.lines.sip.sdp import Direction, Format
 from chorus.lines.sip.session import Session
 from chorus.lines.sip.uri import Uri
 
@@ -48,9 +49,14 @@ class Played:
         self.byes += 1
 
 
+def agreed(direction: Direction) -> Agreed:
+    return Agreed(Format(0, "PCMU", 8000), None, "127.0.0.1", 9, 10, direction, 20)
+
+
 async def call() -> tuple[SipLine, Played, Talk]:
     socket = await MediaPorts(23000, 23100).open("127.0.0.1")
     line, session = SipLine("leg", socket, Ticker()), Played()
+    line.media(agreed("sendrecv"))
     line.answer(cast("Session", session))
     talk = Talk(line)
     line.start(talk)
@@ -100,3 +106,12 @@ async def test_a_transfer_that_fails_later_leaves_the_call_as_it_is() -> None:
     assert not line.over
     line.ended(LineEnded(LineCause.FAR_END))
     assert (await talk.ended).cause is LineCause.FAR_END
+
+
+async def test_a_hold_by_the_other_side_is_told_once() -> None:
+    line, _, talk = await call()
+    for direction in ("recvonly", "inactive", "sendrecv", "sendrecv"):
+        line.media(agreed(direction))
+    assert talk.moves == [LineMove.HELD, LineMove.RESUMED]
+    await line.hang_up()
+    assert (await talk.ended).cause is LineCause.LOCAL
