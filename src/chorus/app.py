@@ -47,6 +47,8 @@ from chorus.gate import Gate
 from chorus.numbers.routes import routes as numbers
 from chorus.openapi import served
 from chorus.process import Process
+from chorus.providers.routes import routes as providers
+from chorus.providers.routes import test_routes as provider_tests
 from chorus.recordings.archive import Archive
 from chorus.recordings.retention import RETENTION
 from chorus.recordings.routes import links as recording_links
@@ -71,6 +73,8 @@ ROUTERS = (
     ("/v1", stats_routes),
     ("/v1", recordings),
     ("/v1", catalogue),
+    ("/v1", providers),
+    ("/v1", provider_tests),
     ("/v1", accounts),
     ("/v1", members),
     ("/v1", new_members),

@@ -273,6 +273,7 @@ _NOUNS = {
     "calls": "Call",
     "members": "Member",
     "phone-numbers": "Phone number",
+    "provider-keys": "Provider key",
     "sessions": "Session",
     "slm-models": "SLM model",
     "tools": "Tool",

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from chorus import readers
 from chorus.settings_sip import SIP_VARIABLES
+from chorus.settings_vendors import VENDOR_VARIABLES
 from chorus.variable import Variable
 
 PREFIX = "CHORUS_"
@@ -51,6 +52,21 @@ class Settings:
     openai_base_url: str = "https://api.openai.com/v1"
     openai_models: tuple[str, ...] = ("gpt-4.1-mini", "gpt-4.1-nano", "gpt-4.1")
     openai_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    anthropic_api_key: str | None = field(default=None, repr=False)
+    google_api_key: str | None = field(default=None, repr=False)
+    azure_openai_api_key: str | None = field(default=None, repr=False)
+    groq_api_key: str | None = field(default=None, repr=False)
+    mistral_api_key: str | None = field(default=None, repr=False)
+    openrouter_api_key: str | None = field(default=None, repr=False)
+    together_api_key: str | None = field(default=None, repr=False)
+    deepgram_api_key: str | None = field(default=None, repr=False)
+    elevenlabs_api_key: str | None = field(default=None, repr=False)
+    cartesia_api_key: str | None = field(default=None, repr=False)
+    assemblyai_api_key: str | None = field(default=None, repr=False)
+    soniox_api_key: str | None = field(default=None, repr=False)
+    faseeh_api_key: str | None = field(default=None, repr=False)
+    azure_openai_base_url: str | None = None
+    azure_openai_models: tuple[str, ...] = ()
     rate_limit_per_minute: int = 100
     max_concurrent_calls: int = 100
     max_scheduled_calls: int = 1000
@@ -273,6 +289,7 @@ VARIABLES: tuple[Variable, ...] = (
         "Options of those models as a JSON object, as an agent's `modelOptions`, which goes first.",
         secret=True,
     ),
+    *VENDOR_VARIABLES,
     Variable(
         "CHORUS_RATE_LIMIT_PER_MINUTE",
         "rate_limit_per_minute",

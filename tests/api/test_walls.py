@@ -21,6 +21,7 @@ OF_ALL = {"voices", "slm-models", "background-sounds"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/agents/{id}/chat": {"messages": [{"role": "user", "content": "a"}]},
     "/v1/calls/{id}/say": {"text": "a"},
+    "/v1/provider-keys/{id}/rotate": {"apiKey": "k"},
     "/v1/calls/{id}/inject": {"text": "a"},
 }
 
@@ -45,6 +46,9 @@ async def make_everything(api: Api) -> dict[str, str]:
             "id"
         ],
     }
+    wall_key = {"provider": "custom", "name": "wall-provider", "baseUrl": "https://a.example/v1"}
+    wall_key["apiKey"] = "k"
+    made["provider-keys"] = (await api.made("/v1/provider-keys", wall_key))["id"]
     call = {"agentId": agent["id"], "phoneNumberId": made["phone-numbers"], "to": "+14155550000"}
     made["calls"] = (await api.made("/v1/calls", call))["id"]
     endpoint = await api.made("/v1/webhook-endpoints", {"url": "https://a.example/wall"})

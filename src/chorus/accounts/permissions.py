@@ -39,6 +39,8 @@ TABLE: dict[str, Rule] = {
     "webhook-deliveries": Rule("webhook deliveries", "viewer", "developer"),
     # Looking is seeing the secret itself.
     "webhook-secret": Rule("the webhook secret", "developer", "developer"),
+    # Who brings a key decides who hears the callers and what is spent.
+    "provider-keys": Rule("provider keys", "developer", "admin"),
     "voices": Rule("voices", "viewer", None),
     "slm-models": Rule("language models", "viewer", None),
     "background-sounds": Rule("background sounds", "viewer", None),

@@ -32,6 +32,7 @@ TAGS = {
     "Phone numbers": "Numbers at a carrier or a PBX, and which agent answers each of them.",
     "Tools": "HTTP requests that an agent may make during a call.",
     "Calls": "Place calls, watch them, and read what was said.",
+    "Provider keys": "Keys of vendors whom your calls hear, think and speak with.",
     "Catalogue": "What this installation can speak with, think with and play.",
     "Knowledge": "Documents that an agent looks things up in.",
     "Webhooks": "What was sent to your servers when calls ended, and sending it again.",

@@ -1,0 +1,55 @@
+"""Reading keys of vendors."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.db import listed, named_like, scoped
+from chorus.errors import not_found
+from chorus.providers.schemas import ProviderKeyOut, ProviderKeyTestOut
+from chorus.providers.tables import ProviderKey
+from chorus.providers.vendors import BY_NAME
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    *,
+    limit: int,
+    offset: int,
+    search: str | None = None,
+) -> tuple[list[ProviderKey], int]:
+    query = scoped(ProviderKey, organization_id)
+    if search:
+        query = query.where(named_like(ProviderKey.name, search))
+    return await listed(session, query, ProviderKey, limit, offset)
+
+
+async def one(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+) -> ProviderKey:
+    """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
+    query = scoped(ProviderKey, organization_id).where(ProviderKey.id == id)
+    key = await session.scalar(query.with_for_update() if lock else query)
+    if key is None:
+        raise not_found("Provider key")
+    return key
+
+
+def present(key: ProviderKey) -> ProviderKeyOut:
+    """The key as the API shows it."""
+    return ProviderKeyOut(
+        id=key.id,
+        provider=key.provider,
+        name=key.name,
+        key_hint=key.hint,
+        base_url=key.base_url,
+        models=key.models,
+        used_for=list(BY_NAME[key.provider].parts),
+        last_test=ProviderKeyTestOut.model_validate(key.tested) if key.tested else None,
+        rotated_at=key.rotated_at,
+        created_at=key.created_at,
+        updated_at=key.updated_at,
+    )

@@ -1,0 +1,50 @@
+"""The variables of vendors' keys, part of the list in `settings.py`: what the operator brings for
+all organizations. OpenAI's are older and stand there."""
+
+from __future__ import annotations
+
+from chorus import readers
+from chorus.variable import Variable
+
+
+def _key(name: str, whose: str) -> Variable:
+    field = f"{name}_api_key"
+    return Variable(
+        f"CHORUS_{field.upper()}",
+        field,
+        readers.credential,
+        "",
+        f"The operator's key of {whose}, for organizations that bring none of their own.",
+        secret=True,
+    )
+
+
+VENDOR_VARIABLES: tuple[Variable, ...] = (
+    _key("anthropic", "Anthropic"),
+    _key("google", "Google Gemini"),
+    _key("azure_openai", "Azure OpenAI"),
+    Variable(
+        "CHORUS_AZURE_OPENAI_BASE_URL",
+        "azure_openai_base_url",
+        readers.url,
+        "",
+        "Where that key is used, such as https://RESOURCE.openai.azure.com/openai/v1.",
+    ),
+    Variable(
+        "CHORUS_AZURE_OPENAI_MODELS",
+        "azure_openai_models",
+        readers.names,
+        "",
+        "Names of the deployments to offer there, separated by commas.",
+    ),
+    _key("groq", "Groq"),
+    _key("mistral", "Mistral"),
+    _key("openrouter", "OpenRouter"),
+    _key("together", "Together"),
+    _key("deepgram", "Deepgram"),
+    _key("elevenlabs", "ElevenLabs"),
+    _key("cartesia", "Cartesia"),
+    _key("assemblyai", "AssemblyAI"),
+    _key("soniox", "Soniox"),
+    _key("faseeh", "Faseeh"),
+)
