@@ -65,6 +65,8 @@ class Route(APIRoute):
     """A route behind an API key or a session."""
 
     in_transaction = True
+    keeps_answers = True
+    """For an Idempotency-Key."""
     run: Run
     most_bytes = 0
     """Of a body; 0 is the server's own limit."""
@@ -91,6 +93,10 @@ class Route(APIRoute):
                 return await _finished(request, await run(request))
             change = _Change(self, request, principal, rule)
             key = request.headers.get("idempotency-key")
+            if key is not None and not self.keeps_answers:
+                raise errors.invalid_field(
+                    "Idempotency-Key", "An answer that is streamed is not kept for a key"
+                )
             if request.method != "POST" or key is None:
                 return await _finished(
                     request, await _transact(process, request, run, change, None)
@@ -127,6 +133,12 @@ class _Reading(Route):
     while it waits. An Idempotency-Key means nothing to it."""
 
     in_transaction = False
+
+
+class _Streaming(Route):
+    """A route whose answer is streamed, and so is not kept: an Idempotency-Key is refused."""
+
+    keeps_answers = False
 
 
 class Door(Route):
@@ -410,6 +422,11 @@ def hashing_router(tag: str) -> APIRouter:
 def reading_router(tag: str) -> APIRouter:
     """As `router`, for a POST that changes nothing and waits for others."""
     return _router(tag, _Reading, bearer)
+
+
+def streaming_router(tag: str) -> APIRouter:
+    """As `router`, for a POST whose answer is streamed."""
+    return _router(tag, _Streaming, bearer)
 
 
 def member_router(tag: str) -> APIRouter:

@@ -308,3 +308,9 @@ Variables = Annotated[
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
 TimeIn = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_in_utc)]
 Anything = Mapping[str, Any]
+SERVER_SENT_EVENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("event", "id", "data")},
+    "required": ["event", "data"],
+}
+"""The schema of each event of a stream. `data` is one line of JSON."""

@@ -153,12 +153,12 @@ async def test_an_inbound_call_is_refused_and_leaves_nothing(paid: Api):
     async with paid.process.database.reading() as session:
         route = await routing.by_number(session, "twilio", NUMBER["number"], switchboard.secrets)
     assert route is not None
-    declined = await answer(switchboard, route, "CA1", "+14155551234")
+    declined = await answer(switchboard, route, "CA1", "+14155551234", {})
     assert isinstance(declined, Declined)
     assert "balance" in declined.reason
     assert (await paid.get("/v1/calls")).json()["pagination"]["total"] == 0
     await paid.made("/v1/balance/top-ups", {"amount": FIRST_MINUTE["inbound"] / 1_000_000})
-    taken = [await answer(switchboard, route, "CA1", "+14155551234") for _ in range(2)]
+    taken = [await answer(switchboard, route, "CA1", "+14155551234", {}) for _ in range(2)]
     # Asked again, it is the same call and the same hold.
     assert all(isinstance(each, Taken) for each in taken)
     assert (await paid.get("/v1/balance")).json()["data"]["available"] == 0

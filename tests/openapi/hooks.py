@@ -1,9 +1,10 @@
 """What schemathesis cannot know: the rules of the API that no schema expresses.
 
 A request that fits its schema has to be accepted, unless each thing that is said to be wrong with
-it is one of `RULES`. The run's own API key is spared: without it every later answer would be a 401,
-and its rate limit stays high. In chains of requests an
-Idempotency-Key is used once. Loaded by schemathesis itself (`fuzzing.py`).
+it is one of `RULES`. One that does not fit has to be refused, unless all that is wrong with it is
+an empty text or a null, which the API takes for what is not there (`wire.In`). The run's own API
+key is spared: without it every later answer would be a 401, and its rate limit stays high. In
+chains of requests an Idempotency-Key is used once. Loaded by schemathesis itself (`fuzzing.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.generation.meta import TestPhase
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 # The sentence in `details`, and why no schema says it.
 RULES = {
@@ -30,12 +32,15 @@ RULES = {
     r".* must not hold the same name twice": "unique by one member of the entries",
     r".* must not have a parameter in its host": "a part of a URL",
     r"A stream has no pages.*": "one way to read a list or the other",
+    r"Interval must be day for more than .*": "two times",
+    r"Messages must hold the results of tool calls.*": "the order of the entries",
     # It depends on the moment, on the operator, or on who asks.
     r".* must be in the future": "the time now",
     r".* must be at most .* from now": "the time now",
     r"Phone number is of .* which places no calls yet": "what the server has lines for",
     r".* says the operator": "the operator's limits",
     # A language of its own.
+    r"Password is easy to guess.*": "passwords that people use",
     r".* is not a( possible)? phone number.*": "numbering plans",
     r".* must be in E\.164 format.*": "how many digits there are between the separators",
     r".* must be an IP address.*": "addresses and networks, of two versions",
@@ -68,6 +73,25 @@ def accepted_unless_a_rule_forbids(
     if "None" in map(str, (case.path_parameters or {}).values()):
         return None  # what it took the id from was null
     return positive_data_acceptance(ctx, response, case)
+
+
+@schemathesis.check
+def refused_unless_empty(ctx: CheckContext, response: Response, case: Case) -> bool | None:
+    try:
+        return negative_data_rejection(ctx, response, case)
+    except AcceptedNegativeData as failure:
+        paths = re.findall(r"(?:in body|^ +) - ([\w -]+?(?: -> [\w ]+?)*): ", failure.message, re.M)
+        if paths and all(_at(case.body, path.split(" -> ")) in ("", None) for path in paths):
+            return None
+        raise
+
+
+def _at(body: Any, path: list[str]) -> Any:
+    for name in path:
+        if isinstance(body, list):
+            return body  # no index is told
+        body = body.get(name)
+    return body
 
 
 @schemathesis.hook

@@ -21,12 +21,12 @@ from chorus.calls.chat_stream import ChatResponse
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.engines import NoEngine
 from chorus.llm.model import Echo, Message, ToolCall
-from chorus.route import InOrganization, InProcess, InSession, failures, router
+from chorus.route import InOrganization, InProcess, InSession, failures, streaming_router
 from chorus.speech.engines import EngineFailed
 from chorus.talk.chat import Chat
-from chorus.wire import In, OneLine, Text, Variables
+from chorus.wire import SERVER_SENT_EVENT, In, OneLine, Text, Variables
 
-chat_routes = router("Agents")
+chat_routes = streaming_router("Agents")
 
 _CONTENT = 32_000
 
@@ -102,7 +102,7 @@ _EXAMPLE = (
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer as server-sent events",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"schema": SERVER_SENT_EVENT, "example": _EXAMPLE}},
     }
 }
 
@@ -126,8 +126,6 @@ async def chat_with_agent(
     and tools: these are really called. An Idempotency-Key is refused, since an answer that is
     streamed is not kept."""
     agent = await queries.one(session, organization_id, id)
-    if "idempotency-key" in request.headers:
-        raise errors.invalid_field("Idempotency-Key", "A chat's answer is not kept for a key")
     switchboard: Switchboard = request.app.state.switchboard
     if process.settings.billing:
         standing = await balance.standing(session, organization_id)

@@ -18,7 +18,7 @@ from chorus.calls.events import EventStream, Stream
 from chorus.calls.schemas import EventOut
 from chorus.calls.switchboard import Switchboard
 from chorus.route import InOrganization, InPrincipal, InSession, failures, router
-from chorus.wire import Data, In, Out, Page, PageQuery, page
+from chorus.wire import SERVER_SENT_EVENT, Data, In, Out, Page, PageQuery, page
 
 live_routes = router("Calls")
 
@@ -149,7 +149,7 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
         "comes, and `end` once the call is over.",
         "content": {
             _STREAM: {
-                "schema": {"type": "string"},
+                "schema": SERVER_SENT_EVENT,
                 "example": "id: 1\nevent: answered\n"
                 'data: {"seq":1,"atMs":0,"kind":"answered","data":{},'
                 '"createdAt":"2025-01-31T12:00:00.000Z"}\n\n'

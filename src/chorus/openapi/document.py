@@ -123,7 +123,9 @@ def _repeatable(app: FastAPI) -> set[tuple[str, str]]:
     return {
         (str(route.path_format), "post")
         for route in iter_route_contexts(app.routes)
-        if "POST" in (route.methods or ()) and getattr(route.original_route, "in_transaction", True)
+        if "POST" in (route.methods or ())
+        and getattr(route.original_route, "in_transaction", True)
+        and getattr(route.original_route, "keeps_answers", True)
     }
 
 
