@@ -19,7 +19,9 @@ from typing import Protocol
 
 from chorus.speech.engines import Transcriber, Voice
 from chorus.speech.stt import deepgram as deepgram_stt
+from chorus.speech.stt import elevenlabs as elevenlabs_stt
 from chorus.speech.tts import deepgram as deepgram_tts
+from chorus.speech.tts import elevenlabs as elevenlabs_tts
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
     HearingModel,
@@ -107,6 +109,18 @@ _ALL = (
         make_voice=deepgram_tts.DeepgramVoice,
         list_voices=deepgram_tts.deepgram_voices,
         check_key=deepgram_stt.check_deepgram,
+    ),
+    Vendor(
+        "elevenlabs",
+        "ElevenLabs",
+        "ELEVENLABS_API_KEY",
+        elevenlabs_stt.BASE_URL,
+        hears=elevenlabs_stt.MODELS,
+        speaks=elevenlabs_tts.MODELS,
+        make_transcriber=elevenlabs_stt.ElevenLabsTranscriber,
+        make_voice=elevenlabs_tts.ElevenLabsVoice,
+        list_voices=elevenlabs_tts.elevenlabs_voices,
+        check_key=elevenlabs_stt.check_elevenlabs,
     ),
 )
 

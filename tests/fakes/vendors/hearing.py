@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.fakes.vendors.net import Asked, Peer, Refusal
+from tests.fakes.vendors.net import Asked, Peer, PeerGone, Refusal
 
 from chorus.audio.codec import decode, peak
 from chorus.audio.frame import AudioFormat
@@ -61,6 +61,7 @@ class Talk:
         self.told_interim = False
         self.control: list[str | bytes] = []
         self.said_bye = False
+        self.gone = False
 
 
 class Ears:
@@ -117,6 +118,12 @@ class Ears:
     async def talk(self, peer: Peer) -> None:
         talk = Talk(peer.asked, self.format(peer.asked))
         self.talks.append(talk)
+        try:
+            await self._converse(peer, talk)
+        except PeerGone:
+            talk.gone = True
+
+    async def _converse(self, peer: Peer, talk: Talk) -> None:
         if await self._goes_wrong(peer, "greeting"):
             return
         if (greeting := self.greeting(talk)) is not None:

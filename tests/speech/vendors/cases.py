@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fakes.vendors.deepgram import AuraMouth, FluxEars, NovaEars
+from tests.fakes.vendors.elevenlabs import ElevenLabsMouth, ScribeEars
 from tests.fakes.vendors.hearing import Ears
 from tests.fakes.vendors.speaking import Mouth
 
@@ -20,6 +21,8 @@ class EarsCase:
     vendor: str
     ears: Callable[[], Ears]
     model: str = ""
+    bye: bool = True
+    """There is a message that ends a stream; else it ends with its socket."""
 
     def transcriber(self, key: str, net: Any, url: str, **options: Any) -> Any:
         wanted = HearingOptions(self.model, **options)
@@ -32,6 +35,8 @@ class MouthCase:
     vendor: str
     mouth: Callable[[], Mouth]
     marks: bool = True
+    stops: bool = True
+    """The vendor's work can be stopped."""
 
     def voice(self, key: str, net: Any, url: str) -> Any:
         return VENDORS[self.vendor].voice(key, SpeakingOptions(), net=net, base_url=url)
@@ -40,5 +45,9 @@ class MouthCase:
 EARS = (
     EarsCase("deepgram nova-3", "deepgram", NovaEars),
     EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
+    EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False),
 )
-MOUTHS = (MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),)
+MOUTHS = (
+    MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),
+    MouthCase("elevenlabs", "elevenlabs", ElevenLabsMouth, stops=False),
+)

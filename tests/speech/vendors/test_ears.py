@@ -123,11 +123,24 @@ async def test_nothing_said_is_answered_with_nothing(case: EarsCase) -> None:
         assert not heard.failures
 
 
+async def test_a_short_word_right_after_another(case: EarsCase) -> None:
+    ears = case.ears()
+    ears.understands("Well.", "Yes.")
+    async with stream(case, ears) as (opened, heard):
+        says(opened, heard)
+        feed(opened, heard, 160)
+        opened.finalize()
+        await heard.until(lambda: len(heard.finals) == 2)
+        assert [words.text for words in heard.finals] == ["Well.", "Yes."]
+        assert heard.finals[1].heard_to_ms == pytest.approx(heard.fed_ms, abs=1)
+
+
 async def test_the_vendor_is_told_that_the_call_is_over(case: EarsCase) -> None:
     ears = case.ears()
     async with stream(case, ears) as (opened, heard):
         feed(opened, heard, 200)
-    assert ears.talks[0].said_bye
+    await heard.until(lambda: ears.talks[0].said_bye or ears.talks[0].gone)
+    assert ears.talks[0].said_bye is case.bye
 
 
 @pytest.mark.parametrize("at", ["audio", "finalize"])

@@ -134,9 +134,10 @@ async def test_an_interruption_stops_the_vendor_and_the_next_reply_is_clean(
             await anext(speech)
         await asyncio.sleep(0.05)
         sounded = mouth.contexts[0].sounded
-        assert mouth.contexts[0].cancelled
-        await asyncio.sleep(0.1)
-        assert mouth.contexts[0].sounded == sounded < 176
+        if case.stops:
+            assert mouth.contexts[0].cancelled
+            await asyncio.sleep(0.1)
+            assert mouth.contexts[0].sounded == sounded < 176
         pieces = await spoken(opened, "Short.")
         assert lengths_ms(pieces, format) == {0: pytest.approx(6 * MS_PER_CHAR, abs=60)}
 

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chorus.audio.frame import AudioFormat
-from chorus.outbound import OutboundFailed, OutboundRefused
-from chorus.outbound_socket import Socket, SocketRefused
+from chorus.outbound_socket import Socket
 from chorus.speech.engines import (
     Endpointing,
     EngineFailed,
@@ -24,6 +23,7 @@ from chorus.speech.engines import (
     Words,
     WordTime,
 )
+from chorus.speech.vendor.dial import dial_socket
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import HearingModel, HearingOptions, bare, socket_url
@@ -32,7 +32,6 @@ from chorus.speech.vendor.stream import open_stream
 from chorus.speech.vendor.wire import Message, Told, Wire
 
 BASE_URL = "https://api.deepgram.com"
-OPEN_TIMEOUT_MS = 5000
 ENCODINGS = {"mulaw": "mulaw", "alaw": "alaw", "pcm16": "linear16"}
 _MULTI = ("en", "es", "fr", "de", "hi", "ru", "pt", "ja", "it", "nl")
 
@@ -86,14 +85,8 @@ class DeepgramTranscriber:
         url = f"{self._base_url}/{'v2' if self.flux else 'v1'}/listen?{self._query(format, hints)}"
 
         async def dial() -> tuple[Socket, Wire]:
-            try:
-                socket = await self._net.socket(
-                    url,
-                    headers=(("Authorization", f"Token {self._api_key}"),),
-                    timeout_ms=OPEN_TIMEOUT_MS,
-                )
-            except (OutboundFailed, OutboundRefused, SocketRefused) as error:
-                raise self._failures.unreached("open", error) from None
+            headers = (("Authorization", f"Token {self._api_key}"),)
+            socket = await dial_socket(self._net, url, headers, self._failures)
             wire = FluxWire(self._failures) if self.flux else NovaWire(self._failures)
             return socket, wire
 

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chorus.audio.frame import AudioFormat
-from chorus.outbound import OutboundFailed, OutboundRefused
-from chorus.outbound_socket import Socket, SocketRefused
+from chorus.outbound_socket import Socket
 from chorus.speech.engines import VoiceSession, VoiceStyle
-from chorus.speech.stt.deepgram import BASE_URL, ENCODINGS, OPEN_TIMEOUT_MS
+from chorus.speech.stt.deepgram import BASE_URL, ENCODINGS
+from chorus.speech.vendor.dial import dial_socket
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
@@ -78,14 +78,8 @@ class DeepgramVoice:
         url = f"{self._base_url}/v1/speak?{urlencode(query)}"
 
         async def dial() -> tuple[Socket, SpeechWire]:
-            try:
-                socket = await self._net.socket(
-                    url,
-                    headers=(("Authorization", f"Token {self._api_key}"),),
-                    timeout_ms=OPEN_TIMEOUT_MS,
-                )
-            except (OutboundFailed, OutboundRefused, SocketRefused) as error:
-                raise self._failures.unreached("open", error) from None
+            headers = (("Authorization", f"Token {self._api_key}"),)
+            socket = await dial_socket(self._net, url, headers, self._failures)
             return socket, AuraWire(self._failures)
 
         return await SocketSession(dial, self._failures, format).start()

@@ -205,7 +205,7 @@ class SocketSession:
                 continue
             every_s = link.wire.keep_alive_s
             if every_s is not None and now_s - link.outbox.sent_s >= every_s:
-                link.outbox.put(*link.wire.keep_alive(link.contexts))
+                link.outbox.put(*link.wire.keep_alive())
 
 
 class _Speech:

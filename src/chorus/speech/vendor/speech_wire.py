@@ -5,7 +5,7 @@ A context is one reply: its clauses go in one after the other, its audio comes b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chorus.speech.engines import EngineFailed
@@ -82,8 +82,7 @@ class SpeechWire:
         """Stop its work. Answered by `ContextDone`, before or after more of its audio."""
         raise NotImplementedError
 
-    def keep_alive(self, contexts: Iterable[str]) -> Sequence[Message]:
-        """`contexts`: those that are open."""
+    def keep_alive(self) -> Sequence[Message]:
         return ()
 
     def goodbye(self) -> Sequence[Message]:
