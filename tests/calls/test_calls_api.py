@@ -251,12 +251,3 @@ async def test_a_number_of_a_carrier_without_a_line_is_refused_at_once(api: Api)
             }
         ],
     )
-
-
-async def test_a_test_call_from_a_browser_says_that_there_is_no_line_for_it(api: Api):
-    wish = await parties(api)
-    refused = await api.post("/api/calls/test", json={"agentId": wish["agentId"]})
-    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
-    assert "browser line" in refused.json()["error"]
-    unknown = await api.post("/api/calls/test", json={"agentId": str(uuid.uuid4())})
-    assert unknown.status_code == 404

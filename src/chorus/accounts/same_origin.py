@@ -8,15 +8,13 @@ are not looked at: no browser adds a key by itself.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers
 
 from chorus import errors
+from chorus.origins import own_origins
 from chorus.settings import Settings
 
 HEADER = "X-Chorus-Request"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def require(headers: Headers, settings: Settings) -> None:
@@ -41,19 +39,6 @@ def _check_origin(origin: str | None, settings: Settings) -> None:
             f"This request comes from a page of another address. The dashboard is at "
             f"{settings.url}; CHORUS_PUBLIC_URL decides that"
         )
-
-
-def own_origins(settings: Settings) -> set[str]:
-    """The public URL's; without one, also those by which this machine reaches itself."""
-    parts = urlsplit(settings.url)
-    origins = {f"{parts.scheme}://{parts.netloc}".lower()}
-    default = {"https": 443, "http": 80}[parts.scheme]
-    if parts.port == default:
-        host = parts.netloc.rpartition(":")[0]
-        origins.add(f"{parts.scheme}://{host}".lower())
-    if settings.public_url is None:
-        origins |= {f"http://{host}:{settings.port}" for host in _LOOPBACK}
-    return origins
 
 
 def _refused(sentence: str) -> errors.Error:

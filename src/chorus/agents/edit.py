@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, in_use
+from chorus.accounts.secrets import Secrets
 from chorus.agents import queries, texts
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentTool
@@ -58,7 +59,7 @@ async def _apply(
     await check(session, process, agent, values)
     tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
     for name, value in values.items():
-        setattr(agent, name, stored(process, name, value))
+        setattr(agent, name, stored(process.secrets, name, value))
     session.add(agent)
     try:
         await session.flush()
@@ -69,10 +70,10 @@ async def _apply(
         raise errors.invalid_field("toolIds", "Tool not found") from None
 
 
-def stored(process: Process, name: str, value: Any) -> Any:
+def stored(secrets: Secrets, name: str, value: Any) -> Any:
     """A field as its column takes it."""
     if name == "post_call_webhook_secret" and value is not None:
-        return process.secrets.encrypt(value)
+        return secrets.encrypt(value)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if isinstance(value, list):

@@ -63,17 +63,47 @@ async def draft(
 ) -> Snapshot:
     """`agent` as it would be with `changes`, which are checked as if they were saved and are not.
     The agent is taken out of the session. Raises `Error` 400 and `SecretsUnreadable`."""
-    tool_ids: list[uuid.UUID] | None = changes.pop("tool_ids", None)
-    if tool_ids is None:
-        tool_ids = (await queries.tool_ids(session, [agent.id])).get(agent.id, [])
-    await edit.check(session, process, agent, {**changes, "tool_ids": tool_ids})
+    changes = {"tool_ids": await _tool_ids(session, agent), **changes}
+    await edit.check(session, process, agent, changes)
+    return await _changed(session, agent, changes, process.secrets, process.catalogue)
+
+
+async def with_changes(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    agent_id: uuid.UUID,
+    changes: dict[str, Any],
+    secrets: Secrets,
+    catalogue: Catalogue,
+) -> Snapshot | None:
+    """An agent with changes that `draft` has let pass before. None if there is no such agent.
+    Raises `SecretsUnreadable`."""
+    agent = await session.scalar(scoped(Agent, organization_id).where(Agent.id == agent_id))
+    if agent is None:
+        return None
+    changes = {"tool_ids": await _tool_ids(session, agent), **changes}
+    return await _changed(session, agent, changes, secrets, catalogue)
+
+
+async def _tool_ids(session: AsyncSession, agent: Agent) -> list[uuid.UUID]:
+    return (await queries.tool_ids(session, [agent.id])).get(agent.id, [])
+
+
+async def _changed(
+    session: AsyncSession,
+    agent: Agent,
+    changes: dict[str, Any],
+    secrets: Secrets,
+    catalogue: Catalogue,
+) -> Snapshot:
+    tool_ids: list[uuid.UUID] = changes.pop("tool_ids") or []
     rows = await session.scalars(scoped(Tool, agent.organization_id).where(Tool.id.in_(tool_ids)))
     tools = {tool.id: tool for tool in rows}
     session.expunge(agent)
     for name, value in changes.items():
-        setattr(agent, name, edit.stored(process, name, value))
+        setattr(agent, name, edit.stored(secrets, name, value))
     wanted = [tools[id] for id in tool_ids if id in tools]
-    return snapshot_of(agent, wanted, process.secrets, process.catalogue)
+    return snapshot_of(agent, wanted, secrets, catalogue)
 
 
 def snapshot_of(

@@ -10,18 +10,20 @@ from __future__ import annotations
 import logging
 import secrets as random
 import uuid
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from chorus.accounts.secrets import SecretsUnreadable, digest
-from chorus.agents.snapshot import Snapshot, snapshot
+from chorus.agents.schemas import AgentPatch
+from chorus.agents.snapshot import Snapshot, snapshot, with_changes
 from chorus.calls.finish import finish, finish_unanswered
 from chorus.calls.status import FINAL, advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call as CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
-from chorus.lines.line import Line, LineCause, LineEnded
+from chorus.lines.line import Line, LineCause, LineEnded, TellingLine
 from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
 from chorus.talk.spec import CallSpec, Engines
@@ -30,31 +32,28 @@ from chorus.webhooks import announce
 log = logging.getLogger(__name__)
 
 
-async def claim(switchboard: Switchboard, call_id: str, token: str) -> bool:
-    """Whether a stream that shows `token` may be this call's; true once only."""
+async def claim(
+    switchboard: Switchboard, call_id: str, token: str, *, within: timedelta | None = None
+) -> bool:
+    """Whether a stream that shows `token` may be this call's; true once only, and `within` so long
+    after the call was begun."""
     try:
         id = uuid.UUID(call_id)
     except ValueError:
         return False
     shown = digest(token)
+    claimable = [CallRow.id == id, CallRow.status.not_in(FINAL), CallRow.answered_at.is_(None)]
+    if within is not None:
+        claimable.append(CallRow.started_at > utcnow() - within)
     # Read first: a token that somebody made up must not cost a turn of the writer.
     async with switchboard.database.reading() as session:
-        stored = await session.scalar(
-            sa.select(CallRow.token_hash).where(
-                CallRow.id == id, CallRow.status.not_in(FINAL), CallRow.answered_at.is_(None)
-            )
-        )
+        stored = await session.scalar(sa.select(CallRow.token_hash).where(*claimable))
     if stored is None or not random.compare_digest(stored, shown):
         return False
     async with switchboard.database.writing() as session:
         used = await session.execute(
             sa.update(CallRow)
-            .where(
-                CallRow.id == id,
-                CallRow.token_hash == shown,
-                CallRow.status.not_in(FINAL),
-                CallRow.answered_at.is_(None),
-            )
+            .where(*claimable, CallRow.token_hash == shown)
             .values(token_hash=None)
         )
         return used.rowcount == 1  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
@@ -106,13 +105,13 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
 
 async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
     async with switchboard.database.reading() as session:
-        taken = await snapshot(
-            session,
-            row.organization_id,
-            row.agent_id,
-            switchboard.secrets,
-            switchboard.catalogue,
-        )
+        whose = (session, row.organization_id, row.agent_id)
+        known = (switchboard.secrets, switchboard.catalogue)
+        if row.agent_changes is None:
+            taken = await snapshot(*whose, *known)
+        else:
+            changes = AgentPatch.model_validate(row.agent_changes).changes()
+            taken = await with_changes(*whose, changes, *known)
     if taken is None:
         raise LookupError("the agent was deleted")
     return taken
@@ -131,6 +130,8 @@ async def _converse(
         recording_path=str(switchboard.settings.data_dir / recording),
     )
     journal = switchboard.journals.open(row.id, row.organization_id)
+    if isinstance(line, TellingLine):
+        journal.told = line.tell
     call = Call(spec, line, engines, journal, switchboard.ticker, switchboard.outbound)
     switchboard.began(row.id, call, line)
     try:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from chorus.calls import live
 from chorus.calls.answer import Taken, answer
+from chorus.calls.browser import TOKEN_LASTS
 from chorus.calls.converse import claim, converse
 from chorus.calls.finish import finish_unanswered
 from chorus.calls.recover import no_audio
@@ -18,6 +19,7 @@ from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import utcnow
+from chorus.lines.browser.line import PROVIDER
 from chorus.lines.desk import (
     Admitted,
     Connection,
@@ -144,7 +146,8 @@ class CallDesk:
         await live.pass_on(self._switchboard, call, "answered_by", told)
 
     async def claim(self, call_id: str, token: str) -> bool:
-        return await claim(self._switchboard, call_id, token)
+        within = TOKEN_LASTS if self._provider == PROVIDER else None
+        return await claim(self._switchboard, call_id, token, within=within)
 
     async def converse(self, line: Line, call_id: str) -> None:
         await converse(self._switchboard, line, uuid.UUID(call_id))

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -41,12 +42,16 @@ class CallJournal:
         self.turns: list[dict[str, object]] = []
         self.used = Counter[Item]()
         self.lost = 0
+        self.told: Callable[[str, int, Mapping[str, Any]], None] | None = None
+        """Is told of each happening at once; must not block."""
 
     def note(self, happening: Happening) -> None:
         if happening.kind == "turn_latency":
             self.turns.append(dict(happening.data))
         elif happening.kind == "usage":
             self.used += tally([happening.data])
+        if self.told is not None:
+            self.told(happening.kind, happening.at_ms, happening.data)
         if len(self.pending) >= MAX_PENDING:
             self.pending.popleft()
             self.lost += 1

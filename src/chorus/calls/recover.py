@@ -8,7 +8,8 @@ and sees to what others left:
    durable work goes back into the queues. Any living process may do this, and several may.
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
-   `provider_error`: no conversation will come of it.
+   `provider_error`: no conversation will come of it. One from a browser that nobody has taken up
+   ends as not answered, much sooner.
 
 A call behind its fence may have rung: it is ended, never dialled again. One that only waits in
 line is left there. All time is measured as in `durable/pulse.py`: no clock on the wall is asked.
@@ -31,6 +32,7 @@ from chorus.calls.tables import Call
 from chorus.durable.heart import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
+from chorus.lines.browser.line import PROVIDER
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ ROUND_S = BEAT_S
 UNHELD_S = 20.0
 SILENT_S = 240.0
 """Longer than any carrier lets a telephone ring."""
+NOT_COME_S = 75.0
+"""Longer than the token of a browser's call is good for."""
 
 _RINGS = sa.and_(TAKES_ROOM, Call.status.in_(("queued", "ringing")))
 _TALKS = sa.and_(TAKES_ROOM, Call.status == "in_progress")
@@ -132,10 +136,11 @@ class Keeper:
         switchboard = self._switchboard
         async with switchboard.database.reading() as session:
             found = await session.execute(
-                sa.select(Call.id, Call.status, Call.direction).where(_RINGS)
+                sa.select(Call.id, Call.status, Call.direction, Call.provider).where(_RINGS)
             )
             ringing = found.all()
-        over = _over(self._silent.look({row.id: row.status for row in ringing}), SILENT_S)
+        still_s = self._silent.look({row.id: row.status for row in ringing})
+        over = _over(still_s, SILENT_S)
         for direction, detail in (
             ("outbound", "the carrier said nothing more of the call"),
             # It was taken, and its carrier told where the audio is to go.
@@ -144,6 +149,11 @@ class Keeper:
             silent = [row.id for row in ringing if row.id in over and row.direction == direction]
             if silent:
                 await _end(switchboard, Call.id.in_(silent), "failed", "provider_error", detail)
+        over = _over(still_s, NOT_COME_S)
+        expected = [row.id for row in ringing if row.id in over and row.provider == PROVIDER]
+        if expected:
+            detail = "no browser connected"
+            await _end(switchboard, Call.id.in_(expected), "no_answer", "no_answer", detail)
 
 
 def _over(still_s: Mapping[uuid.UUID, float], limit_s: float) -> list[uuid.UUID]:

@@ -1,4 +1,4 @@
-"""/v1/calls; /api/calls/outbound, which is another name for placing one; /api/calls/test."""
+"""/v1/calls, /v1/calls/test; /api/calls/outbound and /api/calls/test are other names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi import Query, Request
 
-from chorus.agents import queries as agents
 from chorus.calls import queries
+from chorus.calls.browser import begin
 from chorus.calls.place import place
 from chorus.calls.schemas import (
     CallCreate,
@@ -19,7 +19,7 @@ from chorus.calls.schemas import (
     TestCallOut,
 )
 from chorus.calls.switchboard import Switchboard
-from chorus.errors import unavailable
+from chorus.lines.browser.carrier import media_url
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Page, page
 
@@ -70,14 +70,35 @@ async def create_call(
     operation_id="createTestCall",
     summary="Start a test call from a browser",
     status_code=201,
-    responses=failures(404),
+    responses=failures(402, 404, 409, 503),
+)
+@routes.post(
+    "/calls/test",
+    operation_id="createBrowserCall",
+    summary="Start a call from a browser",
+    status_code=201,
+    responses=failures(402, 404, 409, 503),
 )
 async def create_test_call(
-    session: InSession, organization_id: InOrganization, wish: TestCallCreate
+    request: Request,
+    process: InProcess,
+    session: InSession,
+    organization_id: InOrganization,
+    wish: TestCallCreate,
 ) -> Data[TestCallOut]:
-    """Answers 503 for as long as this server has no line for browsers."""
-    await agents.one(session, organization_id, wish.agent_id)
-    raise unavailable("Browser test calls are not available: this server has no browser line yet.")
+    """Talks to the agent with a browser's microphone: the answer says where to connect, and the
+    token with which to do so within a minute. The call counts as inbound, of the provider
+    `browser`, and takes room like any other; telephony costs nothing."""
+    switchboard: Switchboard = request.app.state.switchboard
+    begun = await begin(session, switchboard, process, organization_id, wish)
+    return Data(
+        data=TestCallOut(
+            call_id=begun.call_id,
+            url=media_url(process.settings),
+            token=begun.token,
+            expires_at=begun.expires_at,
+        )
+    )
 
 
 @routes.get("/calls/{id}", operation_id="getCall", summary="Get a call", responses=failures(404))

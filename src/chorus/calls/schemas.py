@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from chorus.agents.schemas import AgentPatch
 from chorus.wire import Anything, In, Metadata, Out, Phone, SearchQuery, Time, TimeIn, Variables
 
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
@@ -45,6 +46,13 @@ class TestCallCreate(In):
     """A call to an agent from a browser, with its microphone."""
 
     agent_id: Annotated[UUID, Field(description="Who talks.")]
+    agent: Annotated[
+        AgentPatch | None,
+        Field(
+            description="Changes to the agent that count for this conversation and are not saved. "
+            "What follows a call is done as saved."
+        ),
+    ] = None
     context_variables: Variables = {}
     metadata: Metadata = {}
 
@@ -53,8 +61,9 @@ class TestCallOut(Out):
     """What a browser needs to connect."""
 
     call_id: Annotated[UUID, Field(description="The call, as `GET /v1/calls/{id}` has it.")]
-    url: Annotated[str, Field(description="Where the browser offers its audio.")]
+    url: Annotated[str, Field(description="The WebSocket to which the browser connects.")]
     token: Annotated[str, Field(description="Shown there, once.")]
+    expires_at: Annotated[Time, Field(description="Until then the token can be shown.")]
 
 
 class TranscriptEntry(Out):

@@ -75,6 +75,7 @@ async def end(
         "ended_detail": detail or None,
         "ended_at": utcnow(),
         "lease_owner": None,
+        "agent_changes": None,
         **columns,
     }
     conditions = list(only_if)

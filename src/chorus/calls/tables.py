@@ -38,6 +38,8 @@ class Call(Tenant, Base):
     audio stream must present. `lease_owner` is the executor (`durable/heart.py`)
     that holds the call; where it rings, the one that dialled or announced it.
     `recording_path` is the recording's key in the store; `kept.py` says what becomes of it.
+    `agent_changes` are those of the agent that count for this call alone (`browser.py`), as the API
+    has them, until the call is over.
     `timeline` is the summary that the call leaves: {"turns": [latencies of each turn], ...}.
     """
 
@@ -65,6 +67,7 @@ class Call(Tenant, Base):
     ended_detail: Mapped[str | None] = mapped_column(sa.Text)
     context_variables: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    agent_changes: Mapped[dict[str, Any] | None] = mapped_column(Json)
     parent_call_id: Mapped[uuid.UUID | None] = mapped_column(
         sa.Uuid, sa.ForeignKey("calls.id", ondelete="SET NULL")
     )

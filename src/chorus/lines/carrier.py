@@ -91,13 +91,15 @@ class CarrierFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class CarrierKind:
     """`make` is None for one whose numbers can be stored and that has no lines yet.
-    `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set."""
+    `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set. `has_numbers`:
+    phone numbers can be of it."""
 
     name: str
     settings: tuple[Setting, ...] = ()
     forms: tuple[Form, ...] = (Form(),)
     make: Callable[[Settings], Carrier] | None = None
     simulated: bool = False
+    has_numbers: bool = True
 
     def form(self, settings: Mapping[str, Any]) -> Form:
         """The form that a number with these settings has to fill in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chorus.lines.browser.carrier import BROWSER
 from chorus.lines.carrier import Carrier, CarrierKind
 from chorus.lines.jambonz.kind import JAMBONZ
 from chorus.lines.loopback.carrier import LOOPBACK
@@ -15,6 +16,7 @@ CARRIERS: tuple[CarrierKind, ...] = (
     SIP,
     JAMBONZ,
     VOXIMPLANT,
+    BROWSER,
     LOOPBACK,
 )
 

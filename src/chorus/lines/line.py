@@ -158,6 +158,16 @@ class HoldableLine(Line, Protocol):
     async def resume(self) -> None: ...
 
 
+@runtime_checkable
+class TellingLine(Line, Protocol):
+    """A line whose far end is a program, which is told what happens in the call."""
+
+    def tell(self, kind: str, at_ms: int, data: Mapping[str, Any]) -> None:
+        """A happening of the timeline (docs/conversation.md), `at_ms` since the call was answered.
+        Must not block."""
+        ...
+
+
 class MoveRefused(Exception):
     """The carrier did not hold, resume or transfer. The text is fit for the call's record."""
 

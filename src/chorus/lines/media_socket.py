@@ -154,7 +154,7 @@ class MediaSocket:
         except NotOurs as refused:
             log.warning("a media stream from %s was closed: %s", scope.get("client"), refused)
             # Before it was accepted, this is a 403.
-            await _close(send, refused.code)
+            await close_socket(send, refused.code)
             return
         finally:
             self._unauthenticated -= 1
@@ -212,7 +212,7 @@ class MediaSocket:
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-            await _close(send, code)
+            await close_socket(send, code)
 
     async def _hang_up(self, call_id: str, leg_id: str) -> None:
         connection = await self._desk.connection_of_call(call_id)
@@ -268,7 +268,8 @@ def _broke(line: MediaLine, error: Exception) -> None:
     line.end(LineCause.FAILED, f"the media stream failed inside ({type(error).__name__})")
 
 
-async def _close(send: Callable[[Message], Awaitable[None]], code: int) -> None:
+async def close_socket(send: Callable[[Message], Awaitable[None]], code: int) -> None:
+    """Close, within a limit: a peer may not read."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await send({"type": "websocket.close", "code": code})

@@ -57,9 +57,10 @@ Network = Annotated[Text, Field(max_length=64), AfterValidator(_ip)]
 if TYPE_CHECKING:
     Provider = str
 else:
-    _REAL = [kind.name for kind in CARRIERS if not kind.simulated]
+    _OF_NUMBERS = [kind for kind in CARRIERS if kind.has_numbers]
+    _REAL = [kind.name for kind in _OF_NUMBERS if not kind.simulated]
     Provider = Annotated[
-        Literal[tuple(kind.name for kind in CARRIERS)], Field(json_schema_extra={"enum": _REAL})
+        Literal[tuple(kind.name for kind in _OF_NUMBERS)], Field(json_schema_extra={"enum": _REAL})
     ]
 
 

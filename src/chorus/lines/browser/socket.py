@@ -1,0 +1,251 @@
+"""The websocket of a browser's call, and what is left of the call while it has none.
+
+1. refuse the handshake of a page of another site, and while too many sockets wait;
+2. accept, and wait a few seconds for the first message, believing nothing else;
+3. `start` claims the call with its token, and the conversation is held for as long as it lasts:
+   by the handler of this socket, also when the socket itself is lost;
+4. `resume` goes on with such a call on a new socket, which takes the place of an older one;
+5. when the conversation is over, the page is told why, and the socket is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Collection
+from functools import partial
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from chorus.lines.browser.line import BrowserLine
+from chorus.lines.browser.messages import Resume, Start, WrongMessage, read_first
+from chorus.lines.desk import Desk
+from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.media_socket import (
+    BROKEN,
+    CLOSE_TIMEOUT_S,
+    LATER,
+    NORMAL,
+    POLICY,
+    close_socket,
+)
+from chorus.lines.websocket import direct
+
+log = logging.getLogger(__name__)
+
+FIRST_TIMEOUT_S = 10.0
+# Sockets that have not shown a token yet. Each costs little, but anybody can open one.
+MAX_WAITING = 500
+# Of RFC 6455 §7.4.2, for what is between us and our pages.
+NOT_HERE, TAKEN_OVER = 4004, 4009
+
+_CAUSES = {
+    LineCause.FAR_END: "hung_up",
+    LineCause.LOCAL: "ended",
+    LineCause.DROPPED: "lost",
+}
+
+
+class BrowserSocket:
+    """The ASGI application behind the route; one for all calls of a process. `origins` are those
+    whose pages may connect; None: any."""
+
+    def __init__(self, desk: Desk, origins: Callable[[], Collection[str] | None]) -> None:
+        self._desk = desk
+        self._origins = origins
+        self._waiting = 0
+        self._calls: dict[str, _Held] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if self._waiting >= MAX_WAITING:
+            log.error("a browser was refused: %d others wait for their start", MAX_WAITING)
+            await send({"type": "websocket.close", "code": LATER})
+            return
+        if not self._may_come(scope):
+            await send({"type": "websocket.close", "code": POLICY})  # a 403
+            return
+        self._waiting += 1
+        try:
+            await send({"type": "websocket.accept"})
+            try:
+                first = await _first(receive)
+                held = None if isinstance(first, Resume) else await self._claimed(first)
+            except _Refused as refused:
+                log.warning("a browser at %s was refused: %s", scope.get("client"), refused)
+                await _bye(send, "refused", str(refused), POLICY)
+                return
+        finally:
+            self._waiting -= 1
+        if isinstance(first, Resume):
+            await self._resume(first, scope, receive, send)
+        elif held is not None:
+            await self._hold(held, scope, receive, send)
+
+    async def aclose(self) -> None:
+        for held in self._calls.values():
+            held.line.end(LineCause.DROPPED, "the server was stopped")
+
+    def _may_come(self, scope: Scope) -> bool:
+        """A program that is no page sends no origin; its token is what counts."""
+        origin = Headers(scope=scope).get("origin")
+        allowed = self._origins()
+        if origin is None or allowed is None or origin.lower() in allowed:
+            return True
+        log.warning("a page of %s may not connect: see CHORUS_CORS_ORIGINS", origin[:100])
+        return False
+
+    async def _claimed(self, start: Start) -> _Held:
+        if not await self._desk.claim(start.call_id, start.token):
+            raise _Refused("the token is wrong, used up or too old")
+        held = _Held(BrowserLine(start.call_id, start.format))
+        self._calls[start.call_id] = held
+        return held
+
+    async def _hold(self, held: _Held, scope: Scope, receive: Receive, send: Send) -> None:
+        call_id = held.line.call_id
+        connected = asyncio.create_task(held.connected(scope, receive, send, None))
+        code = NORMAL
+        try:
+            await self._desk.converse(held.line, call_id)
+        except Exception:
+            code = BROKEN
+            log.exception("call %s: the conversation failed", call_id)
+        finally:
+            held.line.end(LineCause.LOCAL)
+            held.code = code
+            held.over.set()
+            del self._calls[call_id]
+            await connected
+
+    async def _resume(self, resume: Resume, scope: Scope, receive: Receive, send: Send) -> None:
+        held = self._calls.get(resume.call_id)
+        if held is None or not secrets.compare_digest(
+            held.line.resume_token.encode(), resume.token.encode()
+        ):
+            # It is over, or another process of this installation holds it.
+            await _bye(send, "not_here", "no such call goes on here", NOT_HERE)
+            return
+        log.info("call %s: the page is back", resume.call_id)
+        await held.connected(scope, receive, send, resume)
+
+
+class _Held:
+    """A call that is being held, and the one socket of it that counts."""
+
+    def __init__(self, line: BrowserLine) -> None:
+        self.line = line
+        self.over = asyncio.Event()
+        self.code = NORMAL
+        self._newer = asyncio.Event()
+
+    async def connected(
+        self, scope: Scope, receive: Receive, send: Send, resume: Resume | None
+    ) -> None:
+        """Returns when the socket is closed, by whichever side: the page went away, a newer socket
+        took its place, or the conversation is over."""
+        self._newer.set()
+        newer = self._newer = asyncio.Event()
+        line = self.line
+        line.attach(resume)
+        direct(scope, partial(_take, line, newer))
+        reader = asyncio.create_task(_read(line, newer, receive))
+        writer = asyncio.create_task(_write(line, newer, send))
+        replaced = asyncio.create_task(newer.wait())
+        over = asyncio.create_task(self.over.wait())
+        tasks = (reader, writer, replaced, over)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in (reader, writer):
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                log.error("leg %s: the page's socket failed", line.leg_id, exc_info=failure)
+        if self.over.is_set():
+            await _send_rest(line, send)
+            ended = line.ended or LineEnded(LineCause.FAILED)
+            await _bye(send, _CAUSES.get(ended.cause, "failed"), ended.detail, self.code)
+        elif newer.is_set():
+            await _bye(send, "taken_over", "the call goes on over another connection", TAKEN_OVER)
+        else:
+            line.detach()
+            await close_socket(send, NORMAL)
+
+
+class _Refused(Exception):
+    """Not a page of ours; the text is for the page and the log."""
+
+
+async def _first(receive: Receive) -> Start | Resume:
+    try:
+        async with asyncio.timeout(FIRST_TIMEOUT_S):
+            message = await receive()
+    except TimeoutError:
+        raise _Refused(f"it sent nothing for {FIRST_TIMEOUT_S:g} s") from None
+    if message["type"] == "websocket.disconnect":
+        raise _Refused("it went away before its start")
+    try:
+        return read_first(_content(message))
+    except WrongMessage as wrong:
+        raise _Refused(str(wrong)) from None
+
+
+def _content(message: Message) -> str | bytes:
+    text = message.get("text")
+    return message["bytes"] if text is None else text
+
+
+def _take(line: BrowserLine, newer: asyncio.Event, message: str | bytes) -> None:
+    if newer.is_set():
+        return  # of a socket that has been replaced
+    try:
+        line.take(message)
+    except Exception as error:
+        log.error("leg %s: a message of the page broke", line.leg_id, exc_info=error)
+        line.end(LineCause.FAILED, f"the page's socket failed inside ({type(error).__name__})")
+
+
+async def _read(line: BrowserLine, newer: asyncio.Event, receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        _take(line, newer, _content(message))
+
+
+async def _write(line: BrowserLine, newer: asyncio.Event, send: Send) -> None:
+    while True:
+        while not newer.is_set() and (content := line.next_message()) is not None:
+            kind = "text" if isinstance(content, str) else "bytes"
+            try:
+                await send({"type": "websocket.send", kind: content})
+            except OSError:
+                return  # gone
+        await line.wake.wait()
+        line.wake.clear()
+
+
+async def _send_rest(line: BrowserLine, send: Send) -> None:
+    """The last that the page is told; audio would not be heard any more."""
+    while (content := line.next_message()) is not None:
+        if isinstance(content, str):
+            await _send(send, content)
+
+
+async def _bye(send: Send, reason: str, detail: str, code: int) -> None:
+    """Say why, and close."""
+    await _send(send, orjson.dumps({"type": "ended", "reason": reason, "detail": detail}).decode())
+    await close_socket(send, code)
+
+
+async def _send(send: Send, text: str) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await send({"type": "websocket.send", "text": text})
+    except (OSError, RuntimeError, TimeoutError):
+        return  # it is gone already, or does not read
