@@ -7,6 +7,7 @@ import random
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -71,7 +72,7 @@ class Whims:
         return self._chance.choice([1.0, 1.0, 0.0, EngineFailed("fake", "run", "broken"), None])
 
     def tools(self) -> Tools:
-        choices = [({"ok": 1}, 200), ({}, 500), (OutboundFailed("gone"), 0)]
+        choices: list[tuple[Any, int]] = [({"ok": 1}, 200), ({}, 500), (OutboundFailed("gone"), 0)]
         tools = Tools()
         for name in ("look_up", "book"):
             body, status = self._chance.choice(choices)
@@ -197,7 +198,7 @@ def test_any_call_ends_well(
         + len(result.of("unheard"))
         + sum(f["remedy"] == "apology" for f in result.of("engine_failed"))
         + said_again(result)
-        + result.stage.call._talk._conversation._leaving  # the goodbye
+        + cast("Any", result.stage.call)._talk._conversation._leaving  # the goodbye
     )
     assert len(result.of("usage")) == replies + unasked
     # Each call of a tool has one result, in the timeline and in every prompt.

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from chorus.agents import texts
 from chorus.agents.tables import Agent
 from chorus.catalogue.catalogue import Catalogue
+from chorus.languages import code_of, languages
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
 from chorus.talk.spec import AgentSpec, HttpTool
-from chorus.talk.text.languages import code_of, languages
 from chorus.talk.tools.template import fill, variables_of
 
 _CONNECT_MS = 3000

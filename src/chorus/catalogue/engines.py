@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.languages import languages
 from chorus.llm.model import LanguageModel
 from chorus.llm.options import OpenAIOptions
 from chorus.settings import Settings
@@ -30,7 +31,6 @@ from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.store import Store, missing_for_a_call
 from chorus.talk.spec import Engines
-from chorus.talk.text.languages import languages
 
 if TYPE_CHECKING:
     from chorus.llm.openai import Endpoint

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from chorus.audio.frame import AudioFormat
 
@@ -280,4 +280,14 @@ class Voice(Protocol):
     async def open(self, format: AudioFormat, style: VoiceStyle) -> VoiceSession:
         """`format` is one that `gives` gave. Raises `EngineFailed` if no session can be had, as
         for a voice that does not exist."""
+        ...
+
+
+@runtime_checkable
+class PlainVoice(Protocol):
+    """What a `Voice` is too that reads "$3.50" or "3. Mai" as they stand, and so needs them
+    written out. Hosted voices do that by themselves, and are none."""
+
+    def plain_language(self, style: VoiceStyle) -> str:
+        """In which language (BCP 47) it is to be written out for a voice of `style`."""
         ...

@@ -61,6 +61,7 @@ def mind_of(
         format=format,
         system=system,
         acting=acting,
+        language=agent.language,
     )
 
 

@@ -41,13 +41,14 @@ MAX_ROUNDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """What every reply of a call is made with. `format` is the line's."""
+    """What every reply of a call is made with. `format` is the line's, `language` the agent's."""
 
     models: Ranking[LanguageModel]
     voicing: Voicing
     format: AudioFormat
     system: str
     acting: Acting
+    language: str | None = None
 
 
 class ReplyEvents(Protocol):
@@ -97,7 +98,7 @@ class Reply:
 
     def say(self, tasks: Tasks, text: str) -> None:
         """Speak `text` as it stands."""
-        splitter = Clauses()
+        splitter = Clauses(self._mind.language)
         for clause in [*splitter.feed(text), *splitter.flush()]:
             self._add_clause(clause)
         self._script.put(None)
@@ -165,7 +166,7 @@ class Reply:
 
     async def _ask(self, messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
         """One request: its text goes to the voice; returns the tools that it asks for."""
-        splitter = Clauses()
+        splitter = Clauses(self._mind.language)
         said: list[str] = []
         calls: list[ToolCall] = []
         prompt = Prompt(self._mind.system, messages, self._mind.acting.specs)

@@ -5,7 +5,8 @@ has it read a `Script`; where it fails, or owes audio for longer than it said it
 next voice reads on from what was not spoken yet: from the next word where the first told how far
 it was, else from the beginning of the clause. `aclose` ends all sessions with the call.
 
-What a voice gives at another rate or in another encoding than the line's is converted here, once.
+What a voice gives at another rate or in another encoding than the line's is converted here, once;
+and what a plain voice would read wrongly is written out for it (`talk/text/reading/`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,24 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chorus.audio.frame import AudioFormat
 from chorus.audio.resample import Converter
-from chorus.speech.engines import EngineFailed, Mark, Spoken, Voice, VoiceSession, VoiceStyle
+from chorus.speech.engines import (
+    EngineFailed,
+    Mark,
+    PlainVoice,
+    Spoken,
+    Voice,
+    VoiceSession,
+    VoiceStyle,
+)
 from chorus.speech.ranking import Ranking
 from chorus.talk.text.units import units
+
+if TYPE_CHECKING:
+    from chorus.talk.text.reading.reading import Reader, Reading
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +95,7 @@ class Voicing:
         self._format = format
         self._on_failed = on_failed
         self._sessions: dict[int, VoiceSession] = {}
+        self._readers: dict[int, Reader | None] = {}
         self._opening = asyncio.Lock()
         self.name = ranking.engines[0].name
         """Of the voice that spoke last."""
@@ -92,6 +106,7 @@ class Voicing:
         try:
             async with asyncio.timeout(voice.deadline_ms / 1000):
                 await self._session(voice)
+                await self._reader(voice)
         except (EngineFailed, TimeoutError) as failure:
             log.info("%s is not warm: %s", voice.name, failure or "no session in time")
 
@@ -132,6 +147,16 @@ class Voicing:
                 self._sessions[id(voice)] = session
             return session
 
+    async def _reader(self, voice: Voice) -> Reader | None:
+        """What writes out for a voice, if it needs that; loaded in a thread."""
+        if id(voice) not in self._readers:
+            reader = None
+            if isinstance(voice, PlainVoice):
+                language = voice.plain_language(self._styles[id(voice)])
+                reader = await asyncio.to_thread(_reader_of, voice.name, language)
+            self._readers[id(voice)] = reader
+        return self._readers[id(voice)]
+
     async def _read(
         self, voice: Voice, script: Script, place: _Place
     ) -> AsyncGenerator[Spoken, None]:
@@ -143,6 +168,7 @@ class Voicing:
         try:
             async with asyncio.timeout(deadline_s):
                 session = await self._session(voice)
+                reading.reader = await self._reader(voice)
             async with aclosing(session.speak(reading)) as speech:
                 while (piece := await reading.next_of(speech)) is not None:
                     if converter is not None:
@@ -161,8 +187,20 @@ class Voicing:
             raise EngineFailed(voice.name, "speak", "it ended early")
 
 
+def _reader_of(vendor: str, language: str) -> Reader:
+    """Imports what only plain voices need. Raises `EngineFailed`."""
+    try:
+        from chorus.talk.text.reading.reading import reader_of
+    except ImportError as error:
+        raise EngineFailed(vendor, "reading", f"{error}; the extra `local` installs it") from None
+    return reader_of(language)
+
+
 class _Reading(AsyncIterator[str]):
-    """What one voice takes of a script and what it gives, with its deadline."""
+    """What one voice takes of a script and what it gives, with its deadline. `reader` writes out
+    what the voice would read wrongly."""
+
+    reader: Reader | None = None
 
     def __init__(self, script: Script, place: _Place, deadline_s: float) -> None:
         self._script = script
@@ -175,6 +213,7 @@ class _Reading(AsyncIterator[str]):
             self._said = self._rest_from(script.clauses[self._first], place.chars)
             self._said_ms = place.given_ms
         self._scope: asyncio.Timeout | None = None
+        self._written_out: dict[int, Reading] = {}
 
     @staticmethod
     def _rest_from(clause: str, chars: int) -> int:
@@ -192,6 +231,9 @@ class _Reading(AsyncIterator[str]):
         clause = script.clauses[self._taken]
         if self._taken == self._first:
             clause = clause[self._said :]
+        if self.reader is not None:
+            reading = self._written_out[self._taken] = self.reader.read(clause)
+            clause = reading.spoken
         self._taken += 1
         if self._scope is not None and self._scope.when() is None:
             self._scope.reschedule(asyncio.get_running_loop().time() + self._deadline_s)
@@ -210,6 +252,8 @@ class _Reading(AsyncIterator[str]):
             return None
         index = piece.clause + self._first
         marks = piece.marks
+        if written := self._written_out.get(index):
+            marks = tuple(Mark(written.written_at(mark.chars_end), mark.end_ms) for mark in marks)
         if index == self._first and self._said_ms:
             marks = tuple(
                 Mark(mark.chars_end + self._said, mark.end_ms + self._said_ms) for mark in marks

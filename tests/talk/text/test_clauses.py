@@ -159,10 +159,15 @@ def test_an_endless_link_or_tag_does_not_swallow_the_reply() -> None:
 PROSE = st.text(alphabet="abC .,!?;:-–—…\n12'\"()äß。，*_`#[]<>@/😊", max_size=200)
 
 
+def once(text: str) -> str:
+    """Marks at the end of a sentence that repeat each other are one."""
+    return re.sub(r"([.!?…。！？।؟])[.!?…。！？।؟]+(?:(?<!\.)|(?![a-zA-Z0-9]))", r"\1", text)
+
+
 @given(st.one_of(PROSE, st.text()))
 def test_clauses_joined_are_the_speakable_text(text: str) -> None:
-    joined = "".join(split(text))
-    whole = speakable(text)
+    joined = once("".join(split(text)))
+    whole = once(speakable(text))
     assert whole.startswith(joined)
     assert not any(c.isalnum() for c in whole[len(joined) :])
 

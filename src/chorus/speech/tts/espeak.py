@@ -20,7 +20,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.speech.crew import Crew, Hand
 from chorus.speech.engines import EngineFailed, Mark, Spoken, VoiceStyle
 from chorus.speech.tts import espeak_worker as worker
-from chorus.speech.tts.espeak_voices import EspeakVoiceInfo, espeak_voices, pick_voice
+from chorus.speech.tts.espeak_voices import DEFAULT, EspeakVoiceInfo, espeak_voices, pick_voice
 
 _PIECE_MS = 80
 _MAX_PART = 200  # characters: what is synthesised at once
@@ -63,6 +63,11 @@ class EspeakVoice:
     def gives(self, line: AudioFormat) -> AudioFormat:
         """The workers bring it to the line's rate."""
         return line
+
+    def plain_language(self, style: VoiceStyle) -> str:
+        """The language of the voice that will be picked."""
+        voice = pick_voice(style.voice, style.language)
+        return voice.language if voice else DEFAULT
 
     async def open(self, format: AudioFormat, style: VoiceStyle) -> EspeakSession:
         """Raises `EngineFailed` for a voice or a language that there is not."""

@@ -70,6 +70,12 @@ class PiperVoice:
         """It brings its samples to the line's rate itself, a piece at a time."""
         return line
 
+    def plain_language(self, style: VoiceStyle) -> str:
+        """Of the model's own file, once it is loaded, else by its name (en_US-joe-medium)."""
+        name = (style.voice or next(iter(self._paths), "")).partition("#")[0]
+        model = self._models.get(name)
+        return model.config.language if model else name.partition("-")[0].replace("_", "-")
+
     async def open(self, format: AudioFormat, style: VoiceStyle) -> PiperSession:
         """Raises `EngineFailed` for a voice that there is not or that cannot be loaded. The id of a
         voice with several speakers may end in #NUMBER."""

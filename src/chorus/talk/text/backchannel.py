@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from chorus.talk.text.languages import code_of, languages
+from chorus.languages import code_of, languages
 from chorus.talk.turns.words import tokens
 
 # Spelled as transcribers do; hyphens and case do not matter. Hums are common to all.

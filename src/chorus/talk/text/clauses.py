@@ -11,14 +11,17 @@ waited for, so that `3.50`, `10:30`, `Dr.` and `a@b.example` stay whole.
     voice(clauses.flush())
 
 The clauses joined are `speakable(text)`: a clause begins with the space before it. (Only marks
-without a word at the very end, as the second `!` of `Great!!`, are not worth a clause.)
+that repeat the one before, as the second `!` of `Great!!`, may be left out: the clause was let go
+by then.) How the text was cut into pieces changes nothing.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Literal
 
+from chorus.languages import code_of, languages
 from chorus.talk.text.speakable import Speakable
 from chorus.talk.text.units import graphemes, is_unspaced, weight
 
@@ -60,6 +63,9 @@ _AFTER_ORDINALS = _words(
     "Jahrhundert Geburtstag Bezirk Januari Februari Maj"
 )
 _WORD = re.compile(r"[^\W\d_]+")
+# "3", and what ends in such a number: a date, "3.-5".
+_ORDINAL = re.compile(r"\d{1,2}|\d{1,2}\.\d{1,2}|\d{1,2}\.?[-–]\d{1,2}")
+_REPEATED = "".join(sorted(_HARD_AT_ONCE)) + "."
 _ABBREVIATIONS_BEFORE_NUMBERS = _words("no nos nr p pp vol fig ch sec art ca")
 # A clause that ends after one of these sounds cut off.
 _UNSAFE_LAST = _words(
@@ -71,11 +77,28 @@ _UNSAFE_LAST = _words(
 )
 
 
-class Clauses:
-    """One reply. After `flush` it begins anew."""
+@cache
+def _abbreviations(code: str) -> frozenset[str]:
+    """Those of all languages, and those that are abbreviations in this one only ("Do.")."""
+    known = languages().get(code)
+    written = known.reading.table("abbreviations") if known else ()
+    return _ABBREVIATIONS | {
+        each.rstrip(" #").split()[-1].removesuffix(".").lower()
+        for each in written
+        if each.rstrip(" #").endswith(".")
+    }
 
-    def __init__(self) -> None:
+
+class Clauses:
+    """One reply, in a language (a tag; None where it is not known). After `flush` it begins
+    anew."""
+
+    def __init__(self, language: str | None = None) -> None:
+        self._language = language
+        self._abbreviations = _abbreviations(code_of(language))
+        self._endings = tuple(each[1:] for each in self._abbreviations if each.startswith("*"))
         self._text = Speakable()
+        self._repeating = False  # the last clause ended with a mark that may be repeated
         self._buffer = ""
         self._at = 0
         self._released = 0
@@ -91,12 +114,20 @@ class Clauses:
         ready = self._cut(final=True)
         if any(char.isalnum() for char in self._buffer):
             ready.append(self._buffer.replace("\n", " "))
-        self.__init__()
+        self.__init__(self._language)
         return ready
 
     def _cut(self, *, final: bool) -> list[str]:
         ready: list[str] = []
         while self._at < len(self._buffer):
+            if self._repeating:
+                rest = self._buffer.lstrip(_REPEATED)
+                if not rest:
+                    break
+                self._repeating = False
+                dot = self._buffer[: len(self._buffer) - len(rest)].endswith(".")
+                if not (dot and rest[0].isalnum() and rest[0].isascii()):  # ".5" is no mark
+                    self._buffer = rest
             kind, stop = self._end(self._at, final)
             if kind == "wait":
                 break
@@ -104,6 +135,7 @@ class Clauses:
                 ready.append(self._buffer[:stop].replace("\n", " "))
                 self._buffer = self._buffer[stop:]
                 self._released += 1
+                self._repeating = kind == "hard"
                 self._at = 0
             else:
                 self._at += 1
@@ -126,24 +158,27 @@ class Clauses:
                 return kind, at + 1
         elif char == ".":
             kind = "hard"
-            if text[at + 1 : at + 2] == ".":
-                return "no", at  # an ellipsis is one mark; its last dot decides
             word = token.lstrip("\"'([{“‘«").lower()
             if not self._released and word in _OPENERS and text[:at].strip() == token:
                 return kind, at + 1
+            if text[at + 1 : at + 2] == ".":
+                return "no", at  # an ellipsis is one mark; its last dot decides
             label = word.rpartition(".")[2]
             if len(label) == 1 and label.isalpha():
                 return "no", at  # an initial, `e.g.`, `p.m.`
-            if word in _ABBREVIATIONS or (word.isdigit() and text[:at].strip() == token):
+            if self._is_abbreviation(word) or (word.isdigit() and text[:at].strip() == token):
                 return "no", at
-            if word.isdigit() and len(word) <= 2:
+            if _ORDINAL.fullmatch(word):
                 # "am 3. Mai": an ordinal where a month or a small letter follows.
                 rest = text[at + 1 :].lstrip(" ")
-                follows = _WORD.match(rest)
-                if not final and (not rest or (follows and follows.end() == len(rest))):
+                if not rest and not final:
                     return "wait", at
-                if follows and (follows.group().islower() or follows.group() in _AFTER_ORDINALS):
+                follows = _WORD.match(rest)
+                noun = follows.group() if follows else ""
+                if noun[:1].islower() or noun in _AFTER_ORDINALS:
                     return "no", at
+                if not final and noun == rest and any(n.startswith(noun) for n in _AFTER_ORDINALS):
+                    return "wait", at
             if word in _ABBREVIATIONS_BEFORE_NUMBERS and not final:
                 if len(text) < at + 3:
                     return "wait", at
@@ -153,6 +188,11 @@ class Clauses:
             kind = "soft"
             if char != ":" and not before.isspace():
                 return "no", at  # a hyphen inside a word, a range
+            if char != ":" and text[:at].rstrip()[-1:].isdigit():
+                if len(text) < at + 3 and not final:
+                    return "wait", at
+                if text[at + 1 : at + 3].strip().isdigit():
+                    return "no", at  # "10 - 3"
         elif is_unspaced(char):
             # A script without spaces: between two written characters, if it must be.
             if at + 1 == len(text):
@@ -168,6 +208,9 @@ class Clauses:
             return (kind if final else "wait"), stop
         return (kind if text[stop].isspace() else "no"), stop
 
+    def _is_abbreviation(self, word: str) -> bool:
+        return word in self._abbreviations or word.endswith(self._endings)
+
     def _long_enough(self, kind: _Kind, stop: int) -> bool:
         clause = self._buffer[:stop]
         letters = _letters(clause)
@@ -180,7 +223,9 @@ class Clauses:
         if kind == "space":
             words = clause.split()
             last = words[-1].lower()
-            safe = last not in _UNSAFE_LAST and not any(char.isdigit() for char in last)
+            # Neither within a number that is read out nor between a sign and its number.
+            safe = last not in _UNSAFE_LAST and not any(c.isdigit() for c in last)
+            safe = safe and any(c.isalpha() for c in last)
             if not self._released and len(words) >= _FIRST_WORDS:
                 return safe
             return stop >= _LATER_CHARS and (safe or stop >= 2 * _LATER_CHARS)

@@ -5,7 +5,7 @@ The texts are in `languages/`, one file for each language.
 
 from __future__ import annotations
 
-from chorus.talk.text.languages import code_of, languages
+from chorus.languages import code_of, languages
 
 
 def ask_again(language: str | None) -> str:

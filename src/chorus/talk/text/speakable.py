@@ -19,6 +19,7 @@ _PICTURES = re.compile(
 _DROPPED = frozenset("`|\u200b\u2060\ufeff\u00ad")
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _OPENING = frozenset("([{\"'“‘«¿¡")
+_ENDS = frozenset(".,!?;:…。！？।؟")
 _ZERO_WIDTH_JOINER = "\u200d"
 _BULLETS = frozenset("•‣◦▪·")
 _LONGEST_LINK = 2000
@@ -42,6 +43,7 @@ class Speakable:
         self._skipped = ""
         self._bracket = False  # the last character was the "]" of a link's text
         self._last = ""
+        self._picture = False  # one was dropped since the last character
         self._emphasis = False  # a single asterisk has opened it
 
     def feed(self, text: str) -> str:
@@ -156,7 +158,9 @@ class Speakable:
         elif char == _ZERO_WIDTH_JOINER:
             if unicodedata.category(self._last or " ") in ("Mn", "Mc", "Lo"):
                 self._emit(char, out)  # it shapes letters in Indic scripts; else it joins emojis
-        elif not (char in _DROPPED or char in _DIRECTIONS or _unspeakable(char)):
+        elif _unspeakable(char):
+            self._picture = True
+        elif not (char in _DROPPED or char in _DIRECTIONS):
             self._emit(char, out)
 
     def _white(self, char: str) -> None:
@@ -170,8 +174,11 @@ class Speakable:
         if char.isspace():
             self._white(char)
             return
+        if self._picture and self._space == " " and char in _ENDS:
+            self._space = ""  # it stood before the picture, not before the mark
         if self._space and self._started:
             out.append(self._space)
+        self._picture = False
         self._space = ""
         self._started = True
         self._line_start = False

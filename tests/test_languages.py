@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chorus.talk.text import languages as module
+import chorus.languages as module
+from chorus.languages import LanguageWrong, code_of, languages
 from chorus.talk.text import phrases
 from chorus.talk.text.backchannel import is_backchannel
-from chorus.talk.text.languages import LanguageWrong, code_of, languages
 from chorus.talk.turns.words import tokens
 
 ALL = sorted(languages())
