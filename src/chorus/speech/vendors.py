@@ -20,8 +20,11 @@ from typing import Protocol
 from chorus.speech.engines import Transcriber, Voice
 from chorus.speech.stt import deepgram as deepgram_stt
 from chorus.speech.stt import elevenlabs as elevenlabs_stt
+from chorus.speech.stt import openai_audio as openai_stt
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
+from chorus.speech.tts import openai_audio as openai_tts
+from chorus.speech.vendor import openai_audio
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
     HearingModel,
@@ -121,6 +124,42 @@ _ALL = (
         make_voice=elevenlabs_tts.ElevenLabsVoice,
         list_voices=elevenlabs_tts.elevenlabs_voices,
         check_key=elevenlabs_stt.check_elevenlabs,
+    ),
+    Vendor(
+        "openai",
+        "OpenAI",
+        "OPENAI_API_KEY",
+        openai_audio.OPENAI_URL,
+        hears=openai_audio.OPENAI_HEARS,
+        speaks=openai_audio.OPENAI_SPEAKS,
+        make_transcriber=openai_stt.OpenAITranscriber,
+        make_voice=openai_tts.OpenAISpeech,
+        list_voices=openai_audio.openai_voices,
+        check_key=openai_audio.check_openai_audio,
+    ),
+    Vendor(
+        "groq",
+        "Groq",
+        "GROQ_API_KEY",
+        openai_audio.GROQ_URL,
+        hears=openai_audio.GROQ_HEARS,
+        speaks=openai_audio.GROQ_SPEAKS,
+        make_transcriber=openai_stt.GroqTranscriber,
+        make_voice=openai_tts.GroqSpeech,
+        list_voices=openai_audio.groq_voices,
+        check_key=openai_audio.check_openai_audio,
+    ),
+    Vendor(
+        "custom",
+        "A server of one's own that speaks OpenAI's audio API",
+        "",
+        "",
+        hears=(HearingModel("whisper-1", "What the server has under this name"),),
+        speaks=(SpeakingModel("tts-1", "What the server has under this name"),),
+        make_transcriber=openai_stt.CustomTranscriber,
+        make_voice=openai_tts.CustomSpeech,
+        list_voices=openai_audio.listed_voices,
+        check_key=openai_audio.check_openai_audio,
     ),
 )
 

@@ -26,6 +26,7 @@ _TICK_S = 1.0
 _MOST_WAITING_MS = 5000.0  # audio that the vendor does not take
 _STALLED_MS = 1500.0  # audio without the message that was to come in it
 _OVERTIME_S = 60.0  # past its age a socket waits so long for a pause
+_WORD_MS = 400.0  # the last word before a place is there when a vendor is so far past it
 _EPS_MS = 20.0  # a rounding of the vendor's, and half a frame
 
 Dial = Callable[[], Awaitable[tuple[Socket, Wire]]]
@@ -180,7 +181,9 @@ class SocketTranscription:
             if told.answers and not self._belated(told, heard_to_ms, place_ms):
                 self._pending.popleft()
                 heard_to_ms = max(heard_to_ms, place_ms)
-            elif heard_to_ms >= place_ms - _EPS_MS and (final or not told.text):
+            elif (final and heard_to_ms >= place_ms - _EPS_MS) or (
+                not told.text and heard_to_ms >= place_ms + _WORD_MS
+            ):
                 # It has listened past the place: this says all that there was before it.
                 self._passed_ms = self._pending.popleft()
                 heard_to_ms, final = max(heard_to_ms, place_ms), True

@@ -1,0 +1,191 @@
+"""A call's voice over HTTP, a request for each clause: what such vendors have in common.
+
+The next clause is asked for while the one before is still coming, so that there is no gap between
+them. Closing a request closes its connection, which is what stops the vendor's work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from chorus.audio.frame import AudioFormat
+from chorus.outbound import Headers, OutboundFailed, OutboundRefused, OutboundStream
+from chorus.speech.engines import EngineFailed, Spoken
+from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.net import Net
+
+_AHEAD = 2  # requests under way at once
+_HEAD_TIMEOUT_MS = 15_000  # the call has a shorter deadline of its own
+_MOST_BYTES = 40_000_000
+_TOLD_BYTES = 4000
+
+Decode = Callable[[bytes], bytes]
+"""What comes over the wire to samples; made anew for each clause. Raises `ValueError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRequest:
+    url: str
+    headers: Headers
+    content: bytes
+
+
+class RequestSession:
+    """`VoiceSession`. `request` says what is asked for a text; `decoder` makes a `Decode`."""
+
+    def __init__(
+        self,
+        net: Net,
+        failures: Failures,
+        format: AudioFormat,
+        request: Callable[[str], ClauseRequest],
+        decoder: Callable[[], Decode] = lambda: bytes,
+    ) -> None:
+        self._net = net
+        self._failures = failures
+        self.format = format
+        self._request = request
+        self._decoder = decoder
+
+    async def start(self, warm: Callable[[], Awaitable[None]] | None = None) -> RequestSession:
+        """`warm` opens a connection, which stays in the pool. Raises what it raises."""
+        if warm is not None:
+            await warm()
+        return self
+
+    async def aclose(self) -> None:
+        """Connections belong to the pool."""
+
+    async def speak(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        speech = _Speech(self)
+        try:
+            async for piece in speech.pieces(clauses):
+                yield piece
+        finally:
+            await speech.stop()
+
+    async def fetch(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
+        """The audio of a clause into a queue; None ends it."""
+        try:
+            try:
+                await self._fetch(text, queue)
+            except OutboundFailed as error:
+                # An idle connection of the pool may have been closed by the server just now.
+                if error.timed_out or not queue.empty():
+                    raise
+                await self._fetch(text, queue)
+            queue.put_nowait(None)
+        except (OutboundFailed, OutboundRefused) as error:
+            queue.put_nowait(self._failures.unreached("speak", error))
+        except ValueError as error:
+            queue.put_nowait(self._failures.garbage("speak", error))
+        except EngineFailed as failure:
+            queue.put_nowait(failure)
+
+    async def _fetch(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
+        asked = self._request(text)
+        got, sounded = 0, False
+        decode = self._decoder()
+        async with self._net.stream(
+            "POST",
+            asked.url,
+            headers=asked.headers,
+            content=asked.content,
+            timeout_ms=_HEAD_TIMEOUT_MS,
+        ) as answer:
+            if answer.status != 200:
+                raise self._failures.status("speak", answer.status, await _told(answer))
+            kind = next((value for name, value in answer.headers if name == "content-type"), "")
+            if kind.startswith(("text/", "application/json")):
+                raise self._failures.of("speak", "garbage", f"{kind}: {await _told(answer)}")
+            async for piece in answer.pieces():
+                got += len(piece)
+                if got > _MOST_BYTES:
+                    raise ValueError("more audio than a clause can have")
+                if samples := decode(piece):
+                    sounded = True
+                    queue.put_nowait(samples)
+        if not sounded:
+            raise self._failures.of("speak", "garbage", "it sent no audio")
+
+
+class _Speech:
+    """One `speak`."""
+
+    def __init__(self, session: RequestSession) -> None:
+        self._session = session
+        self._under_way: deque[
+            tuple[asyncio.Queue[bytes | Exception | None], asyncio.Task[None] | None]
+        ] = deque()
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended: Exception | bool = False
+        self._feeder: asyncio.Task[None] | None = None
+
+    async def pieces(self, clauses: AsyncIterator[str]) -> AsyncGenerator[Spoken, None]:
+        self._feeder = asyncio.create_task(self._feed(clauses), name="vendor voice, text")
+        size = self._session.format.sample_bytes
+        index = 0
+        while True:
+            while not self._under_way:
+                if isinstance(self._ended, Exception):
+                    raise self._ended
+                if self._ended:
+                    return
+                self._more.clear()
+                await self._more.wait()
+            queue, _ = self._under_way[0]
+            rest = b""
+            while (audio := await queue.get()) is not None:
+                if isinstance(audio, Exception):
+                    raise audio
+                audio = rest + audio
+                whole = len(audio) - len(audio) % size
+                rest = audio[whole:]
+                if whole:
+                    yield Spoken(audio[:whole], index)
+            yield Spoken(b"", index, last=True)
+            index += 1
+            self._under_way.popleft()
+            self._room.set()
+
+    async def _feed(self, clauses: AsyncIterator[str]) -> None:
+        try:
+            async for text in clauses:
+                while len(self._under_way) >= _AHEAD:
+                    self._room.clear()
+                    await self._room.wait()
+                queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+                task = None
+                if any(letter.isalnum() for letter in text):
+                    work = self._session.fetch(text.strip(), queue)
+                    task = asyncio.create_task(work, name="vendor voice, clause")
+                else:
+                    queue.put_nowait(None)
+                self._under_way.append((queue, task))
+                self._more.set()
+            self._ended = True
+        except Exception as error:
+            self._ended = error
+        self._more.set()
+
+    async def stop(self) -> None:
+        tasks = [task for _, task in self._under_way if task is not None]
+        if self._feeder is not None:
+            tasks.append(self._feeder)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _told(answer: OutboundStream) -> str:
+    """The beginning of an answer that is no audio."""
+    told = b""
+    async for piece in answer.pieces():
+        told += piece
+        if len(told) >= _TOLD_BYTES:
+            break
+    return told[:_TOLD_BYTES].decode("utf-8", "replace")
