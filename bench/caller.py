@@ -35,7 +35,7 @@ from picows import WSError, ws_connect  # pyright: ignore[reportUnknownVariableT
 
 from bench import procfs, utterances
 from bench.carrier import QUESTION, Call, Manners, Utterance, now_s
-from bench.dial import Door, PlainAddress, Refused, chorus_number
+from bench.dial import PlainAddress, Refused, UnauthenticatedRoute, chorus_number
 from bench.grid import Grid
 from bench.tally import Tally, ms, percentile
 
@@ -70,7 +70,7 @@ def says(speech: str) -> tuple[Utterance, ...]:
     return utterances.one(QUESTION if speech == "question" else Path(speech))
 
 
-async def connect(door: Door, manners: Manners, tally: Tally) -> Call:
+async def connect(door: UnauthenticatedRoute, manners: Manners, tally: Tally) -> Call:
     """Raises `Refused`."""
     try:
         invitation = await door.ring()
@@ -83,7 +83,7 @@ async def connect(door: Door, manners: Manners, tally: Tally) -> Call:
     return call
 
 
-async def load(door: Door, options: argparse.Namespace) -> dict[str, Any]:
+async def load(door: UnauthenticatedRoute, options: argparse.Namespace) -> dict[str, Any]:
     tally = Tally()
     manners = Manners(says(options.speech), barge_in_every=options.barge_in_every)
     pid = options.pid
@@ -142,7 +142,7 @@ async def main() -> int:
     options = arguments()
     try:
         if options.url:
-            door: Door = PlainAddress(options.url)
+            door: UnauthenticatedRoute = PlainAddress(options.url)
         else:
             door = await chorus_number(options.webhook, options.api_key, options.agent)
         result = await load(door, options)

@@ -23,7 +23,7 @@ class Refused(Exception):
     """The server did not take the call, or did not let itself be set up."""
 
 
-class Door(Protocol):
+class UnauthenticatedRoute(Protocol):
     async def ring(self) -> Invitation:
         """Raises `Refused`."""
         ...

@@ -19,8 +19,8 @@ from tests.fakes.api import KEY, running
 from chorus import cli
 from chorus.settings import Settings
 from chorus.speech import local, models
-from chorus.speech.crew import Crew
 from chorus.speech.engines import EngineFailed
+from chorus.speech.worker_pool import WorkerPool
 
 
 @pytest.fixture
@@ -151,10 +151,10 @@ def test_doctor_tries_what_is_installed(
 def test_doctor_starts_the_workers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    async def dies(self: Crew, count: int | None = None) -> None:
+    async def dies(self: WorkerPool, count: int | None = None) -> None:
         raise EngineFailed("x", "worker", "it died while it started")
 
-    monkeypatch.setattr(Crew, "warm", dies)
+    monkeypatch.setattr(WorkerPool, "warm", dies)
     status, found = findings(capsys)
     assert status == 1
     for what in ("transcription offline", "voices"):

@@ -14,7 +14,7 @@ import uvicorn
 from tests.conftest import settings_for
 
 from chorus import connections
-from chorus.connections import Connections, door
+from chorus.connections import Connections
 
 HALVES = (
     b"",
@@ -35,7 +35,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def serving(folder: Path, **changes: Any) -> AsyncGenerator[int]:
     settings = settings_for(folder, trusted_proxies=("10.0.0.1",), **changes)
-    protocol = door(Connections(settings, 1024))
+    protocol = connections.protocol(Connections(settings, 1024))
     config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None)
     config.load()
     state = uvicorn.Server(config).server_state

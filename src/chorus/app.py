@@ -21,7 +21,7 @@ from chorus.accounts import idempotency, throttle
 from chorus.accounts.member_routes import new_members
 from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
-from chorus.accounts.session_routes import open_doors, own_doors
+from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
 from chorus.agents.routes import routes as agents
 from chorus.billing.routes import routes as billing
@@ -79,8 +79,8 @@ ROUTERS = (
     ("/v1", members),
     ("/v1", new_members),
     ("/v1", sessions),
-    ("/v1", open_doors),
-    ("/v1", own_doors),
+    ("/v1", public_sessions),
+    ("/v1", own_sessions),
     ("/v1", webhooks),
     ("/v1", billing),
     ("/api", outbound_routes),
@@ -140,7 +140,7 @@ def _life(
             await end_own_calls(switchboard)
             for carrier_name, carrier in switchboard.carriers.items():
                 await carrier.start(CallDesk(switchboard, carrier_name))
-            name = switchboard.heart.name
+            name = switchboard.heartbeat.name
             await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
             async with asyncio.TaskGroup() as tasks:
                 chores = [
@@ -160,7 +160,7 @@ def _life(
                 for chore in chores:
                     chore.cancel()
             await let_go(switchboard)
-            await switchboard.heart.stop()
+            await switchboard.heartbeat.stop()
         finally:
             await archive.aclose()
             await switchboard.close()

@@ -1,11 +1,10 @@
 """Connections to the server: how many there may be, and how long one may take to say what it wants.
 
-uvicorn keeps a connection for ever that says nothing, or half of something. `Door` is its protocol
-with limits: so many connections of one address and in all, `HEAD_S` for the head of a request and
-`BODY_S` for its body, and a head of bounded size. A connection that became a websocket is its
-owner's to watch. Whoever is turned away is told of in the log, once in a while, with how many.
-
-Proxies that are trusted stand for many people, and are not limited by address.
+uvicorn keeps a connection for ever that says nothing, or half of something. `ConnectionProtocol`
+is its protocol with limits: so many connections of one address and in all, `HEAD_S` for the head
+of a request and `BODY_S` for its body, and a head of bounded size. A connection that became a
+websocket is its owner's to watch. Whoever is turned away is told of in the log, once in a while,
+with how many.
 """
 
 from __future__ import annotations
@@ -96,10 +95,10 @@ class Connections:
         return "*" in self._trusted or address in self._trusted
 
 
-def door(connections: Connections) -> type[HttpToolsProtocol]:
+def protocol(connections: Connections) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, with the limits of `connections`."""
 
-    class Door(HttpToolsProtocol):
+    class ConnectionProtocol(HttpToolsProtocol):
         _address: str | None = None
         _deadline: asyncio.TimerHandle | None = None
         _header_bytes = 0
@@ -162,7 +161,7 @@ def door(connections: Connections) -> type[HttpToolsProtocol]:
                 connections.leave(self._address)
                 self._address = None
 
-    return Door
+    return ConnectionProtocol
 
 
 def _network(address: str) -> str:

@@ -38,7 +38,7 @@ async def parts(switchboard: Switchboard) -> dict[str, str]:
         found["database"] = "unreachable"
     else:
         found["schema"] = _schema(schema)
-    if (unwritten_s := switchboard.heart.unwritten_s) is not None:
+    if (unwritten_s := switchboard.heartbeat.unwritten_s) is not None:
         found["database"] = f"cannot be written to, for {unwritten_s:.0f} s"
     if switchboard.draining:
         found["server"] = "is stopping"

@@ -7,8 +7,8 @@ Idempotency-Key of a POST; open one session and hand it to the route; write the 
 audit log, store the answer for the key and commit, all at once, before the response leaves.
 Whatever raises rolls back; for the key, a refusal is then stored by itself.
 
-The routes of `doors()` are those by which members come in. They open their sessions themselves,
-because what they count must stay counted when they refuse.
+The routes of `public_router` are those by which members come in. They open their sessions
+themselves, because what they count must stay counted when they refuse.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class _Streaming(Route):
     keeps_answers = False
 
 
-class Door(Route):
+class UnauthenticatedRoute(Route):
     """A route by which members come in, which opens its sessions itself. Anybody may knock, so
     what is read of them is little."""
 
@@ -434,9 +434,9 @@ def member_router(tag: str) -> APIRouter:
     return _router(tag, Route, cookie)
 
 
-def doors(tag: str, *, known: bool) -> APIRouter:
+def public_router(tag: str, *, known: bool) -> APIRouter:
     """For logging in and the like; `known` if a session must be there already."""
-    return _router(tag, Door, cookie if known else None)
+    return _router(tag, UnauthenticatedRoute, cookie if known else None)
 
 
 def _router(tag: str, kind: type[Route], security: HTTPBearer | APIKeyCookie | None) -> APIRouter:

@@ -23,7 +23,7 @@ from chorus.accounts import first_owner
 from chorus.accounts.secrets import Secrets
 from chorus.app import create_app
 from chorus.calls.switchboard import Switchboard
-from chorus.connections import Connections, door, raise_file_limit
+from chorus.connections import Connections, protocol, raise_file_limit
 from chorus.db import Database
 from chorus.lines.websocket import DirectProtocol
 from chorus.prepare import NotReady, prepare
@@ -64,7 +64,7 @@ def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
     server = _Server(
         uvicorn.Config(
             app,
-            http=door(Connections(settings, raise_file_limit())),
+            http=protocol(Connections(settings, raise_file_limit())),
             loop="auto",
             ws=DirectProtocol,
             ws_max_size=_WS_MAX_BYTES,

@@ -212,7 +212,7 @@ def test_who_does_not_come_back_is_forgotten(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_not_ready_while_nothing_can_be_written(sqlite_api: Api):
-    heart = sqlite_api.app.state.switchboard.heart
+    heart = sqlite_api.app.state.switchboard.heartbeat
     full = OperationalError("", None, Exception("full"))
     with patch.object(heart, "_beat", side_effect=full), pytest.raises(OperationalError):
         await heart.beat()

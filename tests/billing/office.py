@@ -1,4 +1,4 @@
-"""What billing needs of a process, without the process: a database, a till, live calls."""
+"""What billing needs of a process, without the process: a database, admission, live calls."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.conftest import settings_for
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
 from chorus.billing import balance, ledger
+from chorus.billing.admission import Admission
 from chorus.billing.balance import Standing
 from chorus.billing.prices import Prices
 from chorus.billing.settle import settle
 from chorus.billing.tables import Hold, LedgerLine
-from chorus.billing.till import Till
 from chorus.calls.journal import Journals
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call, CallEvent
@@ -78,7 +78,7 @@ class Office:
 
     def __init__(self, database: Database, prices: Prices, *, charging: bool = True) -> None:
         self.database = database
-        self.till = Till(charging, prices, CATALOGUE)
+        self.admission = Admission(charging, prices, CATALOGUE)
         self.journals = Journals(database)
         self.live: dict[uuid.UUID, Any] = {}
 
@@ -90,8 +90,8 @@ class Office:
         """Another process on the same database."""
         return Office(
             Database(self.database.settings),
-            changes.pop("prices", self.till.prices),
-            charging=changes.pop("charging", self.till.charging),
+            changes.pop("prices", self.admission.prices),
+            charging=changes.pop("charging", self.admission.charging),
         )
 
     async def organization(self, dollars: float = 0) -> uuid.UUID:
@@ -146,7 +146,7 @@ class Office:
                 customer_number="+14155551234",
                 answered_at=ANSWERED,
             )
-            if not await self.till.admit(session, call):
+            if not await self.admission.admit(session, call):
                 return None
             session.add(call)
         return call.id

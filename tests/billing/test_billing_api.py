@@ -40,7 +40,7 @@ async def paid(tmp_path: Path, database_url: str) -> AsyncGenerator[Api, None]:
 def office_of(api: Api) -> Office:
     """The calls of the API's own process."""
     switchboard: Switchboard = api.app.state.switchboard
-    return Office(api.process.database, switchboard.till.prices)
+    return Office(api.process.database, switchboard.admission.prices)
 
 
 async def wish(api: Api) -> dict[str, Any]:

@@ -307,7 +307,7 @@ async def until(told: Told, count: int) -> list[tuple[Any, ...]]:
 
 
 async def test_what_answered_before_the_stream_is_there(carrier: Carrier):
-    id = await dialled(carrier, lease_owner=board(carrier.api).heart.name)
+    id = await dialled(carrier, lease_owner=board(carrier.api).heartbeat.name)
     for heard in ("machine_start", "machine_end_beep"):
         answer = await carrier.post(f"/twilio/amd/{id}", AnsweredBy=heard)
         assert answer.status_code == 204
@@ -335,7 +335,7 @@ async def test_news_of_a_call_that_another_process_holds(carrier: Carrier):
     ]
     # As that process: the row is its own, and the call is live there.
     async with api.process.database.writing() as session:
-        await session.execute(sa.update(Call).values(lease_owner=board(api).heart.name))
+        await session.execute(sa.update(Call).values(lease_owner=board(api).heartbeat.name))
     async with conversation(api, id) as there:
         assert await until(there, 2) == [
             ("machine_end_silence", True, True),

@@ -73,7 +73,7 @@ async def test_it_is_done_at_once_where_the_call_is(api: Api):
 
 
 async def test_it_is_done_once_where_the_call_is_held(api: Api):
-    me = board(api).heart.name
+    me = board(api).heartbeat.name
     mine, others = await live_call(api, me), await live_call(api, "another")
     for n in range(10):
         answer = await api.post(f"/v1/calls/{mine}/say", json={"text": str(n)})

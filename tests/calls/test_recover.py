@@ -15,7 +15,7 @@ from chorus.calls import recover
 from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.tables import Call
 from chorus.db import utcnow
-from chorus.durable.heart import DEAD_AFTER_S, Heart
+from chorus.durable.heartbeat import DEAD_AFTER_S, Heartbeat
 from chorus.durable.pulse import Stillness
 
 DIALLED = {"direction": "outbound", "status": "queued", "dialled_at": utcnow()}
@@ -39,7 +39,7 @@ def keeper(api: Api, monkeypatch: pytest.MonkeyPatch) -> tuple[Keeper, Time]:
     made = Keeper(board(api))
     for name in ("_unheld", "_silent"):
         monkeypatch.setattr(made, name, Stillness[uuid.UUID](2 * recover.ROUND_S, time))
-    monkeypatch.setattr(board(api).heart, "_others", Stillness[str](2 * recover.ROUND_S, time))
+    monkeypatch.setattr(board(api).heartbeat, "_others", Stillness[str](2 * recover.ROUND_S, time))
 
     async def take_over(name: str) -> None:
         taken.append(name)
@@ -69,7 +69,7 @@ LOST = ("failed", "worker_lost")
 
 
 async def test_what_a_process_held_before_it_was_started_again(api: Api):
-    me = board(api).heart.name
+    me = board(api).heartbeat.name
     mine = await stored(api, *held_by(me, DIALLED, RINGS, COMES, TALKS))
     others = await stored(api, *held_by("other", DIALLED, TALKS), WAITS)
     assert await end_own_calls(board(api)) == 4
@@ -79,7 +79,7 @@ async def test_what_a_process_held_before_it_was_started_again(api: Api):
 
 
 async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatch):
-    await Heart(api.process.database, "dead").start()
+    await Heartbeat(api.process.database, "dead").start()
     theirs = await stored(api, *held_by("dead", DIALLED, RINGS, COMES, TALKS))
     waits = await stored(api, WAITS)
     made, time = keeper(api, monkeypatch)
@@ -94,7 +94,7 @@ async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_process_that_lives_keeps_its_calls(api: Api, monkeypatch: pytest.MonkeyPatch):
-    other = Heart(api.process.database, "other")
+    other = Heartbeat(api.process.database, "other")
     await other.start()
     theirs = await stored(api, *held_by("other", TALKS))
     made, time = keeper(api, monkeypatch)
@@ -112,7 +112,7 @@ async def test_an_owner_that_nobody_knows(api: Api, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_call_that_should_be_here_and_is_not(api: Api, monkeypatch: pytest.MonkeyPatch):
-    me = board(api).heart.name
+    me = board(api).heartbeat.name
     broken, sound = await stored(api, *held_by(me, TALKS, TALKS))
     monkeypatch.setitem(board(api).live, sound, object())
     made, time = keeper(api, monkeypatch)
@@ -123,7 +123,7 @@ async def test_a_call_that_should_be_here_and_is_not(api: Api, monkeypatch: pyte
 
 
 async def test_a_call_of_which_the_carrier_says_nothing(api: Api, monkeypatch: pytest.MonkeyPatch):
-    me = board(api).heart.name
+    me = board(api).heartbeat.name
     silent = await stored(api, *held_by(me, DIALLED, RINGS, COMES), RINGS)
     waits = await stored(api, WAITS)
     made, time = keeper(api, monkeypatch)
@@ -143,7 +143,7 @@ async def test_a_call_of_which_the_carrier_says_nothing(api: Api, monkeypatch: p
 
 
 async def test_a_process_that_stops_in_order_lets_go_of_what_rings(api: Api):
-    me = board(api).heart.name
+    me = board(api).heartbeat.name
     calls = await stored(api, *held_by(me, RINGS, DIALLED, TALKS), *held_by("other", RINGS))
     await let_go(board(api))
     async with api.process.database.reading() as session:
@@ -173,7 +173,7 @@ async def test_one_that_was_given_up_for_dead_ends_its_calls(
     made, time = keeper(api, monkeypatch)
     await rounds(made, time, recover.ROUND_S)
     assert live.ended is None
-    await board(api).heart.stop()
+    await board(api).heartbeat.stop()
     await rounds(made, time, recover.ROUND_S)
     assert live.ended == ("worker_lost", "the server lost its lease")
 
@@ -191,8 +191,8 @@ async def test_wall_clocks_end_no_call(api: Api, monkeypatch: pytest.MonkeyPatch
         return real(self) + sum(steps, timedelta())
 
     monkeypatch.setattr(clock.SystemClock, "utcnow", stepped)
-    me = board(api).heart.name
-    other = Heart(api.process.database, "other")
+    me = board(api).heartbeat.name
+    other = Heartbeat(api.process.database, "other")
     await other.start()
     calls = await stored(api, *held_by("other", TALKS, RINGS), *held_by(me, TALKS, COMES))
     monkeypatch.setitem(board(api).live, calls[2], object())

@@ -10,7 +10,7 @@ from chorus.llm.model import ToolCall
 from chorus.outbound import Outbound
 from chorus.talk.spec import HttpTool
 from chorus.talk.tools import acting as running
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 from chorus.talk.tools.http import request_tools
 from chorus.talk.tools.tool import ToolResult
 
@@ -28,7 +28,7 @@ class Acting(running.Acting):
         tools: Sequence[HttpTool],
         client: Outbound,
         variables: Mapping[str, Any] | None = None,
-        on_result: Callable[[Action], None] | None = None,
+        on_result: Callable[[ToolRun], None] | None = None,
     ) -> None:
         super().__init__(request_tools(tools, client, variables or {}), on_result=on_result)
 

@@ -24,12 +24,12 @@ from chorus.accounts.schemas import (
 )
 from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.process import Process
-from chorus.route import InPrincipal, InProcess, InSession, doors, failures, member_router
+from chorus.route import InPrincipal, InProcess, InSession, failures, member_router, public_router
 from chorus.wire import Data, Deleted, Page, PageQuery, page
 
 routes = member_router("Sessions")
-open_doors = doors("Sessions", known=False)
-own_doors = doors("Sessions", known=True)
+public_sessions = public_router("Sessions", known=False)
+own_sessions = public_router("Sessions", known=True)
 
 
 def _visitor(request: Request, process: Process) -> Visitor:
@@ -62,7 +62,7 @@ def _entered(process: Process, response: Response, entered: Entered) -> Data[Cur
     return Data(data=_current(entered.session, entered.member, entered.organization))
 
 
-@open_doors.post(
+@public_sessions.post(
     "/sessions",
     operation_id="createSession",
     summary="Log in",
@@ -79,7 +79,7 @@ async def create_session(
     return _entered(process, response, entered)
 
 
-@open_doors.post(
+@public_sessions.post(
     "/invitations",
     operation_id="acceptInvitation",
     summary="Accept an invitation",
@@ -95,7 +95,7 @@ async def accept_invitation(
     return _entered(process, response, entered)
 
 
-@open_doors.post(
+@public_sessions.post(
     "/owners",
     operation_id="createOwner",
     summary="Become the first owner",
@@ -114,7 +114,7 @@ async def create_owner(
     return _entered(process, response, entered)
 
 
-@own_doors.post(
+@own_sessions.post(
     "/password",
     operation_id="changePassword",
     summary="Change the own password",

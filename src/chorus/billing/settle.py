@@ -30,13 +30,13 @@ class NotOver(Exception):
 async def settle(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     """Charge a call that is over, set its cost, which is the sum of its lines, and release its
     hold. Raises `NotOver`."""
-    till = switchboard.till
+    admission = switchboard.admission
     async with switchboard.database.writing() as session:
         bill = await calls.bill(session, call_id)
         if bill is None:
             raise NotOver(f"call {call_id} is not over")
-        prices = till.prices.at(bill.called_at)
-        cost = await ledger.charge(session, bill, prices, from_balance=till.charging)
+        prices = admission.prices.at(bill.called_at)
+        cost = await ledger.charge(session, bill, prices, from_balance=admission.charging)
         await calls.set_cost(session, call_id, cost)
         await balance.release(session, call_id)
 

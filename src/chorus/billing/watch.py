@@ -100,7 +100,7 @@ class Watch:
             journal.used if journal else {},
         )
         expected = -(-held.minute_micros * talking_ms // MINUTE_MS)
-        return cost(used, self._switchboard.till.prices.at(utcnow())) + expected
+        return cost(used, self._switchboard.admission.prices.at(utcnow())) + expected
 
     async def _extend(self, wanted: Mapping[uuid.UUID, Mapping[uuid.UUID, int]]) -> None:
         short: set[uuid.UUID] = set()

@@ -74,7 +74,7 @@ async def answer(
             if known.answered_at is not None or known.ended_at is not None:
                 return Declined("the call was answered before")
             known.token_hash = digest(token)
-            known.lease_owner = switchboard.heart.name
+            known.lease_owner = switchboard.heartbeat.name
             return Taken(known.id, token)
         if not room.for_a_call:
             return Declined("the organization has as many calls as it may", busy=True)
@@ -89,11 +89,11 @@ async def answer(
             status="queued",
             customer_number=customer_number[:64],
             token_hash=digest(token),
-            lease_owner=switchboard.heart.name,
+            lease_owner=switchboard.heartbeat.name,
             started_at=utcnow(),
             context_variables=dict(variables),
         )
-        if not await switchboard.till.admit(session, call):
+        if not await switchboard.admission.admit(session, call):
             return Declined("the balance does not suffice for a call")
         session.add(call)
         await session.flush()

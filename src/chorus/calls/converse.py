@@ -94,7 +94,7 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
             answered_at=now,
             started_at=row.started_at or now,
             call_sid=line.leg_id,
-            lease_owner=switchboard.heart.name,
+            lease_owner=switchboard.heartbeat.name,
         )
         if not moved:
             log.warning("call %s was answered, but it is %s", call_id, row.status)

@@ -106,7 +106,7 @@ class CallDesk:
         # A call that was answered is ended by its conversation, which knows who hung up.
         elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
-        elif call.lease_owner not in (None, self._switchboard.heart.name):
+        elif call.lease_owner not in (None, self._switchboard.heartbeat.name):
             over = {"legId": progress.leg_id, "cause": ended.cause, "detail": ended.detail}
             await live.pass_on(self._switchboard, call, "line_over", over)
 

@@ -123,7 +123,7 @@ class Dispatch:
                 .values(
                     dialled_at=utcnow(),
                     token_hash=digest(token),
-                    lease_owner=switchboard.heart.name,
+                    lease_owner=switchboard.heartbeat.name,
                 )
             )
             if fenced.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE yields a CursorResult

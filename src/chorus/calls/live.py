@@ -116,7 +116,7 @@ class Commands:
                     log.error("commands to calls wait for the database: %s", failure)
                 continue
             for command in commands:
-                self._obey(command)
+                self._apply(command)
 
     async def _take(self) -> Sequence[CallCommand]:
         """In their order. They are gone from the table, and so nobody else's."""
@@ -127,7 +127,8 @@ class Commands:
                 .join(CallRow, CallRow.id == CallCommand.call_id)
                 .where(
                     sa.or_(
-                        CallRow.lease_owner == switchboard.heart.name, CallRow.ended_at.is_not(None)
+                        CallRow.lease_owner == switchboard.heartbeat.name,
+                        CallRow.ended_at.is_not(None),
                     )
                 )
             )
@@ -145,7 +146,7 @@ class Commands:
             )
             return sorted(taken.all(), key=lambda command: command.id)
 
-    def _obey(self, command: CallCommand) -> None:
+    def _apply(self, command: CallCommand) -> None:
         call = self._switchboard.live.get(command.call_id)
         if call is None:
             log.info("call %s ended before it was told to %s", command.call_id, command.verb)

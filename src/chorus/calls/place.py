@@ -62,7 +62,7 @@ async def place(
         meta=wish.metadata,
         scheduled_at=wish.scheduled_at,
     )
-    if not await switchboard.till.admit(session, call):
+    if not await switchboard.admission.admit(session, call):
         raise errors.insufficient_funds()
     session.add(call)
     await session.flush()

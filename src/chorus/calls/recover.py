@@ -29,7 +29,7 @@ from chorus.calls.room import TAKES_ROOM
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
-from chorus.durable.heart import BEAT_S
+from chorus.durable.heartbeat import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
 from chorus.lines.browser.line import PROVIDER
@@ -50,7 +50,7 @@ _TALKS = sa.and_(TAKES_ROOM, Call.status == "in_progress")
 
 async def end_own_calls(switchboard: Switchboard) -> int:
     """When a process starts: what it held the last time is lost. Returns how many there were."""
-    return await _end(switchboard, Call.lease_owner == switchboard.heart.name)
+    return await _end(switchboard, Call.lease_owner == switchboard.heartbeat.name)
 
 
 async def let_go(switchboard: Switchboard) -> None:
@@ -59,7 +59,9 @@ async def let_go(switchboard: Switchboard) -> None:
     async with switchboard.database.writing() as session:
         await session.execute(
             sa.update(Call)
-            .where(_RINGS, Call.lease_owner == switchboard.heart.name, Call.call_sid.is_not(None))
+            .where(
+                _RINGS, Call.lease_owner == switchboard.heartbeat.name, Call.call_sid.is_not(None)
+            )
             .values(lease_owner=None)
         )
 
@@ -99,13 +101,13 @@ class Keeper:
 
     async def round(self) -> None:
         switchboard = self._switchboard
-        if not await switchboard.heart.beat():
+        if not await switchboard.heartbeat.beat():
             self._given_up()
-        for name in await switchboard.heart.dead():
+        for name in await switchboard.heartbeat.dead():
             log.warning("process %s is dead: its calls end, its work is taken over", name)
             await _end(switchboard, Call.lease_owner == name)
             await switchboard.durable.take_over(name)
-            await switchboard.heart.bury(name)
+            await switchboard.heartbeat.bury(name)
         ownerless = sa.or_(
             Call.lease_owner.not_in(sa.select(Executor.id)),
             sa.and_(Call.status == "in_progress", Call.lease_owner.is_(None)),
@@ -125,7 +127,7 @@ class Keeper:
         switchboard = self._switchboard
         async with switchboard.database.reading() as session:
             mine = await session.scalars(
-                sa.select(Call.id).where(_TALKS, Call.lease_owner == switchboard.heart.name)
+                sa.select(Call.id).where(_TALKS, Call.lease_owner == switchboard.heartbeat.name)
             )
             unheld = {id: None for id in mine if id not in switchboard.live}
         over = _over(self._unheld.look(unheld), UNHELD_S)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
-from chorus.billing.till import Till
+from chorus.billing.admission import Admission
 from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.journal import Journals
@@ -22,7 +22,7 @@ from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import EngineRoom
 from chorus.db import Database
 from chorus.durable.durable import Durable
-from chorus.durable.heart import Heart
+from chorus.durable.heartbeat import Heartbeat
 from chorus.durable.identity import Identity
 from chorus.lines.carriers import running
 from chorus.lines.line import Line
@@ -64,14 +64,14 @@ class Switchboard:
         return Secrets.of(self.settings)
 
     @cached_property
-    def till(self) -> Till:
+    def admission(self) -> Admission:
         """Says whether there is money for a call, and what it costs."""
-        return Till.of(self.settings, self.catalogue)
+        return Admission.of(self.settings, self.catalogue)
 
     @cached_property
-    def heart(self) -> Heart:
+    def heartbeat(self) -> Heartbeat:
         """Shows that this process lives; its name is on the calls that it holds."""
-        return Heart(self.database, self._identity.name)
+        return Heartbeat(self.database, self._identity.name)
 
     @cached_property
     def _identity(self) -> Identity:
@@ -84,7 +84,7 @@ class Switchboard:
     async def start(self) -> None:
         """Load what every call needs; after this the process may say that it is ready."""
         self.recordings.mkdir(parents=True, exist_ok=True)
-        await self.heart.start()
+        await self.heartbeat.start()
         self.ticker.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engines.start())

@@ -35,7 +35,7 @@ class Call(Tenant, Base):
     call is over, neither can be deleted.
     `dialled_at` is the fence: set before the carrier is asked to ring, so that a call which may
     have rung is never dialled twice. `token_hash` is the SHA-256 of the secret that the carrier's
-    audio stream must present. `lease_owner` is the executor (`durable/heart.py`)
+    audio stream must present. `lease_owner` is the executor (`durable/heartbeat.py`)
     that holds the call; where it rings, the one that dialled or announced it.
     `recording_path` is the recording's key in the store; `kept.py` says what becomes of it.
     `agent_changes` are those of the agent that count for this call alone (`browser.py`), as the API

@@ -95,7 +95,7 @@ class Playhead:
         self.epoch += 1
 
     def _played_by(self, now_s: float) -> float:
-        """What a carrier next door would have played of the epoch."""
+        """What a carrier without delay would have played of the epoch."""
         passed_ms = max(now_s - self._due_s, 0.0) * 1000
         return min(self._due_ms + passed_ms, self._since_ms)
 

@@ -19,8 +19,7 @@ from typing import Any, cast
 from chorus.llm.model import Message, ModelItem, Prompt, TextDelta, ToolCall
 from chorus.llm.script_match import Match, Pattern, match, phrases_of, words_of
 from chorus.llm.script_parse import (
-    Action,
-    Call,
+    CallTool,
     End,
     Expect,
     Extract,
@@ -30,6 +29,7 @@ from chorus.llm.script_parse import (
     Rule,
     Say,
     Script,
+    ScriptAction,
     ScriptError,
     Summary,
     Value,
@@ -100,7 +100,7 @@ def answer(prompt: Prompt) -> Iterator[ModelItem]:
     number = replay.calls
     for action in replay.output:
         number += 1
-        if isinstance(action, Call):
+        if isinstance(action, CallTool):
             arguments = json.dumps(dict(action.arguments), ensure_ascii=False)
             yield ToolCall(f"script_{number}", action.tool, arguments)
         elif isinstance(action, End) and any(t.name == END_CALL for t in prompt.tools):
@@ -129,10 +129,10 @@ class _Replay:
         self._step = ""
         self._values: dict[str, Any] = {}
         self._lost = 0  # times in a row that nothing matched
-        self._rest: list[Action] = []  # what waits for the result of a tool
+        self._rest: list[ScriptAction] = []  # what waits for the result of a tool
         self._waiting_for = ""
         self._awaited = ""  # the id of that call
-        self.output: list[Action] = []
+        self.output: list[ScriptAction] = []
         self.calls = 0
 
     def through(self, messages: Sequence[Message]) -> None:
@@ -203,14 +203,14 @@ class _Replay:
                 rest = self._of_kind("fails", tool) or self._of_kind("fails") or [Say(_FAILED)]
         self._run(rest)
 
-    def _of_kind(self, kind: str, tool: str = "") -> list[Action] | None:
+    def _of_kind(self, kind: str, tool: str = "") -> list[ScriptAction] | None:
         for step in dict.fromkeys((self._step, "")):
             for rule in self._script.steps[step]:
                 if rule.kind == kind and rule.tool == tool:
                     return rule.actions
         return None
 
-    def _run(self, actions: list[Action] | None) -> None:
+    def _run(self, actions: list[ScriptAction] | None) -> None:
         for n, action in enumerate(actions or ()):
             if isinstance(action, Say):
                 self.output.append(Say(self._text(action.text)))
@@ -218,9 +218,9 @@ class _Replay:
                 self._values[action.name] = self._value(action.value)
             elif isinstance(action, GoTo):
                 self._step = action.step
-            elif isinstance(action, Call):
+            elif isinstance(action, CallTool):
                 given = tuple((name, self._value(value)) for name, value in action.arguments)
-                self.output.append(Call(action.tool, given))
+                self.output.append(CallTool(action.tool, given))
                 self._waiting_for = action.tool
                 self._rest = (actions or [])[n + 1 :]
                 return

@@ -44,7 +44,7 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallTool:
     tool: str
     arguments: tuple[tuple[str, Value], ...] = ()
 
@@ -87,7 +87,7 @@ class Extract:
     value: Value
 
 
-Action = Say | Call | Remember | GoTo | Expect | End | Summary | Extract
+ScriptAction = Say | CallTool | Remember | GoTo | Expect | End | Summary | Extract
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Rule:
     line: int
     patterns: tuple[Pattern, ...] = ()
     tool: str = ""
-    actions: list[Action] = field(default_factory=list[Action])
+    actions: list[ScriptAction] = field(default_factory=list[ScriptAction])
 
 
 @dataclass(slots=True)
@@ -276,7 +276,7 @@ class _Line:
             else:
                 rule.actions.append(self._action(after=rule.kind == "after"))
 
-    def _action(self, *, after: bool) -> Action:
+    def _action(self, *, after: bool) -> ScriptAction:
         if after != (self.peek() in ("summary", "extract")):
             if after:
                 self.fail(
@@ -291,7 +291,7 @@ class _Line:
             return Say(self._checked(self._string("what to say, in quotation marks,")))
         if self._has("call"):
             tool = self._take("word", "the tool's name")
-            return Call(tool, tuple(self._arguments()) if self._has("with") else ())
+            return CallTool(tool, tuple(self._arguments()) if self._has("with") else ())
         if self._has("remember"):
             return Remember(*self._assignment())
         if self._has("go", "to") or self._has("goto"):
@@ -351,7 +351,7 @@ def _check(script: Script, last_line: int) -> None:
         for action in rule.actions:
             if isinstance(action, Remember):
                 known.add(action.name)
-            elif isinstance(action, Call):
+            elif isinstance(action, CallTool):
                 known.add(action.tool)
     for rule in script.rules():
         if not rule.actions:
@@ -370,13 +370,13 @@ def _check(script: Script, last_line: int) -> None:
                         )
 
 
-def _texts(action: Action) -> Iterator[str]:
+def _texts(action: ScriptAction) -> Iterator[str]:
     """The texts of an action in which names may be."""
     if isinstance(action, Say | Summary):
         yield action.text
     elif isinstance(action, Remember | Extract):
         yield _text(action.value)
-    elif isinstance(action, Call):
+    elif isinstance(action, CallTool):
         yield from (_text(value) for _, value in action.arguments)
 
 

@@ -2,7 +2,7 @@
 
 The first message, words of the operator, an apology. Each is a `Reply` whose sound is made
 while it waits, so that it costs no time when its moment comes: when nobody speaks, or, for one
-that may not be interrupted, whenever the agent itself is silent. Some are void once the caller
+that may not be interrupted, whenever the agent itself is silent. Some are withdrawn once the caller
 has been answered anyway; the operator's words never are.
 """
 
@@ -51,7 +51,7 @@ class Announcements:
             return None
         return None
 
-    def void(self, *, everything: bool = False) -> list[Reply]:
+    def withdraw(self, *, everything: bool = False) -> list[Reply]:
         """Take off what nobody needs any more, the caller having been answered."""
         gone = [a for a in self._waiting if everything or not a.lasting]
         self._waiting = [a for a in self._waiting if a not in gone]

@@ -35,7 +35,7 @@ from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
 from chorus.talk.timeline import Happening
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 from chorus.talk.tools.template import fill
 
 log = logging.getLogger(__name__)
@@ -333,7 +333,7 @@ class Call:
 
         return call
 
-    def _tool_done(self, action: Action) -> None:
+    def _tool_done(self, action: ToolRun) -> None:
         """Also after the end: a tool with effects is let finish."""
         if self._talk is not None:
             try:

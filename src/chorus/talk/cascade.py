@@ -27,7 +27,7 @@ from chorus.talk.spec import AgentSpec, Engines
 from chorus.talk.talk import Host
 from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
-from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.transcribing import Transcribing
 
 LAST_WORDS_S = 1.5
@@ -134,7 +134,7 @@ class Cascade:
     def advise(self, text: str) -> None:
         self._conversation.advise(text)
 
-    def tool_done(self, action: Action) -> None:
+    def tool_done(self, action: ToolRun) -> None:
         self._conversation.tool_done(action)
 
     def suspend(self) -> None:

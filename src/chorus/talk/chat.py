@@ -30,7 +30,7 @@ from chorus.talk.preparing import acting_of
 from chorus.talk.spec import AgentSpec, CallSpec
 from chorus.talk.text.phrases import apology
 from chorus.talk.thinking import MAX_ROUNDS
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 from chorus.talk.tools.template import fill
 
 GRACE_MS = 5000
@@ -160,7 +160,7 @@ class Chat:
                 state.messages.append(Message("assistant", "".join(said), tool_calls=tuple(calls)))
                 if not calls:
                     return
-                actions: list[Action] = []
+                actions: list[ToolRun] = []
                 for call in calls:
                     effects = acting.has_effects(call.name)
                     yield ChatEvent("tool_call", {**_call_data(call), "hasEffects": effects})

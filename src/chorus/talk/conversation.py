@@ -25,9 +25,9 @@ from chorus.talk.speaking import Speaking
 from chorus.talk.talk import Host
 from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
-from chorus.talk.thinking import Mind, Reply
+from chorus.talk.thinking import Reply, ReplyContext
 from chorus.talk.timeline import Latencies
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 from chorus.talk.turns.turns import (
     AskEndOfTurn,
     CancelDraft,
@@ -65,7 +65,7 @@ class Conversation:
         self,
         *,
         turns: Turns,
-        mind: Mind,
+        mind: ReplyContext,
         end_of_turn: EndOfTurn,
         language: str | None,
         waiting: Waiting,
@@ -203,7 +203,7 @@ class Conversation:
         self._drop_draft()
         if self._reply is not None:
             self._settle(self._reply)
-        for reply in self._announcements.void(everything=True):
+        for reply in self._announcements.withdraw(everything=True):
             self._discard(reply)
 
     def late_words(self, text: str) -> None:
@@ -315,8 +315,8 @@ class Conversation:
             messages = self.dialogue.messages_with(text)
             reply = self._new_reply(event.turn, text)
             reply.think(self._tasks, messages)
-        for needless in self._announcements.void():
-            self._discard(needless)
+        for withdrawn in self._announcements.withdraw():
+            self._discard(withdrawn)
         self.dialogue.caller_said(event.turn, text)
         self._begin(reply)
 
@@ -451,7 +451,7 @@ class Conversation:
             "tool_called", turn=reply.turn, id=call.id, name=call.name, arguments=call.arguments
         )
 
-    def tool_done(self, action: Action) -> None:
+    def tool_done(self, action: ToolRun) -> None:
         """A tool has its result, perhaps long after the turn that asked for it."""
         self._note("tool_result", **result_data(action))
         if action.has_effects:  # others belong to one reply, which waits for them

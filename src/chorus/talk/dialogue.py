@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chorus.llm.model import Message, ToolCall
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 
 UNHEARD_MS = 200
 """A reply of which less than this was heard counts as not heard at all."""
@@ -33,7 +33,7 @@ class ToolRound:
 
     text: str
     calls: tuple[ToolCall, ...]
-    actions: dict[str, Action] = field(default_factory=dict[str, Action])
+    actions: dict[str, ToolRun] = field(default_factory=dict[str, ToolRun])
     cut: bool = False
 
     def result(self, call: ToolCall) -> str:
@@ -79,7 +79,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TranscriptLine:
     """One line of the transcript."""
 
     role: Literal["user", "assistant"]
@@ -165,17 +165,17 @@ class Dialogue:
         self._add_user(out, text)
         return tuple(out)
 
-    def transcript(self) -> tuple[Line, ...]:
-        lines: list[Line] = []
+    def transcript(self) -> tuple[TranscriptLine, ...]:
+        lines: list[TranscriptLine] = []
         for entry in self._entries:
             if isinstance(entry, CallerTurn):
                 if lines and lines[-1].role == "user":
                     joined = f"{lines[-1].content} {entry.text}".strip()
-                    lines[-1] = Line("user", joined)
+                    lines[-1] = TranscriptLine("user", joined)
                 else:
-                    lines.append(Line("user", entry.text))
+                    lines.append(TranscriptLine("user", entry.text))
             elif isinstance(entry, AgentReply) and entry.heard:
-                lines.append(Line("assistant", entry.heard))
+                lines.append(TranscriptLine("assistant", entry.heard))
         return tuple(lines)
 
     def touched(self) -> None:
@@ -206,7 +206,7 @@ def reply_messages(reply: AgentReply) -> list[Message]:
     return out
 
 
-def result_data(action: Action) -> dict[str, Any]:
+def result_data(action: ToolRun) -> dict[str, Any]:
     """A tool's result for the timeline; JSON-ready."""
     result = action.result
     assert result is not None  # it is there before anybody is told

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chorus.lines.line import LineCause
-from chorus.talk.dialogue import Line
+from chorus.talk.dialogue import TranscriptLine
 
 LINE_REASONS: dict[LineCause, str] = {
     LineCause.FAR_END: "customer_ended",
@@ -33,5 +33,5 @@ class Outcome:
     detail: str
     duration_ms: int
     turn_count: int
-    transcript: tuple[Line, ...]
+    transcript: tuple[TranscriptLine, ...]
     recording_fault: str | None = None

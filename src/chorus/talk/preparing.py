@@ -15,8 +15,8 @@ from chorus.audio.mix import Background
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
-from chorus.talk.thinking import Mind
-from chorus.talk.tools.acting import Acting, Action
+from chorus.talk.thinking import ReplyContext
+from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.tools.end_call import EndCall
 from chorus.talk.tools.http import request_tools
 from chorus.talk.turns.turns import Turns
@@ -53,9 +53,9 @@ def mind_of(
     system: str,
     acting: Acting,
     voicing: Voicing,
-) -> Mind:
+) -> ReplyContext:
     """`system`: the agent's prompt with its variables filled in."""
-    return Mind(
+    return ReplyContext(
         models=engines.models,
         voicing=voicing,
         format=format,
@@ -65,7 +65,7 @@ def mind_of(
     )
 
 
-def acting_of(spec: CallSpec, outbound: Outbound, on_result: Callable[[Action], None]) -> Acting:
+def acting_of(spec: CallSpec, outbound: Outbound, on_result: Callable[[ToolRun], None]) -> Acting:
     """The tools of the agent, and those that every agent has."""
     agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
     requests = request_tools(agent.tools, outbound, spec.variables, (end_call.spec.name,))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
 from chorus.talk.dialogue import Dialogue
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 
 P = ParamSpec("P")
 
@@ -90,7 +90,7 @@ class Talk(Protocol):
         """The model is told `text` with its next reply."""
         ...
 
-    def tool_done(self, action: Action) -> None:
+    def tool_done(self, action: ToolRun) -> None:
         """A tool has its result, perhaps long after it was asked for, or after `close`."""
         ...
 

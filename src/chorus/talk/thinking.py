@@ -40,7 +40,7 @@ MAX_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Mind:
+class ReplyContext:
     """What every reply of a call is made with. `format` is the line's, `language` the agent's."""
 
     models: Ranking[LanguageModel]
@@ -65,7 +65,7 @@ class Reply:
     """`turn` None: the agent speaks on its own account. `text`: what it answers to."""
 
     def __init__(
-        self, mind: Mind, events: ReplyEvents, *, turn: int | None, text: str, version: int
+        self, mind: ReplyContext, events: ReplyEvents, *, turn: int | None, text: str, version: int
     ) -> None:
         self.turn = turn
         self.text = text

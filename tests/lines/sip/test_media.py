@@ -352,13 +352,13 @@ def test_reports_tell_loss_and_round_trip() -> None:
     for number, packet in enumerate(packets):
         if number % 5:
             other.stream.received(packet, THERE, 10.0 + number * 0.02)
-    heard = rtcp.Heard()
-    heard.last_sr, heard.last_sr_s = other.stream._heard.last_sr, 10.0
+    peer = rtcp.PeerReport()
+    peer.last_sr, peer.last_sr_s = other.stream._peer.last_sr, 10.0
     sent = rtcp.Sent(1, 10, 100, 0)
     reception = other.stream._reception
     assert reception is not None
     reception.ssrc = one.stream._ssrc
-    report = rtcp.report(sent, reception, heard, 11.0, other.wall_s)
+    report = rtcp.report(sent, reception, peer, 11.0, other.wall_s)
     one.wall_s += 1.1  # a second there, 100 ms on the way
     one.stream.reported(report, THERE, 1.1)
     quality = one.stream.quality
@@ -388,7 +388,7 @@ def test_srtp_both_ways_and_nothing_in_the_clear() -> None:
     other.take(one.sent, 3.0)  # replayed
     assert len(other.audio) == heard
     other.stream.reported(one.reports[0], THERE, 4.0)
-    assert other.stream._heard.last_sr
+    assert other.stream._peer.last_sr
 
 
 def test_concealment_fades_and_is_bounded() -> None:

@@ -19,7 +19,7 @@ from tests.fakes.http_peer import Asked, HttpPeer, respond
 from chorus.llm.model import ToolCall
 from chorus.outbound import Outbound
 from chorus.talk.spec import FieldType, HttpTool, HttpToolField
-from chorus.talk.tools.acting import Action
+from chorus.talk.tools.acting import ToolRun
 from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, schema_of, specs_of
 from chorus.talk.tools.http import RESULT_BYTES
 from chorus.talk.tools.request import ToolWrong, request_of
@@ -382,7 +382,7 @@ async def test_tools_run_in_parallel(client: Outbound) -> None:
 async def test_an_interruption_cancels_reads_at_once_and_lets_effects_end(client: Outbound) -> None:
     told: list[tuple[str, ToolResult | None]] = []
 
-    def on_result(action: Action) -> None:
+    def on_result(action: ToolRun) -> None:
         told.append((action.call.id, action.result))
 
     async with HttpPeer(_slow) as peer:
@@ -403,7 +403,7 @@ async def test_an_interruption_cancels_reads_at_once_and_lets_effects_end(client
 
 
 async def test_cancelling_the_wait_is_an_interruption(client: Outbound) -> None:
-    results: list[Action] = []
+    results: list[ToolRun] = []
     async with HttpPeer(_slow) as peer:
         tools = [tool(f"{peer.url}/read", method="GET"), tool(f"{peer.url}/write")]
         acting = Acting(tools, client, on_result=results.append)

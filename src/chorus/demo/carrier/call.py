@@ -1,7 +1,7 @@
 """The life of one call at the carrier: ring, answer, do what the TwiML says, end.
 
 `run` takes one of two ways in (a person calls a number; the API calls a person) and always
-leaves by the same door: the final status, one last callback. Whoever wants the call over
+ends in the same way: the final status, one last callback. Whoever wants the call over
 (the API, the person, the other side of the stream) makes the way end, nothing more.
 
 Statuses: https://www.twilio.com/docs/voice/api/call-resource#call-status-values

@@ -119,13 +119,13 @@ class UserAgent(Generic[T]):
         try:
             message = parse_message(data)
         except MalformedRequest as broken:
-            self._complain(broken, hop)
+            self._refuse_malformed(broken, hop)
             if self._gate.may_answer(hop):
                 answer = response_to(broken.request, broken.status, tag=self.transactions.own_tag)
                 self._wire.send(hop, answer.encode())
             return
         except Malformed as broken:
-            self._complain(broken, hop)
+            self._refuse_malformed(broken, hop)
             return
         if isinstance(message, Response):
             # A response with two Vias is somebody else's (RFC 3261 §8.1.3.3).
@@ -137,7 +137,7 @@ class UserAgent(Generic[T]):
     def unreachable(self, hop: Hop) -> None:
         self.transactions.unreachable(hop)
 
-    def _complain(self, broken: Malformed, hop: Hop) -> None:
+    def _refuse_malformed(self, broken: Malformed, hop: Hop) -> None:
         self.malformed += 1
         log.debug("%s sent what is no SIP: %s", hop, broken.reason)
 

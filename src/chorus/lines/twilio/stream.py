@@ -230,10 +230,10 @@ class TwilioLine:
     def take(self, message: str | bytes) -> None:
         """One message of the carrier. Never raises for what is in it."""
         if not isinstance(message, str):
-            self.complain("a binary message")
+            self._protocol_error("a binary message")
             return
         if len(message) > MAX_MESSAGE_CHARS:
-            self.complain("a message of more than 64 KiB")
+            self._protocol_error("a message of more than 64 KiB")
             return
         try:
             body: dict[str, Any] = orjson.loads(message)
@@ -241,7 +241,7 @@ class TwilioLine:
             audio = self._audio(body) if event == "media" else None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             # orjson and binascii raise kinds of ValueError.
-            self.complain(f"a malformed message ({type(error).__name__})")
+            self._protocol_error(f"a malformed message ({type(error).__name__})")
             return
         # Outside the `try`: what a listener raises is no fault of the carrier's.
         if audio is not None:
@@ -249,7 +249,7 @@ class TwilioLine:
         elif event != "media":
             self._rarer(event, body)
 
-    def complain(self, what: str) -> None:
+    def _protocol_error(self, what: str) -> None:
         """Count something that no carrier should send."""
         self.bad += 1
         if self.bad == 1:
@@ -279,7 +279,7 @@ class TwilioLine:
         """The audio of a `media` message and its time; None if it is not for us. Raises any of
         the errors of indexing and conversion for what is malformed."""
         if message["streamSid"] != self._stream_sid:
-            self.complain("audio of another stream")
+            self._protocol_error("audio of another stream")
             return None
         media: dict[str, Any] = message["media"]
         if media.get("track", "inbound") != "inbound":
@@ -295,14 +295,14 @@ class TwilioLine:
         next_ms = at_ms + MULAW_8K.ms(len(chunk))
         passed_ms = (self._loop.time() - self._began_s) * 1000
         if next_ms > passed_ms + MAX_AHEAD_MS:
-            self.complain("audio from the future")
+            self._protocol_error("audio from the future")
             return None
         self._next_ms = next_ms
         return (chunk, at_ms) if chunk else None
 
     def _rarer(self, event: object, message: dict[str, Any]) -> None:
         if event in ("mark", "dtmf", "stop") and message.get("streamSid") != self._stream_sid:
-            self.complain(f"a {event} of another stream")
+            self._protocol_error(f"a {event} of another stream")
         elif event == "mark":
             self._mark(_field(message, "mark", "name"))
         elif event == "dtmf":
@@ -310,11 +310,11 @@ class TwilioLine:
             if len(digit) == 1 and digit in KEYS:
                 self._inbox.digit(digit)
             else:
-                self.complain("a dtmf without a key")
+                self._protocol_error("a dtmf without a key")
         elif event == "stop":
             self.end(LineCause.FAR_END)
         elif event == "start":
-            self.complain("a second start")
+            self._protocol_error("a second start")
 
     def _mark(self, name: str) -> None:
         epoch, _, written = name.partition(":")
@@ -322,7 +322,7 @@ class TwilioLine:
             position_ms = MULAW_8K.ms(int(written))
             self._head.acknowledged(int(epoch), position_ms, self._loop.time())
         else:
-            self.complain("a mark that is not ours")
+            self._protocol_error("a mark that is not ours")
 
 
 def _field(message: dict[str, Any], outer: str, inner: str) -> str:

@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chorus.audio.frame import AudioFormat
-from chorus.speech.crew import Crew, Hand
 from chorus.speech.engines import Endpointing, EngineFailed, Hints, Words
 from chorus.speech.stt import pocketsphinx_worker as worker
+from chorus.speech.worker_pool import PoolWorker, WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class _Utterance:
     end_ms: float = 0.0
     joined_ms: float = 0.0  # how much of `audio` comes from the utterance before
     sent: int = 0
-    hand: Hand | None = None
+    leased: PoolWorker | None = None
     overdue: asyncio.TimerHandle | None = None
 
 
@@ -145,17 +145,17 @@ class PocketSphinxStream:
 
     def _push(self, utterance: _Utterance) -> None:
         """Send what is new to the worker, if there is one yet."""
-        hand = utterance.hand
-        if hand is None:
+        leased = utterance.leased
+        if leased is None:
             return
         number = worker.NUMBER.pack(utterance.number)
         if utterance.sent < len(utterance.audio):
-            hand.send(worker.AUDIO, number + utterance.audio[utterance.sent :])
+            leased.send(worker.AUDIO, number + utterance.audio[utterance.sent :])
             utterance.sent = len(utterance.audio)
         if utterance.ended.is_set() and utterance.overdue is None:
-            hand.send(worker.FINALIZE, number)
+            leased.send(worker.FINALIZE, number)
             utterance.overdue = asyncio.get_running_loop().call_later(
-                self._engine.deadline_s, hand.kill
+                self._engine.deadline_s, leased.kill
             )
 
     # --- the task: one utterance after another ---
@@ -194,10 +194,10 @@ class PocketSphinxStream:
     async def _decode(self, utterance: _Utterance) -> dict[str, Any]:
         failure = EngineFailed(self._engine.name, "worker", "no attempt")
         for _ in range(_ATTEMPTS):
-            hand = await self._engine.crew.lease()
+            leased = await self._engine.pool.lease()
             final: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             try:
-                self._hand_over(utterance, hand, final)
+                self._hand_over(utterance, leased, final)
                 return await final
             except EngineFailed as error:
                 failure = error
@@ -206,15 +206,15 @@ class PocketSphinxStream:
                 if utterance.overdue is not None:
                     utterance.overdue.cancel()
                 if not final.done() or final.cancelled():
-                    hand.send(worker.ABORT, worker.NUMBER.pack(utterance.number))
-                utterance.hand, utterance.overdue, utterance.sent = None, None, 0
-                self._engine.crew.release(hand)
+                    leased.send(worker.ABORT, worker.NUMBER.pack(utterance.number))
+                utterance.leased, utterance.overdue, utterance.sent = None, None, 0
+                self._engine.pool.release(leased)
         raise EngineFailed(
             self._engine.name, "lost", f"{_ATTEMPTS} workers failed: {failure.detail}"
         )
 
     def _hand_over(
-        self, utterance: _Utterance, hand: Hand, final: asyncio.Future[dict[str, Any]]
+        self, utterance: _Utterance, leased: PoolWorker, final: asyncio.Future[dict[str, Any]]
     ) -> None:
         """Give the utterance so far to a worker; `final` will hold its answer."""
         number = worker.NUMBER.pack(utterance.number)
@@ -236,17 +236,17 @@ class PocketSphinxStream:
                     EngineFailed(self._engine.name, "worker_died", "its utterance is sent again")
                 )
 
-        if not hand.alive:  # between the lease and now
+        if not leased.alive:  # between the lease and now
             on_gone()
             return
-        hand.on_message, hand.on_gone = on_message, on_gone
+        leased.on_message, leased.on_gone = on_message, on_gone
         order = {
             "encoding": self._format.encoding,
             "rate_hz": self._format.rate_hz,
             "phrases": self._phrases,
         }
-        hand.send(worker.BEGIN, number + json.dumps(order).encode())
-        utterance.hand = hand
+        leased.send(worker.BEGIN, number + json.dumps(order).encode())
+        utterance.leased = leased
         self._push(utterance)
 
     def _tell(self, utterance: _Utterance, said: dict[str, Any], *, final: bool) -> None:
@@ -286,7 +286,7 @@ class PocketSphinx:
         if deadline_s <= 0:
             raise ValueError(f"deadline_s must be positive: {deadline_s}")
         count = workers if workers is not None else min(4, os.cpu_count() or 1)
-        self.crew = Crew(self.name, worker.__name__, count, worker.READY)
+        self.pool = WorkerPool(self.name, worker.__name__, count, worker.READY)
         self.deadline_s = deadline_s
         self.endpointing = Endpointing(final_within_ms=(deadline_s + 1) * 1000)
 
@@ -296,11 +296,11 @@ class PocketSphinx:
 
     async def warm(self) -> None:
         """Start the workers ahead of the first call. Raises `EngineFailed`."""
-        await self.crew.warm()
+        await self.pool.warm()
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
-        return self.crew.pids
+        return self.pool.pids
 
     async def open(
         self,
@@ -315,7 +315,7 @@ class PocketSphinx:
         return PocketSphinxStream(self, format, hints.phrases, on_words, on_failed)
 
     async def aclose(self) -> None:
-        await self.crew.aclose()
+        await self.pool.aclose()
 
 
 def _is_english(tag: str) -> bool:

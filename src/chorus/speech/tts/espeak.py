@@ -17,10 +17,10 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from chorus.audio.frame import AudioFormat
-from chorus.speech.crew import Crew, Hand
 from chorus.speech.engines import EngineFailed, Mark, Spoken, VoiceStyle
 from chorus.speech.tts import espeak_worker as worker
 from chorus.speech.tts.espeak_voices import DEFAULT, EspeakVoiceInfo, espeak_voices, pick_voice
+from chorus.speech.worker_pool import PoolWorker, WorkerPool
 
 _PIECE_MS = 80
 _MAX_PART = 200  # characters: what is synthesised at once
@@ -40,7 +40,7 @@ class EspeakVoice:
     def __init__(self, *, workers: int = 1, deadline_s: float = 5.0) -> None:
         if deadline_s <= 0:
             raise ValueError(f"deadline_s must be positive: {deadline_s}")
-        self._crew = Crew(self.name, worker.__name__, workers, worker.READY)
+        self._pool = WorkerPool(self.name, worker.__name__, workers, worker.READY)
         self._deadline_s = deadline_s
         # A clause may be tried twice, and another call's may be before it.
         self.deadline_ms = (deadline_s * _ATTEMPTS + 1) * 1000
@@ -51,14 +51,14 @@ class EspeakVoice:
 
     async def warm(self) -> None:
         """Start the workers ahead of the first call. Raises `EngineFailed`."""
-        await self._crew.warm()
+        await self._pool.warm()
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
-        return self._crew.pids
+        return self._pool.pids
 
     async def aclose(self) -> None:
-        await self._crew.aclose()
+        await self._pool.aclose()
 
     def gives(self, line: AudioFormat) -> AudioFormat:
         """The workers bring it to the line's rate."""
@@ -91,9 +91,9 @@ class EspeakVoice:
     async def _answer(self, kind: int, job: bytes) -> bytes:
         failure = EngineFailed(self.name, "worker", "no attempt")
         for _ in range(_ATTEMPTS):
-            hand = await self._crew.lease()
+            leased = await self._pool.lease()
             try:
-                said, payload = await self._ask(hand, kind, job)
+                said, payload = await self._ask(leased, kind, job)
             except EngineFailed as error:
                 failure = error
                 continue
@@ -102,11 +102,11 @@ class EspeakVoice:
             return payload
         raise failure
 
-    async def _ask(self, hand: Hand, kind: int, job: bytes) -> tuple[int, bytes]:
+    async def _ask(self, leased: PoolWorker, kind: int, job: bytes) -> tuple[int, bytes]:
         """One question, one answer. The worker is released when the answer is there, and killed
         when it is overdue, whether anybody still waits for it or not: a caller who interrupts a
         worker that hangs must not leave it to nobody."""
-        if not hand.alive:  # between the lease and now
+        if not leased.alive:  # between the lease and now
             raise EngineFailed(self.name, "worker", "it died")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[int, bytes]] = loop.create_future()
@@ -115,11 +115,11 @@ class EspeakVoice:
         def give_up() -> None:
             nonlocal late
             late = True
-            hand.kill()
+            leased.kill()
 
         def on_message(said: int, payload: bytes) -> None:
             overdue.cancel()
-            self._crew.release(hand)
+            self._pool.release(leased)
             if not answer.done():
                 answer.set_result((said, payload))
 
@@ -130,8 +130,8 @@ class EspeakVoice:
                 answer.set_exception(EngineFailed(self.name, "worker", why))
 
         overdue = loop.call_later(self._deadline_s, give_up)
-        hand.on_message, hand.on_gone = on_message, on_gone
-        hand.send(kind, job)
+        leased.on_message, leased.on_gone = on_message, on_gone
+        leased.send(kind, job)
         return await answer
 
 

@@ -20,11 +20,11 @@ from chorus.talk.tools.tool import CallControl, Tool, ToolResult, as_json, faile
 log = logging.getLogger(__name__)
 
 
-class Action:
+class ToolRun:
     """One call of a tool, under way or done."""
 
     def __init__(
-        self, call: ToolCall, has_effects: bool, on_result: Callable[[Action], None] | None
+        self, call: ToolCall, has_effects: bool, on_result: Callable[[ToolRun], None] | None
     ) -> None:
         self.call = call
         self.has_effects = has_effects
@@ -89,19 +89,19 @@ class Acting:
         tools: Sequence[Tool],
         *,
         unoffered: Sequence[Tool] = (),
-        on_result: Callable[[Action], None] | None = None,
+        on_result: Callable[[ToolRun], None] | None = None,
     ) -> None:
         self._specs = tuple(tool.spec for tool in tools)
         self._tools = {tool.spec.name: tool for tool in (*tools, *unoffered)}
         self._on_result = on_result
-        self._tasks: dict[asyncio.Task[None], Action] = {}
+        self._tasks: dict[asyncio.Task[None], ToolRun] = {}
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         return self._specs
 
     @property
-    def running(self) -> tuple[Action, ...]:
+    def running(self) -> tuple[ToolRun, ...]:
         return tuple(action for action in self._tasks.values() if action.result is None)
 
     def has_effects(self, name: str) -> bool:
@@ -109,9 +109,9 @@ class Acting:
         tool = self._tools.get(name)
         return tool is not None and tool.has_effects
 
-    def begin(self, call: ToolCall, control: CallControl) -> Action:
+    def begin(self, call: ToolCall, control: CallControl) -> ToolRun:
         """Start a call. Never raises."""
-        action = Action(call, self.has_effects(call.name), self._on_result)
+        action = ToolRun(call, self.has_effects(call.name), self._on_result)
         task = asyncio.create_task(self._run(action, control), name=f"tool {call.name}")
         action.start(task)
         self._tasks[task] = action
@@ -141,7 +141,7 @@ class Acting:
             log.error("tool %s failed unexpectedly", action.call.name, exc_info=error)
             action.finish(failed("The tool failed for an unexpected reason."))
 
-    async def _run(self, action: Action, control: CallControl) -> None:
+    async def _run(self, action: ToolRun, control: CallControl) -> None:
         call = action.call
         tool = self._tools.get(call.name)
         if tool is None:

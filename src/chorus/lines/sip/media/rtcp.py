@@ -86,7 +86,7 @@ class Sent(NamedTuple):
 
 
 @dataclass(slots=True)
-class Heard:
+class PeerReport:
     """What the other side reports of our stream, and what a report needs of theirs."""
 
     loss: float = 0.0
@@ -97,19 +97,19 @@ class Heard:
 
 
 def report(
-    sent: Sent, reception: Reception | None, heard: Heard, now_s: float, wall_s: float
+    sent: Sent, reception: Reception | None, peer: PeerReport, now_s: float, wall_s: float
 ) -> bytes:
     """SR (or RR, if nothing was sent) and SDES. `wall_s` is the date, `now_s` the loop's time."""
     block = b""
     if reception is not None:
-        delay = int((now_s - heard.last_sr_s) * 65536) if heard.last_sr else 0
+        delay = int((now_s - peer.last_sr_s) * 65536) if peer.last_sr else 0
         lost = min(reception.lost, 0x7FFFFF) | reception.fraction_lost() << 24
         block = _BLOCK.pack(
             reception.ssrc,
             lost,
             reception.extended & 0xFFFFFFFF,
             int(reception.jitter_units),
-            heard.last_sr,
+            peer.last_sr,
             delay & 0xFFFFFFFF,
         )
     count = 1 if block else 0
@@ -129,7 +129,9 @@ def report(
     return head + block + item
 
 
-def read(data: bytes, ssrc: int, clock_hz: int, heard: Heard, now_s: float, wall_s: float) -> bool:
+def read(
+    data: bytes, ssrc: int, clock_hz: int, peer: PeerReport, now_s: float, wall_s: float
+) -> bool:
     """Take a compound packet; `ssrc` is ours. False for what is none."""
     at = 0
     known = False
@@ -142,8 +144,8 @@ def read(data: bytes, ssrc: int, clock_hz: int, heard: Heard, now_s: float, wall
         if kind == 200 and end - at >= 28:
             known = True
             seconds, fraction = struct.unpack_from("!II", data, at + 8)
-            heard.last_sr = (seconds & 0xFFFF) << 16 | fraction >> 16
-            heard.last_sr_s = now_s
+            peer.last_sr = (seconds & 0xFFFF) << 16 | fraction >> 16
+            peer.last_sr_s = now_s
             blocks = at + 28
         elif kind == 201:
             known = True
@@ -152,25 +154,25 @@ def read(data: bytes, ssrc: int, clock_hz: int, heard: Heard, now_s: float, wall
                 begin = blocks + 24 * each
                 if begin + 24 > end:
                     break
-                _take_block(data, begin, ssrc, clock_hz, heard, wall_s)
+                _take_block(data, begin, ssrc, clock_hz, peer, wall_s)
         at = end
     return known
 
 
 def _take_block(
-    data: bytes, at: int, ssrc: int, clock_hz: int, heard: Heard, wall_s: float
+    data: bytes, at: int, ssrc: int, clock_hz: int, peer: PeerReport, wall_s: float
 ) -> None:
     about, lost, _, jitter, last_sr, delay = _BLOCK.unpack_from(data, at)
     if about != ssrc:
         return
-    heard.loss = (lost >> 24) / 256
-    heard.jitter_ms = jitter * 1000 / clock_hz
+    peer.loss = (lost >> 24) / 256
+    peer.jitter_ms = jitter * 1000 / clock_hz
     if last_sr:
         seconds, fraction = _ntp(wall_s)
         now = (seconds & 0xFFFF) << 16 | fraction >> 16
         round_trip = ((now - last_sr - delay) & 0xFFFFFFFF) * 1000 / 65536
         if round_trip < 10_000:
-            heard.round_trip_ms = round_trip
+            peer.round_trip_ms = round_trip
 
 
 def _ntp(wall_s: float) -> tuple[int, int]:

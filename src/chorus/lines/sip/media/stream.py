@@ -82,7 +82,7 @@ class MediaStream:
         self._packets = self._octets = 0
         self._due_s: float | None = None
         self._report_due_s = 0.0
-        self._heard = rtcp.Heard()
+        self._peer = rtcp.PeerReport()
         self._sent_bytes = self._left_bytes = 0
 
     def agree(self, agreed: Agreed, signalling: str) -> None:
@@ -261,7 +261,7 @@ class MediaStream:
                 return
             data = clear
         clock_hz = self._codec.clock_hz if self._codec else 8000
-        if rtcp.read(data, self._ssrc, clock_hz, self._heard, now_s, self._wall_s()):
+        if rtcp.read(data, self._ssrc, clock_hz, self._peer, now_s, self._wall_s()):
             self.heard_s = now_s
 
     def _known_hosts(self) -> set[str]:
@@ -328,7 +328,7 @@ class MediaStream:
         if target is None or not self._packets:
             return
         sent = rtcp.Sent(self._ssrc, self._packets, self._octets, self._timestamp & 0xFFFFFFFF)
-        data = rtcp.report(sent, self._reception, self._heard, now_s, self._wall_s())
+        data = rtcp.report(sent, self._reception, self._peer, now_s, self._wall_s())
         if self._srtp is not None:
             data = self._srtp.protect_rtcp(data)
         # Behind NAT the report's port is beside the one that the sound comes from.
@@ -338,12 +338,12 @@ class MediaStream:
 
     @property
     def quality(self) -> Quality:
-        reception, heard = self._reception, self._heard
+        reception, peer = self._reception, self._peer
         expected = self._expected_before + (reception.expected if reception else 0)
         lost = self._lost_before + (reception.lost if reception else 0)
         loss = lost / expected if expected else 0.0
         jitter_ms = reception.jitter_ms if reception else 0.0
-        worse = max(loss, heard.loss)
+        worse = max(loss, peer.loss)
         return Quality(
             packets_received=max(expected - lost, 0),
             packets_sent=self._packets,
@@ -351,11 +351,11 @@ class MediaStream:
             late=self._reorder.late,
             concealed_ms=round(self.concealed_ms, 1),
             jitter_ms=round(jitter_ms, 1),
-            round_trip_ms=None if heard.round_trip_ms is None else round(heard.round_trip_ms, 1),
-            remote_loss=round(heard.loss, 4),
-            remote_jitter_ms=round(heard.jitter_ms, 1),
+            round_trip_ms=None if peer.round_trip_ms is None else round(peer.round_trip_ms, 1),
+            remote_loss=round(peer.loss, 4),
+            remote_jitter_ms=round(peer.jitter_ms, 1),
             refused=self.latch.refused,
-            mos=rtcp.mos(worse, max(jitter_ms, heard.jitter_ms), heard.round_trip_ms or 0.0),
+            mos=rtcp.mos(worse, max(jitter_ms, peer.jitter_ms), peer.round_trip_ms or 0.0),
             codec=self.agreed.codec.name,
             encrypted=self._srtp is not None,
         )

@@ -27,7 +27,7 @@ LATE_S = 12.0
 """A beat that takes longer than this waits for a lock that somebody does not give back."""
 
 
-class Heart:
+class Heartbeat:
     def __init__(
         self, database: Database, name: str, monotonic: Callable[[], float] = time.monotonic
     ) -> None:

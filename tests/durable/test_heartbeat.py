@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chorus import clock
 from chorus.db import Database
-from chorus.durable.heart import BEAT_S, DEAD_AFTER_S, Heart
+from chorus.durable.heartbeat import BEAT_S, DEAD_AFTER_S, Heartbeat
 from chorus.durable.tables import Executor
 
 ROUNDS = int(DEAD_AFTER_S / BEAT_S)
@@ -26,7 +26,7 @@ class Time:
 
 async def test_one_that_stops_beating_is_dead(database: Database):
     time = Time()
-    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    one, other = Heartbeat(database, "one", time), Heartbeat(database, "other", time)
     await one.start()
     await other.start()
     for _ in range(ROUNDS * 2):
@@ -49,7 +49,7 @@ async def test_one_that_stops_beating_is_dead(database: Database):
 
 async def test_one_that_moved_meanwhile_is_not_buried(database: Database):
     time = Time()
-    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    one, other = Heartbeat(database, "one", time), Heartbeat(database, "other", time)
     await one.start()
     await other.start()
     for _ in range(ROUNDS + 1):
@@ -69,7 +69,7 @@ async def test_a_wall_clock_that_steps_kills_nobody(
     monkeypatch.setattr(
         clock.SystemClock, "utcnow", lambda self: real(self) + sum(steps, timedelta())
     )
-    one, other = Heart(database, "one", time), Heart(database, "other", time)
+    one, other = Heartbeat(database, "one", time), Heartbeat(database, "other", time)
     await one.start()
     await other.start()
     for step in (timedelta(hours=-1), timedelta(hours=2), timedelta(days=-30)):
@@ -82,10 +82,10 @@ async def test_a_wall_clock_that_steps_kills_nobody(
 
 
 async def test_a_start_takes_its_own_place_again(database: Database):
-    first = Heart(database, "one")
+    first = Heartbeat(database, "one")
     await first.start()
     await first.beat()
-    second = Heart(database, "one")
+    second = Heartbeat(database, "one")
     await second.start()
     assert await second.beat() is True
     async with database.reading() as session:
@@ -94,7 +94,7 @@ async def test_a_start_takes_its_own_place_again(database: Database):
 
 
 async def test_two_of_one_name_are_said_aloud(database: Database, caplog: pytest.LogCaptureFixture):
-    first, second = Heart(database, "one"), Heart(database, "one")
+    first, second = Heartbeat(database, "one"), Heartbeat(database, "one")
     await first.start()
     await second.start()
     with caplog.at_level(logging.CRITICAL):
@@ -104,13 +104,13 @@ async def test_two_of_one_name_are_said_aloud(database: Database, caplog: pytest
 
 
 async def test_it_leaves_in_order(database: Database):
-    one = Heart(database, "one")
+    one = Heartbeat(database, "one")
     await one.start()
     await one.stop()
     async with database.reading() as session:
         assert await session.scalar(sa.select(sa.func.count()).select_from(Executor)) == 0
     # And not in the name of another that has its place now.
-    other = Heart(database, "one")
+    other = Heartbeat(database, "one")
     await other.start()
     await one.stop()
     assert await other.beat() is True

@@ -1,4 +1,4 @@
-"""Leasing of workers, with the espeak worker as the crew's trade."""
+"""Leasing of workers of a pool, here those of espeak."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import signal
 
 import pytest
 
-from chorus.speech.crew import Crew
 from chorus.speech.engines import EngineFailed
 from chorus.speech.tts import espeak_worker
+from chorus.speech.worker_pool import WorkerPool
 
 
-def _crew(size: int = 1, module: str = espeak_worker.__name__, timeout_s: float = 20) -> Crew:
-    return Crew("test", module, size, espeak_worker.READY, start_timeout_s=timeout_s)
+def _pool(size: int = 1, module: str = espeak_worker.__name__, timeout_s: float = 20) -> WorkerPool:
+    return WorkerPool("test", module, size, espeak_worker.READY, start_timeout_s=timeout_s)
 
 
 def test_leases_are_given_in_the_order_of_asking_and_a_cancelled_one_is_passed_on():
     async def main() -> list[str]:
-        crew = _crew()
+        pool = _pool()
         served: list[str] = []
 
         async def ask(name: str) -> None:
-            hand = await crew.lease()
+            leased = await pool.lease()
             served.append(name)
             await asyncio.sleep(0)
-            crew.release(hand)
+            pool.release(leased)
 
-        held = await crew.lease()
+        held = await pool.lease()
         asking = [asyncio.create_task(ask(name)) for name in "abcd"]
         await asyncio.sleep(0)
         asking[0].cancel()
-        crew.release(held)  # goes to b
+        pool.release(held)  # goes to b
         asking[1].cancel()  # just after it was served
         await asyncio.gather(*asking, return_exceptions=True)
-        await crew.aclose()
+        await pool.aclose()
         return served
 
     assert asyncio.run(main()) == ["c", "d"]
@@ -43,25 +43,25 @@ def test_leases_are_given_in_the_order_of_asking_and_a_cancelled_one_is_passed_o
 
 def test_an_idle_worker_that_dies_is_replaced_before_it_is_needed():
     async def main() -> None:
-        crew = _crew()
-        await crew.warm()
-        (old,) = crew.pids
+        pool = _pool()
+        await pool.warm()
+        (old,) = pool.pids
         os.kill(old, signal.SIGKILL)
         async with asyncio.timeout(10):
-            while crew.pids in ((), (old,)):
+            while pool.pids in ((), (old,)):
                 await asyncio.sleep(0.005)
-        await crew.aclose()
+        await pool.aclose()
 
     asyncio.run(main())
 
 
 def test_a_worker_that_cannot_start_fails_the_lease_and_nothing_hangs(capfd):
     async def main() -> None:
-        crew = _crew(module="chorus.speech.no_such_worker")
-        results = await asyncio.gather(crew.lease(), crew.lease(), return_exceptions=True)
+        pool = _pool(module="chorus.speech.no_such_worker")
+        results = await asyncio.gather(pool.lease(), pool.lease(), return_exceptions=True)
         assert [isinstance(result, EngineFailed) for result in results] == [True, True]
-        assert crew.pids == ()
-        await crew.aclose()
+        assert pool.pids == ()
+        await pool.aclose()
 
     asyncio.run(main())
     assert "no_such_worker" in capfd.readouterr().err
@@ -70,23 +70,23 @@ def test_a_worker_that_cannot_start_fails_the_lease_and_nothing_hangs(capfd):
 def test_a_worker_that_never_says_ready_is_given_up():
     async def main() -> None:
         # The simplest process that waits for ever: one that is not told apart from a hang.
-        crew = Crew("test", espeak_worker.__name__, 1, ready=99, start_timeout_s=0.3)
+        pool = WorkerPool("test", espeak_worker.__name__, 1, ready=99, start_timeout_s=0.3)
         with pytest.raises(EngineFailed, match="in time"):
-            await crew.lease()
-        assert crew.pids == ()
-        await crew.aclose()
+            await pool.lease()
+        assert pool.pids == ()
+        await pool.aclose()
 
     asyncio.run(main())
 
 
 def test_closing_refuses_who_waits_and_reaps_who_is_starting():
     async def main() -> None:
-        crew = _crew()
-        starting = asyncio.create_task(crew.lease())
+        pool = _pool()
+        starting = asyncio.create_task(pool.lease())
         await asyncio.sleep(0.02)
-        waiting = asyncio.create_task(crew.lease())
+        waiting = asyncio.create_task(pool.lease())
         await asyncio.sleep(0)
-        await crew.aclose()
+        await pool.aclose()
         results = await asyncio.gather(starting, waiting, return_exceptions=True)
         assert [isinstance(result, EngineFailed) for result in results] == [True, True]
 
@@ -97,15 +97,15 @@ def test_closing_refuses_who_waits_and_reaps_who_is_starting():
 
 def test_a_lease_that_is_cancelled_while_its_worker_starts_leaves_no_process():
     async def main() -> None:
-        crew = _crew()
+        pool = _pool()
         for delay_s in (0, 0.001, 0.05):
-            asking = asyncio.create_task(crew.lease())
+            asking = asyncio.create_task(pool.lease())
             await asyncio.sleep(delay_s)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-        hand = await crew.lease()
-        crew.release(hand)
-        await crew.aclose()
+        leased = await pool.lease()
+        pool.release(leased)
+        await pool.aclose()
 
     asyncio.run(main())
     with pytest.raises(ChildProcessError):

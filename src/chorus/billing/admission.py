@@ -1,8 +1,8 @@
 """Letting a call in: is there money for its first minute?
 
-`Till.admit` estimates what the first minute costs, from the price list and the agent's voice and
-model, and holds it on the balance until the call is settled. Where nobody is charged every call
-is let in and nothing is held.
+`Admission.admit` estimates what the first minute costs, from the price list and the agent's voice
+and model, and holds it on the balance until the call is settled. Where nobody is charged every
+call is let in and nothing is held.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Till:
+class Admission:
     """One a process. `charging`: calls are paid for from a prepaid balance."""
 
     charging: bool
@@ -36,7 +36,7 @@ class Till:
     catalogue: Catalogue
 
     @classmethod
-    def of(cls, settings: Settings, catalogue: Catalogue) -> Till:
+    def of(cls, settings: Settings, catalogue: Catalogue) -> Admission:
         """Reads the price file. Raises `WrongPrices`."""
         return cls(settings.billing, Prices.of(settings), catalogue)
 
