@@ -79,13 +79,13 @@ async def begin(
         status="queued",
         customer_number=CUSTOMER,
         token_hash=digest(token),
-        lease_owner=switchboard.heart.name,
+        lease_owner=switchboard.heartbeat.name,
         started_at=now,
         context_variables=wish.context_variables,
         meta=wish.metadata,
         agent_changes=changes,
     )
-    if not await switchboard.till.admit(session, call):
+    if not await switchboard.admission.admit(session, call):
         raise errors.insufficient_funds()
     session.add(call)
     await session.flush()
