@@ -251,3 +251,16 @@ async def test_a_number_of_a_carrier_without_a_line_is_refused_at_once(api: Api)
             }
         ],
     )
+
+
+async def test_a_carrier_that_tells_no_mailbox_from_a_person_is_not_asked_to(sqlite_api: Api):
+    api = sqlite_api
+    wish = {**await parties(api), "detectMachine": True}
+    made = await api.made("/v1/calls", wish)
+    async with api.process.database.reading() as session:
+        assert (await session.get_one(Call, uuid.UUID(made["id"]))).detect_machine
+    settings = {"provider": "sip", "sipMode": "ip_allowlist", "sipIp": "1.1.1.1"}
+    number = await api.made("/v1/phone-numbers", {"number": "+14155550002", **settings})
+    refused = await api.post("/v1/calls", json={**wish, "phoneNumberId": number["id"]})
+    assert refused.status_code == 400
+    assert refused.json()["details"][0]["field"] == "detectMachine"

@@ -332,17 +332,3 @@ def test_three_turns_without_words_and_the_agent_asks_to_repeat() -> None:
     result = play(scene, model=FakeModel(["Which?"]), agent=agent(language="de"))
     assert result.transcript[0][1].startswith("Entschuldigung, ich habe Sie nicht verstanden")
     assert result.transcript[1:] == [("user", "I want bread"), ("assistant", "Which?")]
-
-
-def test_a_machine_that_answers_is_told_to_the_model() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.call.answered_by("machine_end_beep", is_machine=True)
-        await stage.person.says("leave a message", 700)
-        await stage.until("reply_heard")
-        await stage.person.hang_up()
-
-    result = play(scene, model=FakeModel(lambda _: "Call me back."))
-    assert "answering machine" in result.prompts[-1][0][1]
-    assert result.of("answered_by") == [
-        {"who": "machine_end_beep", "isMachine": True, "messageEnded": False}
-    ]

@@ -188,5 +188,6 @@ class Dispatch:
                 to=call.customer_number,
                 from_=route.number,
                 variables=call.context_variables,
+                detect_machine=call.detect_machine,
             )
         )

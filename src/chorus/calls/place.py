@@ -14,6 +14,7 @@ from chorus.calls.schemas import CallCreate
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import after_commit, utcnow
+from chorus.lines.carriers import BY_NAME
 from chorus.numbers import queries as numbers
 
 _LATEST = timedelta(days=366)
@@ -34,6 +35,11 @@ async def place(
     if number.provider not in switchboard.carriers:
         raise errors.invalid_field(
             "phoneNumberId", f"Phone number is of {number.provider}, which places no calls yet"
+        )
+    if wish.detect_machine and not BY_NAME[number.provider].detects_machines:
+        raise errors.invalid_field(
+            "detectMachine",
+            f"Phone number is of {number.provider}, which does not tell mailboxes from persons",
         )
     now = utcnow()
     at = wish.scheduled_at or now
@@ -61,6 +67,7 @@ async def place(
         context_variables=wish.context_variables,
         meta=wish.metadata,
         scheduled_at=wish.scheduled_at,
+        detect_machine=wish.detect_machine,
     )
     if not await switchboard.admission.admit(session, call):
         raise errors.insufficient_funds()

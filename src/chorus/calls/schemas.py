@@ -40,6 +40,13 @@ class CallCreate(In):
         TimeIn | None,
         Field(description="Dial at this time, at most a year from now; without it, at once."),
     ] = None
+    detect_machine: Annotated[
+        bool,
+        Field(
+            description="Have the carrier tell a mailbox from a person, which it may charge for. "
+            "The agent waits for the end of a mailbox's greeting, then leaves a message."
+        ),
+    ] = False
 
 
 class TestCallCreate(In):

@@ -78,6 +78,7 @@ class Call(Tenant, Base):
     token_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
     lease_owner: Mapped[str | None] = mapped_column(sa.String(128))
     scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    detect_machine: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     dialled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

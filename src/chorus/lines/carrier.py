@@ -92,7 +92,8 @@ class CarrierFailed(Exception):
 class CarrierKind:
     """`make` is None for one whose numbers can be stored and that has no lines yet.
     `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set. `has_numbers`:
-    phone numbers can be of it."""
+    phone numbers can be of it. `detects_machines`: it can tell a mailbox that answers from a
+    person."""
 
     name: str
     settings: tuple[Setting, ...] = ()
@@ -100,6 +101,7 @@ class CarrierKind:
     make: Callable[[Settings], Carrier] | None = None
     simulated: bool = False
     has_numbers: bool = True
+    detects_machines: bool = False
 
     def form(self, settings: Mapping[str, Any]) -> Form:
         """The form that a number with these settings has to fill in."""

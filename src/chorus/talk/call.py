@@ -263,11 +263,8 @@ class Call:
     def answered_by(self, who: str, *, is_machine: bool, message_ended: bool = False) -> None:
         """The carrier's detection has decided who picked up."""
         self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
-        if is_machine:
-            self.advise(
-                "An answering machine or voicemail has picked up, not a person. Leave a short "
-                "message if that makes sense, else end the call."
-            )
+        if is_machine and self._talk is not None and not self._ending.done():
+            self._talk.machine(greeting_over=message_ended)
 
     # --- legs -------------------------------------------------------------------------------------
 

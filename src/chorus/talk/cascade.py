@@ -15,6 +15,7 @@ from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
 from chorus.talk.leg import Leg
+from chorus.talk.mailbox import LEAVE_MESSAGE, Mailbox
 from chorus.talk.preparing import (
     background_of,
     mind_of,
@@ -67,6 +68,7 @@ class Cascade:
             tasks=tasks,
             host=host,
         )
+        self._mailbox = Mailbox(self._conversation.suspend, self._leave_message)
         self._guarded_words = host.guarded(self._conversation.words)
         self._transcribing = Transcribing(
             engines.transcribers,
@@ -82,7 +84,7 @@ class Cascade:
             threshold=agent.turns.frame_activation_threshold,
             lossless=line.lossless,
             track=leg.track,
-            on_frame=host.guarded(self._conversation.frame),
+            on_frame=host.guarded(self._frame),
         )
         self._speaking = Speaking(
             leg.mouth,
@@ -134,10 +136,14 @@ class Cascade:
     def advise(self, text: str) -> None:
         self._conversation.advise(text)
 
+    def machine(self, *, greeting_over: bool) -> None:
+        self._mailbox.answered(self._hearing.now_ms, greeting_over=greeting_over)
+
     def tool_done(self, action: ToolRun) -> None:
         self._conversation.tool_done(action)
 
     def suspend(self) -> None:
+        self._mailbox.forget()
         self._conversation.suspend()
 
     def resume(self) -> None:
@@ -161,6 +167,15 @@ class Cascade:
     async def aclose(self) -> None:
         await self._hearing.close()
         await self._voicing.aclose()
+
+    def _frame(self, voiced: bool, now_ms: float) -> None:
+        self._conversation.frame(voiced, now_ms)
+        self._mailbox.frame(voiced, now_ms)
+
+    def _leave_message(self) -> None:
+        self._host.note("greeting_over")
+        self._conversation.resume()
+        self._conversation.interject(LEAVE_MESSAGE)
 
     def _voice_replaced(self, failure: EngineFailed) -> None:
         self._host.note(

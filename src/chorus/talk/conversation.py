@@ -177,6 +177,17 @@ class Conversation:
         self._note("operator_note", text=text)
         self.dialogue.note(text)
 
+    def interject(self, note: str) -> None:
+        """Have the model speak now, with `note` to go by, instead of what was to be said."""
+        if self._leaving:
+            return
+        for needless in self._announcements.void():
+            self._discard(needless)
+        self.dialogue.note(note)
+        reply = self._new_reply(None, "")
+        reply.think(self._tasks, self.dialogue.messages())
+        self._announcements.add(Announcement(reply, lasting=True))
+
     # --- its beginning and its end ------------------------------------------------------------
 
     def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:

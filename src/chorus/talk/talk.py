@@ -90,6 +90,11 @@ class Talk(Protocol):
         """The model is told `text` with its next reply."""
         ...
 
+    def machine(self, *, greeting_over: bool) -> None:
+        """A mailbox has picked up. The agent is silent until its greeting is over, and leaves a
+        message then. May be called once for each."""
+        ...
+
     def tool_done(self, action: ToolRun) -> None:
         """A tool has its result, perhaps long after it was asked for, or after `close`."""
         ...

@@ -82,7 +82,7 @@ async def test_what_the_carrier_is_asked_for(board: Switchboard, carrier: Carrie
     assert form["Timeout"] == ["25"]
     assert form["StatusCallback"] == [f"{board.url}/twilio/status/d-4"]
     assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
-    assert form["MachineDetection"] == ["Enable"]
+    assert form["MachineDetection"] == ["DetectMessageEnd"]
     assert form["AsyncAmd"] == ["true"]
     assert form["AsyncAmdStatusCallback"] == [f"{board.url}/twilio/amd/d-4"]
     assert "Url" not in form

@@ -193,4 +193,4 @@ def _make(_: Settings) -> LoopbackCarrier:
     return LoopbackCarrier()
 
 
-LOOPBACK = CarrierKind("loopback", make=_make, simulated=True)
+LOOPBACK = CarrierKind("loopback", make=_make, simulated=True, detects_machines=True)

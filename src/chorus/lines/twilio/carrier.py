@@ -86,4 +86,5 @@ TWILIO = CarrierKind(
     ),
     forms=(Form(required=("twilioAccountSid", "twilioAuthToken")),),
     make=_make,
+    detects_machines=True,
 )

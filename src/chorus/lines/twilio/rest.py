@@ -210,7 +210,8 @@ class TwilioDialler:
         }
         if dial.detect_machine:
             # Asynchronous: a person must not wait in silence until the machine is sure.
-            fields["machine_detection"] = "Enable"
+            # One callback: of a machine when its greeting is over, so that a message can be left.
+            fields["machine_detection"] = "DetectMessageEnd"
             fields["async_amd"] = "true"
             fields["async_amd_status_callback"] = self._links.machine_url(dial.call_id)
             fields["async_amd_status_callback_method"] = "POST"
