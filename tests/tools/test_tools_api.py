@@ -135,6 +135,7 @@ async def test_masks_of_headers_with_one_name_are_told_apart(api: Api):
         ({"config": {}}, "config.url", "URL is required"),
         ({"config": {"url": "a.example"}}, "config.url", "https://"),
         ({"config": {"url": "https://{host}/x"}}, "config.url", "parameter in its host"),
+        ({"config": {"url": "https://a/{नाम}"}}, "config.url", "{नाम} is no parameter"),
         ({"config": {"url": "https://a", "method": "HEAD"}}, "config.method", "one of GET, POST"),
         ({"config": {"url": "https://a", "timeout": 0}}, "config.timeout", "at least 100"),
         ({"config": {"url": "https://a", "timeout": 60001}}, "config.timeout", "at most 60000"),

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from chorus.outbound import OWN_HEADERS
 from chorus.talk.spec import FieldType, ToolMethod
-from chorus.talk.tools.template import no_names_of
+from chorus.talk.tools.template import fields_in, no_names_of
 from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, told, web_url
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.2
@@ -49,6 +49,11 @@ def _template_url(value: str) -> str:
     web_url(value.replace("{", "").replace("}", ""))
     if "{" in urlsplit(value).netloc:
         raise ValueError("must not have a parameter in its host")
+    for name in fields_in(value):
+        if not _PARAMETER.fullmatch(name):
+            raise ValueError(
+                f"{{{name}}} is no parameter: a name is 1 to 64 letters a to z, digits"
+            )
     return _names(value)
 
 

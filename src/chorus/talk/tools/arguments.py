@@ -15,8 +15,8 @@ from typing import Any, cast
 from chorus.llm.lenient import no_number, read
 from chorus.llm.model import ToolSpec
 from chorus.talk.spec import HttpTool, HttpToolField
+from chorus.talk.tools.template import fields_in
 
-_PLACEHOLDER = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _UNSAFE_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
 
@@ -71,7 +71,7 @@ def fields_of(tool: HttpTool) -> tuple[HttpToolField, ...]:
 
 def placeholders(url: str) -> tuple[str, ...]:
     """The `{name}`s in a tool's URL; `{{name}}` is a variable of the call and none of them."""
-    return tuple(dict.fromkeys(_PLACEHOLDER.findall(url)))
+    return fields_in(url)
 
 
 def read_arguments(tool: HttpTool, written: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,9 +17,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from chorus.talk.spec import HttpTool
 from chorus.talk.tools.arguments import ArgumentsWrong, placeholders
-from chorus.talk.tools.template import fill, json_text
+from chorus.talk.tools.template import PLACE, fill, is_field, is_name, json_text
 
-_PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}|(?<!\{)\{(\w+)\}(?!\})")
 _START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -74,10 +74,16 @@ def _url(template: str, values: Mapping[str, Any], variables: Mapping[str, Any])
         default=len(template),
     )
 
+    named = {unicodedata.normalize("NFC", name): value for name, value in variables.items()}
+
     def put(match: re.Match[str]) -> str:
         variable, argument = match.groups()
         name: str = variable or argument
-        found = (variables if variable else values).get(name)
+        if not (is_name(name) if variable else is_field(name)):
+            if variable and name.strip():
+                raise ToolWrong(f"'{name}' is no name of a variable.")
+            return match.group()
+        found = named.get(unicodedata.normalize("NFC", name)) if variable else values.get(name)
         text = "" if found is None else found if isinstance(found, str) else json_text(found)
         wrong = ToolWrong if variable else ArgumentsWrong
         what = f"The variable '{name}'" if variable else f"The field '{name}'"
@@ -94,7 +100,7 @@ def _url(template: str, values: Mapping[str, Any], variables: Mapping[str, Any])
                 raise wrong(f"{what} may not be {text[:40]!r}: it is part of a path.")
         return quote(text.encode("utf-8", "replace"), safe="")
 
-    filled = _PLACE.sub(put, template)
+    filled = PLACE.sub(put, template)
     if _climbs(urlsplit(filled).path) and not _climbs(urlsplit(template).path):
         raise ArgumentsWrong("The fields together would climb in the URL's path.")
     return filled

@@ -18,6 +18,10 @@ from typing import Any
 
 # What stands between the braces is short and on one line; `is_name` tells the rest.
 _VARIABLE = re.compile(r"\{\{[ \t]*([^{}\n\"':,]{1,100}?)[ \t]*\}\}")
+# In a tool's URL: `{name}`, a field that the model fills.
+_FIELD = r"(?<!\{)\{([^{}\s\"':,/?#&=]{1,100})\}(?!\})"
+PLACE = re.compile(f"{_VARIABLE.pattern}|{_FIELD}")
+"""A place in a URL: a variable's name, or a field's."""
 _JOINERS = "\u200c\u200d"  # part of words in Persian and in Indic scripts
 
 
@@ -57,6 +61,16 @@ def is_name(text: str) -> bool:
     return bool(text) and all(
         char == "_" or char in _JOINERS or unicodedata.category(char)[0] in "LMN" for char in text
     )
+
+
+def is_field(text: str) -> bool:
+    """Whether a field of a tool can be called so: as a variable, or with hyphens."""
+    return is_name(text.replace("-", "_"))
+
+
+def fields_in(url: str) -> tuple[str, ...]:
+    """The fields that a URL asks for, each once, in order."""
+    return tuple(dict.fromkeys(name for name in re.findall(_FIELD, url) if is_field(name)))
 
 
 def variables_of(template: str) -> tuple[str, ...]:
