@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from chorus import languages
 from chorus.accounts.keys import KeyRing
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.passwords import Passwords
@@ -27,6 +28,7 @@ class Process:
     @classmethod
     def of(cls, settings: Settings) -> Process:
         """Opens nothing: connections are made when they are needed."""
+        languages.use(settings.languages_dir)
         database = Database(settings)
         limits = RateLimits(settings.rate_limit_per_minute)
         return cls(settings, database, KeyRing(database), limits)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from chorus.languages import LanguageWrong, languages_with
 from chorus.llm.options import OpenAIOptions
 
 API_KEY_PATTERN = re.compile(r"(sk_live_|chorus_)[A-Za-z0-9_-]{32,200}")
@@ -142,6 +143,16 @@ def path(raw: str) -> Path:
         return Path(raw).expanduser()
     except RuntimeError:
         raise Wrong(f"names the home of a user that does not exist: {raw!r}") from None
+
+
+def languages(raw: str) -> Path:
+    """A folder of language files, all of which can be used."""
+    folder = path(raw)
+    try:
+        languages_with(folder)
+    except LanguageWrong as wrong:
+        raise Wrong(f"names a folder that cannot be used: {wrong}") from None
+    return folder
 
 
 def storage_url(raw: str) -> str:

@@ -77,6 +77,7 @@ class Settings:
     drain_s: int = 30
     billing: bool = False
     prices_file: Path | None = None
+    languages_dir: Path | None = None
     allow_top_up: bool = False
     storage_url: str | None = None
     s3_endpoint_url: str | None = None
@@ -362,6 +363,15 @@ VARIABLES: tuple[Variable, ...] = (
         readers.path,
         "",
         "TOML file of prices that replaces the packaged one, whose prices are examples.",
+    ),
+    Variable(
+        "CHORUS_LANGUAGES_DIR",
+        "languages_dir",
+        readers.languages,
+        "",
+        "Folder of language files (such as eu.toml) that are laid over the packaged ones or added "
+        "to them: what counts as a back-channel, what an agent says on its own account, how "
+        "figures are read. They are checked when the server starts.",
     ),
     Variable(
         "CHORUS_ALLOW_TOP_UP",

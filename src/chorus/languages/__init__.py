@@ -2,23 +2,29 @@
 
 A file is TOML, named by the language's ISO 639-1 code: `backchannels`, a list of what people say
 while they listen; `only_here`, those among them that mean something else in another language;
+`open_words`, after which a sentence goes on, and `number_words`, its figures from zero to nine;
 `[phrases]`, what the agent says on its own account, each of `PHRASES`; and `[reading]`, how figures
-and marks are read (`talk/text/reading/`), which may be left out. A new file is a new language.
+and marks are read (`told.py`). `backchannels` and `[phrases]` must be there.
+
+A server may have a folder of its own (`use`). A file there is laid over the one of the same name
+here: a list replaces the list, and in tables each entry its entry. A new file is a new language.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chorus.languages.told import ReadingWrong, Told
 
 FOLDER = Path(__file__).parent
 PHRASES = ("ask_again", "apology", "goodbye", "still_there")
+_LISTS = ("backchannels", "only_here", "open_words", "number_words")
+_LARGEST = 256 * 1024  # bytes of a file
 # Codes of the same language, or of one that is closer to it than to English.
 _SAME = {
     "no": "nb",
@@ -35,7 +41,7 @@ _SAME = {
 
 
 class LanguageWrong(Exception):
-    """A file that cannot be read; the text names it."""
+    """A file or folder that cannot be used; the text names it, and the entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,33 @@ class Language:
 
     code: str
     backchannels: tuple[str, ...]
-    only_here: frozenset[str]
+    only_here: frozenset[str] = frozenset()
+    open_words: frozenset[str] = frozenset()
+    number_words: frozenset[str] = frozenset()
     phrases: Mapping[str, str] = field(default_factory=dict[str, str])
     reading: Told = field(default_factory=Told)
+
+
+class Languages(Mapping[str, Language]):
+    """By their codes. Two are never equal, so that what is made of one may be kept by it."""
+
+    def __init__(self, known: Mapping[str, Language]) -> None:
+        self._known = dict(known)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __getitem__(self, code: str) -> Language:
+        return self._known[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 def code_of(tag: str | None) -> str:
@@ -55,26 +85,106 @@ def code_of(tag: str | None) -> str:
     return _SAME.get(code, code)
 
 
+_folder: Path | None = None
+
+
+def use(folder: Path | None) -> None:
+    """Which folder of its own the process has, told before the first call."""
+    global _folder
+    _folder = folder
+
+
+def languages() -> Languages:
+    """All of them; read once, which takes some milliseconds. Raises `LanguageWrong`."""
+    return languages_with(_folder)
+
+
 @cache
-def languages() -> Mapping[str, Language]:
-    """All of them by their code; read once, which takes some milliseconds. Raises
-    `LanguageWrong`."""
-    return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml"))}
+def languages_with(folder: Path | None) -> Languages:
+    """Those of Chorus, with a folder laid over them. Raises `LanguageWrong`."""
+    files = _files(FOLDER)
+    for code, data in (_files(folder) if folder else {}).items():
+        files[code] = _laid_over(data, files.get(code, {}))
+    return Languages({code: _language(code, data) for code, data in sorted(files.items())})
 
 
-def _read(path: Path) -> Language:
+def _files(folder: Path) -> dict[str, dict[str, Any]]:
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        phrases = {name: str(data["phrases"][name]) for name in PHRASES}
-        backchannels = tuple(str(each) for each in data["backchannels"])
-        only_here = frozenset(str(each) for each in data.get("only_here", ()))
-        reading = Told.read(data.get("reading", {}))
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+    except OSError as error:
+        raise LanguageWrong(f"{folder} cannot be read: {error.strerror}") from None
+    return {path.stem: _file(path) for path in paths}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if not 2 <= len(path.stem) <= 3 or not path.stem.isascii() or not path.stem.islower():
+        raise LanguageWrong(f"{path.name} is not named by a language's code, such as de.toml")
+    if path.stem in _SAME:
+        raise LanguageWrong(f"{path.name}: this language's file is {_SAME[path.stem]}.toml")
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise LanguageWrong(f"{path.name} is larger than {_LARGEST // 1024} KB")
+        data = tomllib.loads(path.read_text("utf-8"))
+        _check(data)
+        Told.read(data.get("reading", {}))
     except ReadingWrong as error:
-        raise LanguageWrong(f"{path.name}: reading.{error}") from None
-    except (OSError, ValueError) as error:
+        raise LanguageWrong(f"{path.name}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise LanguageWrong(f"{path.name} cannot be read: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise LanguageWrong(f"{path.name} lacks {error}") from None
-    if not only_here <= set(backchannels):
-        raise LanguageWrong(f"{path.name}: only_here holds what is no back-channel")
-    return Language(path.stem, backchannels, only_here, phrases, reading)
+    return data
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raises `ReadingWrong` for what no language file has."""
+    for name, value in data.items():
+        if name in _LISTS:
+            _texts(name, value)
+        elif name in ("phrases", "reading"):
+            if not isinstance(value, dict):
+                raise ReadingWrong(f"{name} must be a table")
+        else:
+            raise ReadingWrong(f"{name} is no name that is known")
+    for name, text in cast("dict[str, Any]", data.get("phrases", {})).items():
+        if name not in PHRASES:
+            raise ReadingWrong(f"phrases.{name} is no name that is known")
+        if not isinstance(text, str) or not text.strip():
+            raise ReadingWrong(f"phrases.{name} must be a text")
+
+
+def _texts(name: str, value: object) -> None:
+    texts = cast("list[object]", value) if isinstance(value, list) else [None]
+    if not all(isinstance(each, str) and each.strip() for each in texts):
+        raise ReadingWrong(f"{name} must be a list of texts")
+
+
+def _laid_over(data: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists and texts replace each other, tables are merged."""
+    merged = dict(under)
+    for name, value in data.items():
+        below = under.get(name)
+        if isinstance(value, dict) and isinstance(below, dict):
+            over, base = cast("dict[str, Any]", value), cast("dict[str, Any]", below)
+            merged[name] = _laid_over(over, base)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _language(code: str, data: Mapping[str, Any]) -> Language:
+    if "backchannels" not in data:
+        raise LanguageWrong(f"{code}.toml lacks backchannels")
+    phrases: dict[str, str] = data.get("phrases", {})
+    if lacking := [name for name in PHRASES if name not in phrases]:
+        raise LanguageWrong(f"{code}.toml lacks phrases.{lacking[0]}")
+    texts = {name: tuple(cast("list[str]", data.get(name, []))) for name in _LISTS}
+    if not set(texts["only_here"]) <= set(texts["backchannels"]):
+        raise LanguageWrong(f"{code}.toml: only_here holds what is no back-channel")
+    return Language(
+        code,
+        texts["backchannels"],
+        frozenset(texts["only_here"]),
+        frozenset(texts["open_words"]),
+        frozenset(texts["number_words"]),
+        phrases,
+        Told.read(data.get("reading", {})),
+    )

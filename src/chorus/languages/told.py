@@ -37,7 +37,7 @@ Entry = str | tuple[str, ...] | Mapping[str, str]
 
 
 class ReadingWrong(ValueError):
-    """What is wrong, and where: `currencies.USD …`."""
+    """What is wrong, and where: `reading.currencies.USD …`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Told:
                     key: _entry(f"{name}.{key}", each) for key, each in _table(name, value).items()
                 }
             else:
-                raise ReadingWrong(f"{name} is no name that is known")
+                raise ReadingWrong(f"reading.{name} is no name that is known")
         return cls(words, lists, tables)
 
     def table(self, name: str) -> Mapping[str, Entry]:
@@ -74,39 +74,31 @@ class Told:
         empty: dict[str, Entry] = {}
         return self.tables.get(name, empty)
 
-    def over(self, other: Told) -> Told:
-        """With what `other` has besides."""
-        tables = {
-            name: {**other.tables.get(name, {}), **self.tables.get(name, {})}
-            for name in {*self.tables, *other.tables}
-        }
-        return Told({**other.words, **self.words}, {**other.lists, **self.lists}, tables)
-
 
 def _pattern(name: str, text: str) -> str:
     try:
         text.format(**dict.fromkeys(PATTERNS.get(name, "").split(), ""))
     except (KeyError, IndexError, ValueError):
         places = ", ".join(f"{{{place}}}" for place in PATTERNS.get(name, "").split())
-        raise ReadingWrong(f"{name} may hold {places or 'no braces'} only") from None
+        raise ReadingWrong(f"reading.{name} may hold {places or 'no braces'} only") from None
     return text
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ReadingWrong(f"{name} must be a text")
+        raise ReadingWrong(f"reading.{name} must be a text")
     return value
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise ReadingWrong(f"{name} must be a list of texts")
+        raise ReadingWrong(f"reading.{name} must be a list of texts")
     return tuple(_text(name, each) for each in cast("list[Any]", value))
 
 
 def _table(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ReadingWrong(f"{name} must be a table")
+        raise ReadingWrong(f"reading.{name} must be a table")
     return cast("dict[str, Any]", value)
 
 
@@ -116,6 +108,6 @@ def _entry(name: str, value: Any) -> Entry:
     if isinstance(value, dict):
         table = _table(name, value)
         if "other" not in table:
-            raise ReadingWrong(f"{name} lacks its plural category other")
+            raise ReadingWrong(f"reading.{name} lacks its plural category other")
         return {key: _text(f"{name}.{key}", each) for key, each in table.items()}
     return _text(name, value)

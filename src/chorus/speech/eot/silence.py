@@ -5,14 +5,17 @@ leave something open.
 trailing "and", an article or a filler promises more; half a telephone number is dictated
 in groups with long pauses between them; no words at all mean that the transcriber is not
 there yet. `judge` turns the silence into a probability that reaches one half when it is as
-long as needed, so that a higher threshold waits in proportion. Pure; English, German,
-French and Spanish.
+long as needed, so that a higher threshold waits in proportion. The words are in the files of the
+languages (`chorus/languages/`), of those that have them.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
 
+from chorus.languages import Languages, code_of, languages
 from chorus.speech.engines import Heard
 
 # Milliseconds of silence that end a turn whose words so far…
@@ -30,41 +33,13 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_OPEN = {
-    "en": _set(
-        "and or but because so if when while that which who with without for from to at in on of "
-        "by about into the a an my your his our their its this these is are was were will would "
-        "can could should i'm it's i we they he she um uh uhm er erm hmm like well"
-    ),
-    "de": _set(
-        "und oder aber weil denn dass wenn ob als damit mit ohne für von zu zum zur bei auf in im "
-        "an am aus nach um der die das den dem des ein eine einen einem einer mein meine meinen "
-        "dein ihr ihre unser ist sind war wäre ich wir sie er es äh ähm öh also hm"
-    ),
-    "fr": _set(
-        "et ou mais parce que qui car donc si quand avec sans pour de du des à au aux en dans sur "
-        "par chez le la les un une mon ma mes ton ta votre vos notre nos son sa ses ce cette ces "
-        "est sont était je j'ai nous vous ils elle il euh heu ben alors hum"
-    ),
-    "es": _set(
-        "y e o u pero porque que si cuando como con sin para por de del a al en sobre el la los "
-        "las un una unos unas mi mis tu su sus nuestro nuestra este esta es son era yo nosotros "
-        "eh em pues mmm"
-    ),
-}
-
-_DIGIT_WORDS = {
-    "en": _set("zero oh one two three four five six seven eight nine"),
-    "de": _set("null eins zwei zwo drei vier fünf sechs sieben acht neun"),
-    "fr": _set("zéro un deux trois quatre cinq six sept huit neuf"),
-    "es": _set("cero uno dos tres cuatro cinco seis siete ocho nueve"),
-}
-
 # Where the language is not known, words that are open in one and may be the last in another
 # do not count: "si" (if; yes), "es" (is; it), "sie" and the like.
-_AMBIGUOUS = _set("a die es in so an am me was war er on la un son este sur elle u e o si sie")
+_AMBIGUOUS = _set(
+    "a die es in so an am me was war er on la un son este sur elle u e o si sie men man den van "
+    "met her sin no na to do as i en de ya var han at der het is us jest"
+)
 
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"[.?!。？！…]['\"”’»)\]]*\s*$")
 _TRAILING_OFF = re.compile(r"(?:\.\.+|…|[,;:–—-])['\"”’»)\]]*\s*$")
 
@@ -72,12 +47,10 @@ _TRAILING_OFF = re.compile(r"(?:\.\.+|…|[,;:–—-])['\"”’»)\]]*\s*$")
 def silence_needed_ms(text: str, language: str | None = None) -> int:
     """How long a silence ends a turn with these words so far. `language` is a BCP 47 tag; None
     or another language than those known looks for what is plain in all of them."""
-    words = [token.lower().replace("’", "'") for token in _TOKEN.findall(text)]
+    words = _words(text)
     if not words:
         return WORDLESS_MS
-    primary = (language or "").lower().split("-")[0]
-    open_words = _OPEN.get(primary) or frozenset[str]().union(*_OPEN.values()) - _AMBIGUOUS
-    digit_words = _DIGIT_WORDS.get(primary) or frozenset[str]().union(*_DIGIT_WORDS.values())
+    open_words, digit_words = _known(languages(), code_of(language))
     if _LEAST_NUMBER <= _digits_at_end(words, digit_words) < _WHOLE_NUMBER:
         return NUMBER_MS
     if _TRAILING_OFF.search(text):
@@ -85,6 +58,26 @@ def silence_needed_ms(text: str, language: str | None = None) -> int:
     if _SENTENCE_END.search(text):
         return FINISHED_MS
     return OPEN_MS if words[-1] in open_words else PLAIN_MS
+
+
+@cache
+def _known(known: Languages, code: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Words that leave a sentence open, and figures; of all languages where this one has none."""
+    own = known.get(code)
+    if own is not None and own.open_words:
+        return own.open_words, own.number_words
+    open_words = frozenset[str]().union(*(each.open_words for each in known.values()))
+    number_words = frozenset[str]().union(*(each.number_words for each in known.values()))
+    return open_words - _AMBIGUOUS, number_words
+
+
+def _words(text: str) -> list[str]:
+    """In small letters, with the marks of their letters, without punctuation."""
+    folded = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
+    plain = "".join(
+        char if char == "'" or unicodedata.category(char)[0] in "LMN" else " " for char in folded
+    )
+    return [word for each in plain.split() if (word := each.strip("'"))]
 
 
 def _digits_at_end(words: list[str], digit_words: frozenset[str]) -> int:

@@ -1,6 +1,6 @@
 """Words that do not take the turn: "mm-hm", and the agent's own words coming back.
 
-A back-channel says "I am listening", not "let me speak". The lists (`languages.py`) hold what
+A back-channel says "I am listening", not "let me speak". The lists (`chorus/languages/`) hold what
 people say while the other goes on talking; a word that could as well be an objection ("no", "but",
 "wait") is in none of them. An echo is the agent's own voice in the caller's microphone.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from chorus.languages import code_of, languages
+from chorus.languages import Languages, code_of, languages
 from chorus.talk.turns.words import tokens
 
 # Spelled as transcribers do; hyphens and case do not matter. Hums are common to all.
@@ -21,20 +21,14 @@ _SHORT_ECHO_WORDS = 6
 
 
 @cache
-def _phrases(language: str | None) -> tuple[frozenset[tuple[str, ...]], int]:
+def _phrases(known: Languages, code: str) -> tuple[frozenset[tuple[str, ...]], int]:
     """Back-channels as tuples of tokens, and how many tokens the longest has. Without a language
     those of all of them, but for what means something else elsewhere (Polish "no")."""
-    code = code_of(language)
     if not code:
-        chosen = [
-            p
-            for known in languages().values()
-            for p in known.backchannels
-            if p not in known.only_here
-        ]
+        chosen = [p for one in known.values() for p in one.backchannels if p not in one.only_here]
     else:
-        known = languages().get(code)
-        chosen = list(known.backchannels if known else ("ok", "okay"))
+        language = known.get(code)
+        chosen = list(language.backchannels if language else ("ok", "okay"))
     phrases = frozenset(tuple(tokens(phrase)) for phrase in (*_HUMS, *chosen))
     return phrases, max(map(len, phrases))
 
@@ -43,7 +37,7 @@ def is_backchannel(text: str, language: str | None, *, final: bool = True) -> bo
     """Whether `text` is nothing but back-channels in `language` (ISO 639-1, region allowed;
     None: any). An interim may break off within a phrase: "I" may become "I see"."""
     words = tokens(text)
-    phrases, longest = _phrases(language)
+    phrases, longest = _phrases(languages(), code_of(language))
     reached = {0}  # where a row of whole phrases from the beginning may end
     for at in range(len(words)):
         if at in reached:

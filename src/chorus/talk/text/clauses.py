@@ -21,7 +21,7 @@ import re
 from functools import cache
 from typing import Literal
 
-from chorus.languages import code_of, languages
+from chorus.languages import Languages, code_of, languages
 from chorus.talk.text.speakable import Speakable
 from chorus.talk.text.units import graphemes, is_unspaced, weight
 
@@ -78,9 +78,9 @@ _UNSAFE_LAST = _words(
 
 
 @cache
-def _abbreviations(code: str) -> frozenset[str]:
+def _abbreviations(languages: Languages, code: str) -> frozenset[str]:
     """Those of all languages, and those that are abbreviations in this one only ("Do.")."""
-    known = languages().get(code)
+    known = languages.get(code)
     written = known.reading.table("abbreviations") if known else ()
     return _ABBREVIATIONS | {
         each.rstrip(" #").split()[-1].removesuffix(".").lower()
@@ -95,7 +95,7 @@ class Clauses:
 
     def __init__(self, language: str | None = None) -> None:
         self._language = language
-        self._abbreviations = _abbreviations(code_of(language))
+        self._abbreviations = _abbreviations(languages(), code_of(language))
         self._endings = tuple(each[1:] for each in self._abbreviations if each.startswith("*"))
         self._text = Speakable()
         self._repeating = False  # the last clause ended with a mark that may be repeated

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from chorus.languages import Languages, languages
 from chorus.talk.text.reading import amounts, codes, dates
 from chorus.talk.text.reading.words import Rule, Words, space_out
 
@@ -96,7 +97,11 @@ class Reader:
         return Reading(clause, taken)
 
 
-@cache
 def reader_of(language: str | None) -> Reader:
     """For a language tag; English without one. The first of a language takes up to 50 ms."""
-    return Reader(Words.of(language))
+    return _reader_of(languages(), language)
+
+
+@cache
+def _reader_of(known: Languages, language: str | None) -> Reader:
+    return Reader(Words.of(known, language))

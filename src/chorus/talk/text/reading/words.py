@@ -17,7 +17,7 @@ from babel.units import format_unit
 from unicode_rbnf import RbnfEngine
 from unicode_rbnf.engine import RbnfError
 
-from chorus.languages import code_of, languages
+from chorus.languages import Languages, code_of
 from chorus.languages.told import Told
 from chorus.talk.text.units import is_unspaced
 
@@ -52,10 +52,9 @@ class Words:
     _rbnf: RbnfEngine | None = field(repr=False)
 
     @classmethod
-    def of(cls, language: str | None) -> Words:
+    def of(cls, known: Languages, language: str | None) -> Words:
         """English where nothing is known of the language."""
         tag = (language or "en").replace("_", "-")
-        known = languages()
         code = code_of(tag) or "en"
         try:
             locale = Locale.parse(tag, sep="-")
