@@ -36,7 +36,7 @@ from chorus.calls.live import Commands
 from chorus.calls.live import sweep as sweep_commands
 from chorus.calls.live_routes import live_routes
 from chorus.calls.recover import Keeper, end_own_calls, let_go
-from chorus.calls.routes import outbound_routes
+from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
 from chorus.calls.switchboard import Switchboard
@@ -66,6 +66,7 @@ ROUTERS = (
     ("/v1", numbers),
     ("/v1", tools),
     ("/v1", calls),
+    ("/v1", one_call_routes),
     ("/v1", chat_routes),
     ("/v1", check_routes),
     ("/v1", control_routes),

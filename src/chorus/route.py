@@ -420,7 +420,7 @@ def hashing_router(tag: str) -> APIRouter:
 
 
 def reading_router(tag: str) -> APIRouter:
-    """As `router`, for a POST that changes nothing and waits for others."""
+    """As `router`, for what changes nothing and waits for others."""
     return _router(tag, _Reading, bearer)
 
 

@@ -140,7 +140,7 @@ async def errors(api: Api, ids: dict[str, str]) -> list[str]:
         patch.setattr("chorus.agents.edit._give_tools", broken)
         body = {"name": "a", "postCallWebhookSecret": secret("failing")}
         answers.append(await api.post("/v1/agents", json=body))
-        patch.setattr("chorus.agents.edit.check", broken)
+        patch.setattr("chorus.agents.edit.checked", broken)
         answers.append(await api.post("/v1/agents", json=body))
     assert {answer.status_code for answer in answers} == {400, 401, 404, 500}
     return [answer.text for answer in answers]

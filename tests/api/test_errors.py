@@ -151,7 +151,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
             "voiceStability": True,
             "turnEndpointDelay": 10.5,
             "isActive": "yes",
-            "slmModelId": "x",
+            "backgroundSoundId": "x",
             "firstSpeaker": "both",
             "colour": "red",
             "postCallExtractionSchema": [{"name": "a", "type": "date"}],
@@ -167,7 +167,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
         "voiceStability": "Voice stability must be a number",
         "turnEndpointDelay": "Turn endpoint delay must be a whole number",
         "isActive": "Is active must be true or false",
-        "slmModelId": "SLM model ID must be a UUID",
+        "backgroundSoundId": "Background sound ID must be a UUID",
         "firstSpeaker": "First speaker must be one of user, agent",
         "colour": "colour is not a known field",
         "postCallExtractionSchema.0.type": (

@@ -129,7 +129,7 @@ async def test_a_draft_counts_and_is_not_saved(api: Api, server: OpenAIServer):
         f"{path}/chat", json={"messages": HELLO, "agent": {"voiceId": str(uuid.uuid4())}}
     )
     assert refused.status_code == 400
-    assert refused.json()["details"][0]["message"] == "Voice not found"
+    assert refused.json()["details"][0]["message"].startswith("Voice not found")
 
 
 async def test_where_the_caller_speaks_first_nothing_is_said(api: Api, server: OpenAIServer):

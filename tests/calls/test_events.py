@@ -223,3 +223,86 @@ async def test_a_reader_that_takes_nothing_is_dropped(
     assert "too slow" in caplog.text
     # Its place is free again.
     streams.enter(Stream(organization_id, id, 0))
+
+
+# --- waiting for the end ---------------------------------------------------------------------
+
+
+async def test_a_call_that_is_over_is_not_waited_for(sqlite_api: Api):
+    id = await a_call(sqlite_api, 1)
+    async with asyncio.timeout(5):
+        shown = (await sqlite_api.get(f"/v1/calls/{id}?wait=60")).json()["data"]
+    assert shown["isFinal"] is True
+    [listed] = (await sqlite_api.get("/v1/calls")).json()["data"]
+    assert listed["isFinal"] is True
+
+
+async def test_the_end_of_a_call_is_waited_for(api: Api):
+    id = await a_call(api, 3, **LIVE)
+    assert (await api.get(f"/v1/calls/{id}")).json()["data"]["isFinal"] is False
+    waiting = asyncio.ensure_future(api.get(f"/v1/calls/{id}?wait=60"))
+    await until_open(api, 1)
+    streams = streams_of(api)
+    await streams._look()  # pyright: ignore[reportPrivateUsage]  its events are no end
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await end(api, id)
+    async with asyncio.timeout(10):
+        shown = (await waiting).json()["data"]
+    assert (shown["status"], shown["isFinal"]) == ("completed", True)
+    await until_open(api, 0)
+
+
+async def test_a_wait_ends_without_the_call(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
+    id = await a_call(sqlite_api, 0, **LIVE)
+    async with asyncio.timeout(10):
+        shown = (await sqlite_api.get(f"/v1/calls/{id}?wait=1")).json()["data"]
+    assert (shown["status"], shown["isFinal"]) == ("in_progress", False)
+    for wrong in ("-1", "61", "1.5", "long"):
+        refused = await sqlite_api.get(f"/v1/calls/{id}?wait={wrong}")
+        assert refused.status_code == 400
+        assert refused.json()["details"][0]["field"] == "wait"
+    monkeypatch.setattr(events, "MAX_OF_ORGANIZATION", 0)
+    assert (await sqlite_api.get(f"/v1/calls/{id}?wait=9")).status_code == 429
+
+
+async def test_others_calls_cannot_be_waited_for(sqlite_api: Api):
+    id = await a_call(sqlite_api, 0, **LIVE)
+    other = await sqlite_api.another_organization()
+    async with asyncio.timeout(5):
+        assert (await other.get(f"/v1/calls/{id}?wait=60")).status_code == 404
+
+
+async def test_a_process_that_stops_lets_those_go_who_wait(sqlite_api: Api):
+    id = await a_call(sqlite_api, 0, **LIVE)
+    waiting = asyncio.ensure_future(sqlite_api.get(f"/v1/calls/{id}?wait=60"))
+    await until_open(sqlite_api, 1)
+    streams_of(sqlite_api).close()
+    async with asyncio.timeout(5):
+        assert (await waiting).json()["data"]["isFinal"] is False
+        again = await sqlite_api.get(f"/v1/calls/{id}?wait=60")
+    assert again.json()["data"]["isFinal"] is False
+
+
+async def test_who_hangs_up_does_not_wait_on(sqlite_api: Api):
+    id = await a_call(sqlite_api, 0, **LIVE)
+    streams = streams_of(sqlite_api)
+    stream = Stream(await sqlite_api.organization_id(), id, 0, for_end=True)
+    gone = asyncio.Event()
+
+    async def is_gone() -> None:
+        await gone.wait()
+
+    waiting = asyncio.ensure_future(streams.until_over(stream, 60, is_gone))
+    await until_open(sqlite_api, 1)
+    gone.set()
+    async with asyncio.timeout(5):
+        await waiting
+    await until_open(sqlite_api, 0)
+
+
+async def until_open(api: Api, count: int) -> None:
+    streams = streams_of(api)
+    async with asyncio.timeout(5):
+        while len(streams._open) != count:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.005)

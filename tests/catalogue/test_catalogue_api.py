@@ -9,7 +9,7 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
 from chorus.catalogue import espeak
-from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogue import Catalogue, SlmModel
 
 
 @pytest.mark.parametrize("path", ["voices", "slm-models", "background-sounds"])
@@ -24,6 +24,50 @@ async def test_list_and_one(sqlite_api: Api, path: str):
     beyond = (await sqlite_api.get(f"/v1/{path}?offset=1000")).json()
     assert beyond["data"] == []
     assert beyond["pagination"]["total"] == body["pagination"]["total"]
+
+
+async def test_a_slug_stands_for_an_id(tmp_path: Path):
+    settings = settings_for(
+        tmp_path, openai_api_key="sk-x", openai_models=("gpt-4o", "meta/Llama 3")
+    )
+    async with running(settings) as api:
+        slugs = {m["slug"]: m["id"] for m in (await api.get("/v1/slm-models")).json()["data"]}
+        assert list(slugs) == ["openai-gpt-4o", "openai-meta-llama-3", "script"]
+        for name, slug in (("GPT-4o", "openai-gpt-4o"), ("script", "script")):
+            found = await api.get(f"/v1/slm-models/{name}")
+            assert found.json()["data"]["slug"] == slug
+        assert (await api.get("/v1/voices/espeak-en-us")).json()["data"]["languages"][0] == "en-us"
+        assert (await api.get("/v1/voices/nobody")).json()["error"] == "Voice not found"
+
+        wish = {"name": "A", "slmModelId": "gpt-4o", "voiceId": "espeak-de"}
+        agent = await api.made("/v1/agents", wish)
+        assert agent["slmModelId"] == slugs["openai-gpt-4o"]
+        voice = (await api.get("/v1/voices/espeak-de")).json()["data"]
+        assert agent["voiceId"] == voice["id"]
+        path = f"/v1/agents/{agent['id']}"
+        changed = (await api.patch(path, json={"slmModelId": "script", "voiceId": None})).json()
+        assert changed["data"]["slmModelId"] == slugs["script"]
+        assert changed["data"]["voiceId"] is None
+        refused = await api.patch(path, json={"slmModelId": "gpt-9", "voiceId": "nobody"})
+        assert {d["field"]: d["message"] for d in refused.json()["details"]} == {
+            "slmModelId": "SLM model not found: "
+            "GET /v1/slm-models lists the ids and slugs there are",
+            "voiceId": "Voice not found: GET /v1/voices lists the ids and slugs there are",
+        }
+        # The script is read as one, though the model is named by its slug.
+        bad = {"slmModelId": "script", "systemPrompt": "script:\nwhen caller says hi: say hi"}
+        refused = await api.patch(path, json=bad)
+        assert [d["field"] for d in refused.json()["details"]] == ["systemPrompt"]
+
+
+def test_a_name_that_two_engines_have_is_no_name():
+    def model(engine: str) -> SlmModel:
+        return SlmModel(engine=engine, engine_id="m", name="M", provider=engine)
+
+    both = Catalogue((), (model("one"), model("two")))
+    assert both.model_named("m") is None
+    assert both.model_named("TWO-m") is both.models[1]
+    assert Catalogue((), (model("one"),)).model_named("m") is not None
 
 
 async def test_search(sqlite_api: Api):
@@ -61,12 +105,16 @@ def test_ids_stay_the_same(tmp_path: Path):
     assert [v.id for v in first.voices] == [v.id for v in second.voices]
     ids = [entry.id for entry in (*first.models, *first.voices)]
     assert len(set(ids)) == len(ids)
+    slugs = [entry.slug for entry in first.voices]
+    assert len(set(slugs)) == len(slugs)
     assert str(first.voices[0].id) == "b3bc2316-78f1-5630-b79c-8dd192b0fe90"
     assert str(first.models[0].id) == "68c72dc1-bcd2-5772-87cb-23d40a6f9bff"
 
 
 def test_without_espeak_there_are_no_espeak_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(espeak, "find_spec", lambda _: None)
+    def nothing(_: str) -> None: ...
+
+    monkeypatch.setattr(espeak, "find_spec", nothing)
     espeak.installed_voices.cache_clear()
     try:
         assert Catalogue.of(settings_for(tmp_path)).voices == ()

@@ -231,6 +231,18 @@ async def test_search_looks_at_name_and_number(api: Api):
         assert response.json()["pagination"]["total"] == total
 
 
+async def test_a_number_is_found_by_its_number(api: Api):
+    made = await api.made("/v1/phone-numbers", body("twilio", TWILIO, number="+442071838750"))
+    await api.made("/v1/phone-numbers", body("twilio", TWILIO, number="+442071838751"))
+    for written in ("%2B442071838750", "+442071838750", "%2B44 20 7183 8750"):
+        response = await api.get(f"/v1/phone-numbers?number={written}")
+        assert [number["id"] for number in response.json()["data"]] == [made["id"]]
+    assert (await api.get("/v1/phone-numbers?number=%2B442071838752")).json()["data"] == []
+    refused = await api.get("/v1/phone-numbers?number=44207")
+    assert refused.status_code == 400
+    assert [detail["field"] for detail in refused.json()["details"]] == ["number"]
+
+
 async def test_delete(api: Api):
     number = await api.made("/v1/phone-numbers", body("twilio", TWILIO))
     path = f"/v1/phone-numbers/{number['id']}"

@@ -19,9 +19,9 @@ from chorus.webhooks import announce
 
 FIELDS = [
     *("event", "callId", "organizationId", "agentId", "phoneNumberId", "direction", "status"),
-    *("customerNumber", "durationSeconds", "duration", "startedAt", "endedAt", "recordingUrl"),
-    *("transcriptUrl", "transcript", "summary", "extractedData", "endedReason", "endedDetail"),
-    *("cost", "contextVariables", "metadata"),
+    *("isFinal", "customerNumber", "durationSeconds", "duration", "startedAt", "endedAt"),
+    *("recordingUrl", "transcriptUrl", "transcript", "summary", "extractedData"),
+    *("endedReason", "endedDetail", "cost", "contextVariables", "metadata"),
 ]
 
 
@@ -46,6 +46,7 @@ async def test_the_body_is_the_calls_record(post: Post, receiver: Receiver):
         "phoneNumberId": None,
         "direction": "inbound",
         "status": "completed",
+        "isFinal": True,
         "customerNumber": "+14155551234",
         "durationSeconds": 245,
         "duration": 245,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from chorus.accounts.secrets import Secrets
 from chorus.agents import queries, texts
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentTool
+from chorus.catalogue.catalogue import Catalogue
 from chorus.errors import Problem
 from chorus.process import Process
 from chorus.tools import queries as tools
@@ -56,7 +58,7 @@ async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 async def _apply(
     session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
 ) -> None:
-    await check(session, process, agent, values)
+    values = await checked(session, process, agent, values)
     tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
     for name, value in values.items():
         setattr(agent, name, stored(process.secrets, name, value))
@@ -94,21 +96,41 @@ async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.U
     await session.flush()
 
 
-async def check(
-    session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
-) -> None:
-    """What is named must be there. Only what is sent is looked at: an agent whose voice is no
-    longer installed can still be renamed."""
-    catalogue = process.catalogue
+def identified(
+    catalogue: Catalogue, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """What was given, with ids where a model or a voice is named by its slug; without, and with a
+    problem for each, what the catalogue does not have."""
+    values = dict(given)
     problems: list[Problem] = []
-    for name, field, known, noun in (
-        ("slm_model_id", "slmModelId", catalogue.model, "SLM model"),
-        ("voice_id", "voiceId", catalogue.voice, "Voice"),
-        ("background_sound_id", "backgroundSoundId", catalogue.sound, "Background sound"),
+    for name, field, named, noun, path in (
+        ("slm_model_id", "slmModelId", catalogue.model_named, "SLM model", "slm-models"),
+        ("voice_id", "voiceId", catalogue.voice_named, "Voice", "voices"),
     ):
-        id = values.get(name)
-        if id is not None and known(id) is None:
-            problems.append(Problem(field, f"{noun} not found"))
+        wanted: str | None = values.get(name)
+        if wanted is None:
+            continue
+        entry = named(wanted)
+        if entry is not None:
+            values[name] = entry.id
+            continue
+        del values[name]
+        problems.append(
+            Problem(field, f"{noun} not found: GET /v1/{path} lists the ids and slugs there are")
+        )
+    return values, problems
+
+
+async def checked(
+    session: AsyncSession, process: Process, agent: Agent, given: dict[str, Any]
+) -> dict[str, Any]:
+    """What was given, with the ids of what it names by slug. What is named must be there. Only
+    what is sent is looked at: an agent whose voice is no longer installed can still be renamed."""
+    catalogue = process.catalogue
+    values, problems = identified(catalogue, given)
+    sound_id = values.get("background_sound_id")
+    if sound_id is not None and catalogue.sound(sound_id) is None:
+        problems.append(Problem("backgroundSoundId", "Background sound not found"))
     tool_ids: list[uuid.UUID] = values.get("tool_ids") or []
     absent = await tools.missing(session, agent.organization_id, tool_ids)
     problems += [
@@ -130,3 +152,4 @@ async def check(
     problems += texts.problems(catalogue, agent.slm_model_id, agent.system_prompt, values)
     if problems:
         raise errors.invalid(*problems)
+    return values

@@ -155,6 +155,8 @@ class ModelOptions(In):
 # Of what calls do not do yet. What is stored is as it will be needed.
 _STORED = "Checked and stored; calls of this version do not use it."
 
+# `edit.checked` makes it the id.
+EntryId = Annotated[OneLine, Field(min_length=1, max_length=255)]
 Milliseconds = Whole
 Share = Annotated[Number, Field(ge=0, le=1)]
 
@@ -162,9 +164,9 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 class AgentCreate(In):
     name: Name
     system_prompt: Annotated[Text, Field(max_length=32_000)] = ""
-    slm_model_id: UUID | None = None
+    slm_model_id: EntryId | None = None
     model_options: ModelOptions | None = None
-    voice_id: UUID | None = None
+    voice_id: EntryId | None = None
     voice_speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
     voice_stability: Share = 0.5
     turn_endpoint_delay: Annotated[Milliseconds, Field(ge=50, le=2000)] | None = 100

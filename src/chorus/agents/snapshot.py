@@ -64,7 +64,7 @@ async def draft(
     """`agent` as it would be with `changes`, which are checked as if they were saved and are not.
     The agent is taken out of the session. Raises `Error` 400 and `SecretsUnreadable`."""
     changes = {"tool_ids": await _tool_ids(session, agent), **changes}
-    await edit.check(session, process, agent, changes)
+    changes = await edit.checked(session, process, agent, changes)
     return await _changed(session, agent, changes, process.secrets, process.catalogue)
 
 
@@ -81,6 +81,7 @@ async def with_changes(
     agent = await session.scalar(scoped(Agent, organization_id).where(Agent.id == agent_id))
     if agent is None:
         return None
+    changes, _ = edit.identified(catalogue, changes)
     changes = {"tool_ids": await _tool_ids(session, agent), **changes}
     return await _changed(session, agent, changes, secrets, catalogue)
 

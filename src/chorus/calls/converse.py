@@ -18,7 +18,8 @@ from chorus.accounts.secrets import SecretsUnreadable, digest
 from chorus.agents.schemas import AgentPatch
 from chorus.agents.snapshot import Snapshot, snapshot, with_changes
 from chorus.calls.finish import finish, finish_unanswered
-from chorus.calls.status import FINAL, advance
+from chorus.calls.schemas import FINAL
+from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call as CallRow
 from chorus.catalogue.engines import NoEngine

@@ -5,6 +5,7 @@ holds it. A stream reads what comes after its cursor until it has all, then wait
 looks for news for all streams of the process at once: when the journal of this process was
 written, and otherwise twice a second. Once the call is over and everything was sent, an event
 `end` closes the stream. A stream that closes without one is to be resumed with `Last-Event-ID`.
+Whoever waits for nothing but the end of a call (`until_over`) waits here too.
 
 Nothing here is on the way of a call: streams pull, at most `READERS` at a time read the database,
 and one whose reader does not take what it is sent for `PATIENCE_S` is dropped.
@@ -18,7 +19,7 @@ import asyncio
 import logging
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -61,11 +62,13 @@ _EVENT = [
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One reader; `seq` is the last event that it was sent, or has had before."""
+    """One reader; `seq` is the last event that it was sent, or has had before. One that is
+    `for_end` has no news before the call is over."""
 
     organization_id: uuid.UUID
     call_id: uuid.UUID
     seq: int
+    for_end: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -116,7 +119,7 @@ class Streams:
             raise errors.Error(
                 429,
                 "too_many_streams",
-                f"At most {MAX_OF_ORGANIZATION} streams of events may be open at once",
+                f"At most {MAX_OF_ORGANIZATION} may follow events or wait for a call at once",
                 headers={"Retry-After": "5"},
             )
         self._open.add(stream)
@@ -155,6 +158,22 @@ class Streams:
                 except TimeoutError:
                     yield _HEARTBEAT
 
+    async def until_over(
+        self, stream: Stream, seconds: float, gone: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Returns when the call is over, when `gone` does (nobody waits any more), when the
+        process stops, and at the latest after `seconds`. Raises `Error` as `enter` does."""
+        if self._closed:
+            return
+        self.enter(stream)
+        waits = [asyncio.ensure_future(stream.news.wait()), asyncio.ensure_future(gone())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            self.leave(stream)
+
     async def _look(self) -> None:
         """Wake the streams that have something to read."""
         calls = {stream.call_id for stream in self._open}
@@ -172,7 +191,7 @@ class Streams:
             if stream.call_id not in calls:
                 continue  # it came while the database was asked
             over, seq = state.get(stream.call_id, (True, 0))
-            if over or seq > stream.seq:
+            if over or (seq > stream.seq and not stream.for_end):
                 stream.news.set()
 
     async def _read(self, stream: Stream) -> tuple[bytes, bool, bytes | None]:

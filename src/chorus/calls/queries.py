@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
-from chorus.calls.schemas import CallOut, CallQuery, ListedCall, TransferCall
+from chorus.calls.schemas import FINAL, CallOut, CallQuery, ListedCall, TransferCall
 from chorus.calls.tables import Call, CallEvent
 from chorus.db import named_like, scoped
 from chorus.errors import not_found
@@ -150,6 +150,7 @@ def _shown(row: Mapping[Any, Any], process: Process) -> dict[str, Any]:
     cost = row["cost_micros"]
     return {
         **row,
+        "is_final": row["status"] in FINAL,
         "cost": None if cost is None else cost / 1_000_000,
         "recording_url": process.links.url("recording", row["id"])
         if row["recording_path"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from fastapi import Query, Request
 
 from chorus.calls import queries
 from chorus.calls.browser import begin
+from chorus.calls.events import Stream
 from chorus.calls.place import place
 from chorus.calls.schemas import (
     CallCreate,
@@ -20,11 +22,22 @@ from chorus.calls.schemas import (
 )
 from chorus.calls.switchboard import Switchboard
 from chorus.lines.browser.carrier import media_url
-from chorus.route import InOrganization, InProcess, InSession, failures, router
+from chorus.process import Process
+from chorus.route import (
+    InOrganization,
+    InProcess,
+    InSession,
+    failures,
+    reading_router,
+    router,
+)
 from chorus.wire import Data, Page, page
 
 routes = router("Calls")
 outbound_routes = router("Calls")
+one_call_routes = reading_router("Calls")
+
+LONGEST_WAIT_S = 60
 
 
 @routes.get("/calls", operation_id="listCalls", summary="List calls")
@@ -101,13 +114,42 @@ async def create_test_call(
     )
 
 
-@routes.get("/calls/{id}", operation_id="getCall", summary="Get a call", responses=failures(404))
+@one_call_routes.get(
+    "/calls/{id}", operation_id="getCall", summary="Get a call", responses=failures(404)
+)
 async def get_call(
+    request: Request,
     process: InProcess,
-    session: InSession,
     organization_id: InOrganization,
     id: UUID,
     include: Annotated[list[Literal["turns"]], Query()] = [],  # noqa: B006  FastAPI copies it
+    wait: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=LONGEST_WAIT_S,
+            description="Seconds to wait for the end of the call. The answer comes at once if the "
+            "call is over, else when it is or when the time has passed: see `isFinal`.",
+        ),
+    ] = 0,
 ) -> Data[CallOut]:
-    call = await queries.one(session, organization_id, id)
-    return Data(data=await queries.present(session, call, process, turns="turns" in include))
+    turns = "turns" in include
+    shown = await _one(process, organization_id, id, turns=turns)
+    if wait and not shown.is_final:
+        streams = request.app.state.switchboard.streams
+        stream = Stream(organization_id, id, 0, for_end=True)
+        await streams.until_over(stream, wait, partial(_gone, request))
+        shown = await _one(process, organization_id, id, turns=turns)
+    return Data(data=shown)
+
+
+async def _one(process: Process, organization_id: UUID, id: UUID, *, turns: bool) -> CallOut:
+    """In a session of its own: none is held while somebody waits."""
+    async with process.database.reading() as session:
+        call = await queries.one(session, organization_id, id)
+        return await queries.present(session, call, process, turns=turns)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

@@ -13,6 +13,9 @@ from chorus.agents.schemas import AgentPatch
 from chorus.wire import Anything, In, Metadata, Out, Phone, SearchQuery, Time, TimeIn, Variables
 
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
+Final = Literal["completed", "failed", "no_answer"]
+FINAL: tuple[Final, ...] = ("completed", "failed", "no_answer")
+"""In which a call's status stays."""
 Direction = Literal["inbound", "outbound"]
 TransferType = Literal["cold", "warm", "warm_briefing"]
 TransferStatus = Literal[
@@ -104,6 +107,7 @@ class ListedTransferCall(Out):
     ended_at: Time | None
     cost: float | None
     status: Status
+    is_final: bool
 
 
 class TransferCall(ListedTransferCall):
@@ -121,6 +125,9 @@ class _Call(Out):
     provider: str
     direction: Direction
     status: Status
+    is_final: Annotated[
+        bool, Field(description="The call is over: `status` does not change any more.")
+    ]
     customer_number: str
     duration_seconds: int | None
     cost: Annotated[float | None, Field(description="Dollars.")]

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
 from chorus.calls.after import AFTER_CALL
+from chorus.calls.schemas import Final, Status
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.db import after_commit, utcnow
@@ -28,10 +29,6 @@ from chorus.talk.timeline import Happening
 log = logging.getLogger(__name__)
 
 Underway = Literal["ringing", "in_progress"]
-Final = Literal["completed", "failed", "no_answer"]
-Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
-
-FINAL: tuple[Final, ...] = ("completed", "failed", "no_answer")
 
 _BEFORE: dict[Underway | Final, tuple[Status, ...]] = {
     "ringing": ("queued",),

@@ -2,14 +2,16 @@
 
 Built once from the settings and from what is installed. An entry's id is derived from its
 engine and the engine's own name for it, so it is the same on every machine and after every
-restart, and agents can keep it. `engine` and `engine_id` say how a call gets it; they are not
-part of the API.
+restart, and agents can keep it; so is its slug, which people can write. `engine` and `engine_id`
+say how a call gets it; they are not part of the API.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID, uuid5
 
 from chorus.audio.sounds import SOUNDS, Sound
@@ -18,6 +20,7 @@ from chorus.catalogue.piper import found_voices
 from chorus.settings import Settings
 
 _NAMESPACE = UUID("0c1a7a52-6f0e-5c0b-8f43-0d9b4f0e6a11")
+_NO_SLUG = re.compile(r"[^a-z0-9._-]+")
 _OPENAI_CONTEXT = {"gpt-4.1": 1_047_576, "gpt-4o": 128_000, "gpt-5": 400_000}
 
 
@@ -31,10 +34,14 @@ class Entry:
     provider: str
     available: bool = True
     id: UUID = field(init=False)
+    slug: str = field(init=False)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__.lower()
         object.__setattr__(self, "id", uuid5(_NAMESPACE, f"{kind}:{self.engine}:{self.engine_id}"))
+        own = self.engine == self.engine_id
+        name = self.engine if own else f"{self.engine}-{self.engine_id}"
+        object.__setattr__(self, "slug", _NO_SLUG.sub("-", name.lower()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,9 @@ class SlmModel(Entry):
     context_window: int | None = None
     price_per_million_input_tokens: float | None = None
     price_per_million_output_tokens: float | None = None
+
+
+T = TypeVar("T", bound=Entry)
 
 
 class Catalogue:
@@ -76,6 +86,14 @@ class Catalogue:
     def model(self, id: UUID) -> SlmModel | None:
         return self._models.get(id)
 
+    def voice_named(self, name: str) -> Voice | None:
+        """By id, by slug, or by the engine's own name where no other engine has it too."""
+        return _named(self.voices, self._voices, name)
+
+    def model_named(self, name: str) -> SlmModel | None:
+        """As `voice_named`."""
+        return _named(self.models, self._models, name)
+
     def sound(self, id: UUID) -> Sound | None:
         return self._sounds.get(id)
 
@@ -86,6 +104,18 @@ class Catalogue:
     @property
     def default_model(self) -> SlmModel | None:
         return self.models[0] if self.models else None
+
+
+def _named(entries: Sequence[T], by_id: Mapping[UUID, T], name: str) -> T | None:
+    try:
+        return by_id.get(UUID(name))
+    except ValueError:
+        wanted = name.strip().lower()
+    for entry in entries:
+        if entry.slug == wanted:
+            return entry
+    found = [entry for entry in entries if entry.engine_id.lower() == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 def _models(settings: Settings) -> Iterable[SlmModel]:

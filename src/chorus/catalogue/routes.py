@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, VoiceOut
@@ -16,6 +16,7 @@ from chorus.wire import Data, Page, SearchQuery, page
 
 routes = router("Catalogue")
 T = TypeVar("T")
+EntryId = Annotated[str, Path(max_length=255, description="Its id or its slug.")]
 
 
 def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
@@ -27,6 +28,7 @@ def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
 def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
     return VoiceOut(
         id=voice.id,
+        slug=voice.slug,
         name=voice.name,
         provider=voice.provider,
         language=voice.languages[0],
@@ -43,6 +45,7 @@ def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
 def _model(catalogue: Catalogue, model: SlmModel) -> SlmModelOut:
     return SlmModelOut(
         id=model.id,
+        slug=model.slug,
         name=model.name,
         provider=model.provider,
         context_window=model.context_window,
@@ -60,8 +63,8 @@ async def list_voices(process: InProcess, query: Annotated[SearchQuery, Query()]
 
 
 @routes.get("/voices/{id}", operation_id="getVoice", summary="Get a voice", responses=failures(404))
-async def get_voice(process: InProcess, id: UUID) -> Data[VoiceOut]:
-    voice = process.catalogue.voice(id)
+async def get_voice(process: InProcess, id: EntryId) -> Data[VoiceOut]:
+    voice = process.catalogue.voice_named(id)
     if voice is None:
         raise not_found("Voice")
     return Data(data=_voice(process.catalogue, voice))
@@ -81,8 +84,8 @@ async def list_models(
     summary="Get a language model",
     responses=failures(404),
 )
-async def get_model(process: InProcess, id: UUID) -> Data[SlmModelOut]:
-    model = process.catalogue.model(id)
+async def get_model(process: InProcess, id: EntryId) -> Data[SlmModelOut]:
+    model = process.catalogue.model_named(id)
     if model is None:
         raise not_found("SLM model")
     return Data(data=_model(process.catalogue, model))

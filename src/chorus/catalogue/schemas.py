@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from chorus.wire import Out
+
+Slug = Annotated[str, Field(description="Stands for the id in requests; the same everywhere.")]
 
 
 class VoiceOut(Out):
     """A voice that agents of this installation can speak with."""
 
     id: UUID
+    slug: Slug
     name: str
     provider: str
     language: str
@@ -27,6 +33,7 @@ class SlmModelOut(Out):
     """A language model that agents of this installation can think with."""
 
     id: UUID
+    slug: Slug
     name: str
     provider: str
     context_window: int | None

@@ -23,9 +23,12 @@ async def page(
     limit: int,
     offset: int,
     search: str | None = None,
+    number: str | None = None,
 ) -> tuple[list[PhoneNumber], int]:
-    """`search` looks at the name and at the number."""
+    """`search` looks at the name and at the number; `number` is one, as E.164."""
     query = scoped(PhoneNumber, organization_id)
+    if number is not None:
+        query = query.where(PhoneNumber.number == number)
     if search:
         query = query.where(
             sa.or_(named_like(PhoneNumber.name, search), named_like(PhoneNumber.number, search))

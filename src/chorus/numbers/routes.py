@@ -8,9 +8,14 @@ from uuid import UUID
 from fastapi import Query
 
 from chorus.numbers import edit, queries
-from chorus.numbers.schemas import PhoneNumberCreate, PhoneNumberOut, PhoneNumberPatch
+from chorus.numbers.schemas import (
+    PhoneNumberCreate,
+    PhoneNumberOut,
+    PhoneNumberPatch,
+    PhoneNumberQuery,
+)
 from chorus.route import InOrganization, InProcess, InSession, failures, router
-from chorus.wire import Data, Deleted, Page, SearchQuery, page
+from chorus.wire import Data, Deleted, Page, page
 
 routes = router("Phone numbers")
 
@@ -24,10 +29,15 @@ async def list_numbers(
     process: InProcess,
     session: InSession,
     organization_id: InOrganization,
-    query: Annotated[SearchQuery, Query()],
+    query: Annotated[PhoneNumberQuery, Query()],
 ) -> Page[PhoneNumberOut]:
     numbers, total = await queries.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
+        session,
+        organization_id,
+        limit=query.limit,
+        offset=query.offset,
+        search=query.wanted,
+        number=query.number,
     )
     return page(PhoneNumberOut, [queries.present(number) for number in numbers], total, query)
 

@@ -11,12 +11,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model
 from pydantic.alias_generators import to_snake
 
 from chorus.lines.carrier import Setting
 from chorus.lines.carriers import CARRIERS
-from chorus.wire import In, Metadata, Name, Out, Phone, Text, Time, Url, Whole, patch_of, told
+from chorus.wire import (
+    In,
+    Metadata,
+    Name,
+    Out,
+    Phone,
+    SearchQuery,
+    Text,
+    Time,
+    Url,
+    Whole,
+    patch_of,
+    told,
+)
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -45,6 +58,10 @@ def _plain(value: str) -> str:
     if not value.isprintable() or value != value.strip():
         raise ValueError("must not contain control characters or spaces at its ends")
     return value
+
+
+def _with_plus(value: object) -> object:
+    return "+" + value[1:] if isinstance(value, str) and value.startswith(" ") else value
 
 
 Host = Annotated[Text, Field(min_length=1, max_length=100), told(_HOST), AfterValidator(_host)]
@@ -105,6 +122,20 @@ class PhoneNumberCreate(In):
         UUID | None, Field(description="Who answers; null refuses inbound calls.")
     ] = None
     metadata: Metadata = {}
+
+
+class PhoneNumberQuery(SearchQuery):
+    """Which phone numbers to list; all that is given must hold."""
+
+    search: Annotated[
+        str | None, Field(max_length=255, description="Part of the name or of the number.")
+    ] = None
+    # A `+` that is not written %2B arrives as a space.
+    number: Annotated[
+        Phone | None,
+        BeforeValidator(_with_plus),
+        Field(description="Exactly this one; the + in it is %2B in a URL."),
+    ] = None
 
 
 class RegistrationOut(Out):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chorus.calls.schemas import Direction, Status, TranscriptEntry
+from chorus.calls.schemas import FINAL, Direction, Status, TranscriptEntry
 from chorus.calls.tables import Call
 from chorus.recordings.links import Links
 from chorus.wire import Anything, Out, Time
@@ -26,6 +26,7 @@ class CallPayload(Out):
     phone_number_id: UUID | None
     direction: Direction
     status: Status
+    is_final: bool
     customer_number: str
     duration_seconds: int | None
     duration: int | None
@@ -64,6 +65,7 @@ def of_call(call: Call, event: Event, links: Links) -> str:
         phone_number_id=call.phone_number_id,
         direction=call.direction,  # type: ignore[arg-type] # the column allows no others
         status=call.status,  # type: ignore[arg-type] # the column allows no others
+        is_final=call.status in FINAL,
         customer_number=call.customer_number,
         duration_seconds=call.duration_seconds,
         duration=call.duration_seconds,
