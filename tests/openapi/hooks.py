@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 # The sentence in `details`, and why no schema says it.
 RULES = {
     # What is referred to has to be there.
-    r".* not found": "a reference",
+    r".* not found(: GET .*)?": "a reference",
     r".* not exist.*": "a reference",
     # One field is right or wrong by another.
     r".* (is|are) required with .*": "which settings a provider needs",
