@@ -93,7 +93,8 @@ class Failures:
     def status(self, stage: str, status: int, words: str = "") -> EngineFailed:
         """An answer with a status that is no success."""
         kind = kind_of(status, words)
-        return self.of(stage, kind, f"HTTP {status} {words}" if status else words)
+        named = f"{'HTTP' if status < 1000 else 'code'} {status} " if status else ""
+        return self.of(stage, kind, named + words)
 
     def closed(self, stage: str, closed: SocketClosed) -> EngineFailed:
         kind = kind_of(closed.code, closed.reason)
