@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chorus.speech.engines import Transcriber, Voice
+from chorus.speech.stt import cartesia as cartesia_stt
 from chorus.speech.stt import deepgram as deepgram_stt
 from chorus.speech.stt import elevenlabs as elevenlabs_stt
 from chorus.speech.stt import openai_audio as openai_stt
+from chorus.speech.tts import cartesia as cartesia_tts
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
 from chorus.speech.tts import openai_audio as openai_tts
@@ -124,6 +126,18 @@ _ALL = (
         make_voice=elevenlabs_tts.ElevenLabsVoice,
         list_voices=elevenlabs_tts.elevenlabs_voices,
         check_key=elevenlabs_stt.check_elevenlabs,
+    ),
+    Vendor(
+        "cartesia",
+        "Cartesia",
+        "CARTESIA_API_KEY",
+        cartesia_stt.BASE_URL,
+        hears=cartesia_stt.MODELS,
+        speaks=cartesia_tts.MODELS,
+        make_transcriber=cartesia_stt.CartesiaTranscriber,
+        make_voice=cartesia_tts.CartesiaVoice,
+        list_voices=cartesia_tts.cartesia_voices,
+        check_key=cartesia_stt.check_cartesia,
     ),
     Vendor(
         "openai",

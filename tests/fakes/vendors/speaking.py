@@ -63,6 +63,8 @@ class Mouth:
 
     flushed = True
     most_contexts = 1
+    errors_by_context = False
+    """An error ends the context that it names, and not the socket."""
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
@@ -172,8 +174,7 @@ class Mouth:
                     return
             due = wish.kind in ("flush", "end") or not self.flushed
             if due and spoken.sounded < len(spoken.text):
-                await self._speak(peer, context, spoken, format, stalled)
-                if stalled.is_set():
+                if not await self._speak(peer, context, spoken, format, stalled):
                     return
             if wish.kind == "flush":
                 for each in self.clause_done(context):
@@ -191,7 +192,8 @@ class Mouth:
         spoken: Spoken,
         format: AudioFormat,
         stalled: asyncio.Event,
-    ) -> None:
+    ) -> bool:
+        """False: it went wrong."""
         spoken.clauses += 1
         if spoken.clauses == 1 and self.first_s:
             await asyncio.sleep(self.first_s)
@@ -213,15 +215,17 @@ class Mouth:
                 await asyncio.sleep((end - begin) * MS_PER_CHAR / 1000 / self.pace)
             at: At = "audio" if spoken.clauses == 1 else "later"
             if first and not mute and await self._goes_wrong(peer, context, at, stalled):
-                return
+                return False
             first = False
+        return True
 
     async def _goes_wrong(self, peer: Peer, context: str, at: At, stalled: asyncio.Event) -> bool:
         fault = self.fault
         if fault is None or fault.at != at or fault.kind == "mute":
             return False
         self.fault = None
-        stalled.set()
+        if not (fault.kind == "error" and self.errors_by_context):
+            stalled.set()
         match fault.kind:
             case "close":
                 await peer.close(fault.code, fault.reason)

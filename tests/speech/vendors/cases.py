@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.vendors.cartesia import InkEars, SonicMouth
 from tests.fakes.vendors.deepgram import AuraMouth, FluxEars, NovaEars
 from tests.fakes.vendors.elevenlabs import ElevenLabsMouth, ScribeEars
 from tests.fakes.vendors.hearing import Ears
@@ -37,6 +38,8 @@ class MouthCase:
     marks: bool = True
     stops: bool = True
     """The vendor's work can be stopped."""
+    byes: int = 1
+    """Messages that end a session; else it ends with its socket."""
 
     def voice(self, key: str, net: Any, url: str) -> Any:
         return VENDORS[self.vendor].voice(key, SpeakingOptions(), net=net, base_url=url)
@@ -46,8 +49,10 @@ EARS = (
     EarsCase("deepgram nova-3", "deepgram", NovaEars),
     EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
     EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False),
+    EarsCase("cartesia ink", "cartesia", InkEars),
 )
 MOUTHS = (
     MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),
     MouthCase("elevenlabs", "elevenlabs", ElevenLabsMouth, stops=False),
+    MouthCase("cartesia", "cartesia", SonicMouth, byes=0),
 )

@@ -84,7 +84,7 @@ async def test_one_connection_for_all_replies_and_none_left_open(case: MouthCase
             await spoken(opened, text)
     assert "".join(mouth.said).replace(" ", "") == "One.Two.Three."
     assert len(mouth.sockets) == 1
-    assert mouth.byes == 1
+    assert mouth.byes == case.byes
 
 
 async def test_the_first_audio_does_not_wait_for_the_second_clause(case: MouthCase) -> None:
