@@ -173,9 +173,8 @@ class Mouth:
                 if await self._goes_wrong(peer, context, "text", stalled):
                     return
             due = wish.kind in ("flush", "end") or not self.flushed
-            if due and spoken.sounded < len(spoken.text):
-                if not await self._speak(peer, context, spoken, format, stalled):
-                    return
+            if due and not await self._speak(peer, context, spoken, format, stalled):
+                return
             if wish.kind == "flush":
                 for each in self.clause_done(context):
                     await peer.send(each)
@@ -193,7 +192,9 @@ class Mouth:
         format: AudioFormat,
         stalled: asyncio.Event,
     ) -> bool:
-        """False: it went wrong."""
+        """What was not spoken yet. False: it went wrong."""
+        if spoken.sounded == len(spoken.text):
+            return True
         spoken.clauses += 1
         if spoken.clauses == 1 and self.first_s:
             await asyncio.sleep(self.first_s)
