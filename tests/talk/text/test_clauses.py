@@ -156,7 +156,7 @@ def test_an_endless_link_or_tag_does_not_swallow_the_reply() -> None:
 
 # --- properties --------------------------------------------------------------------------------
 
-PROSE = st.text(alphabet="abC .,!?;:-–—…\n12'\"()äß。，*_`#[]<>@/😊", max_size=200)
+PROSE = st.text(alphabet="abC .,!?;:-–—…\n12'\"()äß。，*_`#[]<>@/😊|\\&;~:【】†+", max_size=200)
 
 
 def once(text: str) -> str:

@@ -29,6 +29,22 @@ SPOKEN = [
     ("a<b and c>d", "a<b and c>d"),
     ("<b>Hi</b> there", "Hi there"),
     ('<a href="x">Hi</a><br/>', "Hi"),
+    ("one<br>two<p>three</p>", "one two three"),
+    ("Call <tel:+15551234567> or <+1 555 123 4567>.", "Call +15551234567 or +1 555 123 4567."),
+    ("*Note:* bring it", "Note: bring it"),
+    ("*sighs* Hello", "sighs Hello"),
+    ("* *this* one", "this one"),
+    ("```\nx\n``` and more", "x and more"),
+    ("```inline``` ok", "inline ok"),
+    ("```one two``` ok", "one two ok"),
+    ("~~~python\nx\n~~~\nafter", "x after"),
+    (r"\*67, 5\$ and C:\temp", r"*67, 5$ and C:\temp"),
+    ("| a | b |\n|:--|--:|\n| -5 | 2 |", "a b -5 2"),
+    ("a|b", "a b"),
+    ("Salt &amp; pepper, AT&T, a & b", "Salt & pepper, AT&T, a & b"),
+    ("x&nbsp;y &lt; z &#8364; &bogus;", "x y < z € &bogus;"),
+    ("https://x.example/?a=1&b=2", "https://x.example/?a=1&b=2"),
+    ("It is open.【4:0†source】 Bye【x】", "It is open. Bye【x】"),
 ]
 
 

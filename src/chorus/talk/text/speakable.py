@@ -8,6 +8,7 @@ The result does not depend on how the text was cut into pieces.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 
@@ -16,7 +17,7 @@ _PICTURES = re.compile(
     "[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\ufe00-\ufe0f\u20e3\U0001f000-\U0001faff\U000e0000-\U000e0fff]"
 )
-_DROPPED = frozenset("`|\u200b\u2060\ufeff\u00ad")
+_DROPPED = frozenset("`\u200b\u2060\ufeff\u00ad")
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _OPENING = frozenset("([{\"'“‘«¿¡")
 _ENDS = frozenset(".,!?;:…。！？।؟")
@@ -24,8 +25,16 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _BULLETS = frozenset("•‣◦▪·")
 _LONGEST_LINK = 2000
 _LONGEST_TAG = 200
+_LONGEST_ENTITY = 10
 # In angle brackets, what has one of these is an address that is to be said, and no tag.
-_ADDRESS = re.compile(r"<((?:mailto:)?[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|(?:https?://|www\.)[^\s<>]+)>")
+_ADDRESS = re.compile(
+    r"<(?:mailto:|tel:)?([^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|(?:https?://|www\.)[^\s<>]+"
+    r"|\+?[\d ()./-]{5,})>"
+)
+_NEW_LINE = re.compile(r"</?(?:br|p|div|li|ul|ol|tr|h[1-6])\b", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:[A-Za-z]+|#\d+|#[xX][0-9A-Fa-f]+);")
+_INFO = re.compile(r"[\w+#.-]*[ \t]*")  # beside the fence of a block of code: its language
+_RULE = frozenset(":-| \t")  # the row of a table that is no row
 _TAG = re.compile(
     r"""</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+))*\s*/?>|<!.*>"""
 )
@@ -45,6 +54,8 @@ class Speakable:
         self._last = ""
         self._picture = False  # one was dropped since the last character
         self._emphasis = False  # a single asterisk has opened it
+        self._fenced = False  # within a block of code
+        self._row: str | None = None  # what may be the rule of a table, so far
 
     def feed(self, text: str) -> str:
         out: list[str] = []
@@ -59,7 +70,9 @@ class Speakable:
         if self._skipping and self._skipping != "\n":
             held = self._skipped  # a "(" or "<" that was never closed was no markup
             self._skipping = ""
-        if held.startswith(("<", "(")) or (
+        if self._row:
+            held = self._row.strip(":-| \t")
+        if held.startswith(("<", "(", "&", "【", "\\")) or (
             held[:1] in ("*", "~") and not self._is_markup(held, " ")
         ):
             self._pass(held, out)
@@ -67,25 +80,70 @@ class Speakable:
         return "".join(out)
 
     def _take(self, char: str, out: list[str]) -> None:
-        if self._skipping:
+        if self._row is not None:
+            self._row_goes_on(char, out)
+        elif self._skipping:
             self._skip(char, out)
         elif self._held:
             self._decide(char, out)
         else:
             self._first_look(char, out)
 
+    def _row_goes_on(self, char: str, out: list[str]) -> None:
+        """A line that began with `|`."""
+        if char in _RULE:
+            self._row = (self._row or "") + char
+            return
+        row, self._row = self._row or "", None
+        if char not in "\r\n":
+            # A cell that begins with one of these: "-5".
+            bare = row.rstrip(" \t")
+            for each in bare[len(bare.rstrip(":-")) :]:
+                self._emit(each, out)
+            if bare != row:
+                self._white(" ")
+        self._first_look(char, out)
+
+    def _fence(self, char: str, out: list[str]) -> None:
+        """Beside three backticks at the beginning of a line: the name of a language, or else the
+        line is text."""
+        if char in "\r\n":
+            self._skipping, self._skipped, self._fenced = "", "", True
+            self._white(char)
+        elif _INFO.fullmatch(self._skipped + char):
+            self._skipped += char
+        else:
+            kept, self._skipping, self._skipped = self._skipped, "", ""
+            self._pass(kept, out)
+            self._first_look(char, out)
+
     def _skip(self, char: str, out: list[str]) -> None:
+        if self._skipping == "\n":
+            self._fence(char, out)
+            return
+        if self._skipping == ";" and not (char == ";" or char == "#" or char.isalnum()):
+            kept, self._skipping, self._skipped = self._skipped, "", ""
+            self._pass(kept, out)  # no entity: "AT&T "
+            self._first_look(char, out)
+            return
         self._skipped += char
-        limit = _LONGEST_LINK if self._skipping == ")" else _LONGEST_TAG
+        limits = {")": _LONGEST_LINK, ";": _LONGEST_ENTITY}
+        limit = limits.get(self._skipping, _LONGEST_TAG)
         if char == self._skipping:
             skipped, self._skipping, self._skipped = self._skipped, "", ""
-            if char == "\n":
-                self._white(char)
+            if char == ";":
+                whole = html.unescape(skipped) if _ENTITY.fullmatch(skipped) else skipped
+                self._pass(whole, out)
+            elif char == "】":
+                if "†" not in skipped:  # the source of an answer
+                    self._pass(skipped, out)
+            elif char == ">" and _NEW_LINE.match(skipped) and _TAG.fullmatch(skipped):
+                self._white("\n")
             elif char == ">" and (address := _ADDRESS.fullmatch(skipped)):
-                self._pass(address.group(1).removeprefix("mailto:"), out)
+                self._pass(address.group(1), out)
             elif char == ">" and not _TAG.fullmatch(skipped):
                 self._pass(skipped, out)  # mathematics: a<b and c>d
-        elif self._skipping != "\n" and (char == "\n" or len(self._skipped) > limit):
+        elif char == "\n" or len(self._skipped) > limit:
             kept, self._skipping, self._skipped = self._skipped, "", ""
             self._pass(kept, out)
 
@@ -99,17 +157,26 @@ class Speakable:
             self._held += char
             return
         held, self._held = self._held, ""
+        if mark == "~" and len(held) >= 3 and self._line_start:
+            self._open_fence(char, out)
+            return
         if mark in "*~":
             if not self._is_markup(held, char):
                 self._pass(held, out)
             self._first_look(char, out)
             return
-        if mark == "<" and (char.isalpha() or char in "/!"):
+        if mark == "\\":
+            if not char.isascii() or char.isalnum() or char.isspace():
+                self._emit(mark, out)
+                self._first_look(char, out)
+            else:
+                self._emit(char, out)  # escaped: it is no markup
+            return
+        if mark == "<" and (char.isalpha() or char in "/!+"):
             self._skipping, self._skipped = ">", held + char  # a tag
             return
         if mark == "`" and len(held) >= 3:
-            self._skipping = "\n"  # a fence, and the language named beside it
-            self._skip(char, out)
+            self._open_fence(char, out)
             return
         if mark == "_":
             kept = char.isalnum() and self._last.isalnum() and not self._space
@@ -122,6 +189,15 @@ class Speakable:
                 self._emit(each, out)
         self._first_look(char, out)
 
+    def _open_fence(self, char: str, out: list[str]) -> None:
+        """What comes after the marks; those that close a block have nothing beside them."""
+        if self._fenced:
+            self._fenced = False
+            self._first_look(char, out)
+        else:
+            self._skipping, self._skipped = "\n", ""
+            self._fence(char, out)
+
     def _is_markup(self, held: str, after: str) -> bool:
         """Of a run of `*` or `~`: whether it marks a bullet, a rule or emphasis. Emphasis opens
         before a word and closes after one; between two words or figures, alone between spaces, or
@@ -132,6 +208,7 @@ class Speakable:
         if held == "~":
             return False
         if self._line_start:
+            self._emphasis = not (after.isspace() or after.isdigit())
             return not after.isdigit()  # a bullet, or emphasis
         if bare_before:
             self._emphasis = not (after.isspace() or after.isdigit() or after in ".,;:!?#")
@@ -149,10 +226,16 @@ class Speakable:
             self._white(char)
         elif bracket and char == "(":
             self._skipping, self._skipped = ")", char
+        elif self._line_start and char == "|":
+            self._row = ""
         elif self._line_start and (char in "#-`>" or char in _BULLETS):
             self._held = "" if char in _BULLETS else char
-        elif char in "_<*~":
+        elif char in "_<*~\\":
             self._held = char
+        elif char == "|":
+            self._white(" ")
+        elif char in "&【":
+            self._skipping, self._skipped = ";" if char == "&" else "】", char
         elif char in "[]":
             self._bracket = char == "]"
         elif char == _ZERO_WIDTH_JOINER:
