@@ -181,8 +181,8 @@ class Conversation:
         """Have the model speak now, with `note` to go by, instead of what was to be said."""
         if self._leaving:
             return
-        for needless in self._announcements.void():
-            self._discard(needless)
+        for withdrawn in self._announcements.withdraw():
+            self._discard(withdrawn)
         self.dialogue.note(note)
         reply = self._new_reply(None, "")
         reply.think(self._tasks, self.dialogue.messages())
