@@ -145,6 +145,18 @@ async def test_money_for_one_of_many_at_once(paid: Api):
     assert sorted(response.status_code for response in answers) == [201] + [402] * 5
 
 
+async def test_no_money_no_chat(paid: Api):
+    agent = await paid.made("/v1/agents", {"name": "a"})
+    path = f"/v1/agents/{agent['id']}/chat"
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    response = await paid.post(path, json=body)
+    assert (response.status_code, response.json()["code"]) == (402, "insufficient_funds")
+    await paid.made("/v1/balance/top-ups", {"amount": 1})
+    response = await paid.post(path, json=body)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+
+
 async def test_an_inbound_call_is_refused_and_leaves_nothing(paid: Api):
     body = await wish(paid)
     number = body["phoneNumberId"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from base64 import b64decode
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -258,3 +259,20 @@ async def test_a_bucket_that_is_away(tmp_path: Path, bucket: dict[str, Any]):
         assert await archive.round(), "the store failed"
         link = await link_of(api, id)
         assert (await api.get(link)).content == data, "it is still on this disk"
+
+
+async def test_the_shape_of_a_recording(api: Api):
+    id, _ = await recorded(api)
+    for _ in range(2):  # made, and kept
+        answer = await api.get(f"/v1/calls/{id}/peaks")
+        assert answer.status_code == 200, answer.text
+        shape = answer.json()["data"]
+        assert shape["durationMs"] == 500
+        for side in ("caller", "agent"):
+            loudness = b64decode(shape[side])
+            assert len(loudness) == 0.5 * shape["perSecond"]
+            assert min(loudness) > 128  # noise is nowhere silent
+    unrecorded = await call(api.process.database, await api.organization_id(), recording_path=None)
+    assert (await api.get(f"/v1/calls/{unrecorded}/peaks")).status_code == 404
+    other = await api.another_organization()
+    assert (await other.get(f"/v1/calls/{id}/peaks")).status_code == 404
