@@ -1,13 +1,12 @@
 """The websocket of one call, from the handshake to the close: one for every carrier whose audio
 comes over websockets. What its messages mean is the carrier's `MediaProtocol`.
 
-1. refuse the handshake if too many sockets have not shown a token yet, or if the carrier has the
-   token in the path and it is wrong;
+1. claim the call with the token that the path of the handshake shows, and check the carrier's
+   signature where there is one; a handshake without a right token is refused, and has cost one
+   look at the database;
 2. accept, and wait a few seconds for the start message, believing nothing else;
-3. claim the call with the token, unless the path has shown it; a socket without a right one is
-   closed and nothing has happened;
-4. run two tasks, one that reads and one that writes, and have the conversation held in between;
-5. whatever ended it, close the socket, which ends the call at the carrier too.
+3. run two tasks, one that reads and one that writes, and have the conversation held in between;
+4. whatever ended it, close the socket, which ends the call at the carrier too.
 
 Spoken to in plain ASGI: at fifty messages a second and call, a framework's wrapper around each
 would be the largest part of the work.
@@ -25,7 +24,7 @@ from typing import Protocol, TypeVar
 from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.carrier import Carrier
-from chorus.lines.desk import Desk
+from chorus.lines.desk import Connection, Desk
 from chorus.lines.line import Line, LineCause
 from chorus.lines.websocket import direct
 
@@ -35,8 +34,9 @@ Way = TypeVar("Way", Receive, Send)
 
 # The start message follows the handshake at once.
 START_TIMEOUT_S = 10.0
-# Sockets that have not shown a token yet. Each costs little, but anybody can open one.
+# Handshakes whose token is being looked at. Each costs little, but anybody can make one.
 MAX_UNAUTHENTICATED = 500
+_TOLD_EVERY_S = 10.0
 # How long the close may wait for a peer that does not read.
 CLOSE_TIMEOUT_S = 5.0
 # A first message is a few hundred bytes.
@@ -104,21 +104,24 @@ HangUp = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class MediaStart:
-    """What a carrier's start message told. `shown` is None where the path has the token. `line`
-    makes the call's line, once it was claimed, from what ends the call at the carrier; of a stream
-    that cannot be used (another audio format) a line that has ended, with the reason."""
+    """What a carrier's start message told. `line` makes the call's line from its id and from what
+    ends it at the carrier; of a stream that cannot be used (another audio format) a line that has
+    ended, with the reason."""
 
     leg_id: str
-    shown: Shown | None
-    line: Callable[[HangUp], MediaLine]
+    line: Callable[[str, HangUp], MediaLine]
 
 
 class MediaProtocol(Protocol):
     """One carrier's messages, as far as the socket has to know them."""
 
-    def shown(self, scope: Scope) -> Shown | None:
-        """What the handshake's path (or headers) show. None for a carrier that sends it in its
-        start message. Raises `NotOurs`."""
+    def shown(self, scope: Scope) -> Shown:
+        """What the handshake's path shows. Raises `NotOurs`."""
+        ...
+
+    def genuine(self, scope: Scope, connection: Connection) -> bool | None:
+        """Whether the handshake is signed by the account of the call's number; None where nothing
+        is signed, and the token alone tells."""
         ...
 
     def parse_start(self, message: str | bytes) -> MediaStart | None:
@@ -135,50 +138,61 @@ class MediaSocket:
         self._carrier = carrier
         self._protocol = protocol
         self._unauthenticated = 0
+        self._told_s = -_TOLD_EVERY_S
+        self._untold = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._unauthenticated >= MAX_UNAUTHENTICATED:
-            log.error(
-                "a media stream was refused: %d others wait for their start", MAX_UNAUTHENTICATED
-            )
-            await send({"type": "websocket.close", "code": LATER})
-            return
-        self._unauthenticated += 1
         try:
-            shown = self._protocol.shown(scope)
-            if shown is not None:
-                await self._claim(shown)
+            shown = await self._authenticate(scope)
             await send({"type": "websocket.accept"})
-            start, shown = await self._admit(receive, shown)
+            start = await self._start(receive)
         except NotOurs as refused:
-            log.warning("a media stream from %s was closed: %s", scope.get("client"), refused)
+            self._tell(scope, refused)
             # Before it was accepted, this is a 403.
             await close_socket(send, refused.code)
             return
-        finally:
-            self._unauthenticated -= 1
         await self._converse(start, shown.call_id, scope, receive, send)
 
-    async def _admit(self, receive: Receive, shown: Shown | None) -> tuple[MediaStart, Shown]:
+    async def _authenticate(self, scope: Scope) -> Shown:
+        if self._unauthenticated >= MAX_UNAUTHENTICATED:
+            raise NotOurs(LATER, f"{MAX_UNAUTHENTICATED} others are being looked at")
+        self._unauthenticated += 1
+        try:
+            shown = self._protocol.shown(scope)
+            for text in (shown.call_id, shown.token):
+                if not 0 < len(text) <= MAX_FIELD_CHARS:
+                    raise NotOurs(POLICY, "its call id or its token is no short text")
+            # Before the token is used up: a wrong signature must not cost the call its audio.
+            connection = await self._desk.connection_of_call(shown.call_id)
+            if connection is None or self._protocol.genuine(scope, connection) is False:
+                raise NotOurs(POLICY, "its call is unknown or its signature wrong")
+            if not await self._desk.claim(shown.call_id, shown.token):
+                raise NotOurs(POLICY, "its token is wrong or used up")
+            return shown
+        finally:
+            self._unauthenticated -= 1
+
+    async def _start(self, receive: Receive) -> MediaStart:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                start = await self._read_start(receive)
-                if shown is None:
-                    if start.shown is None:
-                        raise NotOurs(POLICY, "it showed no token")
-                    shown = start.shown
-                    await self._claim(shown)
-                return start, shown
+                return await self._read_start(receive)
         except TimeoutError:
             raise NotOurs(POLICY, f"no start within {START_TIMEOUT_S:g} s") from None
 
-    async def _claim(self, shown: Shown) -> None:
-        for text in (shown.call_id, shown.token):
-            if not 0 < len(text) <= MAX_FIELD_CHARS:
-                raise NotOurs(POLICY, "its call id or its token is no short text")
-        if not await self._desk.claim(shown.call_id, shown.token):
-            raise NotOurs(POLICY, "its token is wrong or used up")
+    def _tell(self, scope: Scope, refused: NotOurs) -> None:
+        """One line at once, and then the number of all that follow within some seconds."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._told_s + _TOLD_EVERY_S:
+            self._untold += 1
+            return
+        log.warning(
+            "a media stream from %s was closed: %s%s",
+            (scope.get("client") or ("unknown",))[0],
+            refused,
+            f" (and {self._untold} before it)" if self._untold else "",
+        )
+        self._told_s, self._untold = now_s, 0
 
     async def _read_start(self, receive: Receive) -> MediaStart:
         while True:
@@ -196,7 +210,7 @@ class MediaSocket:
     async def _converse(
         self, start: MediaStart, call_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        line = start.line(partial(self._hang_up, call_id, start.leg_id))
+        line = start.line(call_id, partial(self._hang_up, call_id, start.leg_id))
         direct(scope, partial(_take, line))
         reader = asyncio.create_task(_guarded(line, _read, receive))
         writer = asyncio.create_task(_guarded(line, _write, send))

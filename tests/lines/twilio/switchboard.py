@@ -193,9 +193,9 @@ class Switchboard:
     async def cancel(self, leg_id: str) -> None:
         await self.carrier.dialler(self.desk.connection, "").cancel(leg_id)
 
-    @property
-    def media_url(self) -> str:
-        return Links(self.url).media_url
+    async def media_url(self, call_id: str = "call") -> str:
+        """Where a stream of this call may connect, once."""
+        return Links(self.url).media_url(call_id, await self.desk.issue(call_id))
 
 
 @asynccontextmanager

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 
 import pytest
-from tests.lines.twilio.switchboard import OURS, THEIRS, Switchboard
+from tests.lines.twilio.switchboard import OURS, THEIRS, TOKEN, Switchboard
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.person import Person
+from chorus.demo.carrier.signature import sign
 from chorus.lines.desk import Refused
 from chorus.lines.line import LineCause
 
@@ -21,18 +23,50 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "person",
     [
-        Person(parameters={"token": "wrong"}),
-        Person(parameters={"token": ""}),
-        Person(parameters={"token": None}),
-        Person(parameters={"callId": "call-of-somebody"}),
-        Person(parameters={"callId": None}),
-        Person(start={"customParameters": None}),
+        Person(token="wrong"),
+        Person(token="x" * 300),
+        Person(call_id="call-of-somebody"),
+        Person(signature="bm90IHR3aWxpbydz"),
+        Person(signature="a b"),
+    ],
+)
+async def test_a_handshake_of_a_stranger_is_refused(
+    board: Switchboard, carrier: CarrierClient, person: Person
+) -> None:
+    call = await carrier.call(OURS, THEIRS, person)
+    assert "HTTP 403" in (await call.wait("stream.unreachable"))["error"]
+    assert board.desk.talks.empty()
+
+
+async def test_a_wrong_signature_uses_no_token_up(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    url = await board.media_url()
+    with pytest.raises(InvalidStatus):
+        await connect(url, additional_headers={"X-Twilio-Signature": "bm90IHR3aWxpbydz"})
+    assert board.desk.claims == []
+    signature = sign(TOKEN, url, {})
+    async with connect(url, additional_headers={"X-Twilio-Signature": signature}):
+        assert [right for _, _, right in board.desk.claims] == [True]
+
+
+async def test_a_relative_of_twilio_signs_no_handshake(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    await carrier.call(OURS, THEIRS, Person(signature=""))
+    await (await board.desk.talk()).line.hang_up()
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        Person(start={"mediaFormat": None}),
         Person(start={"streamSid": 5}),
         Person(start={"callSid": "x" * 300}),
         Person(media_before_start=True),
     ],
 )
-async def test_a_stranger_gets_no_conversation(
+async def test_a_broken_start_gets_no_conversation(
     board: Switchboard, carrier: CarrierClient, person: Person
 ) -> None:
     call = await carrier.call(OURS, THEIRS, person)
@@ -56,30 +90,40 @@ async def test_a_socket_that_does_not_introduce_itself_is_closed(
     board: Switchboard, monkeypatch: pytest.MonkeyPatch, message: str | bytes | None, code: int
 ) -> None:
     monkeypatch.setattr("chorus.lines.media_socket.START_TIMEOUT_S", 0.2)
-    async with connect(board.media_url) as ws:
+    async with connect(await board.media_url()) as ws:
         await ws.send('{"event": "connected"}')
         if message is not None:
             await ws.send(message)
         await ws.wait_closed()
         assert ws.close_code == code
-    assert board.desk.claims == []
+    assert board.desk.talks.empty()
 
 
-async def test_too_many_strangers_are_turned_away_and_calls_go_on(
-    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_flood_of_strangers_holds_up_no_call(
+    board: Switchboard, carrier: CarrierClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("chorus.lines.media_socket.MAX_UNAUTHENTICATED", 1)
-    call = await carrier.call(OURS, THEIRS)
-    talk = await board.desk.talk()  # has introduced itself, so it is no stranger
-    async with connect(board.media_url) as one:
-        await one.send('{"event": "connected"}')
-        with pytest.raises(InvalidStatus):
-            await connect(board.media_url)
-    await asyncio.sleep(0.05)
-    async with connect(board.media_url):
-        assert not talk.ended
+    base = (await board.media_url("real")).rsplit("/", 2)[0]
+
+    async def guess(n: int) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{base}/real/guess-{n}")
+        assert refused.value.response.status_code == 403
+
+    with caplog.at_level(logging.WARNING, "chorus.lines.media_socket"):
+        await asyncio.gather(*(guess(n) for n in range(100)))
+        await carrier.call(OURS, THEIRS)
+        talk = await board.desk.talk()
     await talk.line.hang_up()
-    await call.wait("call.over")
+    assert len(caplog.messages) <= 1  # one line in ten seconds
+
+
+async def test_too_many_at_once_are_asked_to_come_later(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.media_socket.MAX_UNAUTHENTICATED", 0)
+    with pytest.raises(InvalidStatus):
+        await connect(await board.media_url())
+    assert board.desk.claims == []
 
 
 async def test_a_token_works_once(board: Switchboard, carrier: CarrierClient) -> None:
@@ -87,9 +131,8 @@ async def test_a_token_works_once(board: Switchboard, carrier: CarrierClient) ->
     talk = await board.desk.talk()
     call_id, token, right = board.desk.claims[0]
     assert right
-    again = Person(parameters={"callId": call_id, "token": token})
-    second = await carrier.call(OURS, THEIRS, again)
-    assert (await second.wait("stream.closed"))["code"] == 1008
+    second = await carrier.call(OURS, THEIRS, Person(call_id=call_id, token=token))
+    assert "HTTP 403" in (await second.wait("stream.unreachable"))["error"]
     assert not talk.ended
     assert first.events("stream.closed") == []
     await talk.line.hang_up()
@@ -144,14 +187,12 @@ async def test_a_frame_that_is_no_websockets_fails_the_line_and_no_other(
 ) -> None:
     await carrier.call(OURS, THEIRS)
     other = await board.desk.talk()
-    token = await board.desk.issue("broken")
     start = {
         "streamSid": "MZ1",
         "callSid": "CA1",
-        "customParameters": {"callId": "broken", "token": token},
         "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
     }
-    async with connect(board.media_url, compression=None) as ws:
+    async with connect(await board.media_url("broken"), compression=None) as ws:
         await ws.send(json.dumps({"event": "start", "start": start}))
         talk = await board.desk.talk()
         ws.transport.write(frame)

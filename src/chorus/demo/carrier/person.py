@@ -108,9 +108,9 @@ Step = Annotated[
 
 
 class Person(_Part):
-    """`ring_ms` passes before the telephone is answered, or refused. `start` and `parameters`
-    overwrite members of the stream's `start` message and of its customParameters (null removes
-    one)."""
+    """`ring_ms` passes before the telephone is answered, or refused. `start` overwrites
+    members of the stream's `start` message. `call_id` and `token` stand in the place of those that
+    the stream's address has, and `signature` in that of the handshake's ("" sends none)."""
 
     answer: Literal["answer", "busy", "no_answer", "reject", "fail"] = "answer"
     ring_ms: Ms = 50
@@ -124,7 +124,9 @@ class Person(_Part):
     stop: bool = True
     media_before_start: bool = False
     start: dict[str, Any] = {}
-    parameters: dict[str, str | None] = {}
+    call_id: str | None = None
+    token: str | None = None
+    signature: str | None = None
 
 
 class Steps(_Part):

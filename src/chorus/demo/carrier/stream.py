@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from chorus.demo.carrier.exchange import Exchange
 from chorus.demo.carrier.person import Person
+from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import FRAME, SILENCE, audible
 from chorus.demo.carrier.twiml import OpenStream
 
@@ -80,7 +81,12 @@ class MediaStream:
         `dropped`, `left`, or `unreachable`."""
         try:
             self._ws = await connect(
-                self._to.url, compression=None, max_size=None, open_timeout=10, close_timeout=2
+                self._address(),
+                additional_headers=self._signature(),
+                compression=None,
+                max_size=None,
+                open_timeout=10,
+                close_timeout=2,
             )
         except (OSError, TimeoutError, InvalidHandshake) as error:
             self._tell("stream.unreachable", error=f"{type(error).__name__}: {error}")
@@ -158,18 +164,28 @@ class MediaStream:
 
     # Outwards.
 
+    def _address(self) -> str:
+        base, call_id, token = self._to.url.rsplit("/", 2)
+        return "/".join((base, self._person.call_id or call_id, self._person.token or token))
+
+    def _signature(self) -> dict[str, str]:
+        signature = self._person.signature
+        if signature is None:
+            account = self._exchange.accounts[self._account_sid]
+            signature = sign(account.auth_token, self._address(), {})
+        return {"X-Twilio-Signature": signature} if signature else {}
+
     async def _open(self) -> None:
         if self._person.media_before_start:
             await self._send_frame(SILENCE, 0)
         await self._send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
-        given = {**self._to.parameters, **self._person.parameters}
         start = {
             "accountSid": self._account_sid,
             "streamSid": self.stream_sid,
             "callSid": self._call_sid,
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": {k: v for k, v in given.items() if v is not None},
+            "customParameters": self._to.parameters,
             **self._person.start,
         }
         await self._send({"event": "start", "start": start, "streamSid": self.stream_sid})

@@ -21,6 +21,7 @@ import orjson
 from starlette.types import Scope
 
 from chorus.audio.frame import MULAW_8K, AudioFormat
+from chorus.lines.desk import Connection
 from chorus.lines.dtmf import KEYS, tones
 from chorus.lines.inbox import Inbox
 from chorus.lines.line import LineCause, LineEnded, LineEvents
@@ -34,16 +35,19 @@ _CLEAR = '{"event":"clear"}'
 class LoopbackMedia:
     """Implements `MediaProtocol`."""
 
-    def shown(self, scope: Scope) -> Shown | None:
+    def shown(self, scope: Scope) -> Shown:
         parameters = scope["path_params"]
         return Shown(parameters["call_id"], parameters["token"])
+
+    def genuine(self, scope: Scope, connection: Connection) -> bool | None:
+        return None  # the token tells
 
     def parse_start(self, message: str | bytes) -> MediaStart | None:
         body = _event(message)
         leg_id = body.get("legId")
         if body.get("event") != "start" or not isinstance(leg_id, str) or not leg_id:
             raise NotOurs(POLICY, "it did not begin with its start")
-        return MediaStart(leg_id[:64], None, partial(LoopbackMediaLine, leg_id[:64]))
+        return MediaStart(leg_id[:64], partial(LoopbackMediaLine, leg_id[:64]))
 
 
 class LoopbackMediaLine:
@@ -53,7 +57,7 @@ class LoopbackMediaLine:
     lossless = True
     lead_ms = 200
 
-    def __init__(self, leg_id: str, end_call: HangUp) -> None:
+    def __init__(self, leg_id: str, call_id: str, end_call: HangUp) -> None:
         self._loop = asyncio.get_running_loop()
         self._leg_id = leg_id
         self._end_call = end_call

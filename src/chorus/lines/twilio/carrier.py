@@ -33,10 +33,12 @@ class TwilioCarrier:
         self.api = TwilioApi(timeout_s)
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        media = MediaSocket(desk, self, TwilioMedia(partial(self._redirect, desk)))
+        media = MediaSocket(
+            desk, self, TwilioMedia(partial(self._redirect, desk), self._links, self._api_url)
+        )
         return (
             *webhook_routes(desk, self._links, self._api_url),
-            WebSocketRoute(links.MEDIA_PATH, media),
+            WebSocketRoute(links.MEDIA_PATH + "/{call_id}/{token}", media),
         )
 
     async def start(self, desk: Desk) -> None:

@@ -38,7 +38,6 @@ class Links:
     def machine_url(self, call_id: str) -> str:
         return f"{self.public_url}{MACHINE_PATH}/{call_id}"
 
-    @property
-    def media_url(self) -> str:
+    def media_url(self, call_id: str, token: str) -> str:
         # http becomes ws, https wss.
-        return "ws" + self.public_url.removeprefix("http") + MEDIA_PATH
+        return f"ws{self.public_url.removeprefix('http')}{MEDIA_PATH}/{call_id}/{token}"

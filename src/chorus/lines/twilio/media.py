@@ -1,7 +1,8 @@
-"""How a Twilio media stream introduces itself: `connected`, then `start`, which has the call's id
-and its token among the parameters of `<Stream>`. For `lines/media_socket.py`.
+"""How a Twilio media stream introduces itself: a handshake whose path has the call's id and its
+token, signed as Twilio's webhooks are; then `connected` and `start`. For `lines/media_socket.py`.
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
+https://www.twilio.com/docs/usage/security#validating-signatures-from-twilio (of websockets)
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from functools import partial
 from typing import Any, cast
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.types import Scope
+from twilio.request_validator import RequestValidator
 
+from chorus.lines.desk import Connection
 from chorus.lines.line import LineCause
 from chorus.lines.media_socket import (
     MAX_FIELD_CHARS,
@@ -24,7 +28,10 @@ from chorus.lines.media_socket import (
     NotOurs,
     Shown,
 )
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.stream import TwilioLine
+from chorus.lines.twilio.webhook import SIGNATURE
 
 Redirect = Callable[[str, str, str], Awaitable[None]]
 """Of the call with this id and SID, to this TwiML. Raises `MoveRefused`."""
@@ -33,11 +40,26 @@ Redirect = Callable[[str, str, str], Awaitable[None]]
 class TwilioMedia:
     """Implements `MediaProtocol`."""
 
-    def __init__(self, redirect: Redirect) -> None:
+    def __init__(self, redirect: Redirect, links: Links, api_url: str) -> None:
         self._redirect = redirect
+        self._links = links
+        self._api_url = api_url
 
-    def shown(self, scope: Scope) -> Shown | None:
-        return None  # a <Stream> carries it in its parameters
+    def shown(self, scope: Scope) -> Shown:
+        parameters = scope["path_params"]
+        return Shown(parameters["call_id"], parameters["token"])
+
+    def genuine(self, scope: Scope, connection: Connection) -> bool | None:
+        """A handshake without a signature is let pass: relatives of Twilio send none, and its token
+        cannot be guessed."""
+        signature = Headers(scope=scope).get(SIGNATURE)
+        if signature is None:
+            return None
+        shown = self.shown(scope)
+        url = self._links.media_url(shown.call_id, shown.token)
+        validator: Any = RequestValidator(TwilioAccount.of(connection, self._api_url).auth_token)
+        # Documented with and without a slash at the end.
+        return any(validator.validate(end, {}, signature) is True for end in (url, f"{url}/"))
 
     def parse_start(self, message: str | bytes) -> MediaStart | None:
         if not isinstance(message, str):
@@ -57,18 +79,16 @@ class TwilioMedia:
 def _parse(body: dict[str, Any], redirect: Redirect) -> MediaStart:
     try:
         start = body["start"]
-        custom, format = start["customParameters"], start["mediaFormat"]
-        call_id, token = custom["callId"], custom["token"]
+        format = start["mediaFormat"]
         stream_sid, call_sid = start["streamSid"], start["callSid"]
         encoding, rate_hz = str(format["encoding"]), str(format["sampleRate"])
     except (KeyError, TypeError, AttributeError) as error:
         raise NotOurs(POLICY, f"its start is incomplete: {error!r}"[:200]) from None
-    for text in (stream_sid, call_sid, call_id, token):
+    for text in (stream_sid, call_sid):
         if not isinstance(cast("object", text), str) or not 0 < len(text) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its start holds a value that is no short text")
-    transfer = partial(redirect, call_id, call_sid)
-    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, transfer)
-    return MediaStart(call_sid, Shown(call_id, token), line)
+    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, redirect)
+    return MediaStart(call_sid, line)
 
 
 def _line(
@@ -76,10 +96,11 @@ def _line(
     call_sid: str,
     encoding: str,
     rate_hz: str,
-    redirect: Callable[[str], Awaitable[None]],
+    redirect: Redirect,
+    call_id: str,
     hang_up: HangUp,
 ) -> TwilioLine:
-    line = TwilioLine(stream_sid, call_sid, hang_up, redirect)
+    line = TwilioLine(stream_sid, call_sid, hang_up, partial(redirect, call_id, call_sid))
     if (encoding, rate_hz) != ("audio/x-mulaw", "8000"):
         detail = (
             "Twilio streams audio/x-mulaw at 8000 Hz; "

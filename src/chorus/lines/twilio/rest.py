@@ -202,7 +202,7 @@ class TwilioDialler:
             "to": dial.to,
             "from_": dial.from_,
             # Inline, so that the call needs no further request to us when it is answered.
-            "twiml": connect_stream(self._links.media_url, dial.call_id, self._token),
+            "twiml": connect_stream(self._links.media_url(dial.call_id, self._token)),
             "timeout": dial.ring_timeout_s,
             "status_callback": self._links.status_url(dial.call_id),
             "status_callback_event": STATUS_EVENTS,

@@ -72,7 +72,8 @@ class _Webhooks:
             # An error status, so that the carrier tries the number's fallback URL.
             raise HTTPException(503, "no decision in time") from None
         if isinstance(decision, Admitted):
-            document = twiml.connect_stream(self._links.media_url, decision.call_id, decision.token)
+            url = self._links.media_url(decision.call_id, decision.token)
+            document = twiml.connect_stream(url)
         else:
             log.info("call %s to %s refused: %s", inbound.leg_id, to, decision.reason)
             document = twiml.reject(decision.how)

@@ -11,15 +11,13 @@ from xml.etree import ElementTree as Xml
 MEDIA_TYPE = "application/xml"
 
 
-def connect_stream(media_url: str, call_id: str, token: str) -> str:
-    """Open a two-way stream to `media_url` (wss) that shows who it is in its `start` message.
+def connect_stream(media_url: str) -> str:
+    """Open a two-way stream to `media_url` (wss), the path of which says whose it is.
 
     Nothing follows `<Connect>`, so the carrier hangs up when the stream is closed.
     """
     response = Xml.Element("Response")
-    stream = Xml.SubElement(Xml.SubElement(response, "Connect"), "Stream", url=media_url)
-    Xml.SubElement(stream, "Parameter", name="callId", value=call_id)
-    Xml.SubElement(stream, "Parameter", name="token", value=token)
+    Xml.SubElement(Xml.SubElement(response, "Connect"), "Stream", url=media_url)
     return _document(response)
 
 
