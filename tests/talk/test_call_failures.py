@@ -13,7 +13,7 @@ from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeSession, FakeTra
 from tests.fakes.stage import LOOK_UP, Stage, Tools, agent, play
 
 from chorus.audio.frame import AudioFormat
-from chorus.llm.model import ModelFailed, ToolCall
+from chorus.llm.model import ModelFailed, Prompt, ToolCall
 from chorus.outbound import OutboundFailed
 from chorus.speech.engines import EngineFailed, VoiceStyle
 
@@ -70,6 +70,44 @@ def test_a_model_that_says_nothing_twice_is_apologised_for(language: str, begins
     assert len(silent.requests) == 2
     [heard] = [text for role, text in result.transcript if role == "assistant"]
     assert heard.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    ["[](https://x.example)", "<br>", "【4:0†source】", "😊", "...", "**\n---", "```python"],
+)
+def test_a_reply_of_layout_only_is_asked_for_again(nothing: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("a question", 700)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    model = FakeModel([nothing, "We open at nine."])
+    result = play(scene, model=model, agent=agent(turns_speculative_silence_ms=0))
+    [said] = [text for role, text in result.transcript if role == "assistant"]
+    assert said.lstrip(". ") == "We open at nine."
+    assert len(model.requests) == 2
+
+
+def test_nothing_after_a_tool_is_apologised_for() -> None:
+    def answer(prompt: Prompt) -> Scripted:
+        if prompt.messages[-1].role == "tool":
+            return Scripted()
+        return Scripted("One moment.", ToolCall("1", "look_up", "{}"))
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("a question", 700)
+        await stage.until("reply_heard", 2)
+        await stage.person.hang_up()
+
+    model = FakeModel(answer)
+    tools = Tools().set("look_up", {"ok": 1})
+    spoken = agent(turns_speculative_silence_ms=0, tools=(LOOK_UP,))
+    result = play(scene, model=model, agent=spoken, tools=tools)
+    said = [text for role, text in result.transcript if role == "assistant"]
+    assert said[0] == "One moment."
+    assert said[1].startswith("Sorry")
+    assert len(model.requests) == 3
 
 
 def test_a_model_that_recovers_is_forgiven() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from chorus.llm.model import LanguageModel, ModelFailed, ModelItem, Prompt, ToolCall, Usage
 from chorus.llm.second import reply_with_words
 from chorus.speech.ranking import Ranking
+from chorus.talk.text.speakable import Speakable
 
 
 async def ask(
@@ -25,7 +26,7 @@ async def ask(
         on_asked(model)
         begun = False
         try:
-            async with aclosing(reply_with_words(model, prompt)) as items:
+            async with aclosing(reply_with_words(model, prompt, Speakable)) as items:
                 async for item in items:
                     begun = begun or not isinstance(item, Usage)
                     yield item
