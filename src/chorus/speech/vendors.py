@@ -18,14 +18,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chorus.speech.engines import Transcriber, Voice
+from chorus.speech.stt import assemblyai
 from chorus.speech.stt import cartesia as cartesia_stt
 from chorus.speech.stt import deepgram as deepgram_stt
 from chorus.speech.stt import elevenlabs as elevenlabs_stt
 from chorus.speech.stt import openai_audio as openai_stt
+from chorus.speech.stt import soniox as soniox_stt
 from chorus.speech.tts import cartesia as cartesia_tts
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
 from chorus.speech.tts import openai_audio as openai_tts
+from chorus.speech.tts import soniox as soniox_tts
 from chorus.speech.vendor import openai_audio
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
@@ -57,13 +60,12 @@ Check = Callable[[Net, str, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """`key_env`: where an operator puts the key of the whole platform. `base_url`: the documented
-    one; another may be given, for a region or a server of one's own. `hears` and `speaks`: its
-    models, the one to use by default first; empty where it does not do that."""
+    """`base_url`: the documented one, "" where each has its own; another may be given, as for a
+    region. `hears` and `speaks`: its models, the one to use by default first; empty where it does
+    not do that."""
 
     id: str
     name: str
-    key_env: str
     base_url: str
     hears: tuple[HearingModel, ...] = ()
     speaks: tuple[SpeakingModel, ...] = ()
@@ -106,7 +108,6 @@ _ALL = (
     Vendor(
         "deepgram",
         "Deepgram",
-        "DEEPGRAM_API_KEY",
         deepgram_stt.BASE_URL,
         hears=deepgram_stt.MODELS,
         speaks=deepgram_tts.MODELS,
@@ -118,7 +119,6 @@ _ALL = (
     Vendor(
         "elevenlabs",
         "ElevenLabs",
-        "ELEVENLABS_API_KEY",
         elevenlabs_stt.BASE_URL,
         hears=elevenlabs_stt.MODELS,
         speaks=elevenlabs_tts.MODELS,
@@ -130,7 +130,6 @@ _ALL = (
     Vendor(
         "cartesia",
         "Cartesia",
-        "CARTESIA_API_KEY",
         cartesia_stt.BASE_URL,
         hears=cartesia_stt.MODELS,
         speaks=cartesia_tts.MODELS,
@@ -140,9 +139,27 @@ _ALL = (
         check_key=cartesia_stt.check_cartesia,
     ),
     Vendor(
+        "assemblyai",
+        "AssemblyAI",
+        assemblyai.BASE_URL,
+        hears=assemblyai.MODELS,
+        make_transcriber=assemblyai.AssemblyAITranscriber,
+        check_key=assemblyai.check_assemblyai,
+    ),
+    Vendor(
+        "soniox",
+        "Soniox",
+        soniox_stt.BASE_URL,
+        hears=soniox_stt.MODELS,
+        speaks=soniox_tts.MODELS,
+        make_transcriber=soniox_stt.SonioxTranscriber,
+        make_voice=soniox_tts.SonioxVoice,
+        list_voices=soniox_tts.soniox_voices,
+        check_key=soniox_stt.check_soniox,
+    ),
+    Vendor(
         "openai",
         "OpenAI",
-        "OPENAI_API_KEY",
         openai_audio.OPENAI_URL,
         hears=openai_audio.OPENAI_HEARS,
         speaks=openai_audio.OPENAI_SPEAKS,
@@ -154,7 +171,6 @@ _ALL = (
     Vendor(
         "groq",
         "Groq",
-        "GROQ_API_KEY",
         openai_audio.GROQ_URL,
         hears=openai_audio.GROQ_HEARS,
         speaks=openai_audio.GROQ_SPEAKS,
@@ -166,7 +182,6 @@ _ALL = (
     Vendor(
         "custom",
         "A server of one's own that speaks OpenAI's audio API",
-        "",
         "",
         hears=(HearingModel("whisper-1", "What the server has under this name"),),
         speaks=(SpeakingModel("tts-1", "What the server has under this name"),),

@@ -40,6 +40,10 @@ def words(text: str, talk: Talk) -> list[dict[str, Any]]:
 
 
 class NovaEars(Ears):
+    """With nothing left to flush, `Finalize` may have no answer of its own."""
+
+    answers_silence = False
+
     def authorized(self, asked: Asked) -> bool:
         assert asked.path == "/v1/listen"
         return asked.headers.get("authorization") == f"Token {KEY}"
@@ -53,6 +57,11 @@ class NovaEars(Ears):
         kind = json.loads(message)["type"]
         assert kind in ("KeepAlive", "Finalize", "CloseStream")
         return Act(finalize=kind == "Finalize", bye=kind == "CloseStream")
+
+    def heartbeat(self, talk: Talk) -> Sequence[str]:
+        if talk.loud_ms:
+            return ()
+        return (self._results(talk, "", final=False, asked=False),)
 
     def interim(self, talk: Talk, text: str) -> Sequence[str]:
         return (self._results(talk, text, final=False, asked=False),)
@@ -88,6 +97,7 @@ class FluxEars(Ears):
     """Ends a turn after 300 ms of quiet, by its own judgement."""
 
     greets = True
+    answers_silence = False
     quiet_ms = 300.0
 
     def authorized(self, asked: Asked) -> bool:

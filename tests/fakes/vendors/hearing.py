@@ -59,6 +59,7 @@ class Talk:
         self.loud_ms = 0.0  # since the last final
         self.quiet_ms = 0.0  # since the last of it
         self.told_interim = False
+        self.final_tokens = 0  # of this turn, told as final before its end
         self.control: list[str | bytes] = []
         self.said_bye = False
         self.gone = False
@@ -69,6 +70,8 @@ class Ears:
 
     greets = False
     interims = True
+    answers_silence = True
+    """A request for final words is answered where nobody spoke too."""
     answer_s = 0.05
 
     def __init__(self) -> None:
@@ -148,6 +151,8 @@ class Ears:
                 if talk.loud_ms and await self._goes_wrong(peer, "finalize"):
                     return
                 await asyncio.sleep(self.answer_s)
+                if not talk.loud_ms and not self.answers_silence:
+                    continue
                 text = self.take(talk)
                 for each in self.final(talk, text, asked=True):
                     await peer.send(each)

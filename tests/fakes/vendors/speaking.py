@@ -63,6 +63,7 @@ class Mouth:
 
     flushed = True
     most_contexts = 1
+    context_per_clause = False
     errors_by_context = False
     """An error ends the context that it names, and not the socket."""
 
@@ -214,7 +215,10 @@ class Mouth:
                 await peer.send(each)
             if self.pace is not None:
                 await asyncio.sleep((end - begin) * MS_PER_CHAR / 1000 / self.pace)
-            at: At = "audio" if spoken.clauses == 1 else "later"
+            later = spoken.clauses > 1 or (
+                self.context_per_clause and spoken is not self.contexts[0]
+            )
+            at: At = "later" if later else "audio"
             if first and not mute and await self._goes_wrong(peer, context, at, stalled):
                 return False
             first = False

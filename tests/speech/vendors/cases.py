@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.vendors.assemblyai import AssemblyEars
 from tests.fakes.vendors.cartesia import InkEars, SonicMouth
 from tests.fakes.vendors.deepgram import AuraMouth, FluxEars, NovaEars
 from tests.fakes.vendors.elevenlabs import ElevenLabsMouth, ScribeEars
 from tests.fakes.vendors.hearing import Ears
+from tests.fakes.vendors.soniox import SonioxEars, SonioxMouth
 from tests.fakes.vendors.speaking import Mouth
 
 from chorus.speech.vendor.options import HearingOptions, SpeakingOptions
@@ -24,6 +26,8 @@ class EarsCase:
     model: str = ""
     bye: bool = True
     """There is a message that ends a stream; else it ends with its socket."""
+    fills: bool = False
+    """A piece of audio that is too short for it is filled up with silence."""
 
     def transcriber(self, key: str, net: Any, url: str, **options: Any) -> Any:
         wanted = HearingOptions(self.model, **options)
@@ -50,9 +54,12 @@ EARS = (
     EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
     EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False),
     EarsCase("cartesia ink", "cartesia", InkEars),
+    EarsCase("assemblyai", "assemblyai", AssemblyEars, fills=True),
+    EarsCase("soniox", "soniox", SonioxEars),
 )
 MOUTHS = (
     MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),
     MouthCase("elevenlabs", "elevenlabs", ElevenLabsMouth, stops=False),
     MouthCase("cartesia", "cartesia", SonicMouth, byes=0),
+    MouthCase("soniox", "soniox", SonioxMouth, stops=False, byes=0),
 )

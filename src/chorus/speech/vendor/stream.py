@@ -64,6 +64,8 @@ class _Link:
 async def _connect(dial: Dial, failures: Failures) -> _Link:
     socket, wire = await dial()
     try:
+        for message in wire.begin():
+            await socket.send(message)
         if wire.greets:
             wire.read(await socket.recv())
         return _Link(socket, wire)
@@ -172,7 +174,7 @@ class SocketTranscription:
         if told.heard_to_ms is not None:
             heard_to_ms = min(told.heard_to_ms + link.base_ms, self._fed_ms)
         elif told.final:
-            heard_to_ms = words[-1].end_ms if words else 0.0
+            heard_to_ms = min(words[-1].end_ms, self._fed_ms) if words else 0.0
         else:
             heard_to_ms = self._fed_ms
         final = told.final
@@ -182,12 +184,14 @@ class SocketTranscription:
                 self._pending.popleft()
                 heard_to_ms = max(heard_to_ms, place_ms)
             elif (final and heard_to_ms >= place_ms - _EPS_MS) or (
-                not told.text and heard_to_ms >= place_ms + _WORD_MS
+                not told.text
+                and told.heard_to_ms is not None
+                and heard_to_ms >= place_ms + _WORD_MS
             ):
                 # It has listened past the place: this says all that there was before it.
                 self._passed_ms = self._pending.popleft()
                 heard_to_ms, final = max(heard_to_ms, place_ms), True
-        spoken_at_ms = words[-1].end_ms if words else heard_to_ms
+        spoken_at_ms = min(words[-1].end_ms, heard_to_ms) if words else heard_to_ms
         if final:
             self._speaking = bool(self._pending)
         if final or told.text or told.turn_over is not None:

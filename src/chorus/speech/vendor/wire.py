@@ -44,6 +44,10 @@ class Wire:
     speaks_every_ms: float | None = None
     """It says something at least once in so much audio; when it does not, it has stalled."""
 
+    def begin(self) -> Sequence[Message]:
+        """Before any audio."""
+        return ()
+
     def audio(self, chunk: bytes) -> Message:
         return chunk
 
