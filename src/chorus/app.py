@@ -40,6 +40,7 @@ from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
 from chorus.calls.switchboard import Switchboard
+from chorus.calls.transfer_routes import transfer_routes
 from chorus.catalogue.routes import routes as catalogue
 from chorus.cors import Cors
 from chorus.durable.work import Periodic
@@ -71,6 +72,7 @@ ROUTERS = (
     ("/v1", check_routes),
     ("/v1", control_routes),
     ("/v1", live_routes),
+    ("/v1", transfer_routes),
     ("/v1", stats_routes),
     ("/v1", recordings),
     ("/v1", catalogue),

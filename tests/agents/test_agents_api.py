@@ -172,7 +172,13 @@ async def test_every_field_is_stored(api: Api):
         {"required": False, **wish["postCallExtractionSchema"][0]},
         {"enum": None, **wish["postCallExtractionSchema"][1]},
     ]
-    wish["transferTargets"][0]["type"] = "cold"
+    wish["transferTargets"][0] |= {
+        "type": "cold",
+        "briefing": None,
+        "ringTimeoutSeconds": 30,
+        "postDialDigits": None,
+        "whenUnavailable": None,
+    }
     assert {name: shown[name] for name in wish} == wish
 
 

@@ -19,6 +19,9 @@ class NoCall:
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         raise AssertionError("a request does not act on the call")
 
+    def do_after_reply(self, do: Callable[[], None]) -> None:
+        raise AssertionError("a request does not act on the call")
+
 
 class Acting(running.Acting):
     """The tools of one call, all of them HTTP requests, none of which acts on the call."""

@@ -17,7 +17,7 @@ import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.llm import FakeModel
 from tests.fakes.speech import FakeDetector, FakeEndOfTurn, FakeTranscriber, FakeVoice, tone
@@ -32,6 +32,9 @@ from chorus.outbound import Outbound, OutboundAnswer
 from chorus.talk.call import Call, Outcome
 from chorus.talk.spec import AgentSpec, CallSpec, Engines, HttpTool, StandIns
 from chorus.talk.timeline import Happening
+
+if TYPE_CHECKING:
+    from tests.fakes.second import FakeExchange
 
 AGENT = AgentSpec(agent_id="a", name="Test", system_prompt="You are a test.")
 LOOK_UP = HttpTool("look_up", "Reads.", "https://tools.example/look_up", method="GET")
@@ -232,6 +235,7 @@ def play(
     sound: bool = True,
     stand_ins: StandIns | None = None,
     lossless: bool = False,
+    exchange: FakeExchange | None = None,
 ) -> Result:
     """Hold one call; returns when it is over. A scene that ends without the call ending fails
     after the agent's maximum duration. Whatever happened, the call must have ended as a call
@@ -266,8 +270,11 @@ def play(
             timeline,
             ticker,
             cast("Outbound", client),
+            exchange=exchange,
             recording_writer=Inline(),
         )
+        if exchange is not None:
+            exchange.ticker = ticker
         far.start(person)
         if not sound:
             far._out.close()  # the network carries nothing from here to there
@@ -292,12 +299,17 @@ def play(
             outcome = await running
             if not acting.done():
                 await asyncio.wait({acting}, timeout=5)
+            if exchange is not None and exchange.running is not None:
+                await exchange.over()
             acting.cancel() if not acting.done() else acting.result()
         finally:
-            for task in (acting, running):
+            second = exchange.running if exchange is not None else None
+            tasks: list[asyncio.Future[Any]] = [acting, running]
+            tasks += [] if second is None else [second]
+            for task in tasks:
                 if not task.done():
                     task.cancel()
-            await asyncio.gather(acting, running, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             ticker.stop()
         check(stage, outcome, ticker)
         return Result(outcome, timeline, person, stage)

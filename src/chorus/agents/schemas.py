@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from chorus.llm.options import OWN_FIELDS
@@ -37,6 +38,7 @@ from chorus.wire import (
 )
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_KEYS = re.compile(r"[0-9A-D*#wW]*")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -84,13 +86,55 @@ def _unique_names(fields: list[ExtractionField]) -> list[ExtractionField]:
     return fields
 
 
+def _keys(value: str) -> str:
+    if not _KEYS.fullmatch(value):
+        raise ValueError("must be keys (0-9, *, #, A-D) and pauses (w: half a second, W: one)")
+    return value
+
+
 class TransferTarget(In):
     """Somebody to whom the agent may transfer a call."""
 
     name: Name
     number: Phone
     description: Annotated[Text, Field(max_length=2000, description="When to transfer there.")] = ""
-    type: Literal["cold", "warm", "warm_briefing"] = "cold"
+    type: Annotated[
+        Literal["cold", "warm", "warm_briefing"],
+        Field(
+            description="cold: whoever answers hears the caller at once. warm: they hear a message "
+            "and press 1 to take the caller. warm_briefing: an agent tells them who is waiting and "
+            "answers questions; they take the caller by word or by key."
+        ),
+    ] = "cold"
+    briefing: Annotated[
+        Annotated[Text, Field(max_length=1000)] | None,
+        Field(
+            description="What the person hears first; a template, with `reason` and `callerNumber` "
+            "as variables too. Without it the agent's reason, or what a model makes of it."
+        ),
+    ] = None
+    ring_timeout_seconds: Annotated[Whole, Field(ge=5, le=120)] = 30
+    post_dial_digits: Annotated[
+        Annotated[Text, Field(max_length=32), told(_KEYS), AfterValidator(_keys)] | None,
+        Field(description="Pressed as soon as somebody answers: an extension. w waits 0.5 s."),
+    ] = None
+    when_unavailable: Annotated[
+        Annotated[Text, Field(max_length=500)] | None,
+        Field(description="What the caller hears if nobody takes the call and the agent goes on."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> TransferTarget:
+        if self.type == "cold" and self.briefing is not None:
+            raise ValueError("briefing is for warm transfers: nobody speaks in a cold one")
+        return self
+
+
+def _unique_targets(targets: list[TransferTarget]) -> list[TransferTarget]:
+    names = [target.name.casefold() for target in targets]
+    if len(set(names)) < len(names):
+        raise ValueError("must not hold the same name twice")
+    return targets
 
 
 def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +247,7 @@ class AgentCreate(In):
     background_sound_volume: Share = 0.15
     hold_message: Annotated[
         Annotated[Text, Field(max_length=500)] | None,
-        Field(description=f"Spoken to a caller on hold in a warm transfer. {_STORED}"),
+        Field(description="Spoken to a caller before they are put on hold for a transfer."),
     ] = None
     hold_music_url: Annotated[
         Annotated[Url, Field(max_length=500)] | None,
@@ -216,7 +260,11 @@ class AgentCreate(In):
     ] = []
     transfer_targets: Annotated[
         list[TransferTarget],
-        Field(max_length=50, description=f"To whom the agent may transfer a call. {_STORED}"),
+        Field(
+            max_length=50,
+            description="To whom the agent may transfer a call, with its tool `transfer_to`.",
+        ),
+        AfterValidator(_unique_targets),
     ] = []
     post_call_webhook_secret: Annotated[
         Text | None,

@@ -21,7 +21,7 @@ from chorus.agents.tables import Agent, AgentTool
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.db import scoped
 from chorus.process import Process
-from chorus.talk.spec import AgentSpec, HttpTool
+from chorus.talk.spec import AgentSpec, HttpTool, TransferTarget
 from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
 from chorus.tools.tables import Tool
@@ -148,8 +148,25 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: Voice | None) -> Agent
         silence_timeout_s=agent.silence_timeout_seconds,
         silence_reminders=agent.silence_reminders,
         tools=tuple(tools),
+        transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),
+        hold_message=agent.hold_message,
+        hold_music_url=agent.hold_music_url,
         background_sound=str(agent.background_sound_id) if agent.background_sound_id else None,
         background_volume=agent.background_sound_volume,
+    )
+
+
+def transfer_target(stored: Mapping[str, Any]) -> TransferTarget:
+    """As `schemas.TransferTarget` is stored; one of an earlier version has fewer fields."""
+    return TransferTarget(
+        name=stored["name"],
+        number=stored["number"],
+        type=stored.get("type", "cold"),
+        description=stored.get("description", ""),
+        briefing=stored.get("briefing"),
+        ring_timeout_s=stored.get("ringTimeoutSeconds", 30),
+        post_dial_digits=stored.get("postDialDigits") or "",
+        when_unavailable=stored.get("whenUnavailable"),
     )
 
 

@@ -27,9 +27,11 @@ class Conversation:
 
 async def to_analyse(session: AsyncSession, call_id: uuid.UUID) -> Conversation | None:
     """None unless the call is over, holds something that the customer said, and was not analysed
-    before."""
+    before. The second call of a transfer is not: its agent's questions are for the caller."""
     call = await session.get(Call, call_id)
     if call is None or call.ended_at is None or not call.transcript:
+        return None
+    if call.parent_call_id is not None:
         return None
     if not any(each["role"] == "user" and each["content"].strip() for each in call.transcript):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets as random
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from chorus.accounts.secrets import SecretsUnreadable, digest
 from chorus.agents.schemas import AgentPatch
 from chorus.agents.snapshot import Snapshot, snapshot, with_changes
+from chorus.calls.exchange import CallExchange
 from chorus.calls.finish import finish, finish_unanswered
 from chorus.calls.schemas import FINAL
 from chorus.calls.status import advance
@@ -27,6 +29,8 @@ from chorus.db import utcnow
 from chorus.lines.line import Line, LineCause, LineEnded, TellingLine
 from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
+from chorus.talk.repeating import Repeating
+from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines
 from chorus.webhooks import announce
 
@@ -66,6 +70,14 @@ async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> 
     if row is None:
         await line.hang_up()
         return
+    leg = switchboard.second_legs.get(row.id)
+    if row.parent_call_id is not None and leg is None:
+        detail = "it was answered at a process that does not hold the call that is transferred"
+        await line.hang_up()
+        await finish_unanswered(
+            switchboard, row.id, row.organization_id, LineEnded(LineCause.FAILED, detail)
+        )
+        return
     try:
         taken = await _snapshot(switchboard, row)
         engines = switchboard.engines.select(
@@ -77,7 +89,17 @@ async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> 
         ended = LineEnded(LineCause.FAILED, str(failure))
         await finish_unanswered(switchboard, row.id, row.organization_id, ended)
         return
-    await _converse(switchboard, line, row, taken, engines)
+    if leg is not None:
+        taken, engines = replace(taken, spec=leg.agent), _engines_of(leg, engines)
+    await _converse(switchboard, line, row, taken, engines, leg)
+
+
+def _engines_of(leg: SecondLeg, engines: Engines) -> Engines:
+    """A second leg that only repeats what it was given needs no language model."""
+    if leg.repeats is None:
+        return engines
+    stand_ins = replace(engines.stand_ins, models=())
+    return replace(engines, model=Repeating(leg.repeats), stand_ins=stand_ins)
 
 
 async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> CallRow | None:
@@ -119,7 +141,12 @@ async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
 
 
 async def _converse(
-    switchboard: Switchboard, line: Line, row: CallRow, taken: Snapshot, engines: Engines
+    switchboard: Switchboard,
+    line: Line,
+    row: CallRow,
+    taken: Snapshot,
+    engines: Engines,
+    leg: SecondLeg | None,
 ) -> None:
     recording = f"recordings/{row.id}.wav"
     spec = CallSpec(
@@ -133,12 +160,24 @@ async def _converse(
     journal = switchboard.journals.open(row.id, row.organization_id)
     if isinstance(line, TellingLine):
         journal.told = line.tell
-    call = Call(spec, line, engines, journal, switchboard.ticker, switchboard.outbound)
+    exchange = CallExchange(switchboard, row) if leg is None else None
+    call = Call(
+        spec,
+        line,
+        engines,
+        journal,
+        switchboard.ticker,
+        switchboard.outbound,
+        exchange=exchange,
+        second=leg,
+    )
     switchboard.began(row.id, call, line)
     try:
         await call.run()
     finally:
         try:
+            if exchange is not None:
+                await exchange.settled()
             await switchboard.journals.close(journal)
             if call.outcome is not None:
                 await finish(switchboard, journal, call.outcome, recording)

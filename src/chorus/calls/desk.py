@@ -99,6 +99,8 @@ class CallDesk:
                     call_sid=progress.leg_id,
                     started_at=call.started_at or utcnow(),
                 )
+            if (leg := self._switchboard.second_legs.get(call.id)) is not None:
+                leg.is_ringing()
         if (ended := progress.ended) is None:
             return
         if call.answered_at is None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import Call, CallEvent, Transfer
 from chorus.db import utcnow
 from chorus.talk.timeline import Happening
 from chorus.webhooks.forget import forget_texts
@@ -145,6 +145,12 @@ async def delete_texts(session: AsyncSession, call: Call, by: By) -> bool:
     them. What happened and when stays."""
     emptied = await _empty_events(session, call.id)
     forgotten = await forget_texts(session, call.id)
+    await session.execute(
+        sa.update(Transfer)
+        .where(sa.or_(Transfer.call_id == call.id, Transfer.leg_id == call.id))
+        .values(detail=None, updated_at=Transfer.updated_at)
+        .execution_options(synchronize_session=False)
+    )
     told = call.transcript or call.analysis or call.context_variables
     had_texts = bool(emptied or forgotten or told)
     await session.execute(

@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
+from chorus.agents.snapshot import transfer_target
 from chorus.calls import queries
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call as CallRow
@@ -32,6 +33,7 @@ from chorus.calls.tables import CallCommand
 from chorus.db import Database, after_commit
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Call
+from chorus.talk.transfer import Wish
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ LOOK_EVERY_S = 0.2
 RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
-Verb = Literal["hang_up", "say", "advise"]
+Verb = Literal["hang_up", "say", "advise", "transfer"]
 News = Literal["answered_by", "line_over"]
 
 
@@ -83,6 +85,11 @@ async def pass_on(
             )
     else:
         log.info("call %s was over when its carrier said: %s %s", row.id, news, text)
+
+
+def transfer_text(target: Mapping[str, Any], reason: str) -> str:
+    """What `transfer` is told: a target as agents store it, and what the person is to know."""
+    return orjson.dumps({"target": target, "reason": reason}).decode()
 
 
 def _why_not(row: CallRow) -> str:
@@ -163,6 +170,9 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
                 call.say(text)
             case "advise":
                 call.advise(text)
+            case "transfer":
+                told = orjson.loads(text)
+                call.transfer(Wish(transfer_target(told["target"]), told["reason"], by="api"))
             case "answered_by":
                 told = orjson.loads(text)
                 call.answered_by(

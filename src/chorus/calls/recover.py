@@ -20,11 +20,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from chorus.accounts.secrets import SecretsUnreadable
 from chorus.calls.room import TAKES_ROOM
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
@@ -33,6 +34,8 @@ from chorus.durable.heartbeat import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
 from chorus.lines.browser.line import PROVIDER
+from chorus.lines.carrier import CarrierFailed
+from chorus.numbers import routing
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -171,14 +174,14 @@ async def _end(
 ) -> int:
     async with switchboard.database.reading() as session:
         found = await session.execute(
-            sa.select(Call.id, Call.organization_id).where(TAKES_ROOM, which)
+            sa.select(Call.id, Call.organization_id, Call.parent_call_id).where(TAKES_ROOM, which)
         )
-        lost: Sequence[tuple[uuid.UUID, uuid.UUID]] = [(id, owner) for id, owner in found]
+        lost = found.all()
     ended = 0
-    for call_id, organization_id in lost:
+    for call_id, organization_id, parent_id in lost:
         # One transaction each, and only if it still is as it was found.
         async with switchboard.database.writing() as session:
-            ended += await end(
+            ended_now = await end(
                 session,
                 switchboard,
                 call_id,
@@ -188,6 +191,26 @@ async def _end(
                 detail=detail,
                 only_if=(which,),
             )
+        ended += ended_now
+        if ended_now and parent_id is not None:
+            switchboard.spawn(_stop_ringing(switchboard, call_id), f"end leg {call_id}")
     if ended:
         log.warning("%d calls ended as %s: nobody held them any more", ended, reason)
     return ended
+
+
+async def _stop_ringing(switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    """The second call of a transfer whose process died: its caller is gone, and nobody is to be
+    called to the telephone for them."""
+    try:
+        async with switchboard.database.reading() as session:
+            call = await session.get_one(Call, call_id)
+            if call.phone_number_id is None or call.call_sid is None:
+                return
+            route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
+        carrier = switchboard.carriers.get(call.provider)
+        if route is not None and carrier is not None and route.provider == call.provider:
+            await carrier.end(route.connection, call.call_sid)
+    except (CarrierFailed, SecretsUnreadable, SQLAlchemyError, OSError) as failure:
+        # Whoever answers is hung up on: the call is over.
+        log.warning("call %s may still ring: %s", call_id, failure)

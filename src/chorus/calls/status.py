@@ -18,7 +18,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.calls import journal
+from chorus.calls import journal, transfer_record
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.schemas import Final, Status
 from chorus.calls.switchboard import Switchboard
@@ -82,6 +82,8 @@ async def end(
     if moved:
         id = str(call_id)
         await switchboard.durable.enqueue(session, AFTER_CALL, id, id=f"after_call:{id}")
+        await transfer_record.close_open(session, switchboard, call_id)
+        after_commit(session, partial(switchboard.second_leg_over, call_id, reason, detail))
         # There is room for another call now.
         after_commit(session, switchboard.queued.set)
         if status == "failed":

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Coroutine
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
@@ -29,6 +31,7 @@ from chorus.lines.line import Line
 from chorus.outbound import Outbound
 from chorus.settings import Settings
 from chorus.talk.call import Call
+from chorus.talk.second_leg import SecondLeg
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,10 @@ class Switchboard:
         self.carriers = running(settings)
         self.durable = Durable(settings)
         self.live: dict[uuid.UUID, Call] = {}
+        self.second_legs: dict[uuid.UUID, SecondLeg] = {}
+        """Of transfers of calls that are held here, by the id of the second call."""
         self._lines: dict[tuple[str, str], Line] = {}
+        self._chores: set[asyncio.Task[None]] = set()
         self.queued = asyncio.Event()
         """Set when a call was queued, so that dispatch does not wait for its next look."""
         self.announced = asyncio.Event()
@@ -106,6 +112,18 @@ class Switchboard:
         if not self.live:
             self._emptied.set()
 
+    def second_leg_over(self, call_id: uuid.UUID, reason: str, detail: str) -> None:
+        """A call has ended. Nothing if it is not the second one of a transfer here."""
+        leg = self.second_legs.pop(call_id, None)
+        if leg is not None:
+            leg.has_ended(reason, detail)
+
+    def spawn(self, chore: Coroutine[Any, Any, None], name: str) -> None:
+        """Something that nobody waits for; it is given up when the process ends."""
+        task = asyncio.create_task(chore, name=name)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
     async def drain(self) -> None:
         """Take no new calls; give those under way some time, then end them."""
         self.draining = True
@@ -122,6 +140,9 @@ class Switchboard:
             self.streams.close()
 
     async def close(self) -> None:
+        for chore in tuple(self._chores):
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
         await self.durable.close()
         await self.journals.flush()
         self.ticker.stop()

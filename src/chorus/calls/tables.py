@@ -139,6 +139,38 @@ class Call(Tenant, Base):
     )
 
 
+class Transfer(Tenant, Base):
+    """One try to hand a call's caller to a person, by the process that holds the call.
+
+    `leg_id` is the second call, with the person; null until there is one, and where the carrier
+    connects the two by itself. `name` and `number` are as the target was then. `detail` may hold
+    what the person said, and goes with the call's texts.
+    """
+
+    __tablename__ = "transfers"
+
+    call_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("calls.id", ondelete="CASCADE")
+    )
+    leg_id: Mapped[uuid.UUID | None] = mapped_column(
+        sa.Uuid, sa.ForeignKey("calls.id", ondelete="SET NULL")
+    )
+    name: Mapped[str] = mapped_column(sa.String(255))
+    number: Mapped[str] = mapped_column(sa.String(64))
+    type: Mapped[str] = mapped_column(choice(*TRANSFER_TYPES, name="type"))
+    by: Mapped[str] = mapped_column(choice("agent", "api", name="by"))
+    status: Mapped[str] = mapped_column(choice(*TRANSFER_STATUSES, name="status"))
+    detail: Mapped[str | None] = mapped_column(sa.Text)
+    connected_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        sa.Index(None, "call_id", "created_at"),
+        sa.Index(None, "leg_id"),
+        sa.Index(None, "organization_id"),
+    )
+
+
 class CallEvent(Base):
     """One thing that happened in a call; `at_ms` counts from when it was answered."""
 

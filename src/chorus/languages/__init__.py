@@ -22,7 +22,10 @@ from typing import Any, cast
 from chorus.languages.told import ReadingWrong, Told
 
 FOLDER = Path(__file__).parent
-PHRASES = ("ask_again", "apology", "goodbye", "still_there")
+PHRASES = (
+    *("ask_again", "apology", "goodbye", "still_there"),
+    *("nobody_free", "caller_left", "caller_waits", "take_or_leave", "not_connected"),
+)
 _LISTS = ("backchannels", "only_here", "open_words", "number_words")
 _LARGEST = 256 * 1024  # bytes of a file
 # Codes of the same language, or of one that is closer to it than to English.

@@ -45,7 +45,8 @@ _AGENT: dict[str, Any] = {
             "name": "Reception",
             "number": "+14155550123",
             "description": "When the caller asks for a person",
-            "type": "warm",
+            "type": "warm_briefing",
+            "whenUnavailable": "The reception is closed. Shall I take a message?",
         }
     ],
 }
@@ -53,6 +54,7 @@ _AGENT: dict[str, Any] = {
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
+    "TransferWish": {"target": "Reception", "reason": "Ada Lovelace wants to move her visit."},
     "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},
     "PhoneNumberCreate": {
         "name": "Main line",

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import ParamSpec, cast
+from typing import Any, ParamSpec, cast
 
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording, Side
@@ -30,6 +30,7 @@ from chorus.talk.hearing import heard_as
 from chorus.talk.leg import Leg
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
 from chorus.talk.preparing import acting_of
+from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
@@ -37,6 +38,9 @@ from chorus.talk.text import phrases
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import ToolRun
 from chorus.talk.tools.template import fill
+from chorus.talk.tools.tool import Tool
+from chorus.talk.transfer import Exchange, Wish
+from chorus.talk.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,8 @@ FIRST_PACKET_TIMEOUT_S = 5.0
 
 class Call:
     """One conversation on one line. `run` once. The operator's verbs (`say`, `advise`,
-    `hang_up`) may be called while it runs. `recording_writer` is for tests."""
+    `hang_up`, `transfer`) may be called while it runs. `exchange` places the second calls of its
+    transfers; `second`: it is one itself. `recording_writer` is for tests."""
 
     def __init__(
         self,
@@ -63,9 +68,12 @@ class Call:
         ticker: Ticker,
         outbound: Outbound,
         *,
+        exchange: Exchange | None = None,
+        second: SecondLeg | None = None,
         recording_writer: Executor | None = None,
     ) -> None:
         self.spec = spec
+        self._second = second
         self._recording_writer = recording_writer
         self.legs: dict[str, Leg] = {}
         """By name; `CALLER` is the one that the conversation is held on."""
@@ -73,7 +81,8 @@ class Call:
         self._engines = engines
         self._journal = journal
         self._ticker = ticker
-        self._acting = acting_of(spec, outbound, self._tool_done)
+        self.transfers = Transfers(self, exchange)
+        self._acting = acting_of(spec, outbound, self._tool_done, self._tools())
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
@@ -82,6 +91,8 @@ class Call:
         self._caller: Leg | None = None
         self.bridge = Bridge(ticker, lambda: self.call_ms, self._broke)
         self._talk: Talk | None = None
+        self._tasks: Tasks | None = None
+        self._limit: asyncio.Timeout | None = None
         self._recording: Recording | None = None
         self._ticket: Ticket | None = None
         self._duration_ms: float | None = None
@@ -102,12 +113,14 @@ class Call:
             caller = self._caller = self.legs[CALLER] = self._leg(CALLER, self._line, "left")
             caller.listen(self._heard)
             async with asyncio.TaskGroup() as group:
-                tasks = Tasks(group)
+                tasks = self._tasks = Tasks(group)
                 talk = self._talk = self._conversation(caller, tasks)
                 self._ticket = self._ticker.add(self._tick, self._broke)
                 caller.start()
                 talk.start()
                 tasks.spawn(self._open(talk), "open")
+                if self._second is not None:
+                    self._join(self._second)
                 reason, detail = await self._wait_for_end()
                 tasks.cancel()
                 self._settle()
@@ -136,7 +149,7 @@ class Call:
         """The first reason to end: somebody's, or the clock's."""
         limit_s = self.spec.agent.max_call_duration_s - self.call_ms / 1000
         try:
-            async with asyncio.timeout(max(0.0, limit_s)):
+            async with asyncio.timeout(max(0.0, limit_s)) as self._limit:
                 return await asyncio.shield(self._ending)  # a timeout would cancel it
         except TimeoutError:
             self.take_leave(phrases.goodbye(self.spec.agent.language), "max_duration")
@@ -220,7 +233,7 @@ class Call:
     async def _hang_up_line(self) -> None:
         """All legs, side by side: one that cannot be ended must not keep another."""
         lines = [leg.line for leg in self.legs.values()] or [self._line]
-        await asyncio.gather(*(self._end_line(line) for line in lines))
+        await asyncio.gather(self.transfers.close(), *(self._end_line(line) for line in lines))
 
     async def _end_line(self, line: Line) -> None:
         if line is self._line and self._line_over:
@@ -241,10 +254,12 @@ class Call:
     def say(self, text: str) -> None:
         """The agent says `text` as soon as nobody speaks, in its own voice."""
         if self._talk is not None and not self._ending.done():
+            self.note("operator_said", text=text)
             self._talk.say(text)
 
     def take_leave(self, text: str, reason: str) -> None:
         """The agent says `text` and hangs up; the call ends for `reason`."""
+        self.transfers.stop_hold()
         if self._talk is None:
             self.hang_up(reason)
         elif not self._ending.done():
@@ -263,8 +278,68 @@ class Call:
     def answered_by(self, who: str, *, is_machine: bool, message_ended: bool = False) -> None:
         """The carrier's detection has decided who picked up."""
         self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
-        if is_machine and self._talk is not None and not self._ending.done():
+        if is_machine and self._second is not None:
+            self._second.decide("mailbox", who)
+        elif is_machine and self._talk is not None and not self._ending.done():
             self._talk.machine(greeting_over=message_ended)
+
+    # --- a transfer -------------------------------------------------------------------------------
+
+    def transfer(self, wish: Wish) -> None:
+        """Hand the caller to a person."""
+        if not self._ending.done():
+            self.transfers.begin(wish)
+
+    def _tools(self) -> tuple[Tool, ...]:
+        return self.transfers.tools() if self._second is None else self._second.tools
+
+    @property
+    def talk(self) -> Talk | None:
+        """The conversation, while there is one."""
+        return None if self._ending.done() else self._talk
+
+    def _join(self, second: SecondLeg) -> None:
+        """This is the second call of a transfer: whoever waits for it is told of it."""
+        if second.digits:
+            self._line.send_digits(second.digits)
+        if second.silent and self._talk is not None:
+            self._talk.suspend()
+        second.was_answered(self)
+        self._ending.add_done_callback(lambda ending: self._left(second, ending))
+
+    def _left(self, second: SecondLeg, ending: asyncio.Future[tuple[str, str]]) -> None:
+        second.has_ended(*(("internal_error", "") if ending.cancelled() else ending.result()))
+
+    @property
+    def caller(self) -> Leg:
+        """The leg that the conversation is held on; there is one once the call runs."""
+        assert self._caller is not None
+        return self._caller
+
+    def suspend(self) -> None:
+        """The agent falls silent: somebody else speaks with the caller."""
+        if self._talk is not None:
+            self._talk.suspend()
+
+    def record(self, leg: Leg) -> Callable[[], None]:
+        """Record another call's leg on the agent's side, until what is returned is called."""
+        if self._recording is None:
+            return lambda: None
+        ear = leg.record(self._recording.track("right"), lambda: self.call_ms)
+        return lambda: leg.forget(ear)
+
+    def extend(self, seconds: float, *, at_least: bool = False) -> None:
+        """The call may last so long from now on; `at_least`: or as long as it may anyway."""
+        until = self._loop.time() + seconds
+        if at_least:
+            until = max(until, self._answered_at + self.spec.agent.max_call_duration_s)
+        if self._limit is not None and not self._ending.done():
+            self._limit.reschedule(until)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """A task that ends with the call."""
+        assert self._tasks is not None
+        self._tasks.spawn(work, name)
 
     # --- legs -------------------------------------------------------------------------------------
 
@@ -302,7 +377,9 @@ class Call:
         self._talk.audio(chunk, at_ms)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
-        if leg is self._caller and self._talk is not None:
+        if self._second is not None and self._second.pressed(digit):
+            self.note("digit", digit=digit)
+        elif leg is self._caller and self._talk is not None:
             self.guarded(self._talk.digit)(digit)
 
     def leg_moved(self, leg: Leg, move: LineMove) -> None:
@@ -312,7 +389,10 @@ class Call:
         self.bridge.remove(leg)
         if leg is self._caller:
             self._line_over = True
-            self.hang_up(LINE_REASONS[ended.cause], ended.detail)
+            reason, detail = LINE_REASONS[ended.cause], ended.detail
+            if self.transfers.connected:
+                reason, detail = "transferred", detail or "the caller hung up"
+            self.hang_up(reason, detail)
         elif self.legs.pop(leg.name, None) is leg:
             self.note("leg_ended", leg=leg.name, cause=str(ended.cause), detail=ended.detail)
 
@@ -344,6 +424,7 @@ class Call:
             return
         if self._recording is not None:
             self._recording.advance(self.call_ms)
+        self.transfers.tick(self.call_ms)
         talk.tick()
 
     def _broke(self, failure: Exception) -> None:

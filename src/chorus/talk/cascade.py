@@ -8,6 +8,7 @@ words of the caller's audio; `Conversation` decides with them who speaks, and ha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from chorus.speech.engines import EngineFailed, Hints, Words
 from chorus.talk.announcing import Announcement
@@ -132,6 +133,9 @@ class Cascade:
 
     def take_leave(self, text: str, reason: str, detail: str = "") -> None:
         self._conversation.take_leave(text, reason, detail)
+
+    def say_first(self, text: str, then: Callable[[], None]) -> None:
+        self._conversation.say_first(text, then)
 
     def advise(self, text: str) -> None:
         self._conversation.advise(text)

@@ -8,7 +8,7 @@ messages that belong to the history from now on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +60,9 @@ class _State:
 
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         self.end_reason = reason
+
+    def do_after_reply(self, do: Callable[[], None]) -> None:
+        """Nobody is on the line: there is no tool in a chat that asks for it."""
 
     def asked(self, model: LanguageModel) -> None:
         self.model = model.name

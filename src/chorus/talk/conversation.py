@@ -13,6 +13,7 @@ end-of-turn model, all in the call's one group.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
@@ -153,7 +154,6 @@ class Conversation:
 
     def say(self, text: str) -> None:
         """Speak `text` as soon as nobody else does."""
-        self._note("operator_said", text=text)
         self._prepare(text, lasting=True)
 
     def take_leave(self, text: str, reason: str, detail: str = "") -> None:
@@ -162,15 +162,26 @@ class Conversation:
         if self._leaving:
             return
         self._leaving, self._suspended = True, False
+        self.say_first(text, lambda: self._end(reason, detail))
+
+    def say_first(self, text: str, then: Callable[[], None]) -> None:
+        """Say `text`, which may not be interrupted; `then` is called, once, when it was heard, or
+        when it could not be in time."""
+        waiting = [then]
+
+        def once() -> None:
+            if waiting:
+                waiting.pop()()
+
+        async def later() -> None:
+            await asyncio.sleep(LEAVE_TIMEOUT_S)
+            once()
+
         reply = self._new_reply(None, "")
-        reply.end_after_reply(reason, detail)
+        reply.do_after_reply(once)
         reply.say(self._tasks, text)
         self._announcements.add(Announcement(reply, uninterruptible=True, lasting=True))
-        self._tasks.spawn(self._end_later(reason, detail), "take-leave")
-
-    async def _end_later(self, reason: str, detail: str) -> None:
-        await asyncio.sleep(LEAVE_TIMEOUT_S)
-        self._end(reason, detail)
+        self._tasks.spawn(later(), "say-first")
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
@@ -413,6 +424,8 @@ class Conversation:
         self._turns.reply_done(self.hearing.now_ms)
         if reply.ends_call:
             self._end(reply.end_reason, reply.end_detail)
+        if reply.then is not None:
+            reply.then()
         self._carry_out()
 
     def _settled(self, reply: Reply, utterance: Utterance, heard_ms: float) -> None:

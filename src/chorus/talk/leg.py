@@ -143,14 +143,16 @@ class Leg(Ears):
         """The line delivers from now on."""
         self.line.start(self)
 
-    def record(self, track: Track, clock: Callable[[], float]) -> None:
-        """Put what comes from the line into `track`, at the time of `clock` (call milliseconds)."""
+    def record(self, track: Track, clock: Callable[[], float]) -> Ear:
+        """Put what comes from the line into `track`, at the time of `clock` (call milliseconds),
+        until the ear that is returned is forgotten."""
         resampler = Resampler(self.format.rate_hz, track.rate_hz)
 
         def recorded(chunk: bytes, _at_ms: float) -> None:
             track.put(resampler.feed(decode(self.format, chunk)), clock())
 
         self.listen(recorded)
+        return recorded
 
     # LineEvents
     def line_audio(self, chunk: bytes, at_ms: float) -> None:

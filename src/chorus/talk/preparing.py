@@ -7,7 +7,7 @@ knows a live call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chorus.audio import sounds
 from chorus.audio.frame import AudioFormat
@@ -19,6 +19,7 @@ from chorus.talk.thinking import ReplyContext
 from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.tools.end_call import EndCall
 from chorus.talk.tools.http import request_tools
+from chorus.talk.tools.tool import Tool
 from chorus.talk.turns.turns import Turns
 from chorus.talk.voicing import Voicing
 from chorus.talk.waiting import Waiting
@@ -65,13 +66,19 @@ def mind_of(
     )
 
 
-def acting_of(spec: CallSpec, outbound: Outbound, on_result: Callable[[ToolRun], None]) -> Acting:
-    """The tools of the agent, and those that every agent has."""
+def acting_of(
+    spec: CallSpec,
+    outbound: Outbound,
+    on_result: Callable[[ToolRun], None],
+    more: Sequence[Tool] = (),
+) -> Acting:
+    """The tools of the agent, `more`, and those that every agent has."""
     agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
-    requests = request_tools(agent.tools, outbound, spec.variables, (end_call.spec.name,))
+    taken = (end_call.spec.name, *(tool.spec.name for tool in more))
+    tools = (*request_tools(agent.tools, outbound, spec.variables, taken), *more)
     if agent.allow_end_call:
-        return Acting((*requests, end_call), on_result=on_result)
-    return Acting(requests, unoffered=(end_call,), on_result=on_result)
+        return Acting((*tools, end_call), on_result=on_result)
+    return Acting(tools, unoffered=(end_call,), on_result=on_result)
 
 
 def waiting_of(agent: AgentSpec) -> Waiting:

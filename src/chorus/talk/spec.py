@@ -51,6 +51,27 @@ class HttpTool:
         return self.method != "GET"
 
 
+TransferType = Literal["cold", "warm", "warm_briefing"]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTarget:
+    """Somebody to whom the agent may hand a caller. `number` is E.164 or a SIP address;
+    `briefing`, a template, is what the person hears first; `when_unavailable` is what the caller
+    hears if nobody takes the call. `release`: the carrier connects the two and the call ends
+    here; only for a cold transfer, and only where the line can."""
+
+    name: str
+    number: str
+    type: TransferType = "cold"
+    description: str = ""
+    briefing: str | None = None
+    ring_timeout_s: int = 30
+    post_dial_digits: str = ""
+    when_unavailable: str | None = None
+    release: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
     """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them."""
@@ -72,6 +93,9 @@ class AgentSpec:
     silence_timeout_s: int | None = None
     silence_reminders: int = 2
     tools: tuple[HttpTool, ...] = ()
+    transfer_targets: tuple[TransferTarget, ...] = ()
+    hold_message: str | None = None
+    hold_music_url: str | None = None
     background_sound: str | None = None
     background_volume: float = 0.15
 

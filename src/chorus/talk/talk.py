@@ -86,6 +86,11 @@ class Talk(Protocol):
         """The agent says `text`; then the call ends for `reason`, heard or not, in bounded time."""
         ...
 
+    def say_first(self, text: str, then: Callable[[], None]) -> None:
+        """The agent says `text`, which may not be interrupted. `then` is called once, in bounded
+        time: when it was heard, or could not be."""
+        ...
+
     def advise(self, text: str) -> None:
         """The model is told `text` with its next reply."""
         ...

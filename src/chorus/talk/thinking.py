@@ -10,6 +10,7 @@ is not wanted any more is cancelled, and what it had cost is told.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -76,6 +77,7 @@ class Reply:
         self.waits_for_commit = False  # it has a tool to run that changes something
         self.ends_call = False
         self.end_reason, self.end_detail = "agent_ended", ""
+        self.then: Callable[[], None] | None = None  # once it was heard to its end
         self.cancelled = False
         self.reached: dict[Stage, float] = {}
         self.failure: ModelFailed | EngineFailed | None = None
@@ -121,6 +123,10 @@ class Reply:
         """For a tool; see `CallControl`."""
         self.ends_call, self.end_reason, self.end_detail = True, reason, detail
 
+    def do_after_reply(self, do: Callable[[], None]) -> None:
+        """For a tool; see `CallControl`."""
+        self.then = do
+
     @property
     def thought(self) -> bool:
         """Made by the model, not given as a text."""
@@ -147,7 +153,7 @@ class Reply:
                     break
                 done = self.entry.rounds[-1]
                 await self._act(done)
-                if self.ends_call:
+                if self.ends_call or self.then is not None:
                     break
                 messages = (*messages, *_round_messages(done))
             else:

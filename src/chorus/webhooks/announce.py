@@ -22,11 +22,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
-from chorus.calls.tables import Call
+from chorus.calls.tables import Call, Transfer
 from chorus.db import after_commit, scoped
 from chorus.recordings.links import Links
 from chorus.webhooks import due, payload, secret
-from chorus.webhooks.payload import Event
+from chorus.webhooks.payload import CallEvent, Event, TransferEvent
 from chorus.webhooks.tables import TEST, GoneAgentWebhook, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def announce(switchboard: Switchboard, call_id: uuid.UUID | str, event: Event) -> None:
+async def announce(switchboard: Switchboard, call_id: uuid.UUID | str, event: CallEvent) -> None:
     """In a transaction of its own. A call that was deleted meanwhile has no news."""
     async with switchboard.database.writing() as session:
         call = await session.get(Call, uuid.UUID(str(call_id)))
@@ -54,7 +54,9 @@ async def call_answered(session: AsyncSession, switchboard: Switchboard, call: C
     await write(session, switchboard, call, "call.started")
 
 
-async def write(session: AsyncSession, switchboard: Switchboard, call: Call, event: Event) -> None:
+async def write(
+    session: AsyncSession, switchboard: Switchboard, call: Call, event: CallEvent
+) -> None:
     """In the transaction of the fact."""
     if call.parent_call_id is not None:
         return
@@ -62,7 +64,7 @@ async def write(session: AsyncSession, switchboard: Switchboard, call: Call, eve
     if event == "call.started" and not any(event in endpoint.events for endpoint in endpoints):
         return  # most often: somebody waits for the call to be answered
     await session.refresh(call)  # statuses are changed by UPDATEs that the object does not see
-    events: list[Event] = [event]
+    events: list[CallEvent] = [event]
     if event == "call.completed" and call.status in ("failed", "no_answer"):
         events.append("call.failed")
     links = Links(switchboard.settings, switchboard.secrets)
@@ -70,10 +72,33 @@ async def write(session: AsyncSession, switchboard: Switchboard, call: Call, eve
     for each in events:
         body = payload.of_call(call, each, links)
         wanted = [endpoint for endpoint in endpoints if each in endpoint.events]
-        rows += [_row(call, each, body, "endpoint", found.id, found.url) for found in wanted]
+        rows += [
+            _row(call.organization_id, call.id, each, body, "endpoint", found.id, found.url)
+            for found in wanted
+        ]
         if each == "call.completed":
             rows += await _for_agent(session, switchboard, call, body)
     await _insert(session, rows)
+    after_commit(session, switchboard.announced.set)
+
+
+async def transfer(
+    session: AsyncSession, switchboard: Switchboard, row: Transfer, event: TransferEvent
+) -> None:
+    """In the transaction of the fact. Its deliveries name the second call: a call may have several
+    transfers, and an event is told once of each call."""
+    endpoints = await _endpoints(session, row.organization_id)
+    wanted = [endpoint for endpoint in endpoints if event in endpoint.events]
+    if not wanted:
+        return
+    body = payload.of_transfer(row, event)
+    await _insert(
+        session,
+        [
+            _row(row.organization_id, row.leg_id, event, body, "endpoint", found.id, found.url)
+            for found in wanted
+        ],
+    )
     after_commit(session, switchboard.announced.set)
 
 
@@ -123,16 +148,22 @@ async def _for_agent(
     if gone is not None and gone.url == url:
         return []
     await secret.ensure(session, call.organization_id, switchboard.secrets)
-    row = _row(call, "call.completed", body, "agent", agent.id, url)
+    row = _row(call.organization_id, call.id, "call.completed", body, "agent", agent.id, url)
     return [row | {"secret": agent.post_call_webhook_secret}]
 
 
 def _row(
-    call: Call, event: Event, body: str, kind: str, target_id: uuid.UUID, url: str
+    organization_id: uuid.UUID,
+    call_id: uuid.UUID | None,
+    event: Event,
+    body: str,
+    kind: str,
+    target_id: uuid.UUID,
+    url: str,
 ) -> dict[str, object]:
     return {
-        "organization_id": call.organization_id,
-        "call_id": call.id,
+        "organization_id": organization_id,
+        "call_id": call_id,
         "event": event,
         "target_kind": kind,
         "target_id": target_id,

@@ -7,19 +7,35 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chorus.calls.schemas import FINAL, Direction, Status, TranscriptEntry
-from chorus.calls.tables import Call
+from chorus.calls.schemas import (
+    FINAL,
+    Direction,
+    Status,
+    TranscriptEntry,
+    TransferStatus,
+    TransferType,
+)
+from chorus.calls.tables import Call, Transfer
 from chorus.recordings.links import Links
 from chorus.wire import Anything, Out, Time
 
-Event = Literal["call.started", "call.completed", "call.failed"]
+CallEvent = Literal["call.started", "call.completed", "call.failed"]
+TransferEvent = Literal["transfer.started", "transfer.completed", "transfer.failed"]
+Event = Literal[
+    "call.started",
+    "call.completed",
+    "call.failed",
+    "transfer.started",
+    "transfer.completed",
+    "transfer.failed",
+]
 
 
 class CallPayload(Out):
     """A call's event. What is not known (yet) is null. `duration` is `durationSeconds` again;
     `cost` is in dollars. The two URLs are signed and expire."""
 
-    event: Event
+    event: CallEvent
     call_id: UUID
     organization_id: UUID
     agent_id: UUID
@@ -44,6 +60,26 @@ class CallPayload(Out):
     metadata: Anything
 
 
+class TransferPayload(Out):
+    """A transfer's event: `transfer.started` when the person is called, `transfer.completed` when
+    two who were connected have hung up, `transfer.failed` for all that ended otherwise.
+    `transferCallId` is the second call, with the person; null if it was never placed."""
+
+    event: TransferEvent
+    transfer_id: UUID
+    call_id: UUID
+    transfer_call_id: UUID | None
+    organization_id: UUID
+    name: str
+    number: str
+    transfer_type: TransferType
+    transfer_status: TransferStatus
+    detail: str | None
+    started_at: Time
+    connected_at: Time | None
+    ended_at: Time | None
+
+
 class TestPayload(Out):
     """What a test sends."""
 
@@ -54,7 +90,7 @@ class TestPayload(Out):
     created_at: Time
 
 
-def of_call(call: Call, event: Event, links: Links) -> str:
+def of_call(call: Call, event: CallEvent, links: Links) -> str:
     analysis = call.analysis or {}
     cost = call.cost_micros
     payload = CallPayload(
@@ -81,6 +117,25 @@ def of_call(call: Call, event: Event, links: Links) -> str:
         cost=None if cost is None else cost / 1_000_000,
         context_variables=call.context_variables,
         metadata=call.meta,
+    )
+    return payload.model_dump_json()
+
+
+def of_transfer(transfer: Transfer, event: TransferEvent) -> str:
+    payload = TransferPayload(
+        event=event,
+        transfer_id=transfer.id,
+        call_id=transfer.call_id,
+        transfer_call_id=transfer.leg_id,
+        organization_id=transfer.organization_id,
+        name=transfer.name,
+        number=transfer.number,
+        transfer_type=transfer.type,  # type: ignore[arg-type] # the column allows no others
+        transfer_status=transfer.status,  # type: ignore[arg-type] # the column allows no others
+        detail=transfer.detail,
+        started_at=transfer.created_at,
+        connected_at=transfer.connected_at,
+        ended_at=transfer.ended_at,
     )
     return payload.model_dump_json()
 

@@ -136,7 +136,7 @@ class DeliveryQuery(PageQuery):
     """Which deliveries to list; all that is given must hold."""
 
     call_id: UUID | None = None
-    event: Literal["call.started", "call.completed", "call.failed", "webhook.test"] | None = None
+    event: Event | Literal["webhook.test"] | None = None
     status: Status | None = None
     endpoint_id: UUID | None = None
     agent_id: UUID | None = None

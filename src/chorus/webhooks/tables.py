@@ -11,7 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow, when_created
 
-EVENTS = ("call.started", "call.completed", "call.failed")
+EVENTS = (
+    *("call.started", "call.completed", "call.failed"),
+    *("transfer.started", "transfer.completed", "transfer.failed"),
+)
 TEST = "webhook.test"
 TARGETS = ("endpoint", "agent")
 STATUSES = ("pending", "delivered", "failed", "cancelled")

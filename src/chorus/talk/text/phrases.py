@@ -29,6 +29,31 @@ def goodbye(language: str | None) -> str:
     return _in("goodbye", language)
 
 
+def nobody_free(language: str | None) -> str:
+    """To a caller whom nobody took, when the agent goes on."""
+    return _in("nobody_free", language)
+
+
+def caller_left(language: str | None) -> str:
+    """To a person who was being told of a caller, when that one hung up."""
+    return _in("caller_left", language)
+
+
+def caller_waits(language: str | None) -> str:
+    """To a person who is called for a caller of whom there is nothing to say."""
+    return _in("caller_waits", language)
+
+
+def take_or_leave(language: str | None) -> str:
+    """Which keys take the caller, or do not."""
+    return _in("take_or_leave", language)
+
+
+def not_connected(language: str | None) -> str:
+    """To a person who did not take the caller."""
+    return _in("not_connected", language)
+
+
 def _in(name: str, language: str | None) -> str:
     known = languages()
     return (known.get(code_of(language)) or known["en"]).phrases[name]

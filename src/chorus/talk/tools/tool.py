@@ -7,6 +7,7 @@ here; `acting.py` runs them.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,11 @@ class CallControl(Protocol):
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         """The call ends for `reason` when the reply that uses the tool was heard to its end; the
         model is not asked again. A caller who takes the turn before keeps the call."""
+        ...
+
+    def do_after_reply(self, do: Callable[[], None]) -> None:
+        """`do` is called when the reply that uses the tool was heard to its end; the model is not
+        asked again. It is never called if the caller takes the turn before."""
         ...
 
 

@@ -1,0 +1,261 @@
+"""The second calls of one call's transfers: placed, taken back, and their record kept.
+
+Implements `talk.transfer.Exchange`. A second call is a row like any other outbound call's: it takes
+room, holds money, and has a record of its own; `parent_call_id` says whose it is. It is not queued:
+its fence is set in the transaction that writes it, and it is dialled at once by this process, which
+holds its call too. What its carrier says comes back in three ways: by its row's end
+(`status.end`), by its conversation (`converse.py`), and, where another process was told, by a look
+at the row now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets as random
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from chorus.accounts.organizations import is_suspended
+from chorus.accounts.secrets import SecretsUnreadable, digest
+from chorus.audio import hold_music
+from chorus.audio.frame import AudioFormat
+from chorus.calls import transfer_record
+from chorus.calls.finish import finish_unanswered, persist
+from chorus.calls.room import look
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import Call
+from chorus.db import utcnow
+from chorus.lines.line import Dial, DialFailed, Dialler, LineCause, LineEnded
+from chorus.numbers import routing
+from chorus.numbers.routing import Route
+from chorus.talk.second_leg import SecondLeg
+from chorus.talk.transfer import NotPlaced, Status, Wish
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Placed:
+    """A second call. `cause`: it is not wanted any more, for this reason."""
+
+    transfer_id: uuid.UUID
+    call_id: uuid.UUID
+    dialler: Dialler | None = None
+    sid: str | None = None
+    cause: LineCause | None = None
+
+
+class CallExchange:
+    """Of one live call; `settled` when it is over."""
+
+    def __init__(self, switchboard: Switchboard, call: Call) -> None:
+        self._switchboard = switchboard
+        self._call = call
+        self._placed: dict[SecondLeg, _Placed] = {}
+        self._writes: asyncio.Task[None] | None = None
+        self._dialling: set[asyncio.Task[None]] = set()
+
+    # --- Exchange ---------------------------------------------------------------------------------
+
+    def begin(self, wish: Wish, leg: SecondLeg) -> None:
+        placed = self._placed[leg] = _Placed(uuid.uuid4(), uuid.uuid4())
+        call = self._call
+
+        async def write() -> None:
+            async with self._switchboard.database.writing() as session:
+                await transfer_record.begin(
+                    session,
+                    placed.transfer_id,
+                    call.id,
+                    call.organization_id,
+                    wish,
+                )
+
+        self._write(f"the transfer of call {call.id}", write)
+
+    def moved(self, leg: SecondLeg, status: Status, detail: str) -> None:
+        id = self._placed[leg].transfer_id
+
+        async def write() -> None:
+            async with self._switchboard.database.writing() as session:
+                await transfer_record.move(session, self._switchboard, id, status, detail)
+
+        self._write(f"how the transfer {id} fares", write)
+
+    async def place(self, wish: Wish, leg: SecondLeg) -> None:
+        # Whoever waits may be cancelled; a call that may ring is seen through to its end.
+        task = asyncio.create_task(self._place(wish, leg), name="second call")
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+        await asyncio.shield(task)
+
+    async def withdraw(self, leg: SecondLeg, cause: LineCause) -> None:
+        placed = self._placed[leg]
+        placed.cause = cause
+        await self._take_back(placed)
+
+    async def music(self, format: AudioFormat) -> bytes:
+        return await asyncio.to_thread(hold_music.piece, format.rate_hz)
+
+    async def settled(self) -> None:
+        """Nothing is being written or dialled any more."""
+        while self._dialling:
+            await asyncio.wait(tuple(self._dialling))
+        if self._writes is not None:
+            await asyncio.wait({self._writes})
+
+    # --- placing ----------------------------------------------------------------------------------
+
+    async def _place(self, wish: Wish, leg: SecondLeg) -> None:
+        placed = self._placed[leg]
+        if self._writes is not None:
+            await asyncio.wait({self._writes})
+        token = random.token_urlsafe(32)
+        try:
+            route = await self._row(wish, placed, token)
+        except (SQLAlchemyError, OSError) as failure:
+            log.error("call %s: its second call was not placed: %s", self._call.id, failure)
+            raise NotPlaced("the database is away") from failure
+        self._switchboard.second_legs[placed.call_id] = leg
+        watching = asyncio.create_task(self._watch(placed, leg), name="watch second call")
+        self._dialling.add(watching)
+        watching.add_done_callback(self._dialling.discard)
+        carrier = self._switchboard.carriers[route.provider]
+        placed.dialler = carrier.dialler(route.connection, token)
+        dial = Dial(
+            call_id=str(placed.call_id),
+            to=wish.target.number,
+            from_=route.number,
+            ring_timeout_s=wish.target.ring_timeout_s,
+            variables=self._call.context_variables,
+            detect_machine=wish.target.type != "cold",
+        )
+        try:
+            if placed.cause is None:
+                placed.sid = await placed.dialler.dial(dial)
+        except DialFailed as failed:
+            await self._not_answered(placed, LineEnded(failed.cause, failed.detail))
+            return
+        if placed.sid is not None:
+            await persist(f"the id of call {placed.call_id}", lambda: self._keep_sid(placed))
+        if placed.cause is not None:
+            await self._take_back(placed)
+
+    async def _row(self, wish: Wish, placed: _Placed, token: str) -> Route:
+        """The row of the second call. Raises `NotPlaced`."""
+        switchboard, call = self._switchboard, self._call
+        if call.phone_number_id is None:
+            raise NotPlaced("this call has no phone number to call from")
+        async with switchboard.database.writing() as session:
+            try:
+                route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
+            except SecretsUnreadable as failure:
+                raise NotPlaced("the phone number cannot be used any more") from failure
+            if route is None or route.provider not in switchboard.carriers:
+                raise NotPlaced("the phone number cannot be used any more")
+            if await is_suspended(session, call.organization_id):
+                raise NotPlaced("the organization is suspended")
+            room = await look(session, call.organization_id, switchboard.settings)
+            if not room.for_a_call:
+                raise NotPlaced("the organization has as many calls as it may")
+            now = utcnow()
+            row = Call(
+                id=placed.call_id,
+                organization_id=call.organization_id,
+                agent_id=call.agent_id,
+                phone_number_id=call.phone_number_id,
+                provider=route.provider,
+                direction="outbound",
+                status="queued",
+                customer_number=wish.target.number,
+                context_variables=call.context_variables,
+                agent_changes=call.agent_changes,
+                parent_call_id=call.id,
+                transfer_type=wish.target.type,
+                transfer_status="initiated",
+                token_hash=digest(token),
+                lease_owner=switchboard.heartbeat.name,
+                started_at=now,
+                dialled_at=now,
+            )
+            if not await switchboard.admission.admit(session, row):
+                raise NotPlaced("the balance does not suffice for a call")
+            session.add(row)
+            await session.flush()
+            await transfer_record.placed(session, switchboard, placed.transfer_id, row.id)
+            return route
+
+    async def _watch(self, placed: _Placed, leg: SecondLeg) -> None:
+        """Until somebody answers or nobody will: news may have come to another process."""
+        while not leg.answered.done() and not leg.over.done():
+            await asyncio.wait((leg.answered, leg.over), timeout=LOOK_EVERY_S)
+            try:
+                async with self._switchboard.database.reading() as session:
+                    row = await session.get(Call, placed.call_id)
+            except (SQLAlchemyError, OSError):
+                continue  # the next look may have more luck
+            if row is None or row.ended_at is not None:
+                detail = (row.ended_detail or "") if row else "the call was deleted"
+                leg.has_ended((row.ended_reason or "") if row else "cancelled", detail)
+            elif row.status == "ringing":
+                leg.is_ringing()
+
+    async def _keep_sid(self, placed: _Placed) -> None:
+        async with self._switchboard.database.writing() as session:
+            await session.execute(
+                sa.update(Call)
+                .where(Call.id == placed.call_id, Call.call_sid.is_(None))
+                .values(call_sid=placed.sid)
+            )
+
+    # --- taking back ------------------------------------------------------------------------------
+
+    async def _take_back(self, placed: _Placed) -> None:
+        """Not if somebody answered: their conversation is ended by whoever does not want it."""
+        assert placed.cause is not None
+        ended = await self._not_answered(placed, LineEnded(placed.cause))
+        if not ended or placed.dialler is None or placed.sid is None:
+            return
+        try:
+            await placed.dialler.cancel(placed.sid)
+        except DialFailed as failed:
+            # Answered all the same, it finds that its call is over, and ends.
+            log.warning("call %s still rings: %s", placed.call_id, failed)
+
+    async def _not_answered(self, placed: _Placed, ended: LineEnded) -> bool:
+        """Whether the row is over, and was not answered."""
+        call = self._call
+        over = False
+
+        async def write() -> None:
+            nonlocal over
+            await finish_unanswered(self._switchboard, placed.call_id, call.organization_id, ended)
+            async with self._switchboard.database.reading() as session:
+                row = await session.get(Call, placed.call_id)
+            over = row is None or (row.ended_at is not None and row.answered_at is None)
+
+        await persist(f"the end of call {placed.call_id}", write)
+        return over
+
+    # --- the record -------------------------------------------------------------------------------
+
+    def _write(self, what: str, write: Callable[[], Awaitable[object]]) -> None:
+        """In order, and whoever waits for nothing."""
+        before = self._writes
+
+        async def after_that() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            try:
+                await persist(what, write)
+            except (SQLAlchemyError, OSError):
+                return  # said by then; the end of the call closes what is open
+
+        self._writes = asyncio.create_task(after_that(), name="transfer record")

@@ -1,0 +1,319 @@
+"""Handing the caller to a person, from the wish to what came of it. Read it top down.
+
+    initiated → ringing → briefing → connected → completed
+    and from each of the first three: failed, declined, no_answer, cancelled
+
+The caller waits on hold while a second call is placed to the person. Until both are connected
+nothing has changed for the caller at the carrier, so whatever goes wrong costs one thing: the hold
+music stops and the agent goes on. Once they are, this process passes their sound on, records both,
+and ends both when one hangs up. One transfer at a time in a call.
+
+`Exchange` is what `calls/` does for it: place the second call, take it back, keep the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from chorus.audio.frame import AudioFormat
+from chorus.lines.line import LineCause
+from chorus.talk import briefing
+from chorus.talk.hold import Hold, connect_tone
+from chorus.talk.second_leg import SecondLeg
+from chorus.talk.spec import TransferTarget
+from chorus.talk.talk import Talk
+from chorus.talk.text import phrases
+
+if TYPE_CHECKING:
+    from chorus.talk.call import Call
+
+Status = Literal[
+    "initiated",
+    "ringing",
+    "briefing",
+    "connected",
+    "completed",
+    "failed",
+    "declined",
+    "no_answer",
+    "cancelled",
+]
+FINAL: frozenset[Status] = frozenset({"completed", "failed", "declined", "no_answer", "cancelled"})
+
+DECIDE_S = 90.0
+"""From the answer to yes or no."""
+ANSWER_GRACE_S = 5.0
+"""For the sound of a call that was answered in the moment in which it was given up."""
+LONGEST_S = 4 * 3600.0
+"""Of two people who are connected: nobody's maximum for a talk with an agent counts."""
+TAKEN_BACK_S = 60.0
+"""A caller who is taken back has at least so long, whatever the agent's maximum is."""
+
+_MISSED: dict[str, Status] = {
+    "no_answer": "no_answer",
+    "busy": "no_answer",
+    "rejected": "declined",
+    "customer_ended": "declined",
+    "not_accepted": "declined",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`reason` is what the person is told; `by` is who wants it."""
+
+    target: TransferTarget
+    reason: str = ""
+    by: Literal["agent", "api"] = "agent"
+
+
+class NotPlaced(Exception):
+    """The second call was not placed. The text is a sentence fit for the call's record."""
+
+
+class Exchange(Protocol):
+    """For the transfers of one call. `begin` and `moved` return at once; the record is written in
+    their order."""
+
+    def begin(self, wish: Wish, leg: SecondLeg) -> None:
+        """The transfer is `initiated`."""
+        ...
+
+    async def place(self, wish: Wish, leg: SecondLeg) -> None:
+        """Write the second call and have it dialled. What becomes of it is said
+        to `leg`. Raises `NotPlaced`."""
+        ...
+
+    async def withdraw(self, leg: SecondLeg, cause: LineCause) -> None:
+        """Stop ringing, for `cause`. `leg` is over then, unless it was answered in that moment."""
+        ...
+
+    def moved(self, leg: SecondLeg, status: Status, detail: str) -> None: ...
+
+    async def music(self, format: AudioFormat) -> bytes:
+        """For the caller on hold, pcm16 at the format's rate. Never raises; empty for none."""
+        ...
+
+
+class Transfer:
+    """`run` once, as a task of the call; `close` when the call ends."""
+
+    def __init__(self, call: Call, talk: Talk, exchange: Exchange, wish: Wish) -> None:
+        self._call = call
+        self._talk = talk
+        self._exchange = exchange
+        self._target = wish.target
+        self._wish = wish
+        self._status: Status | None = None
+        self._hold: Hold | None = None
+        self._holding = True  # until somebody is found, or is not
+        self._playing = False
+        self._undo: list[Callable[[], None]] = []
+        self._leg = briefing.second_leg(
+            call.spec.agent,
+            wish.target,
+            reason=wish.reason,
+            customer_number=call.spec.customer_number,
+            variables=call.spec.variables,
+            transcript=talk.dialogue.transcript(),
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Somebody has taken the caller, who may still be there or not."""
+        return self._status in ("connected", "completed")
+
+    # --- from beginning to end --------------------------------------------------------------------
+
+    async def run(self, returned: Callable[[], None]) -> None:
+        """`returned` is called when the agent gets the caller back."""
+        self._move("initiated")
+        self._put_on_hold()
+        self._leg.rings.add_done_callback(lambda _: self._move("ringing", only_from="initiated"))
+        try:
+            child = await self._reach()
+        except NotReached as missed:
+            returned()
+            await self._take_back(missed.status, missed.detail)
+            return
+        self._connect(child)
+        reason, detail = await asyncio.shield(self._leg.over)
+        self._call.hang_up("transferred", detail or f"the person's call ended: {reason}")
+
+    async def _reach(self) -> Call:
+        """The second call, with somebody on it who takes the caller. Raises `NotReached`."""
+        leg = self._leg
+        try:
+            await self._exchange.place(self._wish, leg)
+        except NotPlaced as failure:
+            raise NotReached("failed", str(failure)) from failure
+        await _first(leg.answered, leg.over, timeout_s=self._target.ring_timeout_s)
+        if not leg.answered.done() and not leg.over.done():
+            await self._exchange.withdraw(leg, LineCause.NO_ANSWER)
+            await _first(leg.answered, leg.over, timeout_s=ANSWER_GRACE_S)
+            if not leg.answered.done():
+                raise NotReached("no_answer", f"nobody answered in {self._target.ring_timeout_s} s")
+        if self._target.type != "cold":
+            if not leg.over.done():
+                self._move("briefing")
+            await _first(leg.decided, leg.over, timeout_s=DECIDE_S)
+            self._judge()
+        if (child := leg.call) is None:
+            reason, detail = leg.over.result()
+            words = f"{reason.replace('_', ' ')}: {detail}" if detail else reason.replace("_", " ")
+            raise NotReached(_MISSED.get(reason, "failed"), words)
+        return child
+
+    def _judge(self) -> None:
+        """Raises `NotReached` unless the caller is wanted."""
+        if not self._leg.decided.done():
+            if self._leg.over.done():
+                return  # its own end says more
+            raise NotReached("no_answer", f"nobody took the caller within {DECIDE_S:.0f} s")
+        decision, detail = self._leg.decided.result()
+        if decision == "mailbox":
+            raise NotReached("no_answer", "a mailbox or a menu answered")
+        if decision == "declined":
+            raise NotReached("declined", detail)
+
+    # --- the caller -------------------------------------------------------------------------------
+
+    def _put_on_hold(self) -> None:
+        agent = self._call.spec.agent
+        self._call.extend(LONGEST_S)
+        if agent.hold_message:
+            self._talk.say_first(agent.hold_message, self._begin_music)
+        else:
+            self._begin_music()
+        self._call.spawn(self._load_music(), "hold-music")
+
+    def _begin_music(self) -> None:
+        if self._holding:
+            self._talk.suspend()
+            self._call.note("hold_started")
+            self._playing = True
+
+    async def _load_music(self) -> None:
+        caller = self._call.caller
+        music = await self._exchange.music(caller.format)
+        self._hold = Hold(caller.mouth, music)
+
+    def tick(self, now: float) -> None:
+        if self._playing and self._hold is not None:
+            self._hold.tick(now)
+
+    def stop_hold(self) -> None:
+        """The music ends at once, and is not begun again."""
+        self._holding = False
+        if self._playing:
+            self._playing = False
+            self._call.caller.mouth.clear(self._call.call_ms)
+            self._call.note("hold_ended")
+
+    async def _take_back(self, status: Status, detail: str) -> None:
+        """Nobody takes the caller: the agent goes on, and says so."""
+        self._move(status, detail)
+        self.stop_hold()
+        self._call.extend(TAKEN_BACK_S, at_least=True)
+        language = self._call.spec.agent.language
+        name = self._target.name
+        self._talk.resume()
+        self._talk.dialogue.note(
+            f"The transfer to {name} did not succeed ({status.replace('_', ' ')}"
+            f"{f': {detail}' if detail else ''}). The caller was told so and is with you again."
+        )
+        self._talk.say(self._target.when_unavailable or phrases.nobody_free(language))
+        await self._let_go("not_accepted", politely=status == "declined")
+
+    # --- the person -------------------------------------------------------------------------------
+
+    def _connect(self, child: Call) -> None:
+        """Both hear a tone, then each other; each call records both."""
+        call = self._call
+        self.stop_hold()
+        self._talk.suspend()
+        child.suspend()
+        caller, person = call.caller, child.caller
+        for each, at in ((caller, call.call_ms), (person, child.call_ms)):
+            each.mouth.send(connect_tone(each.format), at)
+        call.bridge.connect(caller, person)
+        self._undo = [
+            lambda: call.bridge.remove(person),
+            call.record(person),
+            child.record(caller),
+        ]
+        child.extend(LONGEST_S)
+        call.extend(LONGEST_S)
+        self._leg.over.add_done_callback(lambda _: self._disconnect())
+        self._move("connected")
+
+    def _disconnect(self) -> None:
+        undo, self._undo = self._undo, []
+        for each in undo:
+            each()
+
+    async def _let_go(self, reason: str, *, politely: bool = False) -> None:
+        """The person is not needed any more, whatever state their call is in."""
+        leg = self._leg
+        if leg.over.done():
+            return
+        child = leg.call
+        if child is None:
+            await self._exchange.withdraw(leg, LineCause.CANCELED)
+            # Answered in the same moment: they are not left with silence.
+            leg.answered.add_done_callback(lambda answered: answered.result().hang_up(reason))
+        elif politely:
+            child.take_leave(phrases.not_connected(child.spec.agent.language), reason)
+        else:
+            child.hang_up(reason)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """The call is over, for whatever reason: so is everything that belongs to the transfer,
+        and nobody talks to a caller who is gone. `run` has been cancelled, or will be."""
+        self._holding = self._playing = False
+        self._disconnect()
+        if self._status is None or self._status in FINAL:
+            return
+        if self._status == "connected":
+            self._move("completed")
+            if (child := self._leg.call) is not None:
+                child.hang_up("caller_ended")
+            return
+        child = self._leg.call
+        self._move("cancelled", "the caller's call ended")
+        if child is not None:
+            child.take_leave(phrases.caller_left(child.spec.agent.language), "caller_ended")
+        else:
+            await self._let_go("caller_ended")
+
+    def _move(self, status: Status, detail: str = "", *, only_from: Status | None = None) -> None:
+        if self._status in FINAL or (only_from is not None and self._status != only_from):
+            return
+        self._status = status
+        told = {"detail": detail} if detail else {}
+        first = status == "initiated"
+        what = {"name": self._target.name, "type": self._target.type} if first else {}
+        self._call.note(f"transfer_{status}", **what, **told)
+        if first:
+            self._exchange.begin(self._wish, self._leg)
+        else:
+            self._exchange.moved(self._leg, status, detail)
+
+
+class NotReached(Exception):
+    """Nobody takes the caller."""
+
+    def __init__(self, status: Status, detail: str) -> None:
+        super().__init__(detail)
+        self.status: Status = status
+        self.detail = detail
+
+
+async def _first(*waited: asyncio.Future[Any], timeout_s: float) -> None:
+    """Until one of them is done, or the time is over; none is cancelled."""
+    await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,232 @@
+"""A caller is handed to a person: a real server, a real second call at the carrier, real rows."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.calls.test_live_calls import post, servers, stored
+from tests.soak.rig import FINAL, Rig
+
+from chorus.demo.carrier.client import CarrierCall
+from chorus.demo.carrier.person import HangUp, Person, Press, Say, Step, Wait, WaitQuiet
+
+pytestmark = pytest.mark.timeout(180)
+
+CALLER = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300)])
+STARTED, COMPLETED, FAILED = "transfer.started", "transfer.completed", "transfer.failed"
+
+
+_numbers = count(1)
+
+
+def to(type: str, **fields: Any) -> dict[str, Any]:
+    """Somebody new."""
+    target = {"name": "Sales", "number": f"+1557888{next(_numbers):04}", "type": type}
+    return {"to": {**target, **fields}, "reason": "Chairs."}
+
+
+async def talking(rig: Rig) -> tuple[str, CarrierCall]:
+    """The id of a call that is being talked on, and the caller at the carrier."""
+    number = f"+1557000{next(_numbers):04}"
+    assert await rig.place(number, CALLER)
+    id = rig.accepted[number]
+    await until(rig, id, "reply_started")
+    return id, rig.carrier.placed((await call(rig, id))["callSid"])
+
+
+async def transferred(rig: Rig, person: Person, wish: dict[str, Any]) -> tuple[str, CarrierCall]:
+    """A call whose caller is to be handed to `person`: its id, and the caller at the carrier."""
+    id, caller = await talking(rig)
+    await rig.carrier.expect(wish["to"]["number"], person)
+    answer = await post(rig, f"{id}/transfer", wish)
+    assert answer.status_code == 202, answer.text
+    return id, caller
+
+
+async def until(rig: Rig, id: str, kind: str) -> list[dict[str, Any]]:
+    async with asyncio.timeout(40):
+        while True:
+            events = await stored(rig, id)
+            if any(event["kind"] == kind for event in events):
+                return events
+            await asyncio.sleep(0.1)
+
+
+async def call(rig: Rig, id: str) -> dict[str, Any]:
+    async with rig.http() as http:
+        return (await http.get(f"/v1/calls/{id}")).json()["data"]
+
+
+async def ended(rig: Rig, id: str) -> dict[str, Any]:
+    """The call with its second call, once both are over and paid for."""
+    async with asyncio.timeout(40):
+        while True:
+            shown = await call(rig, id)
+            calls = [shown, *shown["transferCalls"]]
+            if all(c["status"] in FINAL and c["cost"] is not None for c in calls):
+                return shown
+            await asyncio.sleep(0.1)
+
+
+async def announced(rig: Rig, call_ids: list[str]) -> list[str]:
+    async with rig.http() as http:
+        found = (await http.get("/v1/webhook-deliveries?limit=100")).json()["data"]
+    return sorted(
+        each["event"]
+        for each in found
+        if each["event"].startswith("transfer") and str(each["callId"]) in call_ids
+    )
+
+
+async def test_transfers(tmp_path: Path):
+    """One server for all of it: to start one takes longer than a transfer."""
+    async with servers(tmp_path, None, 1) as [rig]:
+        async with rig.http() as http:
+            hook = {"url": "https://example.com/hook", "events": [STARTED, COMPLETED, FAILED]}
+            assert (await http.post("/v1/webhook-endpoints", json=hook)).status_code == 201
+        await asyncio.gather(
+            cold_and_the_person_hangs_up(rig),
+            warm_and_the_caller_hangs_up(rig),
+            declined_and_the_agent_goes_on(rig),
+            the_caller_hangs_up_while_it_rings(rig),
+            what_is_refused(rig),
+        )
+        await no_room_for_a_second_call(rig)
+
+
+async def cold_and_the_person_hangs_up(rig: Rig) -> None:
+    talks: list[Step] = [Wait(ms=1500), Say(sound="tone", ms=1500), Wait(ms=500), HangUp()]
+    wish = to("cold")
+    id, caller = await transferred(rig, Person(ring_ms=300, steps=talks), wish)
+    await until(rig, id, "transfer_connected")
+    silent_from = len(await caller.heard())
+    shown = await ended(rig, id)
+    assert (shown["status"], shown["endedReason"]) == ("completed", "transferred")
+    assert (shown["transferType"], shown["transferStatus"]) == ("cold", "completed")
+    [leg] = shown["transferCalls"]
+    assert (leg["customerNumber"], leg["transferStatus"]) == (wish["to"]["number"], "completed")
+    assert leg["durationSeconds"] >= 3
+    assert leg["cost"] > 0
+    own = await call(rig, leg["id"])
+    assert (own["parentCallId"], own["endedReason"]) == (id, "customer_ended")
+    assert {"calls": rig.recorded(id), "leg": rig.recorded(leg["id"])} == {
+        "calls": True,
+        "leg": True,
+    }
+    heard = await caller.heard()
+    assert len(set(heard[silent_from:])) > 20, "the caller did not hear the person"
+    kinds = [event["kind"] for event in await stored(rig, id)]
+    assert [k for k in kinds if k.startswith("transfer_")] == [
+        "transfer_initiated",
+        "transfer_ringing",
+        "transfer_connected",
+        "transfer_completed",
+    ]
+    assert await announced(rig, [leg["id"]]) == [COMPLETED, STARTED]
+
+
+async def warm_and_the_caller_hangs_up(rig: Rig) -> None:
+    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
+    id, caller = await transferred(rig, takes, to("warm"))
+    await until(rig, id, "transfer_connected")
+    await caller.do(Say(sound="tone", ms=800), HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    [leg] = shown["transferCalls"]
+    assert leg["transcript"][0]["content"].startswith("Chairs. To take the call, press one.")
+    assert (await call(rig, leg["id"]))["endedReason"] == "caller_ended"
+
+
+async def declined_and_the_agent_goes_on(rig: Rig) -> None:
+    declines = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="2")])
+    wish = to("warm", whenUnavailable="Nobody is there today.")
+    id, caller = await transferred(rig, declines, wish)
+    await until(rig, id, "transfer_declined")
+    async with asyncio.timeout(20):
+        while not any("Nobody is there" in str(e["data"]) for e in await stored(rig, id)):
+            await asyncio.sleep(0.1)
+    shown = await call(rig, id)
+    assert (shown["status"], shown["transferStatus"]) == ("in_progress", "declined")
+    await caller.do(Wait(ms=1500), HangUp())
+    shown = await ended(rig, id)
+    assert shown["endedReason"] == "customer_ended"
+    [leg] = shown["transferCalls"]
+    assert leg["transferStatus"] == "declined"
+
+
+async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:
+    id, caller = await transferred(rig, Person(ring_ms=30_000), to("cold"))
+    await until(rig, id, "transfer_ringing")
+    await caller.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("customer_ended", "cancelled")
+    [leg] = shown["transferCalls"]
+    assert leg["status"] == "no_answer"
+    sid = (await call(rig, leg["id"]))["callSid"]
+    async with asyncio.timeout(10):
+        while (await rig.carrier.placed(sid).look())["status"] not in ("canceled", "completed"):
+            await asyncio.sleep(0.1)
+
+
+async def no_room_for_a_second_call(rig: Rig) -> None:
+    await rig.limit(1, 5)
+    id, caller = await transferred(rig, Person(), to("cold"))
+    events = await until(rig, id, "transfer_failed")
+    assert "as many calls as it may" in str(events[-1]["data"]) or "as many calls" in str(events)
+    await rig.limit(20, 5)
+    await caller.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["transferStatus"], shown["transferCalls"]) == ("failed", [])
+
+
+async def what_is_refused(rig: Rig) -> None:
+    id, caller = await talking(rig)
+    for wish, field in (
+        ({}, "target"),
+        ({"target": "Nobody"}, "target"),
+        ({"target": "Nobody", **to("cold")}, "target"),
+        (to("cold", number="12"), "to.number"),
+        (to("cold", postDialDigits="1x"), "to.postDialDigits"),
+        (to("cold", briefing="Hello"), "to"),
+    ):
+        answer = await post(rig, f"{id}/transfer", wish)
+        assert answer.status_code == 400, wish
+        assert f'"{field}"' in answer.text
+    await caller.do(HangUp())
+    await ended(rig, id)
+    answer = await post(rig, f"{id}/transfer", to("cold"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "call_not_live")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["ringing", "briefing", "connected"])
+async def test_a_process_that_is_killed_leaves_nobody_ringing_and_nothing_open(
+    tmp_path: Path, state: str
+):
+    person = {
+        "ringing": Person(ring_ms=60_000),
+        "briefing": Person(ring_ms=50),
+        "connected": Person(ring_ms=50, steps=[Press(digits="1")]),
+    }[state]
+    async with servers(tmp_path, None, 1) as [rig]:
+        id, _ = await transferred(rig, person, to("warm"))
+        await until(rig, id, f"transfer_{state}")
+        [leg] = (await call(rig, id))["transferCalls"]
+        rig.kill()
+        await rig.start()
+        shown = await ended(rig, id)
+        assert (shown["status"], shown["endedReason"]) == ("failed", "worker_lost")
+        [lost] = shown["transferCalls"]
+        assert (await call(rig, leg["id"]))["endedReason"] == "worker_lost"
+        expected = "completed" if state == "connected" else "cancelled"
+        assert (shown["transferStatus"], lost["transferStatus"]) == (expected, expected)
+        open_rows = await rig.rows("SELECT count(*) FROM transfers WHERE ended_at IS NULL")
+        assert open_rows == [(0,)]
+        sid = (await call(rig, leg["id"]))["callSid"]
+        async with asyncio.timeout(20):
+            while (await rig.carrier.placed(sid).look())["status"] in ("ringing", "in-progress"):
+                await asyncio.sleep(0.1)
