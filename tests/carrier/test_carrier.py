@@ -82,7 +82,7 @@ def test_a_wav_is_spoken_and_another_kind_refused(tmp_path: Path) -> None:
     assert values == pytest.approx((0, 1000, -1000, 32767), rel=0.04)
     with pytest.raises(ValueError, match="not 16-bit mono at 8000 Hz"):
         sound.said(Say(wav=str(tmp_path / "16000.wav")))
-    with pytest.raises(ValueError, match="one of audio, wav and sound"):
+    with pytest.raises(ValueError, match="one of text, audio, wav and sound"):
         sound.said(Say())
 
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +24,7 @@ from tests.fakes.server import API_KEY, Server, serving
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "quick-start.md").read_text("utf-8")
 BLOCK = re.compile(r'^```sh(?: title="(?P<terminal>[^"]+)")?\n(?P<commands>.*?)^```$', re.S | re.M)
-# The page waits as long as a slow reader's machine may need.
-WAIT = "sleep 10"
+CHORUS = f"{sys.executable} -m chorus"
 GUIDES = ROOT / "docs" / "guides"
 # Every answer of a command that fails is on standard output, and ends the script.
 PRELUDE = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n'
@@ -36,8 +36,11 @@ def blocks(terminal: str | None, page: str = PAGE) -> list[str]:
 
 @dataclass(frozen=True)
 class Place:
+    """Where this test's own server, carrier and shop are."""
+
     server: Server
     carrier: str
+    shop: str
 
     def here(self, commands: str) -> str:
         """The commands with the key, the ports and the interpreter of this test."""
@@ -45,62 +48,92 @@ class Place:
             commands.replace("sk_live_...", API_KEY)
             .replace("http://127.0.0.1:8000", self.server.url)
             .replace("http://127.0.0.1:8100", self.carrier)
+            .replace("http://127.0.0.1:8200", self.shop)
             .replace(".venv/bin/python", sys.executable)
+            .replace(".venv/bin/chorus", f"CHORUS_DATA_DIR={self.server.data_dir} {CHORUS}")
         )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    [carrier_command] = blocks("Terminal 1")
-    assert (
-        carrier_command.split()
-        == "{python} -m chorus.demo.carrier --port 8100".format(python=".venv/bin/python").split()
-    )
+    with beside("Terminal 1", "8100") as carrier, beside("Terminal 2", "8200") as shop:
+        *given, make, target = blocks("Terminal 3")[0].split()
+        assert (make, target) == ("make", "run")
+        env = dict(variable.split("=", 1) for variable in given)
+        env = {name: value.replace("http://127.0.0.1:8100", carrier) for name, value in env.items()}
+        folder = tmp_path_factory.mktemp("data")
+        with serving(folder, **env, CHORUS_DRAIN_SECONDS="1") as server:
+            yield Place(server, carrier, shop)
+
+
+@contextmanager
+def beside(terminal: str, port: str) -> Iterator[str]:
+    """What the page has a terminal run, on a free port; its address."""
+    [command] = blocks(terminal)
+    python, *arguments, option, given = command.split()
+    assert (python, option, given) == (".venv/bin/python", "--port", port)
     with subprocess.Popen(
-        [sys.executable, "-m", "chorus.demo.carrier", "--with-parent"],
+        [sys.executable, *arguments, "--with-parent"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as carrier:
-        assert carrier.stdout is not None
-        assert carrier.stdin is not None
-        url = json.loads(carrier.stdout.readline())["url"]
-        *given, make, target = blocks("Terminal 2")[0].split()
-        assert (make, target) == ("make", "run")
-        env = dict(variable.split("=", 1) for variable in given)
-        env = {name: value.replace("http://127.0.0.1:8100", url) for name, value in env.items()}
-        folder = tmp_path_factory.mktemp("data")
-        with serving(folder, **env, CHORUS_DRAIN_SECONDS="1") as server:
-            yield Place(server, url)
-        carrier.stdin.close()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield json.loads(process.stdout.readline())["url"]
+        process.stdin.close()
 
 
-@pytest.mark.timeout(150)
-def test_the_commands_do_what_the_page_says(place: Place, tmp_path: Path) -> None:
+@pytest.mark.timeout(240)
+def test_the_commands_do_what_the_page_says(place: Place) -> None:
     commands = blocks(None)
     assert commands.pop(0).startswith("git clone")
-    script = place.here("\n".join(commands))
-    # The calls are waited for as long as they last, no longer.
-    wait = f"{sys.executable} {tmp_path / 'wait.py'} {place.server.url} {API_KEY}"
-    assert script.count(WAIT) == 2
-    (tmp_path / "wait.py").write_text(WAIT_SCRIPT)
-    script = script.replace(WAIT, wait)
-    bash(script)
+    said = bash(place.here("\n".join(commands)))
 
+    expected = re.search(r'^```text title="The conversation"\n(.*?)^```$', PAGE, re.S | re.M)
+    assert expected is not None
+    conversation = expected[1].splitlines()
+    lines = [line.strip() for line in said.splitlines()]
+    start = lines.index(conversation[0])
+    assert lines[start : start + len(conversation)] == conversation
+    assert "tool_called          turn: 1, id" in said
     with place.server.client() as client:
         outbound, inbound = (one(client, way) for way in ("outbound", "inbound"))
-        voices = client.get("/v1/voices", params={"search": "english"}).json()["data"]
-        [model] = client.get("/v1/slm-models").json()["data"]
-    expected = re.search(r"^```json\n(.*?)^```$", PAGE, re.S | re.M)
-    assert expected is not None
-    assert outbound["transcript"] == [json.loads(expected[1])]
-    assert outbound["status"] == inbound["status"] == "completed"
-    assert outbound["endedReason"] == inbound["endedReason"] == "customer_ended"
+    assert f"recording: {outbound['recordingUrl'].partition('?')[0]}" in said
+    for call in (outbound, inbound):
+        assert (call["status"], call["endedReason"]) == ("completed", "agent_ended")
     unnamed = inbound["transcript"][0]["content"]
-    assert f'"{unnamed}"' in " ".join(PAGE.split())
-    assert outbound["recordingUrl"]
-    assert model["name"] == "Script"
-    assert voices
+    assert unnamed.startswith("Hello , this is the garden shop.")
+    assert "Hello , this is the garden shop." in " ".join(PAGE.split())
+    assert [x["content"] for x in inbound["transcript"][1:]] == [
+        x["content"] for x in outbound["transcript"][1:]
+    ]
+    typed = said.rpartition("recording:")[2]
+    assert "You ordered two pear trees." in typed
+    assert "script " in said
+    assert "espeak-en-gb " in said
+
+
+def test_a_step_that_fails_says_why(place: Place) -> None:
+    [words] = [block for block in blocks(None) if "api()" in block]
+    for key, command, says in (
+        ("sk_live_wrong", "api $API/agents | id_of", "Invalid API key"),
+        (API_KEY, "api $API/calls?search=nobody | id_of", "The list is empty."),
+        (
+            API_KEY,
+            """api $API/agents -d '{"slmModelId": "gpt-9", "name": ""}' | show""",
+            "Validation failed\n  name: Name must not be empty",
+        ),
+        (API_KEY, "true | id_of", "There was no answer. Is the server running at this address?"),
+        (API_KEY, "echo '<html>' | show", "That is no answer of the API: <html>"),
+    ):
+        script = place.here(f"KEY={key}\n{words}\nset +e\n{command}")
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.startswith(says), done.stderr
 
 
 @pytest.mark.parametrize("guide", sorted(path.stem for path in GUIDES.glob("*.md")))
@@ -126,12 +159,14 @@ def test_the_commands_of_a_guide_are_taken(place: Place, guide: str) -> None:
     bash(place.here(f"KEY={API_KEY}\n{words}{known}" + "\n".join(commands)))
 
 
-def bash(script: str) -> None:
+def bash(script: str) -> str:
+    """What the commands print."""
     done = subprocess.run(
-        ["bash", "-c", PRELUDE + script], cwd=ROOT, capture_output=True, text=True, timeout=120
+        ["bash", "-c", PRELUDE + script], cwd=ROOT, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+    return done.stdout
 
 
 def number_of(guide: str) -> str:
@@ -149,15 +184,3 @@ TOOL = {
     "config": {"url": "https://api.example.com/things", "method": "GET"},
 }
 NUMBER = {"twilioAccountSid": "AC00000000000000000000000000000000", "twilioAuthToken": "secret"}
-
-WAIT_SCRIPT = """
-import sys, time, httpx
-url, key = sys.argv[1:]
-deadline = time.monotonic() + 40
-calls = []
-while not calls or any(call["endedAt"] is None or call["recordingUrl"] is None for call in calls):
-    assert time.monotonic() < deadline, calls
-    time.sleep(0.2)
-    headers = {"Authorization": f"Bearer {key}"}
-    calls = httpx.get(f"{url}/v1/calls", headers=headers).json()["data"]
-"""

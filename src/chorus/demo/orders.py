@@ -4,18 +4,19 @@ GET  /orders/{number}           the state of an order
 POST /orders/{number}/delivery  move its delivery: {"day": "saturday"}
 POST /orders/{number}/place     where to leave it: {"place": "behind the house"}
 
-Run as `python -m chorus.demo.orders`; it prints its address as one line of JSON and ends with
-its standard input.
+Run as `python -m chorus.demo.orders --port 8200`; it prints its address as one line of JSON. With
+`--with-parent` it ends when its standard input is closed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -67,7 +68,7 @@ def app() -> Starlette:
 async def running() -> AsyncGenerator[str]:
     """The server in a process of its own; yields its address."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chorus.demo.orders"),
+        *(sys.executable, "-m", "chorus.demo.orders", "--with-parent"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # Ctrl-C in the terminal is for the demo, which ends this in its turn.
@@ -91,9 +92,9 @@ async def running() -> AsyncGenerator[str]:
             await process.wait()
 
 
-async def _main() -> None:
+async def _main(port: int, with_parent: bool) -> None:
     server = uvicorn.Server(
-        uvicorn.Config(app(), host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+        uvicorn.Config(app(), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -102,11 +103,23 @@ async def _main() -> None:
             await serving
     port = server.servers[0].sockets[0].getsockname()[1]
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
-    # Not read by a thread through `sys.stdin`, whose lock would be held when the process ends.
-    await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
-    server.should_exit = True
+    if with_parent:
+        # Not read by a thread through `sys.stdin`, whose lock would be held when the process ends.
+        await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
+        server.should_exit = True
     await serving
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="orders", description="A shop's orders over HTTP.")
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="end when standard input is closed"
+    )
+    given = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_main(given.port, given.with_parent))
+
+
 if __name__ == "__main__":
-    asyncio.run(_main())
+    main()

@@ -15,7 +15,7 @@ GET  /control/events?after=n         everything that happens, one JSON object a 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from chorus.demo.carrier.call import Call, Order
 from chorus.demo.carrier.exchange import Account, Exchange, Fault, Number
-from chorus.demo.carrier.person import Person, Steps
+from chorus.demo.carrier.person import Person, Say, Step, Steps, say
 from chorus.demo.carrier.stream import MediaStream
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -99,7 +99,8 @@ class Control:
 
     async def expect(self, request: Request) -> Response:
         body = await _body(request, NewPerson)
-        self._exchange.expect(body.number, body.person, body.times)
+        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
+        self._exchange.expect(body.number, person, body.times)
         return Response(status_code=204)
 
     async def call(self, request: Request) -> Response:
@@ -107,6 +108,7 @@ class Control:
         number = self._exchange.numbers.get(body.to)
         if number is None:
             raise HTTPException(404, f"number {body.to} is not known")
+        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
         call = Call(
             exchange=self._exchange,
             account=number.account,
@@ -114,7 +116,7 @@ class Control:
             to=body.to,
             direction="inbound",
             order=Order(status_url=number.status_url),
-            person=body.person,
+            person=person,
         )
         self._exchange.calls[call.sid] = call
         self._exchange.spawn(call.run(call.inbound(number)))
@@ -125,7 +127,7 @@ class Control:
         call = self._known(request)
         if call.actor is None:
             raise HTTPException(409, f"call {call.sid} has no media stream yet")
-        call.actor.add(body.steps)
+        call.actor.add(await _spoken(body.steps))
         return Response(status_code=204)
 
     async def look(self, request: Request) -> Response:
@@ -177,6 +179,26 @@ def _figures(stream: MediaStream) -> dict[str, Any]:
         "counts": stream.counts,
         "heard_ms": len(stream.heard) / 8,
     }
+
+
+async def _spoken(steps: Sequence[Step]) -> list[Step]:
+    """The steps, with audio where there was text: it is made before the call, so that nobody
+    waits for it in the call."""
+    texts = {step.text for step in steps if isinstance(step, Say) and step.text is not None}
+    if not texts:
+        return list(steps)
+    # Not before somebody speaks: the voice takes long to import.
+    from chorus.demo.voices import recite
+    from chorus.speech.engines import EngineFailed
+
+    try:
+        audio = await recite(texts)
+    except EngineFailed as failure:
+        raise HTTPException(503, f"there is no voice for a text: {failure}") from None
+    return [
+        say(audio[step.text], step.name) if isinstance(step, Say) and step.text else step
+        for step in steps
+    ]
 
 
 async def _body(request: Request, model: type[Body]) -> Body:

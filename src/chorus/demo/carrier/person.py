@@ -22,10 +22,12 @@ class _Part(BaseModel):
 
 
 class Say(_Part):
-    """Speak: one of `audio` (base64 of 8 kHz µ-law), `wav` (a file, 16-bit PCM mono 8 kHz) or a
-    made-up `sound` of `ms`. Done when the last frame has left."""
+    """Speak: one of `text` (in English, by the offline voice), `audio` (base64 of 8 kHz µ-law),
+    `wav` (a file, 16-bit PCM mono 8 kHz) or a made-up `sound` of `ms`. Done when the last frame
+    has left."""
 
     do: Literal["say"] = "say"
+    text: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     audio: str | None = None
     wav: str | None = None
     sound: Literal["tone", "cough", "silence"] | None = None

@@ -62,7 +62,7 @@ def said(step: Say) -> bytes:
         case "silence":
             return b"\xff" * samples
         case None:
-            raise ValueError("say needs one of audio, wav and sound")
+            raise ValueError("say needs one of text, audio, wav and sound")
 
 
 def _read_wav(path: str) -> bytes:
