@@ -286,8 +286,9 @@ class Voice(Protocol):
 @runtime_checkable
 class PlainVoice(Protocol):
     """What a `Voice` is too that reads "$3.50" or "3. Mai" as they stand, and so needs them
-    written out. Hosted voices do that by themselves, and are none."""
+    written out. Most hosted voices do that by themselves, and are none."""
 
-    def plain_language(self, style: VoiceStyle) -> str:
-        """In which language (BCP 47) it is to be written out for a voice of `style`."""
+    def plain_language(self, style: VoiceStyle) -> str | None:
+        """In which language (BCP 47) it is to be written out for a voice of `style`; None leaves
+        the text as it stands."""
         ...

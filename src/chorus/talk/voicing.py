@@ -153,7 +153,8 @@ class Voicing:
             reader = None
             if isinstance(voice, PlainVoice):
                 language = voice.plain_language(self._styles[id(voice)])
-                reader = await asyncio.to_thread(_reader_of, voice.name, language)
+                if language is not None:
+                    reader = await asyncio.to_thread(_reader_of, language)
             self._readers[id(voice)] = reader
         return self._readers[id(voice)]
 
@@ -187,12 +188,10 @@ class Voicing:
             raise EngineFailed(voice.name, "speak", "it ended early")
 
 
-def _reader_of(vendor: str, language: str) -> Reader:
-    """Imports what only plain voices need. Raises `EngineFailed`."""
-    try:
-        from chorus.talk.text.reading.reading import reader_of
-    except ImportError as error:
-        raise EngineFailed(vendor, "reading", f"{error}; the extra `local` installs it") from None
+def _reader_of(language: str) -> Reader:
+    """Imports what only plain voices need."""
+    from chorus.talk.text.reading.reading import reader_of
+
     return reader_of(language)
 
 

@@ -7,7 +7,7 @@ import time
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,10 @@ from tests.fakes.speech import FakeVoice
 from chorus.audio.frame import MULAW_8K
 from chorus.speech.engines import EngineFailed, Spoken, Voice, VoiceStyle
 from chorus.speech.ranking import Ranking, Rests
+from chorus.speech.tts.elevenlabs import ElevenLabsVoice
 from chorus.speech.tts.espeak import EspeakVoice
+from chorus.speech.vendor.net import Net
+from chorus.speech.vendor.options import SpeakingOptions
 from chorus.talk.text.clauses import Clauses
 from chorus.talk.text.reading.reading import Reading, reader_of
 from chorus.talk.utterance import Utterance
@@ -101,11 +104,11 @@ def test_what_the_language_decides() -> None:
 
 
 class PlainVoice(FakeVoice):
-    def plain_language(self, style: VoiceStyle) -> str:
-        return style.language or "en"
+    def plain_language(self, style: VoiceStyle) -> str | None:
+        return style.language
 
 
-def voicing(*voices: Voice, language: str = "en") -> Voicing:
+def voicing(*voices: Voice, language: str | None = "en") -> Voicing:
     def failed(_: EngineFailed) -> None: ...
 
     styles = tuple(VoiceStyle(language=language) for _ in voices)
@@ -148,6 +151,22 @@ async def test_another_voice_reads_on_where_a_plain_one_broke_off() -> None:
     assert first.clauses == ["It is 3 dollars and 50 cents each."]
     assert second.clauses == [" $3.50 each."]
     assert utterance.split(60_000).text == "It is $3.50 each."
+
+
+async def test_where_the_language_is_not_known_the_text_stays() -> None:
+    voice = PlainVoice(first_audio_ms=0, speed=1000)
+    await say(voicing(voice, language=None), "Am 3. Mai: 3,50 €.")
+    assert voice.clauses == ["Am 3. Mai: 3,50 €."]
+
+
+def test_which_voices_of_elevenlabs_are_plain() -> None:
+    def language(model: str, spoken: str | None) -> str | None:
+        voice = ElevenLabsVoice("key", SpeakingOptions(model=model), net=cast("Net", None))
+        return voice.plain_language(VoiceStyle(language=spoken))
+
+    assert language("eleven_flash_v2_5", "de") == "de"
+    assert language("eleven_flash_v2_5", None) is None
+    assert language("eleven_multilingual_v2", "de") is None
 
 
 async def test_in_the_language_of_the_voice() -> None:

@@ -63,6 +63,12 @@ class ElevenLabsVoice:
     def gives(self, line: AudioFormat) -> AudioFormat:
         return line if line.rate_hz in _RATES_HZ else AudioFormat("pcm16", 24000)
 
+    def plain_language(self, style: VoiceStyle) -> str | None:
+        """ElevenLabs recommends to send its models words instead of figures and symbols
+        (help.elevenlabs.io, "Why are numbers, dates, symbols and acronyms not properly
+        pronounced"). Done for those that take a language, where there is one."""
+        return style.language if self._model in _TAKE_A_LANGUAGE else None
+
     async def open(self, format: AudioFormat, style: VoiceStyle) -> VoiceSession:
         query = {
             "model_id": self._model,
