@@ -27,6 +27,7 @@ from chorus.speech.stt import soniox as soniox_stt
 from chorus.speech.tts import cartesia as cartesia_tts
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
+from chorus.speech.tts import faseeh
 from chorus.speech.tts import openai_audio as openai_tts
 from chorus.speech.tts import soniox as soniox_tts
 from chorus.speech.vendor import openai_audio
@@ -156,6 +157,15 @@ _ALL = (
         make_voice=soniox_tts.SonioxVoice,
         list_voices=soniox_tts.soniox_voices,
         check_key=soniox_stt.check_soniox,
+    ),
+    Vendor(
+        "faseeh",
+        "Faseeh",
+        faseeh.BASE_URL,
+        speaks=faseeh.MODELS,
+        make_voice=faseeh.FaseehVoice,
+        list_voices=faseeh.faseeh_voices,
+        check_key=faseeh.check_faseeh,
     ),
     Vendor(
         "openai",
