@@ -40,6 +40,7 @@ class FakeExchange:
         self.refuses = refuses
         self.model = model or FakeModel(lambda _: "Anna is on the line. Do you take her?")
         self.hold_music = music
+        self.music_problem: str | None = None
         self.wishes: list[Wish] = []
         self.moves: list[tuple[Status, str]] = []
         self.withdrawn = 0
@@ -75,8 +76,8 @@ class FakeExchange:
     def moved(self, leg: SecondLeg, status: Status, detail: str) -> None:
         self.moves.append((status, detail))
 
-    async def music(self, format: AudioFormat) -> bytes:
-        return self.hold_music
+    async def music(self, url: str | None, format: AudioFormat) -> tuple[bytes, str | None]:
+        return self.hold_music, self.music_problem
 
     # What the carrier and the person do
 

@@ -35,6 +35,8 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "reason.cancelled": "ملغاة",
   "reason.provider_error": "خطأ لدى المزوّد",
   "reason.transferred": "حُوّلت",
+  "reason.caller_ended": "أنهى المتصل المكالمة",
+  "reason.not_accepted": "لم تُقبل",
   "reason.worker_lost": "فُقد الخادم",
   "reason.insufficient_funds": "الرصيد غير كافٍ",
   "call.from": "{who} ← {agent}",

@@ -35,6 +35,8 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "reason.cancelled": "Abgebrochen",
   "reason.provider_error": "Fehler beim Anbieter",
   "reason.transferred": "Weitergeleitet",
+  "reason.caller_ended": "Der Anrufer hat aufgelegt",
+  "reason.not_accepted": "Nicht angenommen",
   "reason.worker_lost": "Server verloren",
   "reason.insufficient_funds": "Guthaben zu niedrig",
   "call.from": "{who} → {agent}",

@@ -33,6 +33,8 @@ export const enCalls = {
   "reason.cancelled": "Cancelled",
   "reason.provider_error": "Carrier failed",
   "reason.transferred": "Transferred",
+  "reason.caller_ended": "The caller hung up",
+  "reason.not_accepted": "Not taken",
   "reason.worker_lost": "Server lost",
   "reason.insufficient_funds": "Balance too low",
   "call.from": "{who} → {agent}",

@@ -251,7 +251,10 @@ class AgentCreate(In):
     ] = None
     hold_music_url: Annotated[
         Annotated[Url, Field(max_length=500)] | None,
-        Field(description=f"Played to a caller on hold in a warm transfer. {_STORED}"),
+        Field(
+            description="Played to a caller on hold: WAV, MP3, FLAC or Ogg Vorbis, at most 8 MB; "
+            "without it, or if it cannot be had, Chorus's own music."
+        ),
     ] = None
     tool_ids: UniqueIds = []
     knowledge_base_ids: Annotated[

@@ -161,6 +161,8 @@ async def _converse(
     if isinstance(line, TellingLine):
         journal.told = line.tell
     exchange = CallExchange(switchboard, row) if leg is None else None
+    if taken.spec.transfer_targets and taken.spec.hold_music_url is not None:
+        switchboard.hold_sounds.prepare(taken.spec.hold_music_url)
     call = Call(
         spec,
         line,

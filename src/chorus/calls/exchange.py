@@ -22,7 +22,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts.organizations import is_suspended
 from chorus.accounts.secrets import SecretsUnreadable, digest
-from chorus.audio import hold_music
 from chorus.audio.frame import AudioFormat
 from chorus.calls import transfer_record
 from chorus.calls.finish import finish_unanswered, persist
@@ -101,8 +100,8 @@ class CallExchange:
         placed.cause = cause
         await self._take_back(placed)
 
-    async def music(self, format: AudioFormat) -> bytes:
-        return await asyncio.to_thread(hold_music.piece, format.rate_hz)
+    async def music(self, url: str | None, format: AudioFormat) -> tuple[bytes, str | None]:
+        return await self._switchboard.hold_sounds.piece(url, format.rate_hz)
 
     async def settled(self) -> None:
         """Nothing is being written or dialled any more."""

@@ -19,6 +19,7 @@ from chorus.audio.pace import Ticker
 from chorus.billing.admission import Admission
 from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
+from chorus.calls.hold_sound import HoldSounds
 from chorus.calls.journal import Journals
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import EngineRoom
@@ -49,6 +50,7 @@ class Switchboard:
         self.engines = EngineRoom(settings, catalogue)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
+        self.hold_sounds = HoldSounds(self.outbound)
         self.carriers = running(settings)
         self.durable = Durable(settings)
         self.live: dict[uuid.UUID, Call] = {}

@@ -93,8 +93,9 @@ class Exchange(Protocol):
 
     def moved(self, leg: SecondLeg, status: Status, detail: str) -> None: ...
 
-    async def music(self, format: AudioFormat) -> bytes:
-        """For the caller on hold, pcm16 at the format's rate. Never raises; empty for none."""
+    async def music(self, url: str | None, format: AudioFormat) -> tuple[bytes, str | None]:
+        """For the caller on hold, pcm16 at the format's rate, from `url` or else Chorus's own; and
+        a sentence if the URL's could not be had. Never raises."""
         ...
 
 
@@ -198,7 +199,10 @@ class Transfer:
 
     async def _load_music(self) -> None:
         caller = self._call.caller
-        music = await self._exchange.music(caller.format)
+        url = self._call.spec.agent.hold_music_url
+        music, problem = await self._exchange.music(url, caller.format)
+        if problem is not None:
+            self._call.note("hold_music_failed", detail=problem)
         self._hold = Hold(caller.mouth, music)
 
     def tick(self, now: float) -> None:
