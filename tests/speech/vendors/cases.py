@@ -26,6 +26,8 @@ class EarsCase:
     model: str = ""
     bye: bool = True
     """There is a message that ends a stream; else it ends with its socket."""
+    idle_s: float | None = 5.0
+    """Without audio, it is told so often that the stream is still wanted."""
     fills: bool = False
     """A piece of audio that is too short for it is filled up with silence."""
 
@@ -51,9 +53,9 @@ class MouthCase:
 
 EARS = (
     EarsCase("deepgram nova-3", "deepgram", NovaEars),
-    EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
-    EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False),
-    EarsCase("cartesia ink", "cartesia", InkEars),
+    EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en", idle_s=None),
+    EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False, idle_s=None),
+    EarsCase("cartesia ink", "cartesia", InkEars, idle_s=None),
     EarsCase("assemblyai", "assemblyai", AssemblyEars, fills=True),
     EarsCase("soniox", "soniox", SonioxEars),
 )

@@ -173,9 +173,15 @@ class SocketSession:
             self._keep_warm()
 
     def _drop(self, link: _Link | None) -> None:
-        if link is not None and link in self._links:
-            self._links.remove(link)
+        """It is broken, or as good as that."""
+        if link is not None:
             link.fail(self._failures.of("speak", "gone", "it was given up"))
+            self._retire(link)
+
+    def _retire(self, link: _Link) -> None:
+        """It is not used again."""
+        if link in self._links:
+            self._links.remove(link)
             task = asyncio.create_task(link.close(), name="vendor voice, put away")
             self._putting_away.add(task)
             task.add_done_callback(self._putting_away.discard)
@@ -200,7 +206,7 @@ class SocketSession:
                 self._drop(link)
                 continue
             if link.idle and self._old(link):
-                self._drop(link)
+                self._retire(link)
                 self._keep_warm()
                 continue
             every_s = link.wire.keep_alive_s

@@ -1,0 +1,173 @@
+"""Limits of vendors in time, on virtual time: idle sockets, old ones, flushes a minute."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from tests.fakes.speech import Clauses, tone
+from tests.fakes.vendors.deepgram import AuraMouth
+from tests.fakes.vendors.elevenlabs import ElevenLabsMouth
+from tests.fakes.vendors.hearing import KEY
+from tests.fakes.vendors.net import MemoryNet, Peer
+from tests.fakes.vendors.speaking import MS_PER_CHAR
+from tests.fakes.virtual import run_virtual
+from tests.speech.vendors.cases import EARS, MOUTHS, EarsCase, MouthCase
+
+from chorus.audio.frame import MULAW_8K
+from chorus.speech.engines import EngineFailed, Hints, VoiceSession, VoiceStyle, Words
+from chorus.speech.tts.deepgram import DeepgramVoice
+from chorus.speech.tts.elevenlabs import ElevenLabsVoice
+from chorus.speech.vendor.options import SpeakingOptions
+
+ENGLISH = Hints(("en",))
+
+
+def virtual(scene: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(100_000):
+            await scene
+
+    run_virtual(bounded())
+
+
+async def spoken_ms(session: VoiceSession, *texts: str) -> float:
+    async with aclosing(session.speak(Clauses(*texts))) as pieces:
+        return sum([MULAW_8K.ms(len(piece.audio)) async for piece in pieces])
+
+
+@pytest.mark.parametrize("case", EARS, ids=lambda case: case.name.replace(" ", "-"))
+def test_a_line_on_hold_does_not_cost_the_stream(case: EarsCase) -> None:
+    """Ten minutes without a frame, and then a turn."""
+
+    async def scene() -> None:
+        ears = case.ears()
+        ears.understands("Are you still there?")
+        adapter = case.transcriber(KEY, MemoryNet({"": ears}), "https://vendor.example")
+        words: list[Words] = []
+        failures: list[EngineFailed] = []
+        format = adapter.takes(MULAW_8K)
+        stream = await adapter.open(format, ENGLISH, words.append, failures.append)
+        await asyncio.sleep(600)
+        for _ in range(40):
+            stream.feed(tone(format, 20))
+            await asyncio.sleep(0.02)
+        stream.speech_started(800)
+        stream.finalize()
+        await asyncio.sleep(1)
+        assert [each.text for each in words if each.final] == ["Are you still there?"]
+        assert not failures
+        await stream.close()
+        told = len(ears.talks[0].control)
+        every_s = case.idle_s
+        assert every_s is None or told >= 600 / every_s - 2
+
+    virtual(scene())
+
+
+@pytest.mark.parametrize("case", MOUTHS, ids=lambda case: case.name.replace(" ", "-"))
+def test_a_socket_that_closed_while_nobody_spoke_is_there_again(case: MouthCase) -> None:
+    async def scene() -> None:
+        mouth = case.mouth()
+        peers: list[Peer] = []
+        talk = mouth.talk
+
+        async def remembered(peer: Peer) -> None:
+            peers.append(peer)
+            await talk(peer)
+
+        mouth.talk = remembered  # type: ignore[method-assign]
+        voice = case.voice(KEY, MemoryNet({"": mouth}), "https://vendor.example")
+        session = await voice.open(MULAW_8K, VoiceStyle(language="en"))
+        assert await spoken_ms(session, "One.") == pytest.approx(4 * MS_PER_CHAR, abs=60)
+        await asyncio.sleep(60)
+        await peers[0].close(1008, "nothing to do")
+        await asyncio.sleep(1)
+        assert len(peers) == 2  # before anything is to be said
+        assert await spoken_ms(session, "Two.") == pytest.approx(4 * MS_PER_CHAR, abs=60)
+        await session.aclose()
+
+    virtual(scene())
+
+
+def test_an_old_socket_of_a_voice_is_replaced_between_replies() -> None:
+    async def scene() -> None:
+        mouth = AuraMouth()
+        voice = DeepgramVoice(KEY, SpeakingOptions(), net=MemoryNet({"": mouth}))
+        session = await voice.open(MULAW_8K, VoiceStyle())
+        await asyncio.sleep(3310)
+        assert len(mouth.sockets) == 2
+        assert mouth.byes == 1
+        await spoken_ms(session, "Still here.")
+        assert len(mouth.sockets) == 2
+        await session.aclose()
+
+    virtual(scene())
+
+
+def test_no_more_flushes_in_a_minute_than_a_socket_may_have() -> None:
+    class Counting(AuraMouth):
+        def __init__(self) -> None:
+            super().__init__()
+            self.flushes: dict[int, list[float]] = defaultdict(list)
+
+        def meaning(self, asked: Any, message: Any) -> Any:
+            wishes = super().meaning(asked, message)
+            if wishes[0].kind == "flush":
+                self.flushes[id(asked)].append(asyncio.get_running_loop().time())
+            return wishes
+
+    async def scene() -> None:
+        mouth = Counting()
+        voice = DeepgramVoice(KEY, SpeakingOptions(), net=MemoryNet({"": mouth}))
+        session = await voice.open(MULAW_8K, VoiceStyle())
+        for _ in range(12):  # a lively talk
+            assert await spoken_ms(session, "Yes.", " And no.", " Or so.") == 19 * MS_PER_CHAR
+            await asyncio.sleep(1.5)
+        long = [f" Number {number}." for number in range(30)]
+        began_s = asyncio.get_running_loop().time()
+        ms = await spoken_ms(session, *long)
+        assert ms == pytest.approx(
+            len("".join(each.strip() for each in long)) * MS_PER_CHAR, abs=2000
+        )
+        assert asyncio.get_running_loop().time() - began_s < 125
+        await session.aclose()
+        assert sum(map(len, mouth.flushes.values())) == 66
+        for times in mouth.flushes.values():
+            for first, twentieth in zip(times, times[20:], strict=False):
+                assert twentieth - first >= 60
+
+    virtual(scene())
+
+
+def test_a_reply_that_waits_for_its_model_keeps_its_context() -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.texts = ["One moment.", " Here it is."]
+
+        def __aiter__(self) -> Slow:
+            return self
+
+        async def __anext__(self) -> str:
+            if not self.texts:
+                raise StopAsyncIteration
+            if len(self.texts) == 1:
+                await asyncio.sleep(90)
+            return self.texts.pop(0)
+
+    async def scene() -> None:
+        mouth = ElevenLabsMouth()
+        voice = ElevenLabsVoice(KEY, SpeakingOptions(), net=MemoryNet({"": mouth}))
+        session = await voice.open(MULAW_8K, VoiceStyle())
+        async with aclosing(session.speak(Slow())) as speech:
+            pieces = [piece async for piece in speech]
+        assert pieces[-1].clause == 1
+        assert len(mouth.contexts) == 1
+        assert 4 <= len(mouth.control) <= 8  # keepalives of the context, every 15 s or so
+        await session.aclose()
+
+    virtual(scene())
