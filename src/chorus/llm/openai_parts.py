@@ -59,7 +59,7 @@ class Parts:
         self.filtered = False
         self.size = 0
         self.usage: Usage | None = None
-        self.thoughts = Thoughts(held=not streams)
+        self.thoughts = Thoughts(held=not streams, tools=frozenset(tools))
         self._surely_thinks = streams is False
         self._tools = frozenset(tools)
         self._vendor = vendor
@@ -99,6 +99,8 @@ class Parts:
         delta = choice.get("delta") or choice.get("message") or cast(dict[str, Any], {})
         for position, piece in enumerate(delta.get("tool_calls") or ()):
             self._take_call(piece, position)
+        if legacy := delta.get("function_call"):  # what tool_calls replaced
+            self._take_call({"function": legacy}, 0)
         self._keep(delta)
         text = _text(delta.get("content")) or _text(delta.get("refusal"))
         self.size += len(text)

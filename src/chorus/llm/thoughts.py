@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -36,13 +36,28 @@ _CALLS = {
     "<function_call>": "</function_call>",
     "[tool_calls]": "",
     "<|python_tag|>": "",
+    "<｜tool▁calls▁begin｜>": "<｜tool▁calls▁end｜>",
 }
-"""Tags around calls written as text (Hermes, Qwen, Mistral, Llama); "" is the reply's end."""
+"""Tags around calls written as text (Hermes, Qwen, Mistral, Llama, DeepSeek); "" is the reply's
+end."""
+# How a reply begins that is nothing but a call, without any tag (Llama 3); white space left out.
+_BARE_CALLS = tuple(
+    f"{fence}{opening}{key}"
+    for fence in ("", "```json", "```")
+    for opening in ("{", "[{")
+    for key in ('"name":', '"type":"function"', '"function":')
+)
 # OpenAI's harmony format of gpt-oss: a header names the channel, the content follows.
 _HEADERS = ("<|start|>", "<|channel|>")
 _MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|return|>", "<|call|>")
-_NOISE = frozenset((*_ENDS, "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>"))
+_NOISE = frozenset(
+    (
+        *(*_ENDS, "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "</s>"),
+        *("<|end_of_text|>", "<start_of_turn>", "<end_of_turn>", "<｜end▁of▁sentence｜>"),
+        *("<answer>", "</answer>", "<|begin_of_solution|>", "<|end_of_solution|>"),
+    )
+)
 _CLOSERS = frozenset(_THOUGHTS.values())
 _MARKS = frozenset((*_THOUGHTS, *_CLOSERS, *_CALLS, *_HEADERS, *_NOISE))
 _LONGEST = max(map(len, _MARKS))
@@ -51,6 +66,7 @@ _MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True)
 # Harmony whose special tokens a server has removed.
 _BARE = re.compile(r"analysis(?=[A-Z\"'])")
 _BARE_FINAL = "assistantfinal"
+_ROLE = "assistant\n"  # Llama 3, where a server adds the header of the reply twice
 _TO = re.compile(r"to=(?:functions\.)?([\w.-]+)")
 
 
@@ -64,10 +80,13 @@ _State = Literal["text", "thought", "calls", "header", "channel"]
 
 
 class Thoughts:
-    """One reply. `held`: keep the text back as described above. Afterwards `unopened` tells that
-    the reply began in reasoning without a tag, `dropped` that there was any reasoning."""
+    """One reply. `held`: keep the text back as described above; `tools`: the names that a call
+    without a tag may have. Afterwards `unopened` tells that the reply began in reasoning without a
+    tag, `dropped` that there was any reasoning."""
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, *, held: bool = False, tools: Collection[str] = ()) -> None:
+        self._tools = tools
+        self._bare_call = False
         self.held = held
         self.unopened = False
         self.dropped = False
@@ -88,7 +107,9 @@ class Thoughts:
         """The reply is over. `whole`: it was not cut off; reasoning that was never closed is no
         answer then either, but text that was only held is."""
         said = self._run(final=True)
-        if self._state in ("calls", "channel"):
+        if self._bare_call and not any(c.name in self._tools for c in written_calls(self._text)):
+            said, self._text = said + self._text, ""  # no call of ours: JSON, as it stands
+        elif self._state in ("calls", "channel"):
             self._take_calls()
         self.held = False if whole else self.held
         return self._out(said)
@@ -103,7 +124,7 @@ class Thoughts:
     def _run(self, *, final: bool) -> str:
         said: list[str] = []
         while True:
-            if not self._begun and self._bare():
+            if not self._begun and self._bare(final=final):
                 return ""
             if self._state == "text":
                 more = self._read_text(said, final=final)
@@ -112,12 +133,25 @@ class Thoughts:
             if not more:
                 return "".join(said)
 
-    def _bare(self) -> bool:
-        """Whether it may begin in harmony without its special tokens, and more is needed."""
+    def _bare(self, *, final: bool) -> bool:
+        """Whether it may begin in harmony without its special tokens, with its role or with a call
+        without a tag, and more is needed."""
         start = self._text.lstrip()
-        if len(start) <= len("analysis") and "analysis".startswith(start):
-            return bool(start)
+        packed = "".join(start.split())
+        if not start:
+            return False
+        may_become = [(start, _ROLE), *((packed, call) for call in _BARE_CALLS if self._tools)]
+        if not final and (
+            "analysis".startswith(start)
+            or any(begun != whole and whole.startswith(begun) for begun, whole in may_become)
+        ):
+            return True
         self._begun = True
+        if start.startswith(_ROLE):
+            self._text = start.removeprefix(_ROLE)
+        if self._tools and packed.startswith(_BARE_CALLS):
+            self._bare_call = True
+            self._enter("calls", "")
         if _BARE.match(start):
             self._enter("thought", _BARE_FINAL)
         return False
@@ -200,6 +234,11 @@ class Thoughts:
         return 0
 
 
+_DEEPSEEK_CALL = re.compile(  # V3 and R1 write a type before the name, V3.1 the name alone
+    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?([\w.-]+)(?:<｜tool▁sep｜>)?(.*?)"
+    r"(?:<｜tool▁call▁end｜>|\Z)",
+    re.DOTALL,
+)
 _XML_CALL = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
 _XML_FIELD = re.compile(r"<parameter=([\w.-]+)>\s*(.*?)\s*(?:</parameter>|\Z)", re.DOTALL)
 
@@ -208,7 +247,10 @@ def written_calls(text: str) -> list[WrittenCall]:
     """The calls in what stood between tags: JSON objects with `name` and `arguments` (or
     `parameters`), one after the other or in a list, or Qwen3-Coder's `<function=name>` form.
     Empty if there are none."""
-    found: list[WrittenCall] = []
+    found = [
+        WrittenCall(name, body.strip().removeprefix("```json").removesuffix("```").strip() or "{}")
+        for name, body in _DEEPSEEK_CALL.findall(text)
+    ]
     for match in _XML_CALL.finditer(text):
         body = match.group(2).strip()
         fields = dict(_XML_FIELD.findall(body))
