@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,21 @@ def test_it_stops_and_goes_on_where_it_was(tmp_path: Path):
     with serving(tmp_path) as second, second.client() as client:
         assert client.get(f"/v1/agents/{id}").status_code == 200
     assert second.output.read_text().count("The first API key") == 1
+
+
+def test_a_load_balancer_is_told_before_anything_stops(tmp_path: Path):
+    server = start(tmp_path, CHORUS_STOP_NOTICE_SECONDS="3", CHORUS_DRAIN_SECONDS="1")
+    with server.client() as client:
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        while (ready := client.get("/readyz")).status_code == 200:
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        assert ready.json()["server"] == "is stopping"
+        # What it is sent until that is noticed is done.
+        assert client.post("/v1/agents", json={"name": "Late"}).status_code == 201
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - began >= 3
 
 
 def test_a_port_that_is_taken(tmp_path: Path):

@@ -21,6 +21,14 @@ def test_defaults():
     assert settings.rate_limit_per_minute == 100
 
 
+def test_roles():
+    postgres = {"CHORUS_DATABASE_URL": "postgresql://u:p@h/d"}
+    assert Settings.read(postgres).roles == ("api", "media", "work")
+    assert Settings.read({**postgres, "CHORUS_ROLE": "Work, api"}).roles == ("api", "work")
+    assert Settings.read({"CHORUS_ROLE": "work,media,api"}).roles == ("api", "media", "work")
+    assert Settings.read({"CHORUS_ROLE": "all"}).roles == ("api", "media", "work")
+
+
 def test_another_programs_key_is_seen_and_not_used():
     settings = Settings.read({"OPENAI_API_KEY": "sk-hush"})
     assert settings.has_foreign_openai_key
@@ -65,6 +73,10 @@ def test_another_programs_key_is_seen_and_not_used():
         ("CHORUS_RATE_LIMIT_PER_MINUTE", "0", "from 1"),
         ("CHORUS_CORS_ORIGINS", "https://a.example/path", "origins"),
         ("CHORUS_TRUSTED_PROXIES", "proxy", "IP addresses"),
+        ("CHORUS_ROLE", "api,web", "some of api, media and work"),
+        ("CHORUS_ROLE", "api", "on SQLite one process does everything"),
+        ("CHORUS_ROLE", "media,work", "PostgreSQL"),
+        ("CHORUS_MEDIA_URL", "wss://a.example", "http:// or https://"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_name(name: str, value: str, says: str):

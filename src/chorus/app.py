@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from starlette.routing import WebSocketRoute
 
 import chorus
-from chorus import dashboard, errors, ready
-from chorus.accounts import idempotency, throttle
+from chorus import chores, dashboard, errors, ready
 from chorus.accounts.member_routes import new_members
 from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
@@ -25,23 +25,20 @@ from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
 from chorus.agents.routes import routes as agents
 from chorus.billing.routes import routes as billing
-from chorus.billing.watch import Watch
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.chat_routes import chat_routes
 from chorus.calls.check_routes import check_routes
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import CallDesk
-from chorus.calls.dispatch import Dispatch
-from chorus.calls.live import Commands
-from chorus.calls.live import sweep as sweep_commands
 from chorus.calls.live_routes import live_routes
-from chorus.calls.recover import Keeper, end_own_calls, let_go
+from chorus.calls.recover import end_own_calls, let_go
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.transfer_routes import transfer_routes
 from chorus.catalogue.routes import routes as catalogue
+from chorus.chores import Running
 from chorus.cors import Cors
 from chorus.durable.work import Periodic
 from chorus.gate import Gate
@@ -56,8 +53,6 @@ from chorus.recordings.routes import links as recording_links
 from chorus.recordings.routes import routes as recordings
 from chorus.settings import Settings
 from chorus.tools.routes import routes as tools
-from chorus.webhooks import queries as webhook_log
-from chorus.webhooks.deliver import Deliveries
 from chorus.webhooks.routes import routes as webhooks
 
 log = logging.getLogger(__name__)
@@ -93,9 +88,6 @@ ROUTERS = (
 WORKFLOWS = (AFTER_CALL,)
 PERIODIC: tuple[Periodic, ...] = (RETENTION,)
 
-_FLUSH_EVERY_S = 30
-_SWEEP_EVERY_S = 3600
-
 
 def create_app(settings: Settings) -> FastAPI:
     process = Process.of(settings)
@@ -115,15 +107,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.process = process
     app.state.switchboard = switchboard
     app.state.archive = archive
-    for prefix, routes in ROUTERS:
-        app.include_router(routes, prefix=prefix)
-    # For clients whose base URL ends in /v1, as the examples of the API have it.
-    app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
-    for name, carrier in switchboard.carriers.items():
-        app.router.routes.extend(carrier.routes(CallDesk(switchboard, name)))
-    app.include_router(recording_links)
-    served.add_routes(app, settings.url)
-    dashboard.add_routes(app, settings)
+    _add_carriers(app, switchboard)
+    if "api" in settings.roles:
+        _add_api(app, settings)
     _add_health(app, process, switchboard)
     errors.install(app)
     # The last added is the outermost.
@@ -131,6 +117,26 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(Cors, process=process, origins=settings.cors_origins)
     return app
+
+
+def _add_api(app: FastAPI, settings: Settings) -> None:
+    for prefix, routes in ROUTERS:
+        app.include_router(routes, prefix=prefix)
+    # For clients whose base URL ends in /v1, as the examples of the API have it.
+    app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
+    app.include_router(recording_links)
+    served.add_routes(app, settings.url)
+    dashboard.add_routes(app, settings)
+
+
+def _add_carriers(app: FastAPI, switchboard: Switchboard) -> None:
+    """Their sockets where calls are held, their webhooks there and where the API is."""
+    roles = switchboard.settings.roles
+    for name, carrier in switchboard.carriers.items():
+        for route in carrier.routes(CallDesk(switchboard, name)):
+            is_socket = isinstance(route, WebSocketRoute)
+            if "media" in roles or ("api" in roles and not is_socket):
+                app.router.routes.append(route)
 
 
 def _life(
@@ -141,26 +147,16 @@ def _life(
         try:
             await switchboard.start()
             await end_own_calls(switchboard)
-            for carrier_name, carrier in switchboard.carriers.items():
-                await carrier.start(CallDesk(switchboard, carrier_name))
-            name = switchboard.heartbeat.name
-            await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
+            if "media" in process.settings.roles:
+                for carrier_name, carrier in switchboard.carriers.items():
+                    await carrier.start(CallDesk(switchboard, carrier_name))
+            if "work" in process.settings.roles:
+                name = switchboard.heartbeat.name
+                await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
             async with asyncio.TaskGroup() as tasks:
-                chores = [
-                    tasks.create_task(_every(_FLUSH_EVERY_S, process.flush)),
-                    tasks.create_task(_every(_SWEEP_EVERY_S, lambda: _sweep(process))),
-                    tasks.create_task(switchboard.journals.run()),
-                    tasks.create_task(switchboard.streams.run()),
-                    tasks.create_task(Commands(switchboard).run()),
-                    tasks.create_task(Dispatch(switchboard).run()),
-                    tasks.create_task(Deliveries(switchboard, name).run()),
-                    tasks.create_task(Keeper(switchboard).run()),
-                    tasks.create_task(archive.run()),
-                ]
-                if process.settings.billing:
-                    chores.append(tasks.create_task(Watch(switchboard).run()))
+                started = chores.start(Running(process, switchboard, archive), tasks)
                 yield
-                for chore in chores:
+                for chore in started:
                     chore.cancel()
             await let_go(switchboard)
             await switchboard.heartbeat.stop()
@@ -170,25 +166,6 @@ def _life(
             await process.close()
 
     return life
-
-
-async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await chore()
-        except Exception:
-            # The database may be away for a while; the next round tries again.
-            log.exception("a chore failed")
-
-
-async def _sweep(process: Process) -> None:
-    await idempotency.sweep(process.database)
-    await sweep_commands(process.database)
-    await process.sessions.sweep()
-    await throttle.sweep(process.database, process.clock.utcnow())
-    await webhook_log.sweep(process.database)
-    await process.database.optimize()
 
 
 def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:

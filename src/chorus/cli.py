@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Options that stand for a variable, and are read and checked as it is.
-_OPTIONS = {"CHORUS_HOST": "--host", "CHORUS_PORT": "--port"}
+_OPTIONS = {"CHORUS_HOST": "--host", "CHORUS_PORT": "--port", "CHORUS_ROLE": "--role"}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", dest="CHORUS_HOST", help="address to listen on (CHORUS_HOST)")
     serve.add_argument(
         "--port", dest="CHORUS_PORT", help="port to listen on, 0 for any (CHORUS_PORT)"
+    )
+    serve.add_argument(
+        "--role",
+        dest="CHORUS_ROLE",
+        help="what this process does: api, media, work, several with commas (CHORUS_ROLE)",
     )
     serve.set_defaults(command=_serve)
 

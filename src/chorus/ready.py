@@ -20,11 +20,9 @@ TIMEOUT_S = 5.0
 
 async def parts(switchboard: Switchboard) -> dict[str, str]:
     """What the process needs, by name: `ok`, or a sentence that says what is wrong with it."""
-    found = {
-        "database": "ok",
-        "engines": _engines(switchboard),
-        "recordings": _recordings(switchboard),
-    }
+    found = {"database": "ok"}
+    if "media" in switchboard.settings.roles:
+        found |= {"engines": _engines(switchboard), "recordings": _recordings(switchboard)}
     try:
         async with asyncio.timeout(TIMEOUT_S):
             schema = await migrations.current(switchboard.database)
@@ -40,7 +38,7 @@ async def parts(switchboard: Switchboard) -> dict[str, str]:
         found["schema"] = _schema(schema)
     if (unwritten_s := switchboard.heartbeat.unwritten_s) is not None:
         found["database"] = f"cannot be written to, for {unwritten_s:.0f} s"
-    if switchboard.draining:
+    if switchboard.stopping:
         found["server"] = "is stopping"
     return found
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from chorus import readers
+from chorus.roles import ROLE_VARIABLES, ROLES, Role
 from chorus.settings_sip import SIP_VARIABLES
 from chorus.settings_vendors import VENDOR_VARIABLES
 from chorus.variable import Variable
@@ -75,6 +76,9 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     drain_s: int = 30
+    roles: tuple[Role, ...] = ROLES
+    media_url: str | None = None
+    stop_notice_s: int = 0
     billing: bool = False
     prices_file: Path | None = None
     languages_dir: Path | None = None
@@ -122,10 +126,13 @@ class Settings:
                 problems.append(f"{variable.name} {wrong}.")
         if problems:
             raise SettingsError(problems)
+        settings = cls(**values)
+        if settings.roles != ROLES and settings.is_sqlite:
+            raise SettingsError([_ROLES_NEED_POSTGRES.format(environ["CHORUS_ROLE"].strip())])
         known = {variable.name for variable in VARIABLES}
         unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in known)
         foreign = bool(environ.get("OPENAI_API_KEY", "").strip())
-        return cls(**values, unknown=tuple(unknown), has_foreign_openai_key=foreign)
+        return replace(settings, unknown=tuple(unknown), has_foreign_openai_key=foreign)
 
     @property
     def url(self) -> str:
@@ -134,6 +141,11 @@ class Settings:
             return self.public_url
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def media_base(self) -> str:
+        """Where the websockets of calls' audio arrive: ws or wss, without a slash at the end."""
+        return "ws" + (self.media_url or self.url).removeprefix("http")
 
     @property
     def is_sqlite(self) -> bool:
@@ -159,6 +171,10 @@ class Settings:
 
 
 _OPENAI_URL = "https://api.openai.com/v1"
+_ROLES_NEED_POSTGRES = (
+    "CHORUS_ROLE cannot be {}: on SQLite one process does everything. Several processes need "
+    "PostgreSQL, CHORUS_DATABASE_URL=postgresql://…"
+)
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("CHORUS_HOST", "host", readers.host, "127.0.0.1", "Address to listen on."),
@@ -349,6 +365,7 @@ VARIABLES: tuple[Variable, ...] = (
         "30",
         "How long a server that is told to stop lets open requests and calls end.",
     ),
+    *ROLE_VARIABLES,
     Variable(
         "CHORUS_BILLING",
         "billing",

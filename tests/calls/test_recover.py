@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -65,6 +66,26 @@ def held_by(name: str, *calls: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**call, "lease_owner": name} for call in calls]
 
 
+async def detail(api: Api, id: uuid.UUID) -> str:
+    """What the API says of why a call ended."""
+    return (await api.get(f"/v1/calls/{id}")).json()["data"]["endedDetail"]
+
+
+async def test_what_a_process_without_the_work_leaves_to_others(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    """It ends a dead one's calls; its durable work is for whoever can go on with it."""
+    api = sqlite_api
+    await Heartbeat(api.process.database, "dead").start()
+    theirs = await stored(api, *held_by("dead", TALKS))
+    made, time = keeper(api, monkeypatch)
+    only_media = dataclasses.replace(board(api).settings, roles=("api", "media"))
+    monkeypatch.setattr(board(api), "settings", only_media)
+    await rounds(made, time, DEAD_AFTER_S + 2 * recover.ROUND_S)
+    assert await ends(api, theirs) == [LOST]
+    assert await board(api).heartbeat.dead() == ["dead"]
+
+
 LOST = ("failed", "worker_lost")
 
 
@@ -74,6 +95,7 @@ async def test_what_a_process_held_before_it_was_started_again(api: Api):
     others = await stored(api, *held_by("other", DIALLED, TALKS), WAITS)
     assert await end_own_calls(board(api)) == 4
     assert await ends(api, mine) == [LOST] * 4
+    assert "started again" in await detail(api, mine[0])
     assert [status for status, _ in await ends(api, others)] == ["queued", "in_progress", "queued"]
     assert await end_own_calls(board(api)) == 0
 
@@ -87,6 +109,7 @@ async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatc
     assert LOST not in await ends(api, theirs)
     await rounds(made, time, 2 * recover.ROUND_S)
     assert await ends(api, theirs) == [LOST] * 4
+    assert "the server that held the call died" in await detail(api, theirs[0])
     assert await ends(api, waits) == [("queued", None)]
     async with api.process.database.reading() as session:
         calls = await session.scalars(sa.select(Call).where(Call.id.in_(theirs)))
@@ -120,6 +143,7 @@ async def test_a_call_that_should_be_here_and_is_not(api: Api, monkeypatch: pyte
     assert await ends(api, [broken, sound]) == [("in_progress", None)] * 2
     await rounds(made, time, 2 * recover.ROUND_S)
     assert await ends(api, [broken, sound]) == [LOST, ("in_progress", None)]
+    assert "the log says which" in await detail(api, broken)
 
 
 async def test_a_call_of_which_the_carrier_says_nothing(api: Api, monkeypatch: pytest.MonkeyPatch):

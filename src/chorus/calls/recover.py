@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 ROUND_S = BEAT_S
 UNHELD_S = 20.0
+_HOLDER_DEAD = "the server that held the call died, or was cut off from the database"
 SILENT_S = 240.0
 """Longer than any carrier lets a telephone ring."""
 NOT_COME_S = 75.0
@@ -53,7 +54,8 @@ _TALKS = sa.and_(TAKES_ROOM, Call.status == "in_progress")
 
 async def end_own_calls(switchboard: Switchboard) -> int:
     """When a process starts: what it held the last time is lost. Returns how many there were."""
-    return await _end(switchboard, Call.lease_owner == switchboard.heartbeat.name)
+    detail = "the server was started again in the middle of the call"
+    return await _end(switchboard, Call.lease_owner == switchboard.heartbeat.name, detail=detail)
 
 
 async def let_go(switchboard: Switchboard) -> None:
@@ -72,7 +74,7 @@ async def let_go(switchboard: Switchboard) -> None:
 def no_audio(settings: Settings, answered_s: int | None = None) -> str:
     """What to check when a carrier answered a call whose audio never came."""
     lasted = "" if answered_s is None else f" for {answered_s} s"
-    url = settings.url.replace("http", "ws", 1)
+    url = settings.media_base
     return (
         f"The call was answered{lasted}, but its audio never reached this server at {url}. Check "
         "that the public URL can be reached from the internet over https and wss, that a proxy in "
@@ -107,15 +109,16 @@ class Keeper:
         if not await switchboard.heartbeat.beat():
             self._given_up()
         for name in await switchboard.heartbeat.dead():
-            log.warning("process %s is dead: its calls end, its work is taken over", name)
-            await _end(switchboard, Call.lease_owner == name)
-            await switchboard.durable.take_over(name)
-            await switchboard.heartbeat.bury(name)
+            await _end(switchboard, Call.lease_owner == name, detail=_HOLDER_DEAD)
+            if "work" in switchboard.settings.roles:
+                log.warning("process %s is dead: its calls ended, its work is taken over", name)
+                await switchboard.durable.take_over(name)
+                await switchboard.heartbeat.bury(name)
         ownerless = sa.or_(
             Call.lease_owner.not_in(sa.select(Executor.id)),
             sa.and_(Call.status == "in_progress", Call.lease_owner.is_(None)),
         )
-        await _end(switchboard, ownerless)
+        await _end(switchboard, ownerless, detail=_HOLDER_DEAD)
         await self._end_unheld()
         await self._end_silent()
 
@@ -135,7 +138,8 @@ class Keeper:
             unheld = {id: None for id in mine if id not in switchboard.live}
         over = _over(self._unheld.look(unheld), UNHELD_S)
         if over:
-            await _end(switchboard, Call.id.in_(over))
+            detail = "a fault of the server ended it; the log says which"
+            await _end(switchboard, Call.id.in_(over), detail=detail)
 
     async def _end_silent(self) -> None:
         switchboard = self._switchboard

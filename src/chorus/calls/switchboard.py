@@ -62,6 +62,8 @@ class Switchboard:
         """Set when a call was queued, so that dispatch does not wait for its next look."""
         self.announced = asyncio.Event()
         """Set when a webhook is to be delivered, for the same reason."""
+        self.stopping = False
+        """Told to stop: /readyz says so, and everything else goes on for a while."""
         self.draining = False
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -95,7 +97,8 @@ class Switchboard:
         await self.heartbeat.start()
         self.ticker.start()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.engines.start())
+            if "media" in self.settings.roles:
+                group.create_task(self.engines.start())
             group.create_task(self.outbound.open())
 
     def began(self, call_id: uuid.UUID, call: Call, line: Line) -> None:
@@ -127,7 +130,10 @@ class Switchboard:
         task.add_done_callback(self._chores.discard)
 
     async def drain(self) -> None:
-        """Take no new calls; give those under way some time, then end them."""
+        """Say that the process stops, for as long as a load balancer takes to notice; then take no
+        new calls, give those under way some time, and end them."""
+        self.stopping = True
+        await asyncio.sleep(self.settings.stop_notice_s)
         self.draining = True
         try:
             async with asyncio.timeout(self.settings.drain_s):

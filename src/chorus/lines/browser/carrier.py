@@ -22,8 +22,8 @@ MEDIA_PATH = "/browser/media"
 
 
 def media_url(settings: Settings) -> str:
-    """Where a page connects: http becomes ws, https wss."""
-    return "ws" + settings.url.removeprefix("http") + MEDIA_PATH
+    """Where a page connects."""
+    return settings.media_base + MEDIA_PATH
 
 
 class BrowserCarrier:

@@ -19,6 +19,7 @@ from chorus.lines.sip.trunks import trunk_of
 from chorus.settings import Settings
 
 OFF = "SIP is not switched on: set CHORUS_SIP_LISTEN"
+ELSEWHERE = "SIP runs in the processes with the role media, and not in this one"
 CHECK_S = 8.0
 
 
@@ -49,7 +50,7 @@ class SipCarrier:
     async def check(self, connection: Connection) -> str | None:
         """For a number that registers, how that stands; for an address, whether it answers."""
         if self.agent is None:
-            return OFF
+            return ELSEWHERE if self._config.listens else OFF
         try:
             trunk = self.agent.trunks.get(connection.phone_number_id) or trunk_of(connection)
         except ValueError as wrong:

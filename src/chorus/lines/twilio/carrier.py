@@ -25,10 +25,13 @@ from chorus.settings import Settings
 
 
 class TwilioCarrier:
-    """Implements `Carrier`. `public_url` is where Twilio reaches us, `api_url` its API."""
+    """Implements `Carrier`. `public_url` is where Twilio reaches us, `media_base` where its
+    media streams do if elsewhere (wss), `api_url` its API."""
 
-    def __init__(self, public_url: str, api_url: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._links = Links(public_url)
+    def __init__(
+        self, public_url: str, api_url: str, timeout_s: float = TIMEOUT_S, media_base: str = ""
+    ) -> None:
+        self._links = Links(public_url, media_base)
         self._api_url = api_url
         self.api = TwilioApi(timeout_s)
 
@@ -77,7 +80,7 @@ class TwilioCarrier:
 
 
 def _make(settings: Settings) -> TwilioCarrier:
-    return TwilioCarrier(settings.url, settings.twilio_api_url)
+    return TwilioCarrier(settings.url, settings.twilio_api_url, media_base=settings.media_base)
 
 
 TWILIO = CarrierKind(

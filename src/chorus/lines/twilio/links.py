@@ -21,12 +21,17 @@ class Links:
     `ValueError` if it is not an http or https URL."""
 
     public_url: str
+    media_base: str = ""
+    """ws or wss; by default that of the public URL."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.public_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
             raise ValueError(f"public URL must look like https://voice.example: {self.public_url}")
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+        if not self.media_base:
+            # http becomes ws, https wss.
+            object.__setattr__(self, "media_base", "ws" + self.public_url.removeprefix("http"))
 
     @property
     def voice_url(self) -> str:
@@ -39,5 +44,4 @@ class Links:
         return f"{self.public_url}{MACHINE_PATH}/{call_id}"
 
     def media_url(self, call_id: str, token: str) -> str:
-        # http becomes ws, https wss.
-        return f"ws{self.public_url.removeprefix('http')}{MEDIA_PATH}/{call_id}/{token}"
+        return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"
