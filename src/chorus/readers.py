@@ -61,6 +61,16 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def share(raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise Wrong(f"must be a number from 0 to 1, not {raw!r}")
+    return value
+
+
 def choice(*allowed: str) -> Callable[[str], str]:
     def read(raw: str) -> str:
         if raw.lower() not in allowed:

@@ -66,6 +66,9 @@ class Settings:
     assemblyai_api_key: str | None = field(default=None, repr=False)
     soniox_api_key: str | None = field(default=None, repr=False)
     faseeh_api_key: str | None = field(default=None, repr=False)
+    end_of_turn_url: str | None = None
+    end_of_turn_api_key: str | None = field(default=None, repr=False)
+    end_of_turn_threshold: float = 0.1
     azure_openai_base_url: str | None = None
     azure_openai_models: tuple[str, ...] = ()
     rate_limit_per_minute: int = 100

@@ -1,5 +1,5 @@
 """The variables of vendors' keys, part of the list in `settings.py`: what the operator brings for
-all organizations. OpenAI's are older and stand there."""
+all organizations. OpenAI's are older and stand there. Also of an end-of-turn server of his own."""
 
 from __future__ import annotations
 
@@ -47,4 +47,28 @@ VENDOR_VARIABLES: tuple[Variable, ...] = (
     _key("assemblyai", "AssemblyAI"),
     _key("soniox", "Soniox"),
     _key("faseeh", "Faseeh"),
+    Variable(
+        "CHORUS_END_OF_TURN_URL",
+        "end_of_turn_url",
+        readers.url,
+        "",
+        "Address of an end-of-turn server, such as one with UltraVAD, that is asked in place of "
+        "the model on this machine.",
+    ),
+    Variable(
+        "CHORUS_END_OF_TURN_API_KEY",
+        "end_of_turn_api_key",
+        readers.credential,
+        "",
+        "Sent to that server as a bearer token.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_END_OF_TURN_THRESHOLD",
+        "end_of_turn_threshold",
+        readers.share,
+        "0.1",
+        "The probability from which that server means that the turn is over, for agents that "
+        "set no ultravadEotThreshold.",
+    ),
 )

@@ -22,6 +22,7 @@ from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
 from chorus.languages import languages
 from chorus.llm.model import LanguageModel
 from chorus.llm.options import OpenAIOptions
+from chorus.outbound import Outbound
 from chorus.settings import Settings
 from chorus.speech import engines as speech
 from chorus.speech import local
@@ -177,8 +178,25 @@ class EngineRoom:
 
     def _end_of_turn(self, language: str | None) -> speech.EndOfTurn:
         """A model is one for all; silence is judged in the language of the call."""
+        if self._settings.end_of_turn_url is not None:
+            return self._once("end_of_turn remote", self._remote_end_of_turn)
         found = self._once("end_of_turn", local.local_end_of_turn)
         return SilenceEndOfTurn(language) if isinstance(found, SilenceEndOfTurn) else found
+
+    def _remote_end_of_turn(self) -> speech.EndOfTurn:
+        from chorus.speech.eot.remote import RemoteEndOfTurn
+
+        settings = self._settings
+        return RemoteEndOfTurn(
+            settings.end_of_turn_url or "",
+            settings.end_of_turn_api_key or "",
+            net=self._operator_net(),
+            threshold=settings.end_of_turn_threshold,
+        )
+
+    def _operator_net(self) -> Outbound:
+        """For servers that the operator names, which may stand in a network of his own."""
+        return self._once("operator net", lambda: Outbound(allow_private=True, keep_alive_s=55))
 
     def _transcriber(self, model: SlmModel, language: str | None) -> speech.Transcriber:
         def simulated() -> speech.Transcriber:
