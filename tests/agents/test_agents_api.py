@@ -174,6 +174,7 @@ async def test_every_field_is_stored(api: Api):
     ]
     wish["transferTargets"][0] |= {
         "type": "cold",
+        "merge": "bridge",
         "briefing": None,
         "ringTimeoutSeconds": 30,
         "postDialDigits": None,

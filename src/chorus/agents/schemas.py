@@ -106,6 +106,13 @@ class TransferTarget(In):
             "answers questions; they take the caller by word or by key."
         ),
     ] = "cold"
+    merge: Annotated[
+        Literal["bridge", "release"],
+        Field(
+            description="bridge: Chorus stays between the two. release, for cold transfers: the "
+            "carrier connects them and the call ends; bridge where it cannot."
+        ),
+    ] = "bridge"
     briefing: Annotated[
         Annotated[Text, Field(max_length=1000)] | None,
         Field(
@@ -127,6 +134,10 @@ class TransferTarget(In):
     def _fits(self) -> TransferTarget:
         if self.type == "cold" and self.briefing is not None:
             raise ValueError("briefing is for warm transfers: nobody speaks in a cold one")
+        if self.merge == "release" and self.type != "cold":
+            raise ValueError("merge release is for cold transfers")
+        if self.merge == "release" and self.post_dial_digits:
+            raise ValueError("postDialDigits need merge bridge: the carrier presses no keys")
         return self
 
 

@@ -167,6 +167,7 @@ def transfer_target(stored: Mapping[str, Any]) -> TransferTarget:
         ring_timeout_s=stored.get("ringTimeoutSeconds", 30),
         post_dial_digits=stored.get("postDialDigits") or "",
         when_unavailable=stored.get("whenUnavailable"),
+        release=stored.get("merge") == "release",
     )
 
 

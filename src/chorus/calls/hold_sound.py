@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from chorus.audio import hold_music
 from chorus.audio.resample import Resampler
@@ -92,7 +93,8 @@ def decoded(body: bytes) -> HoldSound:
 
     sound = bytearray()
     try:
-        pieces = miniaudio.stream_memory(body, nchannels=1, sample_rate=RATE_HZ)
+        decoder: Any = miniaudio  # what it yields is an array, of a type that it does not tell
+        pieces = decoder.stream_memory(body, nchannels=1, sample_rate=RATE_HZ)
         for piece in pieces:
             sound += piece.tobytes()
             if len(sound) >= LONGEST_S * RATE_HZ * 2:

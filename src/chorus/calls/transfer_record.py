@@ -91,6 +91,8 @@ async def move(
         .values(transfer_status=status)
         .execution_options(synchronize_session=False)
     )
+    if status == "ringing" and transfer.leg_id is None:
+        await announce.transfer(session, switchboard, transfer, "transfer.started")
     if status in FINAL:
         event = "transfer.completed" if status == "completed" else "transfer.failed"
         await announce.transfer(session, switchboard, transfer, event)

@@ -47,6 +47,7 @@ class LineMove(StrEnum):
     HELD = "held"  # by the far end, or because we asked for it
     RESUMED = "resumed"
     TRANSFERRED = "transferred"  # the line's end follows
+    NOT_TRANSFERRED = "not_transferred"  # it was taken, and came to nothing: the leg is as before
 
 
 class LineEvents(Protocol):
@@ -144,8 +145,8 @@ class TransferableLine(Line, Protocol):
     async def transfer(self, to: str) -> None:
         """Ask the carrier to connect the far end with `to`, an E.164 number or a SIP address.
         That it was taken is not that anybody answered. `LineMove.TRANSFERRED` and the line's end
-        follow. Raises `MoveRefused` where the carrier did not take it; the leg is then as
-        before."""
+        follow, or `LineMove.NOT_TRANSFERRED` where the carrier tells of a failure. Raises
+        `MoveRefused` where the carrier did not take it; the leg is then as before."""
         ...
 
 

@@ -384,6 +384,8 @@ class Call:
 
     def leg_moved(self, leg: Leg, move: LineMove) -> None:
         self.note(f"leg_{move}", leg=leg.name)
+        if leg is self._caller:
+            self.transfers.moved(move)
 
     def leg_ended(self, leg: Leg, ended: LineEnded) -> None:
         self.bridge.remove(leg)

@@ -16,10 +16,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from chorus.audio.frame import AudioFormat
-from chorus.lines.line import LineCause
+from chorus.lines.line import LineCause, LineMove, MoveRefused, TransferableLine
 from chorus.talk import briefing
 from chorus.talk.hold import Hold, connect_tone
 from chorus.talk.second_leg import SecondLeg
@@ -112,6 +112,7 @@ class Transfer:
         self._hold: Hold | None = None
         self._holding = True  # until somebody is found, or is not
         self._playing = False
+        self._not_released = asyncio.Event()
         self._undo: list[Callable[[], None]] = []
         self._leg = briefing.second_leg(
             call.spec.agent,
@@ -147,6 +148,9 @@ class Transfer:
     async def _reach(self) -> Call:
         """The second call, with somebody on it who takes the caller. Raises `NotReached`."""
         leg = self._leg
+        line = self._call.caller.line
+        if self._target.release and isinstance(line, TransferableLine):
+            await self._release(line)
         try:
             await self._exchange.place(self._wish, leg)
         except NotPlaced as failure:
@@ -167,6 +171,26 @@ class Transfer:
             words = f"{reason.replace('_', ' ')}: {detail}" if detail else reason.replace("_", " ")
             raise NotReached(_MISSED.get(reason, "failed"), words)
         return child
+
+    async def _release(self, line: TransferableLine) -> NoReturn:
+        """The carrier connects the two: where it does, the caller's line ends, and the call with
+        it. Raises `NotReached` where it does not."""
+        try:
+            await line.transfer(self._target.number)
+        except MoveRefused as failure:
+            raise NotReached("failed", str(failure)) from failure
+        self._move("ringing", only_from="initiated")
+        await self._not_released.wait()
+        raise NotReached("no_answer", "the carrier could not connect the caller")
+
+    def moved(self, move: LineMove) -> None:
+        """What the carrier says of the caller's line."""
+        if not self._target.release or self._status in FINAL:
+            return
+        if move is LineMove.TRANSFERRED:
+            self._move("connected")
+        elif move is LineMove.NOT_TRANSFERRED:
+            self._not_released.set()
 
     def _judge(self) -> None:
         """Raises `NotReached` unless the caller is wanted."""

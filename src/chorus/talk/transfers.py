@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from chorus.lines.line import LineMove
 from chorus.talk.spec import TransferTarget
 from chorus.talk.tools.transfer_to import TransferTo
 from chorus.talk.transfer import Exchange, Transfer, Wish
@@ -68,6 +69,11 @@ class Transfers:
         """`now` is the call's time in milliseconds."""
         if self._now is not None:
             self._now.tick(now)
+
+    def moved(self, move: LineMove) -> None:
+        """What the carrier says of the caller's line."""
+        if self._now is not None:
+            self._now.moved(move)
 
     def stop_hold(self) -> None:
         if self._now is not None:

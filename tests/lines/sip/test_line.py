@@ -102,7 +102,7 @@ async def test_a_goodbye_after_a_transfer_is_no_hang_up() -> None:
 async def test_a_transfer_that_fails_later_leaves_the_call_as_it_is() -> None:
     line, session, talk = await call()
     await transferred(line, session, 486)
-    assert talk.moves == []
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
     assert not line.over
     line.ended(LineEnded(LineCause.FAR_END))
     assert (await talk.ended).cause is LineCause.FAR_END

@@ -128,6 +128,8 @@ class SipLine:
                 self._loop.call_later(LET_GO_S, self._let_go)
             elif last and status >= 300:
                 log.info("call %s: transfer to %s ended with %d", self._leg_id, to, status)
+                if taken.result() < 300 and not self.over:
+                    self._inbox.moved(LineMove.NOT_TRANSFERRED)
 
         session.refer(self._target(to, session), report)
         status = await taken
