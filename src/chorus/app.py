@@ -110,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_carriers(app, switchboard)
     if "api" in settings.roles:
         _add_api(app, settings)
-    _add_health(app, process, switchboard)
+    _add_health(app, switchboard, archive)
     errors.install(app)
     # The last added is the outermost.
     app.add_middleware(Gate, process=process)
@@ -168,7 +168,7 @@ def _life(
     return life
 
 
-def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> None:
+def _add_health(app: FastAPI, switchboard: Switchboard, archive: Archive) -> None:
     @app.api_route("/healthz", methods=["GET", "HEAD"], include_in_schema=False)
     async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
         return JSONResponse(
@@ -187,4 +187,7 @@ def _add_health(app: FastAPI, process: Process, switchboard: Switchboard) -> Non
         found = await ready.parts(switchboard)
         fine = all(state == "ok" for state in found.values())
         status = {"status": "ready" if fine else "unavailable"}
+        if archive.tried:
+            # No reason to take no calls: their recordings wait on this machine.
+            found["storage"] = archive.trouble or "ok"
         return JSONResponse(status | found, 200 if fine else 503)

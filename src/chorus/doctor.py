@@ -25,20 +25,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.accounts import seal
 from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
+from chorus.agents.tables import Agent
 from chorus.billing.prices import Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
+from chorus.languages import code_of
 from chorus.llm.model import ModelFailed
 from chorus.llm.openai import Endpoint
 from chorus.migrations import run as migrations
 from chorus.numbers.queries import connection
 from chorus.numbers.tables import PhoneNumber
+from chorus.recordings.store import Store, StoreFailed
 from chorus.settings import Settings
 from chorus.speech import local
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceDetector
 from chorus.speech.models import ModelName, model_states
 from chorus.speech.threads import ModelThreads
-from chorus.speech.weights.store import Store, missing_for_a_call
+from chorus.speech.weights.store import Store as WeightsStore
+from chorus.speech.weights.store import missing_for_a_call
 
 _ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
 _LOCAL = "pip install 'chorus-voice[local]'"
@@ -64,6 +69,7 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *asyncio.run(_database(settings)),
         *_secret_key(settings),
         *_prices(settings),
+        *asyncio.run(_storage(settings)),
         *asyncio.run(_engines(settings)),
         *_lines(settings),
         *(Finding("note", "settings", warning) for warning in settings.unknown_warnings()),
@@ -138,6 +144,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
                     sa.select(sa.func.count()).select_from(Organization)
                 )
                 numbers = list(await session.scalars(sa.select(PhoneNumber)))
+                spoken = list(await session.scalars(sa.select(Agent.language_hint)))
                 keys = await session.scalar(
                     sa.select(sa.func.count())
                     .select_from(ApiKey)
@@ -157,7 +164,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
     else:
         says = f"{keys} in use" if keys else "the first is made and printed at the first start"
         found.append(Finding("ok", "API keys", says))
-    return [*found, *sealed, *_numbers(settings, numbers)]
+    return [*found, *sealed, *_numbers(settings, numbers), *_languages(settings, spoken)]
 
 
 def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Finding]:
@@ -181,6 +188,17 @@ def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Fin
             connection(number, secrets)
     except (SecretsUnreadable, OSError) as error:
         yield Finding("note", "phone numbers", f"credentials cannot be read: {error}", advice)
+
+
+def _languages(settings: Settings, spoken: Sequence[str | None]) -> Iterable[Finding]:
+    """Agents whose callers speak what nothing on this machine hears."""
+    counts = Counter(code for hint in spoken if (code := code_of(hint)))
+    for code, count in sorted(counts.items()):
+        if code == "en" or local.whisper_for(settings.models_dir, code) is not None:
+            continue
+        says = f"callers of {count} agents speak {code!r}; what is installed hears English only"
+        advice = "`chorus models` lists models for other languages"
+        yield Finding("note", "hearing", says, advice)
 
 
 async def _seal(settings: Settings, session: AsyncSession) -> Findings:
@@ -223,6 +241,20 @@ def _prices(settings: Settings) -> Iterable[Finding]:
         yield Finding("problem", "prices", str(wrong), "run `chorus billing prices` to try it")
 
 
+async def _storage(settings: Settings) -> Findings:
+    """Recordings that have to go somewhere else than into the data folder."""
+    if not settings.storage_url:
+        return []
+    what = "recordings"
+    try:
+        store = Store.of(settings)
+        await store.check()
+    except (StoreFailed, OSError) as failure:
+        advice = "check CHORUS_STORAGE_URL and the CHORUS_S3 settings: until then they stay here"
+        return [Finding("problem", what, str(failure), advice)]
+    return [Finding("ok", what, f"can be stored in {store.where}")]
+
+
 async def _engines(settings: Settings) -> Iterable[Finding]:
     """All at once: each takes a second or so to come up."""
     catalogue = Catalogue.of(settings)
@@ -252,7 +284,7 @@ async def _hearing(settings: Settings) -> Findings:
     """Without it a call hears nobody, unless all callers are simulated."""
     what = "transcription offline"
     bad: Literal["note", "problem"] = "note" if settings.simulated else "problem"
-    missing = missing_for_a_call(Store(settings.models_dir))
+    missing = missing_for_a_call(WeightsStore(settings.models_dir))
     pull = [Finding("note", "models", f"not here: {missing}")] if missing else []
     if weights := local.whisper_for(settings.models_dir, None):
         threads = ModelThreads(1)
@@ -276,11 +308,8 @@ async def _hearing(settings: Settings) -> Findings:
     finally:
         await engine.aclose()
     found = [*pull, Finding("ok", what, f"{engine.name} starts; English")]
-    if settings.openai_usable:
-        says = (
-            f"{engine.name} hears expected phrases only: a language model answers what it mishears"
-        )
-        found.append(Finding("note", "hearing and thinking", says, "chorus models pull"))
+    if why := hears_too_little(settings):
+        found.append(Finding("note", "hearing and thinking", why, "chorus models pull"))
     return found
 
 

@@ -40,10 +40,15 @@ async def prepare(settings: Settings) -> str | None:
     except (SecretsUnreadable, WrongPrices, migrations.MigrationFailed) as error:
         raise NotReady(str(error)) from error
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise NotReady(f"The database cannot be used: {cause}") from error
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        where = "" if settings.is_sqlite else " Check CHORUS_DATABASE_URL, and that it runs."
+        raise NotReady(f"The database cannot be used: {cause}{where}") from error
     except OSError as error:
-        raise NotReady(f"The data folder {settings.data_dir} cannot be used: {error}") from error
+        folder = settings.data_dir.absolute()
+        raise NotReady(
+            f"The data folder {folder} cannot be used: {error.strerror or error}. "
+            "Set CHORUS_DATA_DIR to a folder that this user may write to."
+        ) from error
     finally:
         await database.close()
 

@@ -156,7 +156,28 @@ def test_the_commands_of_a_guide_are_taken(place: Place, guide: str) -> None:
         call = client.post("/v1/calls", json=wish | {"scheduledAt": later}).raise_for_status()
         made["CALL"] = call.json()["data"]["id"]
     known = "".join(f"{name}={value}\n" for name, value in made.items())
-    bash(place.here(f"KEY={API_KEY}\n{words}{known}" + "\n".join(commands)))
+    script = place.here(f"KEY={API_KEY}\n{words}{known}" + "\n".join(commands))
+    if guide != "webhooks":
+        bash(script)
+        return
+    with receiver() as (url, seen):
+        bash(script.replace("http://127.0.0.1:8300", url))
+    assert '  "event": "webhook.test",\n' in seen, seen
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """The receiver of the webhooks' guide, on a free port: its address, and what it was sent."""
+    [command] = blocks("Receiver", (GUIDES / "webhooks.md").read_text("utf-8"))
+    arguments = command.replace("--port 8300", "--port 0").split()[1:]
+    seen: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), seen
+        process.terminate()
+        seen += process.stdout.readlines()
 
 
 def bash(script: str) -> str:

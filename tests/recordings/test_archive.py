@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import uuid
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from tests.conftest import settings_for
+from tests.fakes.api import running
 from tests.recordings.kept_calls import call, events, row, sound
 
 from chorus.accounts.tables import Organization
 from chorus.calls import kept
 from chorus.calls.tables import Call, CallEvent
 from chorus.db import Database, utcnow
+from chorus.doctor import _storage  # pyright: ignore[reportPrivateUsage]
 from chorus.prepare import prepare
 from chorus.recordings.archive import Archive, mp3_key, wav_key
 from chorus.recordings.retention import keep_to_rules
@@ -278,3 +282,29 @@ async def test_retention_goes_on_where_it_was_interrupted(bucket_house: House):
     with patch.object(kept, "delete_texts", dies), pytest.raises(SystemExit):
         await keep_to_rules(bucket_house.database)
     assert (await keep_to_rules(bucket_house.database))[1] == 25, "one batch of 20 was done"
+
+
+async def test_a_store_that_cannot_be_used_is_told_of_before_the_first_call(
+    tmp_path: Path, bucket: dict[str, Any]
+):
+    wrong = settings_for(tmp_path, **{**bucket, "storage_url": "s3://no-such-bucket"})
+    async with running(wrong) as api:
+        archive: Archive = api.app.state.archive
+        look = archive._check  # pyright: ignore[reportPrivateUsage]  what `run` begins with
+        assert not await look()
+        ready = await api.get("/readyz")
+        # Calls can be held: their recordings wait here.
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert "s3://no-such-bucket" in ready.json()["storage"]
+        assert httpx.put(f"{bucket['s3_endpoint_url']}/no-such-bucket").status_code == 200
+        assert await look()
+        assert (await api.get("/readyz")).json()["storage"] == "ok"
+
+
+def test_doctor_tries_the_store(tmp_path: Path, bucket: dict[str, Any]):
+    async def found(**changes: str) -> list[str]:
+        settings = settings_for(tmp_path, **{**bucket, **changes})
+        return [finding.state for finding in await _storage(settings)]
+
+    assert asyncio.run(found()) == ["ok"]
+    assert asyncio.run(found(storage_url="s3://nobody-made-this")) == ["problem"]

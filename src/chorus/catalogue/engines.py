@@ -50,6 +50,13 @@ def transcriber_of(model: SlmModel) -> str:
     return "simulated" if model.engine == "simulated" else "pocketsphinx"
 
 
+def hears_too_little(settings: Settings) -> str | None:
+    """Why what hears on this machine is not fit for the language models that are offered."""
+    if not settings.openai_usable or local.whisper_for(settings.models_dir, None) is not None:
+        return None
+    return "pocketsphinx hears expected phrases only: a language model answers what it mishears"
+
+
 class NoEngine(Exception):
     """A call selects something that this process does not have; the message says what."""
 
@@ -68,6 +75,8 @@ class EngineRoom:
         """Load what every call needs, and get ready what a call of the defaults needs, side by
         side: workers come up while the models are loaded in threads. What cannot be had is said
         when a call selects it."""
+        if why := hears_too_little(self._settings):
+            log.warning("%s. Better: chorus models pull", why)
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.to_thread(self._detector))
             group.create_task(asyncio.to_thread(languages))

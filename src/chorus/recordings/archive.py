@@ -64,33 +64,56 @@ class Archive:
     """One a process, owned by the application."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings = settings
+        self.settings = settings
         self._database = database
         self._made: Store | None = None
         self._encoding: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._encoders = asyncio.Semaphore(ENCODERS)
         self._tidied_at: float | None = None
+        self.tried = False
+        self.trouble: str | None = None
+        """Why the store of the settings cannot be used, as far as is known."""
 
     @property
     def store(self) -> Store:
-        self._made = self._made or Store.of(self._settings)
+        self._made = self._made or Store.of(self.settings)
         return self._made
 
     def local(self, call_id: uuid.UUID) -> Path:
         """Where the sound of a live call is written (`calls/converse.py`)."""
-        return self._settings.data_dir.absolute() / wav_key(call_id)
+        return self.settings.data_dir.absolute() / wav_key(call_id)
 
     async def run(self) -> None:
         """For ever; started once by the application."""
         wait_s = LOOK_EVERY_S
+        if self.settings.storage_url:
+            await self._check()
         while True:
             try:
                 failed = await self.round()
+                if self.trouble is not None:
+                    failed = not await self._check() or failed
             except (SQLAlchemyError, OSError, TimeoutError) as failure:
                 failed = True
                 log.error("recordings wait: %s", failure)
             wait_s = min(2 * wait_s, LOOK_AGAIN_S) if failed else LOOK_EVERY_S
             await asyncio.sleep(wait_s)
+
+    async def _check(self) -> bool:
+        """Whether the store can be used: a wrong bucket or key is told of at the start, not after
+        the first call."""
+        before, self.tried = self.trouble, True
+        try:
+            await self.store.check()
+        except (StoreFailed, OSError) as failure:
+            self.trouble = str(failure)
+            if before is None:
+                log.error("recordings stay on this machine: %s", failure)
+            return False
+        self.trouble = None
+        if before is not None:
+            log.warning("recordings can be stored in %s again", self.store.where)
+        return True
 
     async def aclose(self) -> None:
         for task in list(self._encoding.values()):
@@ -113,6 +136,7 @@ class Archive:
                     await self._settle(each)
                 except StoreFailed as failure:
                     log.error("the recording of call %s waits: %s", each.id, failure)
+                    self.trouble = str(failure)
                     return True
             if len(batch) < _BATCH:
                 return False
@@ -151,7 +175,7 @@ class Archive:
     def _is_missing(self, call: Kept) -> bool:
         """One machine alone has its answer at once."""
         assert call.ended_at is not None
-        return self._settings.is_sqlite or utcnow() - call.ended_at > MISSING_AFTER
+        return self.settings.is_sqlite or utcnow() - call.ended_at > MISSING_AFTER
 
     async def _erase(self, call_id: uuid.UUID) -> None:
         await self.store.erase([wav_key(call_id), mp3_key(call_id), peaks_key(call_id)])
@@ -159,7 +183,7 @@ class Archive:
 
     async def _tidy(self) -> None:
         """Local files that a crash left behind, after their rows had been settled."""
-        folder = self._settings.data_dir.absolute() / "recordings"
+        folder = self.settings.data_dir.absolute() / "recordings"
         shared = self.store.path("recordings") == folder
         for path in await asyncio.to_thread(_abandoned, folder):
             await asyncio.to_thread(path.unlink, missing_ok=True)

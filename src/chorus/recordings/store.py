@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -65,6 +66,19 @@ class Store:
     def path(self, key: str) -> Path | None:
         """The file behind `key`, whether it exists or not; None for a bucket."""
         return None if self.folder is None else self.folder / key
+
+    async def check(self) -> None:
+        """Whether something can be stored and erased: a small object is, and is gone again. Raises
+        `StoreFailed`."""
+        import obstore
+
+        key = f"recordings/check-{uuid.uuid4().hex}"
+        try:
+            async with self._failing("storing something to see whether it works"):
+                await obstore.put_async(self._store, key, b"chorus")
+                await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            raise StoreFailed(f"{self.where} does not exist") from None
 
     async def has(self, key: str) -> bool:
         import obstore
