@@ -35,6 +35,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     reportCompressedSize: false,
   },
-  // `npm run dev` beside a server on its usual port.
-  server: { proxy: { "/v1": "http://127.0.0.1:8000", "/recordings": "http://127.0.0.1:8000" } },
+  // `npm run dev` beside a server on its usual port. The client of calls is beside this folder.
+  server: { fs: { allow: [".."] }, proxy: { "/browser": { target: "http://127.0.0.1:8000", ws: true }, "/v1": "http://127.0.0.1:8000", "/recordings": "http://127.0.0.1:8000" } },
 });

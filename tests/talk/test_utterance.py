@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chorus.audio.frame import MULAW_8K
+from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.speech.engines import Mark, Spoken
 from chorus.talk.utterance import Utterance
 
@@ -29,6 +30,23 @@ def utterance(*clauses: str, marks: bool = True, finished: bool = True) -> Utter
 def test_all_heard_is_all_said() -> None:
     heard = utterance("Good day.", "How are you?").split(99_999)
     assert (heard.text, heard.unsaid, heard.estimated) == ("Good day. How are you?", "", False)
+
+
+@pytest.mark.parametrize(("rate_hz", "seed"), [(22050, 90), (24000, 66), (44100, 90)])
+def test_all_heard_is_all_said_where_a_sample_is_no_part_of_a_millisecond(
+    rate_hz: int, seed: int
+) -> None:
+    # Of these pieces the lengths, summed, are a hair more than the whole.
+    sizes = random.Random(seed)
+    made = Utterance(AudioFormat("pcm16", rate_hz))
+    for index, text in enumerate(("With pleasure.", " For how many people?")):
+        made.add_clause(text)
+        for n in range(9):
+            marks = (Mark(len(text), 1e9),) if n == 8 else ()
+            made.add(Spoken(bytes(2 * sizes.randrange(100, 2000)), index, marks, last=n == 8))
+    made.finished = True
+    heard = made.split(made.length_ms)
+    assert (heard.text, heard.unsaid) == ("With pleasure. For how many people?", "")
 
 
 def test_a_word_that_was_cut_is_not_heard() -> None:

@@ -1,13 +1,14 @@
-// Beside the editor: try the agent. A call to one's own phone, and whatever else is plugged in
-// (`parts/trial.ts`): talking in the browser, or a chat without sound.
+// Beside the editor: try the agent. Talking and writing to it as it stands there (`parts/trial.ts`),
+// or a call to one's own phone from the agent as it is saved.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import { Tab, TabList, TabPanel, Tabs } from "react-aria-components/Tabs";
 import { ApiError, api, body, data } from "../api/client";
 import { useMay } from "../api/session";
-import { Button, Failure } from "../parts/basic";
-import { SelectField, TextField } from "../parts/fields";
+import { Button, Failure, Waiting } from "../parts/basic";
+import { TextField } from "../parts/fields";
+import { SelectField } from "../parts/select";
 import { variablesOf } from "../parts/prompt";
 import { TRIALS } from "../parts/trial";
 import { t } from "../words";
@@ -30,7 +31,6 @@ export function TestPanel({ form, dirty }: { form: Form; dirty: boolean }) {
           ))}
         </div>
       )}
-      {dirty && <p className="note warn small">{t("trial.dirty")}</p>}
       <Tabs className="tabs">
         <TabList aria-label={t("trial.ways")}>
           {TRIALS.map((each) => (
@@ -42,10 +42,13 @@ export function TestPanel({ form, dirty }: { form: Form; dirty: boolean }) {
         </TabList>
         {TRIALS.map(({ id, Panel }) => (
           <TabPanel key={id} id={id}>
-            <Panel agent={form.shown} changes={form.changes} variables={variables} />
+            <Suspense fallback={<Waiting lines={2} />}>
+              <Panel agent={form.shown} changes={form.changes} variables={variables} />
+            </Suspense>
           </TabPanel>
         ))}
         <TabPanel id="phone">
+          {dirty && <p className="note warn small">{t("trial.dirty")}</p>}
           <Phone agentId={form.agent.id} variables={variables} />
         </TabPanel>
       </Tabs>

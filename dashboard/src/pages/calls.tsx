@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
 import { api, body, type Schemas } from "../api/client";
 import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
-import { SelectField } from "../parts/fields";
+import { SelectField } from "../parts/select";
 import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { clock, maybe, money, number, t } from "../words";

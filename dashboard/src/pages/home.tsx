@@ -2,13 +2,15 @@
 // needs a look.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
+import { Suspense } from "react";
 import { api, body, data, type Schemas } from "../api/client";
 import { useMay, useSession } from "../api/session";
 import { Button, Failure, Head, Waiting } from "../parts/basic";
 import { Bars, Columns } from "../parts/chart";
-import { SelectField } from "../parts/fields";
+import { SelectField } from "../parts/select";
 import { Icon } from "../parts/icons";
 import { useParameters } from "../parts/lists";
+import { Talk } from "../parts/trial";
 import { liveCount } from "../shell";
 import { day, money, ms, number, percent, t } from "../words";
 import { useMakeAgent } from "./agents";
@@ -217,6 +219,14 @@ function Setup({ hasCalls }: { hasCalls: boolean }) {
           </li>
         ))}
       </ol>
+      {first && may && !hasCalls && (
+        <div className="setup-talk">
+          <h3>{t("setup.talk", { name: first.name })}</h3>
+          <Suspense fallback={<Waiting lines={2} />}>
+            <Talk agent={first} changes={{}} variables={{}} />
+          </Suspense>
+        </div>
+      )}
     </section>
   );
 }

@@ -4,7 +4,8 @@ import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Code, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
-import { SelectField, TextField } from "../parts/fields";
+import { TextField } from "../parts/fields";
+import { SelectField } from "../parts/select";
 import { t } from "../words";
 
 export function Keys() {

@@ -1,14 +1,9 @@
-// Fields of forms: a label, the control, a hint, and what is wrong with it.
+// Fields of forms that are typed into: a label, the control, a hint, and what is wrong with it. What
+// takes a library to choose with is in files of its own, for pages that need it: `select.tsx`,
+// `combo.tsx`, `switch.tsx`.
 import { type ReactNode, useId } from "react";
-import { ComboBox, Input as ComboInput } from "react-aria-components/ComboBox";
-import { Button } from "react-aria-components/Button";
-import { ListBox, ListBoxItem } from "react-aria-components/ListBox";
-import { Popover } from "react-aria-components/Popover";
-import { Label } from "react-aria-components/Label";
-import { Select, SelectValue } from "react-aria-components/Select";
-import { Switch } from "react-aria-components/Switch";
 
-type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: ReactNode };
+export type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: ReactNode };
 
 function Frame({ id, label, hint, wrong, after, children }: Common & { id: string; children: ReactNode }) {
   return (
@@ -78,78 +73,5 @@ export function NumberField({ value, onChange, ...rest }: Omit<Typed, "value" | 
       value={value === null ? "" : String(value)}
       onChange={(text) => onChange(text === "" ? null : Number(text))}
     />
-  );
-}
-
-export type Choice = { id: string; label: string; note?: string };
-
-export function SelectField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string) => void; choices: Choice[]; placeholder?: string }) {
-  const id = useId();
-  return (
-    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong}>
-      <div className="labels">
-        <Label>{label}</Label>
-        {after}
-      </div>
-      <Button className="picker">
-        <SelectValue />
-      </Button>
-      {hint && <span className="hint">{hint}</span>}
-      {wrong && (
-        <span className="wrong" role="alert" id={`${id}-wrong`}>
-          {wrong}
-        </span>
-      )}
-      <Popover className="popover">
-        <ListBox items={choices}>
-          {(choice) => (
-            <ListBoxItem className="item" id={choice.id} textValue={choice.label}>
-              {choice.label}
-              {choice.note && <span className="quiet">{choice.note}</span>}
-            </ListBoxItem>
-          )}
-        </ListBox>
-      </Popover>
-    </Select>
-  );
-}
-
-/** For long lists: one types to find. */
-export function ComboField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string | null) => void; choices: Choice[]; placeholder?: string }) {
-  return (
-    <ComboBox className="field" selectedKey={value} onSelectionChange={(key) => onChange(key === null ? null : String(key))} defaultItems={choices} menuTrigger="focus" isInvalid={!!wrong} allowsEmptyCollection={false}>
-      <div className="labels">
-        <Label>{label}</Label>
-        {after}
-      </div>
-      <ComboInput placeholder={placeholder} />
-      {hint && <span className="hint">{hint}</span>}
-      {wrong && <span className="wrong">{wrong}</span>}
-      <Popover className="popover" style={{ maxHeight: 320 }}>
-        <ListBox<Choice>>
-          {(choice) => (
-            <ListBoxItem className="item" id={choice.id} textValue={choice.label}>
-              {choice.label}
-              {choice.note && <span className="quiet">{choice.note}</span>}
-            </ListBoxItem>
-          )}
-        </ListBox>
-      </Popover>
-    </ComboBox>
-  );
-}
-
-export function SwitchField({ label, hint, after, value, onChange }: Common & { value: boolean; onChange: (value: boolean) => void }) {
-  return (
-    <div className="labels">
-      <Switch className="switch" isSelected={value} onChange={onChange}>
-        <span className="knob" />
-        <span>
-          {label}
-          {hint && <small>{hint}</small>}
-        </span>
-      </Switch>
-      {after}
-    </div>
   );
 }

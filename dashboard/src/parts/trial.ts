@@ -1,16 +1,21 @@
-// Ways to try an agent beside its editor. One that needs a client of its own (a microphone over a
-// socket, a chat) is an entry here: its panel is given the agent as it stands in the editor, what
-// of it is not saved, and the values of its {{variables}}.
-import type { ReactNode } from "react";
+// Ways to try an agent beside its editor. Each is a piece of its own that is loaded when it is
+// looked at; its panel is given the agent as it stands in the editor, what of it is not saved, and
+// the values of its {{variables}}.
+import { type ComponentType, lazy } from "react";
 import type { Schemas } from "../api/client";
 import type { Key } from "../words";
 
 export type TrialProps = {
-  agent: Schemas["Agent"];
+  agent: Pick<Schemas["Agent"], "id" | "name">;
   changes: Partial<Schemas["AgentPatch"]>;
   variables: Record<string, string>;
 };
 
-export type Trial = { id: string; word: Key; Panel: (props: TrialProps) => ReactNode };
+export type Trial = { id: string; word: Key; Panel: ComponentType<TrialProps> };
 
-export const TRIALS: readonly Trial[] = [];
+export const Talk = lazy(() => import("../pages/trial-talk"));
+
+export const TRIALS: readonly Trial[] = [
+  { id: "talk", word: "talk", Panel: Talk },
+  { id: "chat", word: "chat", Panel: lazy(() => import("../pages/trial-chat")) },
+];

@@ -2,10 +2,12 @@
 import type { Catalogue } from ".";
 import { arAgents } from "./ar-agents";
 import { arCalls } from "./ar-calls";
+import { arTalk } from "./ar-talk";
 
 export const ar: Catalogue = {
   ...arAgents,
   ...arCalls,
+  ...arTalk,
   skip: "الانتقال إلى المحتوى",
   loading: "جارٍ التحميل",
   search: "بحث",

@@ -2,10 +2,12 @@
 import type { Catalogue } from ".";
 import { deAgents } from "./de-agents";
 import { deCalls } from "./de-calls";
+import { deTalk } from "./de-talk";
 
 export const de: Catalogue = {
   ...deAgents,
   ...deCalls,
+  ...deTalk,
   skip: "Zum Inhalt",
   loading: "Lädt",
   search: "Suchen",

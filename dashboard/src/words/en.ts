@@ -1,10 +1,12 @@
 // English, which every other catalogue has the keys of. {name} is filled in.
 import { enAgents } from "./en-agents";
 import { enCalls } from "./en-calls";
+import { enTalk } from "./en-talk";
 
 export const en = {
   ...enAgents,
   ...enCalls,
+  ...enTalk,
   skip: "Skip to the content",
   loading: "Loading",
   search: "Search",

@@ -19,6 +19,10 @@ LETTER_MS = 75.0
 """How long a letter is spoken, for a clause whose length is not known yet. Rather long than
 short: a word that was not heard must not count as heard."""
 
+ROUNDING_MS = 0.5
+"""By so much a clause's end may lie behind what was played of it: lengths of pieces are summed, and
+at most rates a sample is no whole part of a millisecond."""
+
 
 @dataclass(slots=True)
 class Clause:
@@ -120,7 +124,7 @@ class Utterance:
         resume_ms: float | None = None
         estimated = False
         for clause in self.clauses:
-            if clause.whole and clause.start_ms + clause.length_ms <= at_ms:
+            if clause.whole and clause.start_ms + clause.length_ms <= at_ms + ROUNDING_MS:
                 heard.append(clause.text)
             elif not clause.sounding or clause.start_ms >= at_ms:
                 unsaid.append(clause.text)

@@ -13,7 +13,7 @@ from chorus.audio.frame import MULAW_8K, PCM_16K
 from chorus.lines.browser import line as lines
 from chorus.lines.browser.line import BrowserLine
 from chorus.lines.browser.messages import Resume, Start, WrongMessage, read, read_first
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import LineCause, LineEnded, LineMove
 
 
 class Ear:
@@ -27,6 +27,8 @@ class Ear:
 
     def line_digit(self, digit: str) -> None:
         self.digits += digit
+
+    def line_moved(self, move: LineMove) -> None: ...
 
     def line_ended(self, ended: LineEnded) -> None:
         self.ended.append(ended)

@@ -1,0 +1,38 @@
+// An agent that is written to: the answer comes as server-sent events.
+import { ApiError, type Schemas } from "./client";
+
+export type ChatMessage = Schemas["ChatMessage"];
+
+export type ChatEvent =
+  | { kind: "text"; data: { delta: string } }
+  | { kind: "tool_call"; data: { id: string; name: string; arguments: string } }
+  | { kind: "tool_result"; data: { id: string; name: string; ok: boolean; elapsedMs: number; result: unknown } }
+  | { kind: "error"; data: { detail: string; spoken: string | null } }
+  | { kind: "done"; data: { messages: ChatMessage[]; endsCall: boolean; firstTextMs: number | null } };
+
+/** Throws `ApiError`. */
+export async function chat(agentId: string, body: Schemas["ChatRequest"], signal: AbortSignal, tell: (event: ChatEvent) => void): Promise<void> {
+  const answer = await fetch(`/v1/agents/${encodeURIComponent(agentId)}/chat`, {
+    method: "POST",
+    signal,
+    headers: { "Content-Type": "application/json", "X-Chorus-Request": "1" },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok || !answer.body) {
+    const told = (await answer.json().catch(() => ({}))) as Partial<Schemas["Failure"]>;
+    throw new ApiError(answer.status, told.code ?? `http_${answer.status}`, told.error ?? answer.statusText, told.requestId ?? "", told.details ?? []);
+  }
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const kind = /^event: (.*)$/m.exec(block)?.[1];
+      const text = /^data: (.*)$/m.exec(block)?.[1];
+      if (kind && text) tell({ kind, data: JSON.parse(text) } as ChatEvent);
+    }
+  }
+}

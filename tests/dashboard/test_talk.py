@@ -1,0 +1,144 @@
+"""Talking to an agent from the dashboard, in a real browser whose microphone plays a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+from tests.dashboard.browser import become_owner, chromium, log_in, needed, visiting
+from tests.fakes.server import Server, serving
+
+from chorus.audio.codec import decode
+from chorus.audio.frame import MULAW_8K
+from chorus.demo.voices import recite
+
+pytestmark = needed
+
+SAID = "Book a table"
+BEFORE_MS = 6500
+"""The greeting takes four seconds."""
+MOST_SCRIPT_BYTES = 200_000
+
+
+def recording(path: Path) -> None:
+    """A microphone into which somebody says their sentence once, after the greeting."""
+    words = asyncio.run(recite([SAID]))[SAID]
+    silence = MULAW_8K.silence
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(decode(MULAW_8K, silence(BEFORE_MS) + words + silence(60_000)))
+
+
+def script_bytes(page: Page) -> int:
+    """As they come over the wire, of all scripts that the page has loaded so far."""
+    sizes = page.evaluate(
+        "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js'))"
+        ".map((e) => e.encodedBodySize)"
+    )
+    return sum(sizes)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    microphone = tmp_path_factory.mktemp("microphone") / "microphone.wav"
+    recording(microphone)
+    with chromium(
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        "--autoplay-policy=user-gesture-required",
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("talk") / "data") as running:
+        yield running
+
+
+def test_from_the_first_run_to_a_call_that_was_talked(browser: Browser, server: Server):
+    with visiting(browser, server, permissions=["microphone"]) as visit:
+        page = visit.page
+        begun: list[str] = []
+
+        def answered(response: Response) -> None:
+            if response.url.endswith("/v1/calls/test"):
+                begun.append(response.json()["data"]["callId"])
+
+        page.on("response", answered)
+        become_owner(visit, server)
+        expect(page.get_by_text("To your first call")).to_be_visible()
+        assert script_bytes(page) < MOST_SCRIPT_BYTES
+        page.get_by_role("button", name="Make the demo agent").click()
+        page.get_by_role("heading", name="Bistro").wait_for()
+
+        # What is not saved counts: the greeting is another one.
+        prompt = page.get_by_role("textbox", name="System prompt")
+        prompt.fill(prompt.input_value().replace("good evening", "good day to you"))
+        page.get_by_role("button", name="Talk to it").click()
+        expect(page.get_by_role("status").filter(has_text="Connected")).to_be_visible()
+        lines = page.get_by_role("list", name="Transcript")
+        expect(lines).to_contain_text("good day to you")
+        expect(lines.locator("li.caller")).to_contain_text("book a table")
+        expect(lines).to_contain_text("For how many people?")
+        mute = page.get_by_role("button", name="Mute")
+        mute.click()
+        expect(page.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
+        assert visit.problems() == []
+        page.get_by_role("button", name="Hang up").click()
+        expect(page.get_by_text("You have hung up.")).to_be_visible()
+
+        # The draft is dropped; the call that was talked is there.
+        page.get_by_role("button", name="Discard").click()
+        page.get_by_role("link", name="See the call").click()
+        expect(page.get_by_role("region", name="Transcript")).to_contain_text(
+            "For how many people?"
+        )
+        assert visit.complaints == []
+
+        [id] = begun
+        with server.client() as http:
+            call = http.get(f"/v1/calls/{id}").json()["data"]
+            assert (call["provider"], call["status"]) == ("browser", "completed")
+            assert call["endedReason"] == "customer_ended"
+            kinds = http.get(f"/v1/calls/{id}/events?limit=100").json()["data"]
+        heard = [e["data"] for e in kinds if e["kind"] == "reply_heard"]
+        assert [h["heard"] for h in heard] == [
+            "Chorus Bistro, good day to you. How can I help?",
+            "With pleasure. For how many people?",
+        ], json.dumps(heard)
+        assert httpx.get(f"{server.url}/healthz").json()["calls"] == 0
+
+
+def test_what_keeps_a_call_from_beginning_is_said(browser: Browser, server: Server):
+    with visiting(browser, server) as visit:  # nobody has allowed the microphone
+        page = visit.page
+        with server.client() as http:
+            agents = http.get("/v1/agents").json()["data"]
+            before = http.get("/v1/calls").json()["pagination"]["total"]
+        visit.open(f"/agents/{agents[0]['id']}")
+        log_in(visit)
+        page.get_by_role("button", name="Talk to it").click()
+        expect(page.get_by_role("alert")).to_contain_text("The microphone was not allowed")
+        with server.client() as http:
+            assert http.get("/v1/calls").json()["pagination"]["total"] == before
+
+        # Without any sound, the chat has the same mind.
+        page.get_by_role("tab", name="Chat").click()
+        message = page.get_by_role("textbox", name="Message")
+        message.fill("Can I reserve for tonight?")
+        message.press("Enter")
+        expect(page.get_by_role("list", name="Chat")).to_contain_text("For how many people?")
+        message.fill("for four")
+        message.press("Enter")
+        expect(page.get_by_role("list", name="Chat")).to_contain_text("A table for 4")
+        assert visit.problems() == []
+        assert visit.complaints == []
