@@ -55,6 +55,7 @@ class Talk:
         self.format = format
         self.audio = bytearray()
         self.heard_ms = 0.0
+        self.longest_ms = 0.0  # piece of audio
         self.final_ms = 0.0
         self.loud_ms = 0.0  # since the last final
         self.quiet_ms = 0.0  # since the last of it
@@ -173,6 +174,7 @@ class Ears:
         talk.audio += audio
         length_ms = talk.format.ms(len(audio))
         talk.heard_ms += length_ms
+        talk.longest_ms = max(talk.longest_ms, length_ms)
         if audio and peak(decode(talk.format, audio)) > 500:
             talk.loud_ms += length_ms
             talk.quiet_ms = 0.0

@@ -69,6 +69,29 @@ def test_a_line_on_hold_does_not_cost_the_stream(case: EarsCase) -> None:
     virtual(scene())
 
 
+@pytest.mark.parametrize("case", EARS, ids=lambda case: case.name.replace(" ", "-"))
+def test_what_was_kept_for_a_new_stream_is_taken_at_once(case: EarsCase) -> None:
+    async def scene() -> None:
+        ears = case.ears()
+        ears.understands("A very long story.")
+        adapter = case.transcriber(KEY, MemoryNet({"": ears}), "https://vendor.example")
+        words: list[Words] = []
+        failures: list[EngineFailed] = []
+        format = adapter.takes(MULAW_8K)
+        stream = await adapter.open(format, ENGLISH, words.append, failures.append)
+        stream.feed(tone(format, 10_000))
+        stream.speech_started(10_000)
+        stream.finalize()
+        await asyncio.sleep(1)
+        assert not failures
+        assert [each.text for each in words if each.final] == ["A very long story."]
+        assert ears.talks[0].heard_ms == pytest.approx(10_000, abs=50)
+        assert ears.talks[0].longest_ms <= 200
+        await stream.close()
+
+    virtual(scene())
+
+
 @pytest.mark.parametrize("case", MOUTHS, ids=lambda case: case.name.replace(" ", "-"))
 def test_a_socket_that_closed_while_nobody_spoke_is_there_again(case: MouthCase) -> None:
     async def scene() -> None:

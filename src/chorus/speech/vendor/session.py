@@ -202,7 +202,8 @@ class SocketSession:
         self._timer = loop.call_later(_TICK_S, self._tick)
         now_s = loop.time()
         for link in list(self._links):
-            if any(now_s - since_s > _CANCEL_S for since_s in link.cancelled.values()):
+            overdue = any(now_s - since_s > _CANCEL_S for since_s in link.cancelled.values())
+            if overdue and not link.contexts:
                 self._drop(link)
                 continue
             if link.idle and self._old(link):

@@ -23,7 +23,8 @@ from chorus.speech.vendor.wire import Told, Wire
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_MOST_WAITING_MS = 5000.0  # audio that the vendor does not take
+_RENEW_S = 10.0
+_MOST_WAITING_MS = 15_000.0  # audio that it does not take; a stream that takes over gets 10 s
 _STALLED_MS = 1500.0  # audio without the message that was to come in it
 _OVERTIME_S = 60.0  # past its age a socket waits so long for a pause
 _WORD_MS = 400.0  # the last word before a place is there when a vendor is so far past it
@@ -117,7 +118,7 @@ class SocketTranscription:
         self._fed_ms += self._format.ms(len(audio))
         self._chunk += audio
         if len(self._chunk) >= self._chunk_bytes:
-            self._flush()
+            self._send_chunks()
             if self._link.outbox.waiting_bytes > self._format.size(_MOST_WAITING_MS) * 1.4:
                 self._lose(self._failures.of("lost", "late", "it takes no audio"))
 
@@ -226,6 +227,14 @@ class SocketTranscription:
 
     # --- the socket -------------------------------------------------------------------------
 
+    def _send_chunks(self) -> None:
+        """All whole ones: what was kept for a new stream comes at once."""
+        size, at = self._chunk_bytes, 0
+        while len(self._chunk) - at >= size:
+            self._link.outbox.put(self._link.wire.audio(bytes(self._chunk[at : at + size])))
+            at += size
+        del self._chunk[:at]
+
     def _flush(self) -> None:
         if self._chunk:
             self._link.outbox.put(self._link.wire.audio(bytes(self._chunk)))
@@ -261,8 +270,9 @@ class SocketTranscription:
 
     async def _renew(self) -> None:
         try:
-            self._next = await _connect(self._dial, self._failures)
-        except EngineFailed as failure:
+            async with asyncio.timeout(_RENEW_S):
+                self._next = await _connect(self._dial, self._failures)
+        except (EngineFailed, TimeoutError) as failure:
             log.info("no new socket yet: %s", failure)
             return
         if self._idle:
