@@ -15,6 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 from tests.fakes.outbound import client, get
+from tests.fakes.vendors.deepgram import NovaEars
+from tests.fakes.vendors.hearing import KEY
+from tests.fakes.vendors.net import Served
 
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
 from chorus.outbound_address import Allowed, refusal
@@ -444,6 +447,24 @@ async def test_tls_is_checked_against_the_name_though_the_address_is_connected_t
     async with plain:
         with pytest.raises(OutboundFailed, match="no TLS connection"):
             await get(client, f"https://secure.example:{plain.sockets[0].getsockname()[1]}/")
+    await client.aclose()
+
+
+async def test_a_websocket_over_tls_is_checked_against_the_name_too(certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=certificate)
+    client = Outbound(allow_private=True, resolve=_to("127.0.0.1"), ssl_context=trusting)
+    async with Served(NovaEars(), _serving(certificate)) as url:
+        port, headers = url.rpartition(":")[2], (("Authorization", f"Token {KEY}"),)
+        path = "/v1/listen?encoding=mulaw&sample_rate=8000"
+        for host in ("secure.example", "wrong.example"):
+            asked = client.socket(f"wss://{host}:{port}{path}", headers=headers, timeout_ms=2000)
+            if host == "wrong.example":
+                with pytest.raises(OutboundFailed, match=r"certificate of wrong\.example"):
+                    await asked
+            else:
+                socket = await asked
+                await socket.send('{"type":"CloseStream"}')
+                await socket.close()
     await client.aclose()
 
 

@@ -9,6 +9,7 @@ A stand-in is `async def talk(peer)`; it is refused a handshake by `refusal(path
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -102,8 +103,9 @@ class _NetworkPeer:
 class Served:
     """A stand-in on a real WebSocket server; `url` begins with http://."""
 
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, tls: ssl.SSLContext | None = None) -> None:
         self._stand_in = stand_in
+        self._tls = tls
         self._server: Server | None = None
 
     async def __aenter__(self) -> str:
@@ -126,7 +128,9 @@ class Served:
             except PeerGone:
                 pass
 
-        self._server = await serve(talk, "127.0.0.1", 0, process_request=refuse, compression=None)
+        self._server = await serve(
+            talk, "127.0.0.1", 0, process_request=refuse, compression=None, ssl=self._tls
+        )
         port = next(iter(self._server.sockets)).getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
