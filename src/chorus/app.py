@@ -91,7 +91,7 @@ PERIODIC: tuple[Periodic, ...] = (RETENTION,)
 
 def create_app(settings: Settings) -> FastAPI:
     process = Process.of(settings)
-    switchboard = Switchboard(settings, process.database, process.catalogue)
+    switchboard = Switchboard(settings, process.database, process.catalogues)
     archive = Archive(settings, process.database)
     app = FastAPI(
         title="Chorus",

@@ -12,6 +12,7 @@ from chorus.accounts.passwords import Passwords
 from chorus.accounts.secrets import Secrets
 from chorus.accounts.sessions import SessionRing
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogues import Catalogues
 from chorus.clock import Clock, SystemClock
 from chorus.db import Database
 from chorus.recordings.links import Links
@@ -55,7 +56,13 @@ class Process:
 
     @cached_property
     def catalogue(self) -> Catalogue:
+        """What everybody has."""
         return Catalogue.of(self.settings)
+
+    @cached_property
+    def catalogues(self) -> Catalogues:
+        """What each organization has."""
+        return Catalogues(self.settings, self.database, lambda: self.secrets, self.catalogue)
 
     async def flush(self) -> None:
         """Write down when keys and sessions were last used."""

@@ -53,7 +53,7 @@ def _schema(found: str | None) -> str:
 
 
 def _engines(switchboard: Switchboard) -> str:
-    if switchboard.catalogue.default_voice is None:
+    if switchboard.catalogues.base.default_voice is None:
         return "no voice is installed; see `chorus doctor`"
     settings = switchboard.settings
     hears = find_spec("pocketsphinx") is not None or whisper_for(settings.models_dir, None)

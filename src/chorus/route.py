@@ -128,6 +128,24 @@ class _Hashing(Route):
             request.state.password_hash = await process.passwords.hash(password)
 
 
+class _Choosing(Route):
+    """A route that may be given what a vendor offers: of vendors that were never asked what that
+    is, the lists are fetched first."""
+
+    async def before(self, process: Process, request: _Read) -> None:
+        body = cast("dict[str, Any]", request.parsed)
+        if isinstance(request.parsed, dict) and any(body.get(name) for name in _CHOICES):
+            principal: Principal = request.state.principal
+            net = request.app.state.switchboard.outbound
+            await process.catalogues.fresh(principal.organization_id, net, unknown_only=True)
+
+
+_CHOICES = (
+    *("slmModelId", "voiceId", "transcriberId"),
+    *("slmModelFallbackIds", "voiceFallbackIds", "transcriberFallbackIds"),
+)
+
+
 class _Reading(Route):
     """A route that changes nothing and takes long: it opens its sessions itself, and holds none
     while it waits. An Idempotency-Key means nothing to it."""
@@ -289,6 +307,7 @@ _NOUNS = {
     "sessions": "Session",
     "slm-models": "SLM model",
     "tools": "Tool",
+    "transcribers": "Transcriber",
     "voices": "Voice",
     "webhook-deliveries": "Webhook delivery",
     "webhook-endpoints": "Webhook endpoint",
@@ -318,7 +337,7 @@ async def _finished(request: Request, response: Response) -> Response:
     )
 
 
-_CATALOGUES = ("voices", "slm-models", "background-sounds")
+_CATALOGUES = ("voices", "slm-models", "transcribers", "background-sounds")
 
 
 def _permitted(request: Request, rule: Rule | None) -> Principal | None:
@@ -417,6 +436,11 @@ def router(tag: str) -> APIRouter:
 def hashing_router(tag: str) -> APIRouter:
     """As `router`, for what sets a password: it is hashed before the transaction begins."""
     return _router(tag, _Hashing, bearer)
+
+
+def choosing_router(tag: str) -> APIRouter:
+    """As `router`, for what chooses from the catalogue."""
+    return _router(tag, _Choosing, bearer)
 
 
 def reading_router(tag: str) -> APIRouter:

@@ -22,6 +22,7 @@ from chorus.accounts.secrets import Secrets, SecretsUnreadable
 from chorus.agents.snapshot import Snapshot, snapshot
 from chorus.agents.tables import Agent
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom, NoEngine
 from chorus.db import Database, scoped
 from chorus.llm.model import Message
@@ -60,13 +61,14 @@ def _variable(given: str) -> tuple[str, str]:
 async def _talk(
     settings: Settings, name: str, organization_id: str | None, variables: dict[str, str]
 ) -> int:
-    catalogue = Catalogue.of(settings)
     database = Database(settings)
-    engines = EngineRoom(settings, catalogue)
+    secrets = Secrets.of(settings)
+    catalogues = Catalogues(settings, database, lambda: secrets, Catalogue.of(settings))
+    engines = EngineRoom(settings, catalogues.base)
     outbound = Outbound(allow_private=settings.allow_private_addresses)
     try:
-        taken = await _agent(settings, database, catalogue, name, organization_id)
-        models = engines.thinking(taken.model, taken.model_options)
+        taken = await _agent(database, secrets, catalogues, name, organization_id)
+        models = engines.thinking(taken.choice)
         await outbound.open()
         print(f"{taken.spec.name}, {models.engines[0].name}. An empty line or Ctrl-D ends it.")
         await _converse(Chat(taken.spec, models, outbound, variables))
@@ -78,9 +80,9 @@ async def _talk(
 
 
 async def _agent(
-    settings: Settings,
     database: Database,
-    catalogue: Catalogue,
+    secrets: Secrets,
+    catalogues: Catalogues,
     name: str,
     organization_id: str | None,
 ) -> Snapshot:
@@ -99,7 +101,7 @@ async def _agent(
             raise Refused(f"There are {len(ids)} agents of that name: {each}")
         taken = None
         if ids:
-            secrets = Secrets.of(settings)
+            catalogue = await catalogues.of(session, owner)
             taken = await snapshot(session, owner, ids[0], secrets, catalogue)
         if taken is None:
             names = await session.scalars(

@@ -17,6 +17,13 @@ DEFAULTS: dict[str, Any] = {
     "slmModelId": None,
     "modelOptions": None,
     "voiceId": None,
+    "transcriberId": None,
+    "slmModelFallbackIds": [],
+    "voiceFallbackIds": [],
+    "transcriberFallbackIds": [],
+    "languages": [],
+    "keyterms": [],
+    "pronunciations": [],
     "voiceSpeed": 1,
     "voiceStability": 0.5,
     "turnEndpointDelay": 100,
@@ -75,7 +82,11 @@ LENGTHS = [
     ("knowledgeSearchInstructions", 2000),
     ("holdMessage", 500),
 ]
-LISTS = {"postCallExtractionSchema", "toolIds", "knowledgeBaseIds", "transferTargets"}
+LISTS = {
+    *("postCallExtractionSchema", "toolIds", "knowledgeBaseIds", "transferTargets"),
+    *("slmModelFallbackIds", "voiceFallbackIds", "transcriberFallbackIds"),
+    *("languages", "keyterms", "pronunciations"),
+}
 NOT_NULL = {
     *("name", "systemPrompt", "voiceSpeed", "voiceStability", "allowEndCall", "isActive"),
     *("postCallSummaryEnabled", "postCallExtractionSchema", "firstSpeaker"),

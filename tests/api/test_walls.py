@@ -16,7 +16,7 @@ from chorus.accounts.tables import MemberSession
 from chorus.db import utcnow
 
 # What everybody may see, because it is the platform's.
-OF_ALL = {"voices", "slm-models", "background-sounds"}
+OF_ALL = {"voices", "slm-models", "transcribers", "background-sounds"}
 # A body that is right, where an empty one would be refused before anything is looked for.
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/agents/{id}/chat": {"messages": [{"role": "user", "content": "a"}]},

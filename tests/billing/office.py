@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.conftest import settings_for
 
+from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
 from chorus.billing import balance, ledger
@@ -27,6 +28,7 @@ from chorus.calls.journal import Journals
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call, CallEvent
 from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
 from chorus.migrations import run as migrations
 
@@ -78,7 +80,9 @@ class Office:
 
     def __init__(self, database: Database, prices: Prices, *, charging: bool = True) -> None:
         self.database = database
-        self.admission = Admission(charging, prices, CATALOGUE)
+        settings = database.settings
+        catalogues = Catalogues(settings, database, lambda: Secrets.of(settings), CATALOGUE)
+        self.admission = Admission(charging, prices, catalogues)
         self.journals = Journals(database)
         self.live: dict[uuid.UUID, Any] = {}
 

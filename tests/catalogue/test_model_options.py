@@ -11,6 +11,7 @@ from tests.conftest import settings_for
 from tests.fakes.openai_server import Answer, OpenAIServer, say
 
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.choice import Choice
 from chorus.catalogue.engines import EngineRoom, NoEngine
 from chorus.llm.model import LanguageModel, Message, ModelFailed, Prompt
 from chorus.settings import Settings, SettingsError
@@ -40,9 +41,9 @@ async def test_the_agents_options_go_before_the_servers(tmp_path: Path):
             tmp_path, server, temperature=0.9, extraBody={"top_p": 0.5, "seed": 1}, maxTokens=99
         )
         try:
-            await ask(engines.select(None, None, None).model)
+            await ask(engines.select(Choice()).model)
             options = {"temperature": 0.2, "reasoningEffort": "low", "extraBody": {"seed": 2}}
-            await ask(engines.select(None, None, None, options).model)
+            await ask(engines.select(Choice(model_options=options)).model)
             await ask(engines.analyst(None, options))
         finally:
             await engines.aclose()
@@ -66,8 +67,8 @@ async def test_older_history_is_left_out_beyond_the_window(tmp_path: Path):
     async with OpenAIServer() as server:
         engines = room(tmp_path, server)
         try:
-            await ask(engines.select(None, None, None).model, long)
-            await ask(engines.select(None, None, None, {"contextWindow": 4000}).model, long)
+            await ask(engines.select(Choice()).model, long)
+            await ask(engines.select(Choice(model_options={"contextWindow": 4000})).model, long)
         finally:
             await engines.aclose()
         whole, fitting = (asked.body["messages"] for asked in server.replies)
@@ -80,7 +81,7 @@ async def test_older_history_is_left_out_beyond_the_window(tmp_path: Path):
 async def test_the_catalogues_window_reaches_the_model(tmp_path: Path):
     async with OpenAIServer() as server:
         engines = room(tmp_path, server, "gpt-4o")
-        model: Any = engines.select(None, None, None).model
+        model: Any = engines.select(Choice()).model
         assert model.options.context_window == 128_000
         await engines.aclose()
 
@@ -90,9 +91,9 @@ async def test_time_for_a_model_that_reasons(tmp_path: Path):
         server.answer(Answer(say("Late."), first_ms=800), Answer(say("Late."), first_ms=800))
         engines = room(tmp_path, server)
         try:
-            await ask(engines.select(None, None, None, {"firstTokenTimeoutMs": 8000}).model)
+            await ask(engines.select(Choice(model_options={"firstTokenTimeoutMs": 8000})).model)
             with pytest.raises(ModelFailed, match="within 500 ms"):
-                await ask(engines.select(None, None, None, {"firstTokenTimeoutMs": 500}).model)
+                await ask(engines.select(Choice(model_options={"firstTokenTimeoutMs": 500})).model)
         finally:
             await engines.aclose()
 
@@ -101,11 +102,11 @@ async def test_calls_with_the_same_options_share_a_model(tmp_path: Path):
     """One that failed rests for all of them."""
     async with OpenAIServer() as server:
         engines = room(tmp_path, server)
-        first = engines.select(None, None, None, {"temperature": 0.2}).model
-        assert engines.select(None, None, None, {"temperature": 0.2}).model is first
-        assert engines.select(None, None, None, {"temperature": 0.3}).model is not first
+        first = engines.select(Choice(model_options={"temperature": 0.2})).model
+        assert engines.select(Choice(model_options={"temperature": 0.2})).model is first
+        assert engines.select(Choice(model_options={"temperature": 0.3})).model is not first
         with pytest.raises(NoEngine, match="modelOptions cannot be used: temperature"):
-            engines.select(None, None, None, {"temperature": 5})
+            engines.select(Choice(model_options={"temperature": 5}))
         await engines.aclose()
 
 

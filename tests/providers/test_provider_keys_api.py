@@ -142,7 +142,7 @@ CASES: list[tuple[str, int, Any, str | None, str]] = [
     ),
     (
         *("openai", 404, {"error": {"message": "The model does not exist"}}),
-        *(None, "has no gpt-4.1-nano to try it with"),
+        *(None, "has no gpt-6-luna to try it with"),
     ),
     ("anthropic", 200, {"content": []}, None, "takes the key"),
     (

@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.conftest import settings_for
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 
+from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import Call
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
 from chorus.prepare import prepare
 from chorus.webhooks import announce, due, edit
@@ -73,7 +75,10 @@ class Post:
         self.database = database
         self.organization_id = organization_id
         self.settings = database.settings
-        self.switchboard = Switchboard(self.settings, database, Catalogue.of(self.settings))
+        catalogues = Catalogues(
+            self.settings, database, lambda: Secrets.of(self.settings), Catalogue.of(self.settings)
+        )
+        self.switchboard = Switchboard(self.settings, database, catalogues)
         self.ahead = timedelta()
         self._stopped: datetime | None = None
         self.deliveries = self.another("one")

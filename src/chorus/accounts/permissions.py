@@ -43,6 +43,7 @@ TABLE: dict[str, Rule] = {
     "provider-keys": Rule("provider keys", "developer", "admin"),
     "voices": Rule("voices", "viewer", None),
     "slm-models": Rule("language models", "viewer", None),
+    "transcribers": Rule("transcribers", "viewer", None),
     "background-sounds": Rule("background sounds", "viewer", None),
     "balance": Rule("the balance", "viewer", "admin"),
     "ledger": Rule("the ledger", "viewer", None),

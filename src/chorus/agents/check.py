@@ -7,6 +7,7 @@ HEAD on its root: the tool itself is not called.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,8 @@ from urllib.parse import urlsplit
 
 from chorus.agents import texts
 from chorus.agents.tables import Agent
-from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogue import LOCAL_EARS, Catalogue
+from chorus.db import utcnow
 from chorus.languages import code_of, languages
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
 from chorus.talk.spec import AgentSpec, HttpTool
@@ -22,6 +24,7 @@ from chorus.talk.tools.template import fill, variables_of
 
 _CONNECT_MS = 3000
 _AT_ONCE = 10
+_SOON_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +50,33 @@ def of_texts(catalogue: Catalogue, agent: Agent) -> list[Finding]:
 def of_engines(catalogue: Catalogue, agent: Agent) -> list[Finding]:
     """What it names and this server does not have, or not any more."""
     found: list[Finding] = []
-    for field, noun, id, entry, default in (
+    gone = "This server does not have this {} any more, or no key for it: {} is used"
+    for field, noun, id, entry, others, default in (
         (
-            *("slmModelId", "language model", agent.slm_model_id),
-            *(catalogue.model, catalogue.default_model),
+            *("slmModelId", "language model", agent.slm_model_id, catalogue.model),
+            *(agent.slm_model_fallback_ids, catalogue.default_model),
         ),
-        ("voiceId", "voice", agent.voice_id, catalogue.voice, catalogue.default_voice),
+        (
+            *("voiceId", "voice", agent.voice_id, catalogue.voice),
+            *(agent.voice_fallback_ids, catalogue.voice_for(agent.language_hint)),
+        ),
+        (
+            *("transcriberId", "transcriber", agent.transcriber_id, catalogue.transcriber),
+            *(
+                agent.transcriber_fallback_ids,
+                catalogue.transcriber_for(agent.language_hint) or LOCAL_EARS,
+            ),
+        ),
     ):
         if default is None:
             found.append(Finding("error", field, f"This server has no {noun}"))
         elif id is not None and entry(id) is None:
-            message = f"This server does not have this {noun} any more: {default.name} is used"
-            found.append(Finding("error", field, message))
+            found.append(Finding("error", field, gone.format(noun, default.name)))
+        for place, other in enumerate(others):
+            if entry(uuid.UUID(other)) is None:
+                where = field.replace("Id", f"FallbackIds.{place}")
+                found.append(Finding("warning", where, gone.format(noun, "the next one")))
+    found += _of_the_end(catalogue, agent)
     sound = agent.background_sound_id
     if sound is not None and catalogue.sound(sound) is None:
         found.append(Finding("error", "backgroundSoundId", "Background sound not found"))
@@ -67,6 +85,19 @@ def of_engines(catalogue: Catalogue, agent: Agent) -> list[Finding]:
         message = f"There are no apologies and back-channels in {language!r}: they are English"
         found.append(Finding("warning", "languageHint", message))
     return found
+
+
+def _of_the_end(catalogue: Catalogue, agent: Agent) -> list[Finding]:
+    """A model that its vendor is about to retire, or has retired."""
+    model = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    if model is None or model.retires is None:
+        return []
+    left = (model.retires - utcnow().date()).days
+    if left > _SOON_DAYS:
+        return []
+    verb = "retires" if left > 0 else "has retired"
+    message = f"{model.provider} {verb} {model.name} on {model.retires.isoformat()}"
+    return [Finding("warning" if left > 0 else "error", "slmModelId", message)]
 
 
 def of_variables(spec: AgentSpec, given: Mapping[str, Any]) -> list[Finding]:

@@ -96,6 +96,9 @@ async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.U
     await session.flush()
 
 
+_EARS = ("Transcriber", "transcribers")
+
+
 def identified(
     catalogue: Catalogue, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
@@ -106,18 +109,29 @@ def identified(
     for name, field, named, noun, path in (
         ("slm_model_id", "slmModelId", catalogue.model_named, "SLM model", "slm-models"),
         ("voice_id", "voiceId", catalogue.voice_named, "Voice", "voices"),
+        ("transcriber_id", "transcriberId", catalogue.transcriber_named, *_EARS),
     ):
+        others = name.replace("_id", "_fallback_ids")
         wanted: str | None = values.get(name)
-        if wanted is None:
+        many: list[str] = values.get(others) or []
+        places = [(field.replace("Id", f"FallbackIds.{n}"), one) for n, one in enumerate(many)]
+        if wanted is not None:
+            places.insert(0, (field, wanted))
+        found = [(place, named(one)) for place, one in places]
+        problems += [
+            Problem(place, f"{noun} not found: GET /v1/{path} lists the ids and slugs there are")
+            for place, entry in found
+            if entry is None
+        ]
+        ids = [entry.id for _, entry in found if entry is not None]
+        if len(ids) < len(found):
+            values.pop(name, None)
+            values.pop(others, None)
             continue
-        entry = named(wanted)
-        if entry is not None:
-            values[name] = entry.id
-            continue
-        del values[name]
-        problems.append(
-            Problem(field, f"{noun} not found: GET /v1/{path} lists the ids and slugs there are")
-        )
+        if wanted is not None:
+            values[name] = ids.pop(0)
+        if many:
+            values[others] = list(dict.fromkeys(ids))
     return values, problems
 
 
@@ -126,7 +140,7 @@ async def checked(
 ) -> dict[str, Any]:
     """What was given, with the ids of what it names by slug. What is named must be there. Only
     what is sent is looked at: an agent whose voice is no longer installed can still be renamed."""
-    catalogue = process.catalogue
+    catalogue = await process.catalogues.of(session, agent.organization_id)
     values, problems = identified(catalogue, given)
     sound_id = values.get("background_sound_id")
     if sound_id is not None and catalogue.sound(sound_id) is None:

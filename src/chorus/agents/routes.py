@@ -9,10 +9,10 @@ from fastapi import Query
 
 from chorus.agents import edit, queries
 from chorus.agents.schemas import AgentCreate, AgentOut, AgentPatch
-from chorus.route import InOrganization, InProcess, InSession, failures, router
+from chorus.route import InOrganization, InProcess, InSession, choosing_router, failures
 from chorus.wire import Data, Deleted, Page, SearchQuery, page
 
-routes = router("Agents")
+routes = choosing_router("Agents")
 
 
 @routes.get(

@@ -212,6 +212,36 @@ _STORED = "Checked and stored; calls of this version do not use it."
 
 # `edit.checked` makes it the id.
 EntryId = Annotated[OneLine, Field(min_length=1, max_length=255)]
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not name the same thing twice")
+    return values
+
+
+Fallbacks = Annotated[
+    list[EntryId],
+    Field(max_length=5, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
+
+
+class Pronunciation(In):
+    """What is written, as a whole word or words, and how it is to be said."""
+
+    text: Annotated[OneLine, Field(min_length=1, max_length=100)]
+    spoken: Annotated[OneLine, Field(min_length=1, max_length=200)]
+
+
+def _unique_texts(entries: list[Pronunciation]) -> list[Pronunciation]:
+    texts = [entry.text.casefold() for entry in entries]
+    if len(set(texts)) < len(texts):
+        raise ValueError("must not hold the same text twice")
+    return entries
+
+
+Language = Annotated[Text, Field(max_length=10), told(_LANGUAGE), AfterValidator(_language)]
 Milliseconds = Whole
 Share = Annotated[Number, Field(ge=0, le=1)]
 
@@ -222,6 +252,53 @@ class AgentCreate(In):
     slm_model_id: EntryId | None = None
     model_options: ModelOptions | None = None
     voice_id: EntryId | None = None
+    transcriber_id: Annotated[
+        EntryId | None,
+        Field(description="Who hears the caller. The best there is a key of if null."),
+    ] = None
+    slm_model_fallback_ids: Annotated[
+        Fallbacks,
+        Field(description="What takes over when the language model fails, the best first."),
+    ] = []
+    voice_fallback_ids: Annotated[
+        Fallbacks,
+        Field(
+            description="What takes over when the voice fails, the best first. A voice of this "
+            "machine is the last resort in any case."
+        ),
+    ] = []
+    transcriber_fallback_ids: Annotated[
+        Fallbacks,
+        Field(
+            description="What takes over when the transcriber fails, the best first. What hears on "
+            "this machine is the last resort in any case."
+        ),
+    ] = []
+    languages: Annotated[
+        list[Language],
+        Field(
+            max_length=10,
+            json_schema_extra={"uniqueItems": True},
+            description="What the caller may speak beside `languageHint`, for transcribers that "
+            "hear several.",
+        ),
+        AfterValidator(_distinct),
+    ] = []
+    keyterms: Annotated[
+        list[Annotated[OneLine, Field(min_length=1, max_length=50)]],
+        Field(
+            max_length=100,
+            json_schema_extra={"uniqueItems": True},
+            description="Words that are likely and hard to hear, such as names of products, for "
+            "transcribers that take them.",
+        ),
+        AfterValidator(_distinct),
+    ] = []
+    pronunciations: Annotated[
+        list[Pronunciation],
+        Field(max_length=200, description="How to say what is written, with every voice."),
+        AfterValidator(_unique_texts),
+    ] = []
     voice_speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
     voice_stability: Share = 0.5
     turn_endpoint_delay: Annotated[Milliseconds, Field(ge=50, le=2000)] | None = 100
@@ -247,9 +324,7 @@ class AgentCreate(In):
     max_call_duration_seconds: Annotated[Whole, Field(ge=30, le=3600)] = 600
     silence_timeout_seconds: Annotated[Whole, Field(ge=5, le=3600)] | None = 30
     silence_reminders: Annotated[Whole, Field(ge=0, le=10)] = 2
-    language_hint: (
-        Annotated[Text, Field(max_length=10), told(_LANGUAGE), AfterValidator(_language)] | None
-    ) = None
+    language_hint: Language | None = None
     knowledge_search_instructions: Annotated[
         Annotated[Text, Field(max_length=2000)] | None,
         Field(description=f"When to look into the knowledge bases. {_STORED}"),
@@ -299,6 +374,13 @@ class AgentOut(Out):
     slm_model_id: UUID | None
     model_options: ModelOptions | None
     voice_id: UUID | None
+    transcriber_id: UUID | None
+    slm_model_fallback_ids: list[UUID]
+    voice_fallback_ids: list[UUID]
+    transcriber_fallback_ids: list[UUID]
+    languages: list[str]
+    keyterms: list[str]
+    pronunciations: list[Pronunciation]
     voice_speed: float
     voice_stability: float
     turn_endpoint_delay: int | None

@@ -8,9 +8,9 @@ key was taken away) falls back to the default, so that a number goes on being an
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.accounts.secrets import Secrets
 from chorus.agents import edit, queries
 from chorus.agents.tables import Agent, AgentTool
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.catalogue.catalogue import (
+    LOCAL_EARS,
+    SIMULATED_EARS,
+    Catalogue,
+    Voice,
+    spoken_id,
+)
+from chorus.catalogue.choice import Choice
 from chorus.db import scoped
 from chorus.process import Process
 from chorus.talk.spec import AgentSpec, HttpTool, TransferTarget
@@ -26,15 +33,15 @@ from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
 from chorus.tools.tables import Tool
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`model` and `voice` None: the process has none at all."""
+    """`choice` without a model or a voice: there is none at all."""
 
     spec: AgentSpec
-    model: SlmModel | None
-    model_options: Mapping[str, Any]
-    voice: Voice | None
+    choice: Choice
     is_active: bool
 
 
@@ -65,7 +72,8 @@ async def draft(
     The agent is taken out of the session. Raises `Error` 400 and `SecretsUnreadable`."""
     changes = {"tool_ids": await _tool_ids(session, agent), **changes}
     changes = await edit.checked(session, process, agent, changes)
-    return await _changed(session, agent, changes, process.secrets, process.catalogue)
+    catalogue = await process.catalogues.of(session, agent.organization_id)
+    return await _changed(session, agent, changes, process.secrets, catalogue)
 
 
 async def with_changes(
@@ -110,16 +118,41 @@ async def _changed(
 def snapshot_of(
     agent: Agent, tools: Sequence[Tool], secrets: Secrets, catalogue: Catalogue
 ) -> Snapshot:
-    voice = catalogue.voice(agent.voice_id) if agent.voice_id else None
-    voice = voice or catalogue.default_voice
-    model = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    choice = choice_of(agent, catalogue)
     return Snapshot(
-        spec=_spec(agent, [http_tool(tool, secrets) for tool in tools], voice),
-        model=model or catalogue.default_model,
-        model_options=agent.model_options or {},
-        voice=voice,
+        spec=_spec(agent, [http_tool(tool, secrets) for tool in tools], choice.voice),
+        choice=choice,
         is_active=agent.is_active,
     )
+
+
+def choice_of(agent: Agent, catalogue: Catalogue) -> Choice:
+    """What the agent names, as far as the catalogue has it; the defaults for the rest. What stands
+    in and is not there is left out."""
+    model = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    model = model or catalogue.default_model
+    voice = catalogue.voice(agent.voice_id) if agent.voice_id else None
+    ears = catalogue.transcriber(agent.transcriber_id) if agent.transcriber_id else None
+    if ears is None:
+        # Simulated callers are understood by nobody else.
+        simulated = model is not None and model.engine == "simulated"
+        ears = SIMULATED_EARS if simulated else catalogue.transcriber_for(agent.language_hint)
+    return Choice(
+        model=model,
+        voice=voice or catalogue.voice_for(agent.language_hint),
+        transcriber=ears or LOCAL_EARS,
+        other_models=_found(catalogue.model, agent.slm_model_fallback_ids),
+        other_voices=_found(catalogue.voice, agent.voice_fallback_ids),
+        other_transcribers=_found(catalogue.transcriber, agent.transcriber_fallback_ids),
+        language=agent.language_hint,
+        keyterms=tuple(agent.keyterms),
+        model_options=agent.model_options or {},
+    )
+
+
+def _found(named: Callable[[uuid.UUID], T | None], ids: Sequence[str]) -> tuple[T, ...]:
+    found = (named(uuid.UUID(id)) for id in ids)
+    return tuple(entry for entry in found if entry is not None)
 
 
 async def is_active(session: AsyncSession, agent_id: uuid.UUID) -> bool:
@@ -134,10 +167,12 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: Voice | None) -> Agent
         agent_id=str(agent.id),
         name=agent.name,
         system_prompt=agent.system_prompt,
-        voice=voice.engine_id if voice else "",
+        voice=spoken_id(voice) if voice else "",
         voice_speed=agent.voice_speed,
         voice_stability=agent.voice_stability,
         language=agent.language_hint,
+        languages=tuple(agent.languages),
+        pronunciations=tuple((each["text"], each["spoken"]) for each in agent.pronunciations),
         turns=_turn_settings(agent),
         allow_end_call=agent.allow_end_call,
         first_speaker="agent" if speaks_first else "user",

@@ -12,6 +12,8 @@ from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, choice
 from chorus.in_use import uses
 
+_NONE = sa.text("'[]'")
+
 
 class Agent(Tenant, Base):
     __tablename__ = "agents"
@@ -21,6 +23,13 @@ class Agent(Tenant, Base):
     slm_model_id: Mapped[uuid.UUID | None]
     model_options: Mapped[dict[str, Any] | None] = mapped_column(Json)
     voice_id: Mapped[uuid.UUID | None]
+    transcriber_id: Mapped[uuid.UUID | None]
+    slm_model_fallback_ids: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
+    voice_fallback_ids: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
+    transcriber_fallback_ids: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
+    languages: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
+    keyterms: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
+    pronunciations: Mapped[list[dict[str, str]]] = mapped_column(Json, server_default=_NONE)
     voice_speed: Mapped[float]
     voice_stability: Mapped[float]
     turn_endpoint_delay: Mapped[int | None]

@@ -28,6 +28,7 @@ from chorus.talk.tools.template import fill
 if TYPE_CHECKING:
     from chorus.agents.tables import Agent
     from chorus.calls.switchboard import Switchboard
+    from chorus.catalogue.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ async def analyse(switchboard: Switchboard, call_id: uuid.UUID) -> None:
         if call is None:
             return
         agent = await agents.find(session, call.organization_id, call.agent_id)
+        catalogue = await switchboard.catalogues.of(session, call.organization_id)
     if agent is None:
         skipped = ("analysis_skipped", {"reason": "agent_deleted"})
         async with switchboard.database.writing() as session:
@@ -54,7 +56,7 @@ async def analyse(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     fields = fields_of(agent.post_call_extraction_schema)
     if not fields and not agent.post_call_summary_enabled:
         return
-    name, answer = await _answer(switchboard, call, agent, fields)
+    name, answer = await _answer(switchboard, catalogue, call, agent, fields)
     for problem in answer.problems:
         log.warning("call %s: no %s: %s", call_id, problem.field, problem.reason)
     analysis = _as_data(answer)
@@ -72,12 +74,16 @@ async def analyse(switchboard: Switchboard, call_id: uuid.UUID) -> None:
 
 
 async def _answer(
-    switchboard: Switchboard, call: Conversation, agent: Agent, fields: tuple[Field, ...]
+    switchboard: Switchboard,
+    catalogue: Catalogue,
+    call: Conversation,
+    agent: Agent,
+    fields: tuple[Field, ...],
 ) -> tuple[str, Answer]:
     """The model's name and what it said."""
     summary = agent.post_call_summary_enabled
-    chosen = switchboard.catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
-    chosen = chosen or switchboard.catalogue.default_model
+    chosen = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    chosen = chosen or catalogue.default_model
     try:
         model = switchboard.engines.analyst(chosen, agent.model_options)
     except (NoEngine, EngineFailed) as failure:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
+from chorus.agents.snapshot import choice_of
 from chorus.billing import balance
 from chorus.billing.charges import MINUTE_MS, Item, Used, cost, typical_minute
 from chorus.billing.prices import PriceList, Prices
 from chorus.billing.tables import Hold
-from chorus.catalogue.catalogue import Catalogue, Entry
-from chorus.catalogue.engines import transcriber_of
+from chorus.catalogue.catalogue import Entry
+from chorus.catalogue.catalogues import Catalogues
 from chorus.db import utcnow
 from chorus.settings import Settings
 
@@ -33,12 +34,12 @@ class Admission:
 
     charging: bool
     prices: Prices
-    catalogue: Catalogue
+    catalogues: Catalogues
 
     @classmethod
-    def of(cls, settings: Settings, catalogue: Catalogue) -> Admission:
+    def of(cls, settings: Settings, catalogues: Catalogues) -> Admission:
         """Reads the price file. Raises `WrongPrices`."""
-        return cls(settings.billing, Prices.of(settings), catalogue)
+        return cls(settings.billing, Prices.of(settings), catalogues)
 
     async def admit(self, session: AsyncSession, call: Call) -> bool:
         """Whether the balance suffices for a call whose row is not there yet. What is held is
@@ -48,13 +49,12 @@ class Admission:
         agent = await agents.find(session, call.organization_id, call.agent_id)
         if agent is None:
             return True  # the call cannot be held, and so costs nothing
-        voice = self.catalogue.voice(agent.voice_id) if agent.voice_id else None
-        model = self.catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
-        voice = voice or self.catalogue.default_voice
-        model = model or self.catalogue.default_model
-        transcriber = transcriber_of(model) if model else ""
+        catalogue = await self.catalogues.of(session, call.organization_id)
+        choice = choice_of(agent, catalogue)
+        ears = choice.transcriber
+        transcriber = ears.price_name if ears else ""
         prices = self.prices.at(utcnow())
-        minute = typical_minute(_name(voice), _name(model), prices)
+        minute = typical_minute(_name(choice.voice), _name(choice.model), prices)
         first = Used(call.provider, call.direction, MINUTE_MS, transcriber, minute)
         return await balance.hold(
             session,
@@ -72,7 +72,7 @@ class Admission:
 
 def _name(entry: Entry | None) -> str:
     """As price lists name it."""
-    return f"{entry.engine}/{entry.engine_id}" if entry else "unknown"
+    return entry.price_name if entry else "unknown"
 
 
 def _cost_of(minute: Counter[Item], prices: PriceList) -> int:

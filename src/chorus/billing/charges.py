@@ -30,13 +30,28 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Used:
     """What one call used. `talked_ms` is from the answer to the end, 0 if it was not answered;
-    `transcriber` None where nothing was transcribed; `spoken` are the characters and tokens."""
+    `transcriber` None where nothing was transcribed; `spoken` are the characters and tokens.
+    `others`: which transcribers took over, and from when on, in milliseconds of the call."""
 
     provider: str
     direction: str
     talked_ms: int
     transcriber: str | None
     spoken: Mapping[Item, int]
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def heard_ms(self) -> dict[str, int]:
+        """How much of the call each transcriber heard."""
+        if self.transcriber is None:
+            return {}
+        found: dict[str, int] = {}
+        turns = ((self.transcriber, 0), *self.others)
+        ends = [*(begin for _, begin in turns[1:]), self.talked_ms]
+        for (name, begin), end in zip(turns, ends, strict=True):
+            ms = max(0, min(end, self.talked_ms) - min(begin, self.talked_ms))
+            found[name] = found.get(name, 0) + ms
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +103,9 @@ def _of_time(used: Used, prices: PriceList) -> Iterable[Charge]:
     seconds = call.billed_s(used.talked_ms) if call else _seconds(used.talked_ms)
     price = call and (call.inbound if used.direction == "inbound" else call.outbound)
     yield Charge(Item("telephony", used.provider), seconds, price)
-    if used.transcriber is not None:
-        item = Item("transcription", used.transcriber)
-        price = prices.price("transcription", used.transcriber)
-        yield Charge(item, _seconds(used.talked_ms), price)
+    for name, ms in used.heard_ms.items():
+        price = prices.price("transcription", name)
+        yield Charge(Item("transcription", name), _seconds(ms), price)
 
 
 def cost(used: Used, prices: PriceList) -> int:

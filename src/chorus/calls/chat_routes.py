@@ -133,7 +133,7 @@ async def chat_with_agent(
             raise errors.Error(402, "insufficient_funds", "The balance does not suffice")
     try:
         taken = await draft(session, process, agent, wish.agent.changes() if wish.agent else {})
-        models = switchboard.engines.thinking(taken.model, taken.model_options)
+        models = switchboard.engines.thinking(taken.choice)
     except (NoEngine, EngineFailed) as failure:
         raise errors.unavailable(str(failure)) from None
     except SecretsUnreadable as failure:

@@ -68,6 +68,7 @@ async def check_agent(
     tools = ()
     async with process.database.reading() as session:
         agent = await queries.one(session, organization_id, id)
+        catalogue = await process.catalogues.of(session, organization_id)
         try:
             taken = await draft(session, process, agent, wish.agent.changes() if wish.agent else {})
         except errors.Error as error:
@@ -76,8 +77,8 @@ async def check_agent(
         else:
             tools = taken.spec.tools
             findings = [
-                *check.of_texts(process.catalogue, agent),
-                *check.of_engines(process.catalogue, agent),
+                *check.of_texts(catalogue, agent),
+                *check.of_engines(catalogue, agent),
                 *check.of_variables(taken.spec, given),
             ]
     findings += await check.of_tools(tools, given, switchboard.outbound)

@@ -80,9 +80,7 @@ async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> 
         return
     try:
         taken = await _snapshot(switchboard, row)
-        engines = switchboard.engines.select(
-            taken.model, taken.voice, taken.spec.language, taken.model_options
-        )
+        engines = switchboard.engines.select(taken.choice)
     except (NoEngine, EngineFailed, SecretsUnreadable, LookupError) as failure:
         log.error("call %s cannot be held: %s", call_id, failure)
         await line.hang_up()
@@ -129,7 +127,8 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
 async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
     async with switchboard.database.reading() as session:
         whose = (session, row.organization_id, row.agent_id)
-        known = (switchboard.secrets, switchboard.catalogue)
+        catalogue = await switchboard.catalogues.of(session, row.organization_id)
+        known = (switchboard.secrets, catalogue)
         if row.agent_changes is None:
             taken = await snapshot(*whose, *known)
         else:

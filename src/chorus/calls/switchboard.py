@@ -21,7 +21,7 @@ from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.hold_sound import HoldSounds
 from chorus.calls.journal import Journals
-from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
 from chorus.db import Database
 from chorus.durable.durable import Durable
@@ -40,14 +40,14 @@ log = logging.getLogger(__name__)
 class Switchboard:
     """`live` holds the calls that are being talked on here, by their id."""
 
-    def __init__(self, settings: Settings, database: Database, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, database: Database, catalogues: Catalogues) -> None:
         self.settings = settings
         self.database = database
-        self.catalogue = catalogue
+        self.catalogues = catalogues
         self.journals = Journals(database)
         self.streams = Streams(database, self.journals.written)
         self.chats = ChatStreams()
-        self.engines = EngineRoom(settings, catalogue)
+        self.engines = EngineRoom(settings, catalogues.base)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
         self.hold_sounds = HoldSounds(self.outbound)
@@ -76,7 +76,7 @@ class Switchboard:
     @cached_property
     def admission(self) -> Admission:
         """Says whether there is money for a call, and what it costs."""
-        return Admission.of(self.settings, self.catalogue)
+        return Admission.of(self.settings, self.catalogues)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:

@@ -16,7 +16,7 @@ from chorus.billing.charges import Used, tally
 from chorus.billing.ledger import Bill
 from chorus.calls.tables import Call, CallEvent
 
-_KINDS = ("answered", "usage", "status_changed")
+_KINDS = ("answered", "usage", "status_changed", "transcriber_changed")
 
 
 async def bill(session: AsyncSession, call_id: uuid.UUID) -> Bill | None:
@@ -66,4 +66,9 @@ async def _used(session: AsyncSession, call: Call) -> Used:
         talked_ms=talked_ms if call.answered_at is not None else 0,
         transcriber=transcriber,
         spoken=tally(data for kind, _, data in events if kind == "usage"),
+        others=tuple(
+            (str(data.get("transcriber")), at)
+            for kind, at, data in events
+            if kind == "transcriber_changed"
+        ),
     )

@@ -11,13 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from datetime import date
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from chorus.audio.sounds import SOUNDS, Sound
 from chorus.catalogue.espeak import installed_voices
 from chorus.catalogue.piper import found_voices
+from chorus.providers.in_force import KeyInForce
+from chorus.providers.models import known
 from chorus.settings import Settings
+from chorus.speech.vendor.options import bare
 
 _NAMESPACE = UUID("0c1a7a52-6f0e-5c0b-8f43-0d9b4f0e6a11")
 _NO_SLUG = re.compile(r"[^a-z0-9._-]+")
@@ -26,13 +30,17 @@ _OPENAI_CONTEXT = {"gpt-4.1": 1_047_576, "gpt-4o": 128_000, "gpt-5": 400_000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What all entries have. Prices are in dollars, None where Chorus does not know them."""
+    """What all entries have. Prices are in dollars, None where Chorus does not know them. `key` is
+    the vendor's that opens it, None for what needs none or the operator's oldest setting.
+    `priced_as` is the price list's name, where that is not made of engine and id."""
 
     engine: str
     engine_id: str
     name: str
     provider: str
     available: bool = True
+    key: KeyInForce | None = field(default=None, repr=False, compare=False)
+    priced_as: str = ""
     id: UUID = field(init=False)
     slug: str = field(init=False)
 
@@ -43,12 +51,20 @@ class Entry:
         name = self.engine if own else f"{self.engine}-{self.engine_id}"
         object.__setattr__(self, "slug", _NO_SLUG.sub("-", name.lower()))
 
+    @property
+    def price_name(self) -> str:
+        return self.priced_as or f"{self.engine}/{self.engine_id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice(Entry):
-    """`languages` are BCP 47 tags, the main one first."""
+    """`languages` are BCP 47 tags, the main one first; empty where the vendor names none. `spoken`
+    is what the engine calls the voice, "" for its own default; `model` the vendor's model."""
 
-    languages: tuple[str, ...]
+    spoken: str | None = None
+    model: str = ""
+
+    languages: tuple[str, ...] = ()
     gender: str | None = None
     licence: str | None = None
     preview_url: str | None = None
@@ -60,6 +76,43 @@ class SlmModel(Entry):
     context_window: int | None = None
     price_per_million_input_tokens: float | None = None
     price_per_million_output_tokens: float | None = None
+    retires: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcriber(Entry):
+    """`languages` are BCP 47 tags without region; empty where the vendor names none. `p99_ms`:
+    from the end of speech to the final words, where it is known. `model` as for a voice."""
+
+    languages: tuple[str, ...] = ()
+    model: str = ""
+    p99_ms: float | None = None
+    price_per_minute: float | None = None
+
+
+LOCAL_EARS = Transcriber(
+    engine="local",
+    engine_id="local",
+    name="On this machine",
+    provider="chorus",
+    priced_as="pocketsphinx",
+    price_per_minute=0.0,
+)
+"""Whisper or PocketSphinx, whichever is there for the language; one price for both."""
+SIMULATED_EARS = Transcriber(
+    engine="simulated",
+    engine_id="simulated",
+    name="Simulated",
+    provider="simulated",
+    languages=("en",),
+    priced_as="simulated",
+    price_per_minute=0.0,
+)
+
+
+def spoken_id(voice: Voice) -> str:
+    """What its engine calls a voice."""
+    return voice.engine_id if voice.spoken is None else voice.spoken
 
 
 T = TypeVar("T", bound=Entry)
@@ -68,17 +121,24 @@ T = TypeVar("T", bound=Entry)
 class Catalogue:
     """The entries, in the order in which they are listed; the first of each is the default."""
 
-    def __init__(self, voices: Iterable[Voice], models: Iterable[SlmModel]) -> None:
+    def __init__(
+        self,
+        voices: Iterable[Voice],
+        models: Iterable[SlmModel],
+        transcribers: Iterable[Transcriber] = (),
+    ) -> None:
         self.voices = tuple(voices)
         self.models = tuple(models)
+        self.transcribers = tuple(transcribers)
         self.sounds: tuple[Sound, ...] = SOUNDS
         self._voices = {voice.id: voice for voice in self.voices}
         self._models = {model.id: model for model in self.models}
+        self._transcribers = {each.id: each for each in self.transcribers}
         self._sounds = {sound.id: sound for sound in self.sounds}
 
     @classmethod
     def of(cls, settings: Settings) -> Catalogue:
-        return cls(_voices(settings), _models(settings))
+        return cls(_voices(settings), _models(settings), _transcribers(settings))
 
     def voice(self, id: UUID) -> Voice | None:
         return self._voices.get(id)
@@ -87,12 +147,19 @@ class Catalogue:
         return self._models.get(id)
 
     def voice_named(self, name: str) -> Voice | None:
-        """By id, by slug, or by the engine's own name where no other engine has it too."""
+        """By id, by slug, or by a name where no other entry has it too."""
         return _named(self.voices, self._voices, name)
 
     def model_named(self, name: str) -> SlmModel | None:
         """As `voice_named`."""
         return _named(self.models, self._models, name)
+
+    def transcriber_named(self, name: str) -> Transcriber | None:
+        """As `voice_named`."""
+        return _named(self.transcribers, self._transcribers, name)
+
+    def transcriber(self, id: UUID) -> Transcriber | None:
+        return self._transcribers.get(id)
 
     def sound(self, id: UUID) -> Sound | None:
         return self._sounds.get(id)
@@ -100,6 +167,19 @@ class Catalogue:
     @property
     def default_voice(self) -> Voice | None:
         return self.voices[0] if self.voices else None
+
+    def voice_for(self, language: str | None) -> Voice | None:
+        """The default; where that is a vendor's, the first that speaks a language (BCP 47 or
+        unknown). What is on this machine finds a voice for the language by itself."""
+        return _for(self.voices, language)
+
+    @property
+    def default_transcriber(self) -> Transcriber | None:
+        return self.transcribers[0] if self.transcribers else None
+
+    def transcriber_for(self, language: str | None) -> Transcriber | None:
+        """As `voice_for`."""
+        return _for(self.transcribers, language)
 
     @property
     def default_model(self) -> SlmModel | None:
@@ -114,8 +194,20 @@ def _named(entries: Sequence[T], by_id: Mapping[UUID, T], name: str) -> T | None
     for entry in entries:
         if entry.slug == wanted:
             return entry
-    found = [entry for entry in entries if entry.engine_id.lower() == wanted]
+    found = [each for each in entries if wanted in (each.engine_id.lower(), each.name.lower())]
     return found[0] if len(found) == 1 else None
+
+
+S = TypeVar("S", Voice, Transcriber)
+
+
+def _for(entries: tuple[S, ...], language: str | None) -> S | None:
+    wanted = bare(language)
+    if wanted is not None and entries and entries[0].key is not None:
+        for entry in entries:
+            if not entry.languages or wanted in (bare(each) for each in entry.languages):
+                return entry
+    return entries[0] if entries else None
 
 
 def _models(settings: Settings) -> Iterable[SlmModel]:
@@ -128,12 +220,31 @@ def _models(settings: Settings) -> Iterable[SlmModel]:
                 provider="openai",
                 context_window=settings.openai_options.get("contextWindow")
                 or _context_window(name),
+                **facts_of("openai", name),
             )
     yield SlmModel(engine="script", engine_id="script", name="Script", provider="chorus")
     if settings.simulated:
         yield SlmModel(
             engine="simulated", engine_id="simulated", name="Simulated", provider="simulated"
         )
+
+
+def facts_of(vendor: str, name: str) -> dict[str, Any]:
+    """Prices and the end of a model that is known by name."""
+    found = known(vendor, name)
+    if found is None:
+        return {}
+    return {
+        "price_per_million_input_tokens": found.input_price,
+        "price_per_million_output_tokens": found.output_price,
+        "retires": found.retires,
+    }
+
+
+def _transcribers(settings: Settings) -> Iterable[Transcriber]:
+    yield LOCAL_EARS
+    if settings.simulated:
+        yield SIMULATED_EARS
 
 
 def _context_window(name: str) -> int | None:

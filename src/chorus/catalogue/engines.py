@@ -2,9 +2,10 @@
 
 What every call needs (the voice detector and the end-of-turn model) is loaded by `start`, before
 the process says that it is ready; the rest when the first call selects it. Which transcriber a
-call gets follows from its model and its language: the simulated model speaks to simulated
-callers, all others to people, whom Whisper hears if its files are there for that language,
-and else PocketSphinx. Importing this module loads no engine.
+call gets that chose none follows from its model and its language: the simulated model speaks to
+simulated callers, all others to people, whom a vendor hears if there is a key of one, else Whisper
+if its files are there for that language, and else PocketSphinx. What is behind a vendor's key is
+made in `hosted.py`. Importing this module loads no engine.
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.catalogue.catalogue import (
+    LOCAL_EARS,
+    SIMULATED_EARS,
+    Catalogue,
+    SlmModel,
+    Transcriber,
+    Voice,
+    spoken_id,
+)
+from chorus.catalogue.choice import Choice
+from chorus.catalogue.hosted import Hosted
 from chorus.languages import languages
 from chorus.llm.model import LanguageModel
 from chorus.llm.options import OpenAIOptions
@@ -31,7 +42,7 @@ from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.store import Store, missing_for_a_call
-from chorus.talk.spec import Engines
+from chorus.talk.spec import Engines, StandIns
 
 if TYPE_CHECKING:
     from chorus.llm.openai import Endpoint
@@ -42,12 +53,6 @@ T = TypeVar("T")
 
 _MOST_OPTIONED = 500
 """Models with options of an agent's own that are kept; they are small, and agents are edited."""
-
-
-def transcriber_of(model: SlmModel) -> str:
-    """The price list's name of who hears the callers of an agent with this model: what hears on
-    this machine has one price, whichever it is."""
-    return "simulated" if model.engine == "simulated" else "pocketsphinx"
 
 
 def hears_too_little(settings: Settings) -> str | None:
@@ -70,6 +75,7 @@ class EngineRoom:
         self._made: dict[str, object] = {}
         self._optioned: OrderedDict[str, LanguageModel] = OrderedDict()
         self._rests = Rests()
+        self._hosted = Hosted(settings)
 
     async def start(self) -> None:
         """Load what every call needs, and get ready what a call of the defaults needs, side by
@@ -86,7 +92,7 @@ class EngineRoom:
         if missing := missing_for_a_call(Store(self._settings.models_dir)):
             log.warning("callers are not heard or answered as well as they could be: %s", missing)
         try:
-            engines = self.select(None, None, None)
+            engines = self.select(Choice())
         except (NoEngine, EngineFailed) as failure:
             log.warning("calls with the default engines cannot be held: %s", failure)
             return
@@ -106,7 +112,7 @@ class EngineRoom:
         with suppress(NoEngine, EngineFailed):
             if model is not None:
                 self._model(model)
-                self._transcriber(model, None)
+                self._transcriber(self._ears(Choice(model=model), model), Choice())
         with suppress(NoEngine, EngineFailed):
             if voice is not None:
                 self._voice(voice)
@@ -123,39 +129,81 @@ class EngineRoom:
                 log.exception("engine %s did not close", name)
         self._made.clear()
         self._optioned.clear()
+        await self._hosted.aclose()
 
-    def select(
-        self,
-        model: SlmModel | None,
-        voice: Voice | None,
-        language: str | None,
-        model_options: Mapping[str, Any] | None = None,
-    ) -> Engines:
-        """The engines of one call; None is the platform's default. `model_options` are the
-        agent's. Raises `NoEngine`, or `EngineFailed` for one that is not installed."""
-        model = model or self._catalogue.default_model
-        voice = voice or self._catalogue.default_voice
-        if model is None:
-            raise NoEngine("no language model is available; see `chorus doctor`")
+    def select(self, choice: Choice) -> Engines:
+        """The engines of one call, and what stands in for each: what the agent names, then, for
+        ears and a voice of a vendor's, those of this machine if there are any. Raises `NoEngine`,
+        or `EngineFailed` for one that is not installed."""
+        model, voice = self._mind(choice), choice.voice or self._catalogue.default_voice
         if voice is None:
             raise NoEngine("no voice is available; see `chorus doctor`")
+        ears = self._ears(choice, model)
         return Engines(
-            transcriber=self._transcriber(model, language),
+            transcriber=self._transcriber(ears, choice),
             voice=self._voice(voice),
-            model=self._model(model, model_options),
+            model=self._model(model, choice.model_options),
             detector=self._detector(),
-            end_of_turn=self._end_of_turn(language),
+            end_of_turn=self._end_of_turn(choice.language),
+            stand_ins=StandIns(
+                transcribers=self._other_ears(ears, choice),
+                voices=self._other_voices(voice, choice),
+                models=self._other_models(choice),
+            ),
             rests=self._rests,
         )
 
-    def thinking(
-        self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None
-    ) -> Ranking[LanguageModel]:
+    def thinking(self, choice: Choice) -> Ranking[LanguageModel]:
         """What an agent thinks with, for who needs neither ears nor a voice. Raises `NoEngine`."""
-        model = model or self._catalogue.default_model
+        model = self._model(self._mind(choice), choice.model_options)
+        return Ranking((model, *self._other_models(choice)), self._rests)
+
+    def _mind(self, choice: Choice) -> SlmModel:
+        model = choice.model or self._catalogue.default_model
         if model is None:
             raise NoEngine("no language model is available; see `chorus doctor`")
-        return Ranking((self._model(model, model_options),), self._rests)
+        return model
+
+    def _ears(self, choice: Choice, model: SlmModel) -> Transcriber:
+        """The simulated model has simulated callers, whom nobody else understands."""
+        if choice.transcriber is None and model.engine == "simulated":
+            return SIMULATED_EARS
+        return choice.transcriber or LOCAL_EARS
+
+    def _other_ears(self, ears: Transcriber, choice: Choice) -> tuple[speech.Transcriber, ...]:
+        others = list(choice.other_transcribers)
+        if ears.key is not None:
+            others.append(LOCAL_EARS)
+        found = [self._transcriber(ears, choice)]
+        for entry in others:
+            with suppress(NoEngine, EngineFailed):  # what is not there cannot stand in
+                engine = self._transcriber(entry, choice)
+                if engine not in found:
+                    found.append(engine)
+        return tuple(found[1:])
+
+    def _other_voices(self, voice: Voice, choice: Choice) -> tuple[tuple[speech.Voice, str], ...]:
+        others = list(choice.other_voices)
+        if voice.key is not None and (local := self._local_voice(choice.language)):
+            others.append(local)
+        known = {id(self._voice(voice))}
+        found: list[tuple[speech.Voice, str]] = []
+        for entry in others:
+            with suppress(NoEngine, EngineFailed):
+                engine = self._voice(entry)
+                if id(engine) not in known:
+                    known.add(id(engine))
+                    found.append((engine, spoken_id(entry)))
+        return tuple(found)
+
+    def _other_models(self, choice: Choice) -> tuple[LanguageModel, ...]:
+        # Fields of one vendor's own mean nothing to the next.
+        options = {n: v for n, v in choice.model_options.items() if n != "extraBody"}
+        return tuple(self._model(entry, options) for entry in choice.other_models)
+
+    def _local_voice(self, language: str | None) -> Voice | None:
+        local = [v for v in self._catalogue.voices if v.engine in ("piper", "espeak")]
+        return Catalogue(local, ()).voice_for(language)
 
     def analyst(
         self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None
@@ -166,7 +214,7 @@ class EngineRoom:
         model = model or self._catalogue.default_model
         if model is None:
             raise NoEngine("no language model is available; see `chorus doctor`")
-        if model.engine != "openai":
+        if model.engine in ("script", "simulated"):
             return self._model(model)
         options = replace(
             self._options(model, model_options),
@@ -175,7 +223,7 @@ class EngineRoom:
             max_tokens=None,
             temperature=None,
         )
-        return self._openai(model, options)
+        return self._asked(model, options)
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._made:
@@ -207,16 +255,18 @@ class EngineRoom:
         """For servers that the operator names, which may stand in a network of his own."""
         return self._once("operator net", lambda: Outbound(allow_private=True, keep_alive_s=55))
 
-    def _transcriber(self, model: SlmModel, language: str | None) -> speech.Transcriber:
+    def _transcriber(self, entry: Transcriber, choice: Choice) -> speech.Transcriber:
         def simulated() -> speech.Transcriber:
             from chorus.speech.stt.simulated import SimulatedTranscriber
 
             return SimulatedTranscriber()
 
-        if transcriber_of(model) == "simulated":
+        if entry.key is not None:
+            return self._hosted.transcriber(entry, choice.keyterms)
+        if entry.engine == "simulated":
             return self._once("transcriber simulated", simulated)
         models = self._settings.models_dir
-        if weights := local.whisper_for(models, language):
+        if weights := local.whisper_for(models, choice.language):
             return self._once(
                 f"transcriber {weights.name}",
                 lambda: local.local_whisper(models, weights, self._threads()),
@@ -232,6 +282,8 @@ class EngineRoom:
 
             return SimulatedVoice()
 
+        if voice.key is not None:
+            return self._hosted.voice(voice)
         match voice.engine:
             case "simulated":
                 return self._once("voice simulated", simulated)
@@ -259,13 +311,16 @@ class EngineRoom:
         was saved, by the rules of that version."""
         options = OpenAIOptions(context_window=model.context_window)
         try:
-            options = options.with_json(self._settings.openai_options)
+            if model.key is None:
+                options = options.with_json(self._settings.openai_options)
             return options.with_json(of_the_agent or {})
         except ValueError as wrong:
             raise NoEngine(f"the agent's modelOptions cannot be used: {wrong}") from None
 
-    def _openai(self, model: SlmModel, options: OpenAIOptions) -> LanguageModel:
+    def _asked(self, model: SlmModel, options: OpenAIOptions) -> LanguageModel:
         """One object for the same options, so that calls know of each other's failures."""
+        if model.key is not None:
+            return self._hosted.model(model, options)
         from chorus.llm.openai import OpenAIModel
 
         name = json.dumps([model.engine_id, asdict(options)], sort_keys=True, default=str)
@@ -291,13 +346,15 @@ class EngineRoom:
 
             return ScriptModel()
 
+        if model.key is not None:
+            return self._asked(model, self._options(model, model_options))
         match model.engine:
             case "simulated":
                 return self._once("model simulated", simulated)
             case "script":
                 return self._once("model script", script)
             case "openai":
-                return self._openai(model, self._options(model, model_options))
+                return self._asked(model, self._options(model, model_options))
             case other:
                 raise NoEngine(f"this process has no language model engine {other!r}")
 

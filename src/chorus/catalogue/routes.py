@@ -1,22 +1,36 @@
-"""/v1/voices, /v1/slm-models, /v1/background-sounds: what can be chosen for an agent."""
+"""/v1/voices, /v1/slm-models, /v1/transcribers, /v1/background-sounds: what can be chosen for an
+agent. Of what a vendor's key opens the vendor itself is asked, if its list is older than ten
+minutes; if it does not answer within seconds, its last good list is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query, Request
 
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
-from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, VoiceOut
+from chorus.catalogue.catalogue import Catalogue, SlmModel, Transcriber, Voice
+from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, TranscriberOut, VoiceOut
 from chorus.errors import not_found
-from chorus.route import InProcess, failures, router
+from chorus.route import InOrganization, InProcess, failures, reading_router
 from chorus.wire import Data, Page, SearchQuery, page
 
-routes = router("Catalogue")
+routes = reading_router("Catalogue")
 T = TypeVar("T")
 EntryId = Annotated[str, Path(max_length=255, description="Its id or its slug.")]
+
+
+_ANY = "mul"
+"""BCP 47 for several languages: of a voice whose vendor names none."""
+
+
+async def _catalogue(request: Request, process: InProcess, organization_id: InOrganization) -> Any:
+    net = request.app.state.switchboard.outbound
+    return await process.catalogues.fresh(organization_id, net)
+
+
+InCatalogue = Annotated[Catalogue, Depends(_catalogue)]
 
 
 def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
@@ -31,7 +45,7 @@ def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
         slug=voice.slug,
         name=voice.name,
         provider=voice.provider,
-        language=voice.languages[0],
+        language=voice.languages[0] if voice.languages else _ANY,
         languages=list(voice.languages),
         gender=voice.gender,
         licence=voice.licence,
@@ -51,31 +65,48 @@ def _model(catalogue: Catalogue, model: SlmModel) -> SlmModelOut:
         context_window=model.context_window,
         price_per_million_input_tokens=model.price_per_million_input_tokens,
         price_per_million_output_tokens=model.price_per_million_output_tokens,
+        retires=model.retires,
         available=model.available,
         is_default=model is catalogue.default_model,
     )
 
 
+def _transcriber(catalogue: Catalogue, each: Transcriber) -> TranscriberOut:
+    return TranscriberOut(
+        id=each.id,
+        slug=each.slug,
+        name=each.name,
+        provider=each.provider,
+        languages=list(each.languages),
+        latency_p99_ms=each.p99_ms,
+        price_per_minute=each.price_per_minute,
+        available=each.available,
+        is_default=each is catalogue.default_transcriber,
+    )
+
+
 @routes.get("/voices", operation_id="listVoices", summary="List voices")
-async def list_voices(process: InProcess, query: Annotated[SearchQuery, Query()]) -> Page[VoiceOut]:
-    voices, total = _part(process.catalogue.voices, query)
-    return page(VoiceOut, [_voice(process.catalogue, voice) for voice in voices], total, query)
+async def list_voices(
+    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+) -> Page[VoiceOut]:
+    voices, total = _part(catalogue.voices, query)
+    return page(VoiceOut, [_voice(catalogue, voice) for voice in voices], total, query)
 
 
 @routes.get("/voices/{id}", operation_id="getVoice", summary="Get a voice", responses=failures(404))
-async def get_voice(process: InProcess, id: EntryId) -> Data[VoiceOut]:
-    voice = process.catalogue.voice_named(id)
+async def get_voice(catalogue: InCatalogue, id: EntryId) -> Data[VoiceOut]:
+    voice = catalogue.voice_named(id)
     if voice is None:
         raise not_found("Voice")
-    return Data(data=_voice(process.catalogue, voice))
+    return Data(data=_voice(catalogue, voice))
 
 
 @routes.get("/slm-models", operation_id="listSlmModels", summary="List language models")
 async def list_models(
-    process: InProcess, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
 ) -> Page[SlmModelOut]:
-    models, total = _part(process.catalogue.models, query)
-    return page(SlmModelOut, [_model(process.catalogue, model) for model in models], total, query)
+    models, total = _part(catalogue.models, query)
+    return page(SlmModelOut, [_model(catalogue, model) for model in models], total, query)
 
 
 @routes.get(
@@ -84,20 +115,41 @@ async def list_models(
     summary="Get a language model",
     responses=failures(404),
 )
-async def get_model(process: InProcess, id: EntryId) -> Data[SlmModelOut]:
-    model = process.catalogue.model_named(id)
+async def get_model(catalogue: InCatalogue, id: EntryId) -> Data[SlmModelOut]:
+    model = catalogue.model_named(id)
     if model is None:
         raise not_found("SLM model")
-    return Data(data=_model(process.catalogue, model))
+    return Data(data=_model(catalogue, model))
+
+
+@routes.get("/transcribers", operation_id="listTranscribers", summary="List transcribers")
+async def list_transcribers(
+    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+) -> Page[TranscriberOut]:
+    found, total = _part(catalogue.transcribers, query)
+    return page(TranscriberOut, [_transcriber(catalogue, each) for each in found], total, query)
+
+
+@routes.get(
+    "/transcribers/{id}",
+    operation_id="getTranscriber",
+    summary="Get a transcriber",
+    responses=failures(404),
+)
+async def get_transcriber(catalogue: InCatalogue, id: EntryId) -> Data[TranscriberOut]:
+    each = catalogue.transcriber_named(id)
+    if each is None:
+        raise not_found("Transcriber")
+    return Data(data=_transcriber(catalogue, each))
 
 
 @routes.get(
     "/background-sounds", operation_id="listBackgroundSounds", summary="List background sounds"
 )
 async def list_sounds(
-    process: InProcess, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
 ) -> Page[BackgroundSoundOut]:
-    sounds, total = _part(process.catalogue.sounds, query)
+    sounds, total = _part(catalogue.sounds, query)
     return page(
         BackgroundSoundOut,
         [BackgroundSoundOut.model_validate(sound) for sound in sounds],
@@ -112,8 +164,8 @@ async def list_sounds(
     summary="Get a background sound",
     responses=failures(404),
 )
-async def get_sound(process: InProcess, id: UUID) -> Data[BackgroundSoundOut]:
-    sound = process.catalogue.sound(id)
+async def get_sound(catalogue: InCatalogue, id: UUID) -> Data[BackgroundSoundOut]:
+    sound = catalogue.sound(id)
     if sound is None:
         raise not_found("Background sound")
     return Data(data=BackgroundSoundOut.model_validate(sound))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ Slug = Annotated[str, Field(description="Stands for the id in requests; the same
 
 
 class VoiceOut(Out):
-    """A voice that agents of this installation can speak with."""
+    """A voice that agents of this organization can speak with."""
 
     id: UUID
     slug: Slug
@@ -30,7 +31,7 @@ class VoiceOut(Out):
 
 
 class SlmModelOut(Out):
-    """A language model that agents of this installation can think with."""
+    """A language model that agents of this organization can think with."""
 
     id: UUID
     slug: Slug
@@ -39,6 +40,21 @@ class SlmModelOut(Out):
     context_window: int | None
     price_per_million_input_tokens: float | None
     price_per_million_output_tokens: float | None
+    retires: date | None
+    available: bool
+    is_default: bool
+
+
+class TranscriberOut(Out):
+    """What agents of this organization can hear with."""
+
+    id: UUID
+    slug: Slug
+    name: str
+    provider: str
+    languages: list[str]
+    latency_p99_ms: float | None
+    price_per_minute: float | None
     available: bool
     is_default: bool
 

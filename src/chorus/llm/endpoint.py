@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from chorus.llm.refused import Learnt
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
+
+    from chorus.outbound_address import Allowed
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +40,22 @@ _SEPARATES = ("api.openai.com", "openai.azure.com", "services.ai.azure.com", "go
 class Endpoint:
     """`learnt`: by model, what the endpoint does not take."""
 
-    def __init__(self, vendor: str, base_url: str, api_key: str = "") -> None:
+    def __init__(
+        self,
+        vendor: str,
+        base_url: str,
+        api_key: str = "",
+        *,
+        allowed: Allowed | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """`base_url` ends where `/chat/completions` begins, but for a query (Azure's
-        `?api-version=`); `api_key` may be empty for a local server. Opens nothing yet."""
+        `?api-version=`); `api_key` may be empty for a local server. `allowed`: which addresses may
+        be connected to, for a URL that is not the operator's; no redirect is followed then.
+        `headers`: how the key is shown, where that is not as a bearer. Opens nothing yet."""
         self.vendor = vendor
+        self._allowed = allowed
+        self._headers = headers
         path, _, self._query = base_url.partition("?")
         self.base_url = path.rstrip("/")
         self._api_key = api_key
@@ -64,15 +79,24 @@ class Endpoint:
             headers = {"authorization": f"Bearer {self._api_key or 'none'}"}
             if "azure.com" in self.base_url:
                 headers["api-key"] = self._api_key
+            limits = httpx2.Limits(
+                max_connections=1000,
+                max_keepalive_connections=100,
+                keepalive_expiry=_KEEP_ALIVE_S,
+            )
+            transport = None
+            if self._allowed is not None:
+                from chorus.llm.guarded import GuardedTransport
+
+                transport = GuardedTransport(self._allowed, limits)
             self._client = httpx2.AsyncClient(
-                headers=headers,
+                headers=headers if self._headers is None else dict(self._headers),
                 timeout=None,
-                follow_redirects=True,
-                limits=httpx2.Limits(
-                    max_connections=1000,
-                    max_keepalive_connections=100,
-                    keepalive_expiry=_KEEP_ALIVE_S,
-                ),
+                # A key that is no bearer's would go along to wherever a redirect leads.
+                follow_redirects=self._allowed is None and self._headers is None,
+                limits=limits,
+                transport=transport,
+                trust_env=self._allowed is None,
             )
         return self._client
 

@@ -124,6 +124,13 @@ SCHEMAS: dict[str, Any] = {
         "gender": "female",
     },
     "SlmModel": {"name": "gpt-4.1-mini", "provider": "openai", "contextWindow": 1047576},
+    "Transcriber": {
+        "name": "Deepgram Nova-3",
+        "provider": "deepgram",
+        "languages": [],
+        "latencyP99Ms": 350,
+        "pricePerMinute": 0.0048,
+    },
     "BackgroundSound": {"name": "Office", "description": "Voices and keyboards, far away"},
     "Event": {"seq": 4, "atMs": 1840, "kind": "turn", "data": {"role": "assistant"}},
     "Call": {"turns": None, "transferCalls": []},

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from chorus.llm.endpoint import without_secrets
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
+from chorus.providers.models import CHEAP
 from chorus.providers.schemas import Problem
 from chorus.providers.vendors import BY_NAME, Vendor
 
@@ -159,21 +160,12 @@ def _said(body: Any) -> str:
 
 # --- what each vendor is asked ------------------------------------------------------------------
 
-_CHEAP = {
-    "openai": "gpt-4.1-nano",
-    "groq": "openai/gpt-oss-20b",
-    "mistral": "mistral-small-latest",
-    "together": "openai/gpt-oss-20b",
-    "anthropic": "claude-haiku-4-5",
-    "google": "gemini-3.5-flash-lite",
-}
-
 
 def _request(tried: Tried) -> _Request:
     vendor, key = tried.vendor, tried.api_key
     base = (tried.base_url or BY_NAME[vendor.name].base_url or "").rstrip("/")
     bearer = ("authorization", f"Bearer {key}")
-    model = tried.models[0] if tried.models else _CHEAP.get(vendor.name, "")
+    model = tried.models[0] if tried.models else CHEAP.get(vendor.name, "")
     named = bool(tried.models)
     match vendor.name:
         case "anthropic":

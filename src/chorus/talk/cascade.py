@@ -74,7 +74,7 @@ class Cascade:
         self._transcribing = Transcribing(
             engines.transcribers,
             heard_as(line.format),
-            Hints((agent.language,) if agent.language else (), engines.phrases(system)),
+            Hints(_languages(agent), engines.phrases(system)),
             on_words=self._words,
             note=host.note,
         )
@@ -218,3 +218,9 @@ class Cascade:
             self._mouth.background = background
         except (LookupError, OSError, ValueError) as failure:
             self._host.note("background_failed", detail=str(failure))
+
+
+def _languages(agent: AgentSpec) -> tuple[str, ...]:
+    """What may be spoken, the likeliest first."""
+    first = (agent.language,) if agent.language else ()
+    return tuple(dict.fromkeys((*first, *agent.languages)))

@@ -15,6 +15,7 @@ from chorus.audio.mix import Background
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
+from chorus.talk.text.pronunciations import Pronunciations
 from chorus.talk.thinking import ReplyContext
 from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.tools.end_call import EndCall
@@ -44,7 +45,8 @@ def voicing_of(
     styles = tuple(
         VoiceStyle(name, agent.voice_speed, agent.voice_stability, agent.language) for name in names
     )
-    return Voicing(engines.voices, styles, format, on_failed=on_failed)
+    said = Pronunciations(agent.pronunciations) if agent.pronunciations else None
+    return Voicing(engines.voices, styles, format, on_failed=on_failed, pronunciations=said)
 
 
 def mind_of(

@@ -74,7 +74,9 @@ class TransferTarget:
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them."""
+    """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
+    `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
+    `pronunciations`: how to say what is written, by what is written."""
 
     agent_id: str
     name: str
@@ -83,6 +85,8 @@ class AgentSpec:
     voice_speed: float = 1.0
     voice_stability: float = 0.5
     language: str | None = None
+    languages: tuple[str, ...] = ()
+    pronunciations: tuple[tuple[str, str], ...] = ()
     turns: TurnSettings = field(default_factory=TurnSettings)
     allow_end_call: bool = True
     first_speaker: Literal["user", "agent"] = "user"

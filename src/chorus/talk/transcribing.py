@@ -60,6 +60,7 @@ class Transcribing:
     ) -> None:
         self._ranking = ranking
         self._engine = ranking.order()[0]
+        self._heard_by = ranking.engines[0].name  # what the call's answer says
         self._format = format
         self._hints = hints
         self._on_words = on_words
@@ -171,6 +172,9 @@ class Transcribing:
             except TimeoutError:
                 failure = EngineFailed(engine.name, "open", "no stream in time")
             else:
+                if engine.name != self._heard_by:
+                    self._heard_by = engine.name
+                    self._note("transcriber_changed", transcriber=engine.name)
                 if before is not None:
                     await self._put_away(before, name)
                     before = None

@@ -31,6 +31,7 @@ from chorus.speech.engines import (
     VoiceStyle,
 )
 from chorus.speech.ranking import Ranking
+from chorus.talk.text.pronunciations import Pronunciations, Said
 from chorus.talk.text.units import units
 
 if TYPE_CHECKING:
@@ -89,8 +90,10 @@ class Voicing:
         format: AudioFormat,
         *,
         on_failed: Callable[[EngineFailed], None],
+        pronunciations: Pronunciations | None = None,
     ) -> None:
         self._ranking = ranking
+        self._pronunciations = pronunciations
         self._styles = dict(zip(map(id, ranking.engines), styles, strict=True))
         self._format = format
         self._on_failed = on_failed
@@ -165,7 +168,7 @@ class Voicing:
         deadline_s = voice.deadline_ms / 1000
         gives = voice.gives(self._format)
         converter = None if gives == self._format else Converter(gives, self._format)
-        reading = _Reading(script, place, deadline_s)
+        reading = _Reading(script, place, deadline_s, self._pronunciations)
         try:
             async with asyncio.timeout(deadline_s):
                 session = await self._session(voice)
@@ -197,11 +200,18 @@ def _reader_of(language: str) -> Reader:
 
 class _Reading(AsyncIterator[str]):
     """What one voice takes of a script and what it gives, with its deadline. `reader` writes out
-    what the voice would read wrongly."""
+    what the voice would read wrongly, after the agent's own `pronunciations`."""
 
     reader: Reader | None = None
 
-    def __init__(self, script: Script, place: _Place, deadline_s: float) -> None:
+    def __init__(
+        self,
+        script: Script,
+        place: _Place,
+        deadline_s: float,
+        pronunciations: Pronunciations | None,
+    ) -> None:
+        self._pronunciations = pronunciations
         self._script = script
         self._place = place
         self._deadline_s = deadline_s
@@ -212,6 +222,7 @@ class _Reading(AsyncIterator[str]):
             self._said = self._rest_from(script.clauses[self._first], place.chars)
             self._said_ms = place.given_ms
         self._scope: asyncio.Timeout | None = None
+        self._replaced: dict[int, Said] = {}
         self._written_out: dict[int, Reading] = {}
 
     @staticmethod
@@ -230,6 +241,9 @@ class _Reading(AsyncIterator[str]):
         clause = script.clauses[self._taken]
         if self._taken == self._first:
             clause = clause[self._said :]
+        if self._pronunciations is not None:
+            said = self._replaced[self._taken] = self._pronunciations.read(clause)
+            clause = said.spoken
         if self.reader is not None:
             reading = self._written_out[self._taken] = self.reader.read(clause)
             clause = reading.spoken
@@ -253,6 +267,8 @@ class _Reading(AsyncIterator[str]):
         marks = piece.marks
         if written := self._written_out.get(index):
             marks = tuple(Mark(written.written_at(mark.chars_end), mark.end_ms) for mark in marks)
+        if replaced := self._replaced.get(index):
+            marks = tuple(Mark(replaced.written_at(mark.chars_end), mark.end_ms) for mark in marks)
         if index == self._first and self._said_ms:
             marks = tuple(
                 Mark(mark.chars_end + self._said, mark.end_ms + self._said_ms) for mark in marks
