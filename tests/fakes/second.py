@@ -44,6 +44,7 @@ class FakeExchange:
         self.wishes: list[Wish] = []
         self.moves: list[tuple[Status, str]] = []
         self.withdrawn = 0
+        self.withdraw_s = 0.0
         self.ticker: Ticker | None = None
         self.timeline = stages.Timeline()
         self.recording_path: str | None = None
@@ -70,6 +71,7 @@ class FakeExchange:
 
     async def withdraw(self, leg: SecondLeg, cause: LineCause) -> None:
         self.withdrawn += 1
+        await asyncio.sleep(self.withdraw_s)
         if self.running is None:
             leg.has_ended("no_answer")
 

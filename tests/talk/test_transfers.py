@@ -4,9 +4,7 @@ nobody talks to somebody who is gone."""
 from __future__ import annotations
 
 import asyncio
-import wave
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from chorus.llm.model import Prompt, ToolCall
 from chorus.talk.spec import TransferTarget, TransferType
 from chorus.talk.text import phrases
 from chorus.talk.tools.deciding import ACCEPT, DECLINE
-from chorus.talk.transfer import DECIDE_S, Wish
+from chorus.talk.transfer import DECIDE_S
 
 SALES = TransferTarget("Sales", "+15557654321", "warm_briefing", "Who wants to buy.")
 SORRY = phrases.nobody_free(None)
@@ -308,6 +306,23 @@ def test_the_caller_hangs_up_while_it_rings() -> None:
     assert result.ending == ("completed", "customer_ended")
 
 
+def test_the_caller_hangs_up_while_the_telephone_is_made_to_stop_ringing() -> None:
+    exchange = FakeExchange()
+    exchange.withdraw_s = 3.0
+
+    async def scene(stage: Stage) -> None:
+        leg = await exchange.placed()
+        leg.is_ringing()
+        await stage.person.waits(31_000)
+        assert exchange.withdrawn == 1
+        await stage.person.hang_up()
+        await stage.person.waits(4000)
+        assert leg.over.done()
+
+    hold(scene, exchange)
+    assert exchange.statuses[-1] == "cancelled"
+
+
 def test_the_caller_hangs_up_in_the_moment_of_the_answer() -> None:
     exchange = FakeExchange()
     people: list[Person] = []
@@ -397,94 +412,3 @@ def test_the_person_says_yes_to_a_caller_who_is_gone() -> None:
     assert exchange.statuses[-1] in ("cancelled", "completed")
     assert exchange.running is not None
     assert exchange.running.result().reason == "caller_ended"
-
-
-# --- on hold --------------------------------------------------------------------------------------
-
-
-def test_a_caller_on_hold_hears_the_message_then_music_and_no_agent() -> None:
-    exchange = FakeExchange(music=music())
-
-    async def scene(stage: Stage) -> None:
-        await stage.until("hold_started")
-        for _ in range(3):
-            since = asyncio.get_running_loop().time()
-            await stage.person.waits(1000)
-            assert hears(stage.person, since), "there is no music"
-        await stage.person.says("are you there")
-        await stage.until("turn_committed", 2)
-        await stage.person.waits(3000)
-        await stage.person.hang_up()
-
-    result = hold(scene, exchange, hold_message="Please hold the line.")
-    heard = [line[1] for line in result.transcript if line[0] == "assistant"]
-    assert heard == ["One moment please.", "Please hold the line."]
-    assert result.transcript[-1] == ("user", "are you there")
-
-
-def test_a_caller_who_speaks_before_the_transfer_is_not_transferred() -> None:
-    exchange = FakeExchange()
-
-    async def scene(stage: Stage) -> None:
-        await stage.until("tool_result")
-        await stage.person.says("no wait please stop")
-        await stage.until("turn_latency", 1)
-        await stage.person.waits(3000)
-        await stage.person.hang_up()
-
-    result = hold(scene, exchange)
-    assert exchange.wishes == []
-    assert "nobody was called" in str(result.prompts[-1])
-
-
-def test_one_transfer_at_a_time_and_the_operators_too() -> None:
-    exchange = FakeExchange()
-
-    async def scene(stage: Stage) -> None:
-        (await exchange.placed()).is_ringing()
-        stage.call.transfer(Wish(target("cold"), by="api"))
-        refused = await stage.until("transfer_refused")
-        assert refused.data["detail"] == "A transfer is under way already."
-        await stage.person.hang_up()
-
-    hold(scene, exchange)
-    assert len(exchange.wishes) == 1
-
-
-def test_the_agents_maximum_does_not_cut_two_people_off() -> None:
-    exchange = FakeExchange()
-
-    async def scene(stage: Stage) -> None:
-        await exchange.placed()
-        person = await exchange.answers()
-        await stage.until("transfer_connected")
-        await stage.person.waits(120_000)
-        assert not stage.running.done()
-        await person.hang_up()
-
-    result = hold(scene, exchange, target("cold"), max_call_duration_s=30)
-    assert result.ending == ("completed", "transferred")
-
-
-def test_both_recordings_hold_both_people(tmp_path: Path) -> None:
-    exchange = FakeExchange()
-    exchange.recording_path = str(tmp_path / "second.wav")
-
-    async def scene(stage: Stage) -> None:
-        await exchange.placed()
-        person = await exchange.answers()
-        await stage.until("transfer_connected")
-        await assert_connected(stage.person, person)
-        await stage.person.waits(2000)
-        await stage.person.hang_up()
-
-    hold(scene, exchange, target("cold"), recording_path=str(tmp_path / "first.wav"))
-    for name in ("first", "second"):
-        with wave.open(str(tmp_path / f"{name}.wav")) as file:
-            frames = file.readframes(file.getnframes())
-        left, right = (
-            max(abs(int.from_bytes(frames[i : i + 2], "little", signed=True)) for i in places)
-            for places in (range(0, len(frames) - 4, 4), range(2, len(frames) - 2, 4))
-        )
-        assert left > 1000
-        assert right > 1000, f"the {name} recording lacks a side"

@@ -14,8 +14,9 @@ import asyncio
 import logging
 import secrets as random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,6 +39,7 @@ from chorus.talk.transfer import NotPlaced, Status, Wish
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+SETTLE_S = 30.0
 
 
 @dataclass(slots=True, eq=False)
@@ -89,26 +91,37 @@ class CallExchange:
         self._write(f"how the transfer {id} fares", write)
 
     async def place(self, wish: Wish, leg: SecondLeg) -> None:
-        # Whoever waits may be cancelled; a call that may ring is seen through to its end.
-        task = asyncio.create_task(self._place(wish, leg), name="second call")
-        self._dialling.add(task)
-        task.add_done_callback(self._dialling.discard)
-        await asyncio.shield(task)
+        await self._see_through(self._place(wish, leg), "second call")
 
     async def withdraw(self, leg: SecondLeg, cause: LineCause) -> None:
         placed = self._placed[leg]
         placed.cause = cause
-        await self._take_back(placed)
+        await self._see_through(self._take_back(placed), "take back second call")
 
     async def music(self, url: str | None, format: AudioFormat) -> tuple[bytes, str | None]:
         return await self._switchboard.hold_sounds.piece(url, format.rate_hz)
 
     async def settled(self) -> None:
-        """Nothing is being written or dialled any more."""
-        while self._dialling:
-            await asyncio.wait(tuple(self._dialling))
-        if self._writes is not None:
-            await asyncio.wait({self._writes})
+        """Nothing is being written or dialled any more, or it takes too long: the call's own record
+        is not to wait for that, and its end closes what is open of its transfers."""
+        until = asyncio.get_running_loop().time() + SETTLE_S
+        while True:
+            busy = {task for task in (*self._dialling, self._writes) if task and not task.done()}
+            left_s = until - asyncio.get_running_loop().time()
+            if not busy:
+                return
+            if left_s <= 0:
+                log.error("call %s: its second call is not settled", self._call.id)
+                return
+            await asyncio.wait(busy, timeout=left_s)
+
+    async def _see_through(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Whoever waits may be cancelled; a call that may ring is seen through to its end."""
+        task = asyncio.create_task(work, name=name)
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+        task.add_done_callback(_looked_at)
+        await asyncio.shield(task)
 
     # --- placing ----------------------------------------------------------------------------------
 
@@ -203,6 +216,7 @@ class CallExchange:
             if row is None or row.ended_at is not None:
                 detail = (row.ended_detail or "") if row else "the call was deleted"
                 leg.has_ended((row.ended_reason or "") if row else "cancelled", detail)
+                self._switchboard.second_legs.pop(placed.call_id, None)
             elif row.status == "ringing":
                 leg.is_ringing()
 
@@ -258,3 +272,9 @@ class CallExchange:
                 return  # said by then; the end of the call closes what is open
 
         self._writes = asyncio.create_task(after_that(), name="transfer record")
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """Nobody is left to be told why it was not placed."""
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        log.info("a second call: %r", failure)

@@ -113,6 +113,7 @@ class Transfer:
         self._holding = True  # until somebody is found, or is not
         self._playing = False
         self._not_released = asyncio.Event()
+        self._let_go_done = False
         self._undo: list[Callable[[], None]] = []
         self._leg = briefing.second_leg(
             call.spec.agent,
@@ -131,15 +132,15 @@ class Transfer:
     # --- from beginning to end --------------------------------------------------------------------
 
     async def run(self, returned: Callable[[], None]) -> None:
-        """`returned` is called when the agent gets the caller back."""
+        """`returned` is called when the agent has the caller back and the person is let go."""
         self._move("initiated")
         self._put_on_hold()
         self._leg.rings.add_done_callback(lambda _: self._move("ringing", only_from="initiated"))
         try:
             child = await self._reach()
         except NotReached as missed:
-            returned()
             await self._take_back(missed.status, missed.detail)
+            returned()
             return
         self._connect(child)
         reason, detail = await asyncio.shield(self._leg.over)
@@ -286,7 +287,7 @@ class Transfer:
     async def _let_go(self, reason: str, *, politely: bool = False) -> None:
         """The person is not needed any more, whatever state their call is in."""
         leg = self._leg
-        if leg.over.done():
+        if leg.over.done() or self._let_go_done:
             return
         child = leg.call
         if child is None:
@@ -297,6 +298,7 @@ class Transfer:
             child.take_leave(phrases.not_connected(child.spec.agent.language), reason)
         else:
             child.hang_up(reason)
+        self._let_go_done = True
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -305,7 +307,10 @@ class Transfer:
         and nobody talks to a caller who is gone. `run` has been cancelled, or will be."""
         self._holding = self._playing = False
         self._disconnect()
-        if self._status is None or self._status in FINAL:
+        if self._status is None:
+            return
+        if self._status in FINAL:
+            await self._let_go("caller_ended")  # the caller left while the agent took them back
             return
         if self._status == "connected":
             self._move("completed")
