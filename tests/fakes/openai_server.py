@@ -153,7 +153,7 @@ class OpenAIServer:
             raw = await reader.readexactly(int(headers.get("content-length", "0")))
             asked = Asked(method, path, headers, json.loads(raw) if raw else None, connection)
             self.requests.append(asked)
-            if not path.endswith("/chat/completions"):
+            if method != "POST":
                 await self._json(
                     writer, 200, {"object": "list", "data": []}, no_body=method == "HEAD"
                 )

@@ -87,15 +87,28 @@ class Hosted:
         )
 
     def _model(self, key: KeyInForce, name: str, options: OpenAIOptions) -> LanguageModel:
+        match key.vendor.name:
+            case "anthropic":
+                from chorus.llm import anthropic
+
+                headers = anthropic.headers_of(key.api_key)
+                return anthropic.AnthropicModel(self._endpoint(key, headers), name, options)
+            case "google":
+                from chorus.llm import google
+
+                headers = google.headers_of(key.api_key)
+                return google.GoogleModel(self._endpoint(key, headers), name, options)
+            case "azure_openai":
+                headers = {"api-key": key.api_key}
+            case _:
+                headers = None
         from chorus.llm.openai import OpenAIModel
 
-        return OpenAIModel(self._endpoint(key), name, options)
+        return OpenAIModel(self._endpoint(key, headers), name, options)
 
-    def _endpoint(self, key: KeyInForce, headers: dict[str, str] | None = None) -> Endpoint:
+    def _endpoint(self, key: KeyInForce, headers: dict[str, str] | None) -> Endpoint:
         from chorus.llm.endpoint import Endpoint
 
-        if key.vendor.name == "azure_openai":
-            headers = {"api-key": key.api_key}
         return self._once(
             ("endpoint", key.fingerprint),
             lambda: Endpoint(

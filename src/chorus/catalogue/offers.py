@@ -19,7 +19,6 @@ from chorus.speech.vendors import VENDORS, Vendor
 # What answers a whole turn at once, or may have no audio at all, has to be chosen: it is listed
 # behind what is on this machine, and is nobody's default.
 _BY_CHOICE = ("openai", "groq", "faseeh", "custom")
-MODEL_VENDORS = ("openai", "azure_openai", "groq", "mistral", "openrouter", "together", "custom")
 _GENDERS = ("male", "female", "neutral")
 
 
@@ -59,7 +58,7 @@ def with_keys(
 
 def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModel]:
     vendor = key.vendor
-    if vendor.name not in MODEL_VENDORS or (vendor.name == "openai" and key.id is None):
+    if "model" not in vendor.parts or (vendor.name == "openai" and key.id is None):
         return
     names = key.models or tuple(model.id for model in KNOWN.get(vendor.name, ())) or listed
     for name in names:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -58,6 +58,9 @@ class _Refused(Exception):
 class OpenAIModel:
     """One model of an endpoint. Many calls share it."""
 
+    separates_reasoning = False
+    """Whether the protocol itself tells reasoning from text."""
+
     def __init__(
         self, endpoint: Endpoint, model: str, options: OpenAIOptions | None = None
     ) -> None:
@@ -77,7 +80,8 @@ class OpenAIModel:
         known = self.endpoint.learnt.get(self.model)
         if known is None:
             new = "//api.openai.com" in self.endpoint.base_url
-            known = Learnt(new_max=new, streams=True if self.endpoint.separates_reasoning else None)
+            separates = self.separates_reasoning or self.endpoint.separates_reasoning
+            known = Learnt(new_max=new, streams=separates or None)
         thinks = self.options.thinks_in_content
         return known if thinks is None else replace(known, streams=not thinks)
 
@@ -114,7 +118,7 @@ class OpenAIModel:
                     response = await self._request(prompt, deadline)
             except failures as error:
                 raise self._failure(error, parts) from None
-            chunks = _chunks(events, response)
+            chunks = _translated(_chunks(events, response), self._translation())
             while not ended:
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -168,13 +172,7 @@ class OpenAIModel:
         learnt = self._learnt
         waited = False
         for lesson in range(_MOST_LESSONS + 1):
-            body = body_of(
-                prompt,
-                vendor=self.endpoint.vendor,
-                model=self.model,
-                options=self.options,
-                learnt=learnt,
-            )
+            body = self._body(prompt, learnt)
             try:
                 response = await self._post(body)
             except _Refused as refused:
@@ -202,7 +200,7 @@ class OpenAIModel:
         client = self.endpoint.client
 
         async def send() -> Response:
-            url = self.endpoint.url("/chat/completions")
+            url = self.endpoint.url(self._path)
             request = client.build_request("POST", url, json=body)
             return await client.send(request, stream=True)
 
@@ -227,6 +225,25 @@ class OpenAIModel:
         except (ValueError, RecursionError):
             said = None
         raise _Refused(response.status_code, said, _wait_s(response))
+
+    # A vendor with a protocol of its own: `anthropic.py`, `google.py`.
+
+    @property
+    def _path(self) -> str:
+        return "/chat/completions"
+
+    def _body(self, prompt: Prompt, learnt: Learnt) -> dict[str, Any]:
+        return body_of(
+            prompt,
+            vendor=self.endpoint.vendor,
+            model=self.model,
+            options=self.options,
+            learnt=learnt,
+        )
+
+    def _translation(self) -> Callable[[Any], Sequence[object]] | None:
+        """For one reply: what turns an event into chunks of a chat completion."""
+        return None
 
     def _failed(self, detail: str, *, retryable: bool = True) -> ModelFailed:
         safe = self.endpoint.without_secrets(detail)
@@ -264,6 +281,24 @@ class OpenAIModel:
             f"the endpoint answered HTTP {status}{said}",
             retryable=status >= 500 or status in (402, 408, 409),
         )
+
+
+async def _translated(
+    events: AsyncGenerator[object, None],
+    translation: Callable[[Any], Sequence[object]] | None,
+) -> AsyncGenerator[object, None]:
+    """Raises `ValueError` for an event that is not as the vendor documents it."""
+    async with aclosing(events):
+        async for event in events:
+            if translation is None:
+                yield event
+                continue
+            try:
+                chunks = translation(event)
+            except (AttributeError, IndexError, KeyError, TypeError) as error:
+                raise ValueError(f"no event of this protocol: {error}") from None
+            for chunk in chunks:
+                yield chunk
 
 
 async def _chunks(events: Events, response: Response) -> AsyncGenerator[object, None]:

@@ -18,7 +18,7 @@ from chorus.llm.window import message_tokens, tokens, within
 def body_of(
     prompt: Prompt, *, vendor: str, model: str, options: OpenAIOptions, learnt: Learnt
 ) -> dict[str, Any]:
-    messages = _fitting(prompt, options, learnt)
+    messages = fitting(prompt, options, learnt)
     body: dict[str, Any] = {
         "model": model,
         "messages": [
@@ -65,7 +65,8 @@ def size_of(prompt: Prompt) -> int:
     return tokens(prompt.system) + sum(map(message_tokens, prompt.messages))
 
 
-def _fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[Message]:
+def fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[Message]:
+    """The messages that fit into the window, in an order that every vendor takes."""
     known = [w for w in (options.context_window, learnt.window) if w is not None]
     messages: Sequence[Message] = prompt.messages
     if known:
