@@ -163,6 +163,26 @@ async def test_a_lost_call_lasted_until_the_last_that_is_known_of_it(office: Off
     assert await office.holds(organization_id) == {}
 
 
+async def test_who_took_over_hearing_is_charged_from_then_on(office: Office):
+    organization_id = await office.organization(1)
+    call_id = await office.begins(organization_id, await office.agent(organization_id))
+    assert call_id is not None
+    await office.notes(
+        call_id,
+        (0, "answered", {"transcriber": "deepgram/nova-3"}),
+        (20_000, "transcriber_changed", {"transcriber": "pocketsphinx"}),
+    )
+    await office.ends(call_id, 60_000)
+    await office.settle(call_id)
+    heard = {
+        x.engine: (x.quantity, x.amount_micros)
+        for x in await office.lines(organization_id)
+        if x.meter == "transcription"
+    }
+    # The test's list has no price for the first: its time is written down all the same.
+    assert heard == {"deepgram/nova-3": (20, 0), "pocketsphinx": (40, 2867)}
+
+
 async def test_a_call_that_is_deleted_meanwhile_does_not_keep_others_from_settling(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ):
