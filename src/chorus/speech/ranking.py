@@ -1,7 +1,10 @@
 """Which of several engines to use, for those that stand in for one another.
 
-`Rests` belongs to the process: an engine that failed rests for half a minute, in which all calls
-prefer others. A `Ranking` belongs to a call: its engines, best first.
+`Rests` belongs to the process: it is the circuit breaker of its engines. One that failed rests for
+half a minute, in which all calls prefer others; where its vendor says that the key or the money is
+the reason, for four. After that one call tries it, while the others wait a moment longer to see
+what comes of it: if it fails again it rests twice as long, up to four minutes, else it is as good
+as before. A `Ranking` belongs to a call: its engines, best first.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
@@ -16,23 +20,55 @@ log = logging.getLogger(__name__)
 E = TypeVar("E")
 
 REST_S = 30.0
+MOST_REST_S = 240.0
+TRIAL_S = 10.0
+"""Longer than any engine may take to fail."""
+
+
+@dataclass(slots=True)
+class _Broken:
+    """`by` is the call that tries the engine after its rest, until `until_s` at the latest. It is
+    kept with the engine, so that neither identity is given to another object."""
+
+    engine: object
+    until_s: float
+    failures: int = 1
+    by: object | None = None
 
 
 class Rests:
-    """Until when each engine that failed rests. Engines are told apart by identity: they live as
-    long as the process."""
+    """Engines are told apart by identity. `asker` is whichever call wants to know."""
 
     def __init__(self) -> None:
-        self._until: dict[int, tuple[object, float]] = {}
+        self._broken: dict[int, _Broken] = {}
 
     def failed(self, engine: object, failure: Exception) -> None:
         log.warning("%s", failure)
-        self._until[id(engine)] = (engine, asyncio.get_running_loop().time() + REST_S)
+        now_s = asyncio.get_running_loop().time()
+        before = self._broken.get(id(engine))
+        # Several calls that fail together are one failure; one in a trial is the next.
+        failures = 1 if before is None else before.failures + (before.by is not None)
+        lasting = getattr(failure, "kind", "other") in ("key", "credit")
+        rest_s = MOST_REST_S if lasting else min(REST_S * 2 ** (failures - 1), MOST_REST_S)
+        self._broken[id(engine)] = _Broken(engine, now_s + rest_s, failures)
 
-    def until_s(self, engine: object) -> float:
-        """By the loop's clock; 0 for one that does not rest."""
-        found = self._until.get(id(engine))
-        return found[1] if found and found[1] > asyncio.get_running_loop().time() else 0.0
+    def until_s(self, engine: object, asker: object = None) -> float:
+        """By the loop's clock; 0 for one that does not rest, or that `asker` may try."""
+        found = self._broken.get(id(engine))
+        if found is None:
+            return 0.0
+        if found.until_s <= asyncio.get_running_loop().time():
+            if found.by is not None:
+                del self._broken[id(engine)]  # it was tried and did not fail
+            return 0.0
+        return 0.0 if found.by is not None and found.by is asker else found.until_s
+
+    def tries(self, engine: object, asker: object) -> None:
+        """`asker` is about to use an engine; if its rest is over, the others wait for that."""
+        found = self._broken.get(id(engine))
+        now_s = asyncio.get_running_loop().time()
+        if found is not None and found.by is None and found.until_s <= now_s:
+            found.by, found.until_s = asker, now_s + TRIAL_S
 
 
 class Ranking(Generic[E]):
@@ -46,11 +82,13 @@ class Ranking(Generic[E]):
 
     def order(self) -> list[E]:
         """Best first; those that rest come last, the one that failed longest ago before others."""
-        return sorted(self.engines, key=self._rests.until_s)
+        order = sorted(self.engines, key=lambda engine: self._rests.until_s(engine, self))
+        self._rests.tries(order[0], self)
+        return order
 
     def has_other(self, engine: E) -> bool:
         """Whether there is one beside `engine` that does not rest."""
-        return any(e is not engine and not self._rests.until_s(e) for e in self.engines)
+        return any(e is not engine and not self._rests.until_s(e, self) for e in self.engines)
 
     def failed(self, engine: E, failure: Exception) -> None:
         self._rests.failed(engine, failure)
