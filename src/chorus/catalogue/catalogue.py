@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid5
 
 from chorus.audio.sounds import SOUNDS, Sound
@@ -30,7 +30,7 @@ _OPENAI_CONTEXT = {"gpt-4.1": 1_047_576, "gpt-4o": 128_000, "gpt-5": 400_000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What all entries have. Prices are in dollars, None where Chorus does not know them. `key` is
+    """What all entries have. `key` is
     the vendor's that opens it, None for what needs none or the operator's oldest setting.
     `priced_as` is the price list's name, where that is not made of engine and id."""
 
@@ -68,14 +68,11 @@ class Voice(Entry):
     gender: str | None = None
     licence: str | None = None
     preview_url: str | None = None
-    price_per_million_characters: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlmModel(Entry):
     context_window: int | None = None
-    price_per_million_input_tokens: float | None = None
-    price_per_million_output_tokens: float | None = None
     retires: date | None = None
 
 
@@ -87,7 +84,6 @@ class Transcriber(Entry):
     languages: tuple[str, ...] = ()
     model: str = ""
     p99_ms: float | None = None
-    price_per_minute: float | None = None
 
 
 LOCAL_EARS = Transcriber(
@@ -96,7 +92,6 @@ LOCAL_EARS = Transcriber(
     name="On this machine",
     provider="chorus",
     priced_as="pocketsphinx",
-    price_per_minute=0.0,
 )
 """Whisper or PocketSphinx, whichever is there for the language; one price for both."""
 SIMULATED_EARS = Transcriber(
@@ -106,7 +101,6 @@ SIMULATED_EARS = Transcriber(
     provider="simulated",
     languages=("en",),
     priced_as="simulated",
-    price_per_minute=0.0,
 )
 
 
@@ -220,7 +214,7 @@ def _models(settings: Settings) -> Iterable[SlmModel]:
                 provider="openai",
                 context_window=settings.openai_options.get("contextWindow")
                 or _context_window(name),
-                **facts_of("openai", name),
+                retires=retires("openai", name),
             )
     yield SlmModel(engine="script", engine_id="script", name="Script", provider="chorus")
     if settings.simulated:
@@ -229,16 +223,10 @@ def _models(settings: Settings) -> Iterable[SlmModel]:
         )
 
 
-def facts_of(vendor: str, name: str) -> dict[str, Any]:
-    """Prices and the end of a model that is known by name."""
+def retires(vendor: str, name: str) -> date | None:
+    """The end of a model that is known by name, where its vendor has said so."""
     found = known(vendor, name)
-    if found is None:
-        return {}
-    return {
-        "price_per_million_input_tokens": found.input_price,
-        "price_per_million_output_tokens": found.output_price,
-        "retires": found.retires,
-    }
+    return found.retires if found else None
 
 
 def _transcribers(settings: Settings) -> Iterable[Transcriber]:
@@ -262,7 +250,6 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             provider="piper",
             languages=(spoken.language,),
             licence=spoken.licence,
-            price_per_million_characters=0.0,
         )
     for found in installed_voices():
         yield Voice(
@@ -273,7 +260,6 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             languages=found.languages,
             gender=found.gender,
             licence="GPL-3.0 or later (the engine)",
-            price_per_million_characters=0.0,
         )
     if settings.simulated:
         yield Voice(
@@ -282,5 +268,4 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             name="Simulated",
             provider="simulated",
             languages=("en",),
-            price_per_million_characters=0.0,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Transcriber, Voice, facts_of
+from chorus.catalogue.catalogue import Catalogue, SlmModel, Transcriber, Voice
 from chorus.providers.in_force import KeyInForce
 from chorus.providers.models import KNOWN, known
 from chorus.speech.vendor.options import VendorVoice
@@ -71,7 +71,7 @@ def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModel]:
             key=key,
             priced_as=f"{vendor.name}/{name}",
             context_window=fact.context_window if fact else None,
-            **facts_of(vendor.name, name),
+            retires=fact.retires if fact else None,
         )
 
 

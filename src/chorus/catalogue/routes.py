@@ -4,14 +4,15 @@ minutes; if it does not answer within seconds, its last good list is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
 
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Transcriber, Voice
+from chorus.catalogue.catalogue import Catalogue, Entry, SlmModel, Transcriber, Voice
 from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, TranscriberOut, VoiceOut
+from chorus.db import utcnow
 from chorus.errors import not_found
 from chorus.route import InOrganization, InProcess, failures, reading_router
 from chorus.wire import Data, Page, SearchQuery, page
@@ -30,7 +31,22 @@ async def _catalogue(request: Request, process: InProcess, organization_id: InOr
     return await process.catalogues.fresh(organization_id, net)
 
 
+async def _prices(request: Request) -> PriceOf:
+    """From the operator's price list, which stands above this folder: dollars for `per` units."""
+    prices = request.app.state.switchboard.admission.prices.at(utcnow())
+
+    def price(meter: str, entry: Entry, per: int) -> float | None:
+        found = prices.price(meter, entry.price_name)
+        return None if found is None else found.micros / found.per * per / 1_000_000
+
+    return price
+
+
 InCatalogue = Annotated[Catalogue, Depends(_catalogue)]
+PriceOf = Callable[[str, Entry, int], float | None]
+InPrices = Annotated[PriceOf, Depends(_prices)]
+_MINUTE_S = 60
+_MILLION = 1_000_000
 
 
 def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
@@ -39,7 +55,7 @@ def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
     return found[query.offset : query.offset + query.limit], len(found)
 
 
-def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
+def _voice(catalogue: Catalogue, voice: Voice, price: PriceOf) -> VoiceOut:
     return VoiceOut(
         id=voice.id,
         slug=voice.slug,
@@ -50,28 +66,28 @@ def _voice(catalogue: Catalogue, voice: Voice) -> VoiceOut:
         gender=voice.gender,
         licence=voice.licence,
         preview_url=voice.preview_url,
-        price_per_million_characters=voice.price_per_million_characters,
+        price_per_million_characters=price("voice", voice, _MILLION),
         available=voice.available,
         is_default=voice is catalogue.default_voice,
     )
 
 
-def _model(catalogue: Catalogue, model: SlmModel) -> SlmModelOut:
+def _model(catalogue: Catalogue, model: SlmModel, price: PriceOf) -> SlmModelOut:
     return SlmModelOut(
         id=model.id,
         slug=model.slug,
         name=model.name,
         provider=model.provider,
         context_window=model.context_window,
-        price_per_million_input_tokens=model.price_per_million_input_tokens,
-        price_per_million_output_tokens=model.price_per_million_output_tokens,
+        price_per_million_input_tokens=price("model_input", model, _MILLION),
+        price_per_million_output_tokens=price("model_output", model, _MILLION),
         retires=model.retires,
         available=model.available,
         is_default=model is catalogue.default_model,
     )
 
 
-def _transcriber(catalogue: Catalogue, each: Transcriber) -> TranscriberOut:
+def _transcriber(catalogue: Catalogue, each: Transcriber, price: PriceOf) -> TranscriberOut:
     return TranscriberOut(
         id=each.id,
         slug=each.slug,
@@ -79,7 +95,7 @@ def _transcriber(catalogue: Catalogue, each: Transcriber) -> TranscriberOut:
         provider=each.provider,
         languages=list(each.languages),
         latency_p99_ms=each.p99_ms,
-        price_per_minute=each.price_per_minute,
+        price_per_minute=price("transcription", each, _MINUTE_S),
         available=each.available,
         is_default=each is catalogue.default_transcriber,
     )
@@ -87,26 +103,26 @@ def _transcriber(catalogue: Catalogue, each: Transcriber) -> TranscriberOut:
 
 @routes.get("/voices", operation_id="listVoices", summary="List voices")
 async def list_voices(
-    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
 ) -> Page[VoiceOut]:
     voices, total = _part(catalogue.voices, query)
-    return page(VoiceOut, [_voice(catalogue, voice) for voice in voices], total, query)
+    return page(VoiceOut, [_voice(catalogue, voice, price) for voice in voices], total, query)
 
 
 @routes.get("/voices/{id}", operation_id="getVoice", summary="Get a voice", responses=failures(404))
-async def get_voice(catalogue: InCatalogue, id: EntryId) -> Data[VoiceOut]:
+async def get_voice(catalogue: InCatalogue, price: InPrices, id: EntryId) -> Data[VoiceOut]:
     voice = catalogue.voice_named(id)
     if voice is None:
         raise not_found("Voice")
-    return Data(data=_voice(catalogue, voice))
+    return Data(data=_voice(catalogue, voice, price))
 
 
 @routes.get("/slm-models", operation_id="listSlmModels", summary="List language models")
 async def list_models(
-    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
 ) -> Page[SlmModelOut]:
     models, total = _part(catalogue.models, query)
-    return page(SlmModelOut, [_model(catalogue, model) for model in models], total, query)
+    return page(SlmModelOut, [_model(catalogue, model, price) for model in models], total, query)
 
 
 @routes.get(
@@ -115,19 +131,21 @@ async def list_models(
     summary="Get a language model",
     responses=failures(404),
 )
-async def get_model(catalogue: InCatalogue, id: EntryId) -> Data[SlmModelOut]:
+async def get_model(catalogue: InCatalogue, price: InPrices, id: EntryId) -> Data[SlmModelOut]:
     model = catalogue.model_named(id)
     if model is None:
         raise not_found("SLM model")
-    return Data(data=_model(catalogue, model))
+    return Data(data=_model(catalogue, model, price))
 
 
 @routes.get("/transcribers", operation_id="listTranscribers", summary="List transcribers")
 async def list_transcribers(
-    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
 ) -> Page[TranscriberOut]:
     found, total = _part(catalogue.transcribers, query)
-    return page(TranscriberOut, [_transcriber(catalogue, each) for each in found], total, query)
+    return page(
+        TranscriberOut, [_transcriber(catalogue, each, price) for each in found], total, query
+    )
 
 
 @routes.get(
@@ -136,11 +154,13 @@ async def list_transcribers(
     summary="Get a transcriber",
     responses=failures(404),
 )
-async def get_transcriber(catalogue: InCatalogue, id: EntryId) -> Data[TranscriberOut]:
+async def get_transcriber(
+    catalogue: InCatalogue, price: InPrices, id: EntryId
+) -> Data[TranscriberOut]:
     each = catalogue.transcriber_named(id)
     if each is None:
         raise not_found("Transcriber")
-    return Data(data=_transcriber(catalogue, each))
+    return Data(data=_transcriber(catalogue, each, price))
 
 
 @routes.get(
