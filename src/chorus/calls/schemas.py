@@ -10,7 +10,18 @@ from uuid import UUID
 from pydantic import Field
 
 from chorus.agents.schemas import AgentPatch
-from chorus.wire import Anything, In, Metadata, Out, Phone, SearchQuery, Time, TimeIn, Variables
+from chorus.wire import (
+    Anything,
+    Flag,
+    In,
+    Metadata,
+    Out,
+    Phone,
+    SearchQuery,
+    Time,
+    TimeIn,
+    Variables,
+)
 
 Status = Literal["queued", "ringing", "in_progress", "completed", "failed", "no_answer"]
 Final = Literal["completed", "failed", "no_answer"]
@@ -44,7 +55,7 @@ class CallCreate(In):
         Field(description="Dial at this time, at most a year from now; without it, at once."),
     ] = None
     detect_machine: Annotated[
-        bool,
+        Flag,
         Field(
             description="Have the carrier tell a mailbox from a person, which it may charge for. "
             "The agent waits for the end of a mailbox's greeting, then leaves a message."
