@@ -105,6 +105,11 @@ ask_again = "Barkatu?"
 apology = "Barkatu."
 goodbye = "Agur."
 still_there = "Hor zaude?"
+nobody_free = "Sentitzen dut, ezin izan dut inor aurkitu. Beste zerbaitetan lagun zaitzaket?"
+caller_left = "Deitzaileak eskegi du. Agur."
+caller_waits = "Dei bat zure zain dago."
+take_or_leave = "Deia hartzeko, sakatu bat. Baztertzeko, sakatu bi."
+not_connected = "Ados, ez dut konektatuko. Agur."
 """
 
 

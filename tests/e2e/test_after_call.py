@@ -66,6 +66,7 @@ KEYS = {
     "cost",
     "contextVariables",
     "metadata",
+    "isFinal",
 }
 
 
@@ -157,6 +158,7 @@ def _holds_together(told: dict[str, Any], call: dict[str, Any], wish: dict[str, 
     assert told.keys() == KEYS
     assert told["event"] == "call.completed"
     assert told["callId"] == call["id"]
+    assert told["isFinal"] is call["isFinal"] is True
     assert told["agentId"] == wish["agentId"]
     assert told["phoneNumberId"] == wish["phoneNumberId"]
     assert (told["direction"], told["status"]) == ("inbound", "completed")

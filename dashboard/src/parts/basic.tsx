@@ -159,7 +159,7 @@ export function Head({ title, crumb, lead, children }: { title: ReactNode; crumb
 
 export function Waiting({ lines = 5 }: { lines?: number }) {
   return (
-    <div className="stack" aria-busy="true" aria-label={t("loading")}>
+    <div className="stack" role="status" aria-busy="true" aria-label={t("loading")}>
       {Array.from({ length: lines }, (_, n) => (
         <div key={n} className="skeleton" style={{ height: 34, opacity: 1 - n / (lines + 1) }} />
       ))}

@@ -16,6 +16,7 @@ from tests.fakes.speech import tone
 
 from chorus.audio.frame import PCM_8K
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.choice import Choice
 from chorus.catalogue.engines import EngineRoom
 from chorus.outbound import Outbound
 from chorus.settings import Settings, SettingsError
@@ -107,8 +108,8 @@ async def test_a_server_that_is_named_is_asked_in_place_of_the_model_here(tmp_pa
             tmp_path, simulated=True, end_of_turn_url=peer.url, end_of_turn_threshold=0.2
         )
         room = EngineRoom(settings, Catalogue.of(settings))
-        model = room.select(None, None, "en").end_of_turn
-        assert model is room.select(None, None, "de").end_of_turn
+        model = room.select(Choice()).end_of_turn
+        assert model is room.select(Choice()).end_of_turn
         assert model.threshold == 0.2
         assert await model.judge(HEARD) == 0.25
         await room.aclose()
