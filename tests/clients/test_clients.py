@@ -73,6 +73,23 @@ def test_typescript(server: Server, document: Path, tmp_path: Path):
     assert found == EXPECTED
 
 
+def test_the_sound_of_the_client_for_pages():
+    """The parts of `clients/browser/` that need no page."""
+    env = clients.node_environment()
+    node = shutil.which("node", path=env["PATH"])
+    assert node is not None
+    folder = clients.CLIENTS / "browser"
+    done = subprocess.run(
+        [node, "--test", "test/sound.test.mjs"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_npm_lock_file_names_no_other_registry():
     lock = json.loads((clients.CLIENTS / "typescript" / "package-lock.json").read_text())
     wanted = json.loads((clients.CLIENTS / "typescript" / "package.json").read_text())
