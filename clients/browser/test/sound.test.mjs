@@ -110,6 +110,7 @@ test("a network that stutters makes it wait longer, up to a bound, and a calm on
   assert.ok(player.late >= 2);
   assert.ok(player.targetMs > 60 && player.targetMs <= 300);
   const before = player.targetMs;
+  player.push(sound(400)); // as far as Chorus is ahead
   for (let n = 0; n < 30; n++) {
     player.push(sound(1000));
     run(player, 1000);
