@@ -17,9 +17,11 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
+import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -39,6 +41,7 @@ from chorus.lines.media_socket import MediaSocket
 from chorus.settings import Settings
 
 WAIT_S = 10.0
+BODY_S = 10.0
 
 _ENDS = {
     "busy": LineCause.BUSY,
@@ -143,9 +146,10 @@ class _FarEnd:
         self._desk = desk
 
     async def ring(self, request: Request) -> Response:
-        wish = await request.json()
+        wish = await _body(request)
         leg_id = f"loop-{secrets.token_hex(8)}"
-        decision = await self._desk.answer(InboundCall(leg_id, str(wish["from"]), str(wish["to"])))
+        inbound = InboundCall(leg_id, _text(wish, "from"), _text(wish, "to"))
+        decision = await self._desk.answer(inbound)
         if not isinstance(decision, Admitted):
             return JSONResponse(
                 {"refused": decision.reason}, 486 if decision.how == "busy" else 403
@@ -172,13 +176,13 @@ class _FarEnd:
         call_id = self._carrier.call_of(leg_id) or await self._desk.call_of_leg(leg_id)
         if call_id is None:
             raise HTTPException(404)
-        told = await request.json()
+        told = await _body(request)
         if "answeredBy" in told:
-            heard = str(told["answeredBy"])
+            heard = _text(told, "answeredBy")
             is_machine = heard.startswith("machine")
             await self._desk.machine(MachineResult(leg_id, call_id, heard, is_machine))
             return Response(status_code=204)
-        stage, answered = str(told.get("stage")), bool(told.get("answered"))
+        stage, answered = _text(told, "stage"), told.get("answered") is True
         if stage == "ringing":
             await self._desk.progress(Progress(leg_id, call_id, Stage.RINGING))
         elif stage in _ENDS:
@@ -187,6 +191,26 @@ class _FarEnd:
         else:
             raise HTTPException(400, "stage is ringing, busy, rejected, no_answer or completed")
         return Response(status_code=204)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(BODY_S):
+            body: Any = orjson.loads(await request.body())
+    except TimeoutError:
+        raise HTTPException(408, "the body did not arrive in time") from None
+    except (ClientDisconnect, ValueError):
+        raise HTTPException(400, "the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise HTTPException(400, "the body is no JSON object")
+    return cast("dict[str, Any]", body)
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    text = body.get(name)
+    if not isinstance(text, str) or not 0 < len(text) <= 64:
+        raise HTTPException(400, f"{name} must be a text of 1 to 64 characters")
+    return text
 
 
 def _make(_: Settings) -> LoopbackCarrier:
