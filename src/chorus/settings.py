@@ -261,7 +261,9 @@ VARIABLES: tuple[Variable, ...] = (
         "simulated",
         readers.flag,
         "0",
-        "1 adds simulated engines with known delays, for tests and load measurements.",
+        "1 adds simulated engines with known delays and the `loopback` carrier, by which any "
+        "program that reaches the server may ring without a signature: for tests and load "
+        "measurements, never on a server that strangers reach.",
     ),
     Variable(
         "CHORUS_TWILIO_API_URL",
