@@ -1,11 +1,11 @@
 """Calls that nobody holds any more, and the end that they are given.
 
 Each call that rings or is talked on names the process that holds it (`lease_owner`), and lives as
-long as that does: `Keeper.run` counts this process's heart on, once for all calls that it holds,
+long as that does: `Keeper.run` counts this process's heartbeat on, once for all its calls,
 and sees to what others left:
 
-1. A process whose heart has stopped is dead. Its calls end as `worker_lost`; what it had begun of
-   durable work goes back into the queues. Any living process may do this, and several may.
+1. A process whose heartbeat has stopped is dead. Its calls end as `worker_lost`; what it had begun
+   of durable work goes back into the queues. Any living process may do this, and several may.
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
    `provider_error`: no conversation will come of it. One from a browser that nobody has taken up
@@ -101,7 +101,7 @@ class Keeper:
                 if failures == 1:
                     log.error("this process cannot show that it lives: %s", failure)
             except Exception:
-                # The heart has to go on beating, whatever else a round runs into.
+                # The heartbeat has to go on, whatever else a round runs into.
                 log.exception("a look after lost calls failed")
 
     async def round(self) -> None:

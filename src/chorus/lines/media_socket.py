@@ -1,9 +1,9 @@
 """The websocket of one call, from the handshake to the close: one for every carrier whose audio
 comes over websockets. What its messages mean is the carrier's `MediaProtocol`.
 
-1. claim the call with the token that the path of the handshake shows, and check the carrier's
-   signature where there is one; a handshake without a right token is refused, and has cost one
-   look at the database;
+1. check the carrier's signature of the handshake where there is one, then claim the call with the
+   token that the path shows; a handshake without a right token is refused, and has cost a look or
+   two at the database;
 2. accept, and wait a few seconds for the start message, believing nothing else;
 3. run two tasks, one that reads and one that writes, and have the conversation held in between;
 4. whatever ended it, close the socket, which ends the call at the carrier too.

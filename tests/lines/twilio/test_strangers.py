@@ -117,7 +117,7 @@ async def test_a_flood_of_strangers_holds_up_no_call(
     assert len(caplog.messages) <= 1  # one line in ten seconds
 
 
-async def test_too_many_at_once_are_asked_to_come_later(
+async def test_too_many_handshakes_at_once_are_refused(
     board: Switchboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chorus.lines.media_socket.MAX_UNAUTHENTICATED", 0)
