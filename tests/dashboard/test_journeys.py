@@ -9,6 +9,7 @@ import httpx
 from playwright.sync_api import Browser, expect
 from tests.dashboard.browser import EMAIL, PASSWORD, become_owner, needed, visiting
 from tests.dashboard.seed import AGENT
+from tests.dashboard.vendor import BAD, GOOD, vendor
 from tests.fakes.server import Server, serving
 
 pytestmark = needed
@@ -54,4 +55,44 @@ def test_an_agent_is_changed_and_what_is_unsaved_is_not_lost(
         expect(page.get_by_text("Unsaved changes")).to_have_count(0)
         page.reload()
         expect(page.get_by_role("textbox", name="System prompt")).to_have_value("You are {{name}}.")
+        assert visit.complaints == []
+
+
+def test_a_key_is_brought_tried_replaced_and_deleted(browser: Browser, server: Server, owner: Any):
+    with vendor() as url, visiting(browser, server, owner) as visit:
+        page = visit.page
+        visit.open("/settings/providers")
+        expect(page.get_by_text("No provider key yet")).to_be_visible()
+        assert visit.problems() == []
+        page.get_by_role("button", name="Add a key").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Vendor").click()
+        page.get_by_role("option", name="OpenAI-compatible").click()
+        dialog.get_by_label("Key", exact=True).fill(BAD)
+        dialog.get_by_label("Name (optional)").fill("Ours")
+        dialog.get_by_label("Base URL").fill(url)
+        assert visit.problems() == []
+        dialog.get_by_role("button", name="Create").click()
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_text("…evil")).to_be_visible()
+
+        # What the vendor says is shown as it says it, and as text.
+        page.get_by_role("button", name="Test", exact=True).click()
+        expect(page.get_by_text("Wrong key <b>there</b>")).to_be_visible()
+        expect(page.get_by_text("Wrong key", exact=True)).to_be_visible()
+
+        page.get_by_role("button", name="More for Ours").click()
+        page.get_by_role("menuitem", name="Replace the key").click()
+        dialog.get_by_label("Key", exact=True).fill(GOOD)
+        dialog.get_by_role("button", name="Replace the key").click()
+        expect(page.get_by_text("…good")).to_be_visible()
+        page.get_by_role("button", name="Test", exact=True).click()
+        expect(page.get_by_text("Works")).to_be_visible()
+        assert visit.problems() == []
+        assert GOOD not in page.content()
+
+        page.get_by_role("button", name="More for Ours").click()
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+        expect(page.get_by_text("No provider key yet")).to_be_visible()
         assert visit.complaints == []

@@ -33,6 +33,7 @@ PAGES = [
     ("tools", "/tools", "find_table"),
     ("settings-members", "/settings/members", "Invite"),
     ("settings-keys", "/settings/keys", "First key"),
+    ("settings-providers", "/settings/providers", "No provider key yet"),
     ("settings-webhooks", "/settings/webhooks", "No endpoint yet"),
     ("settings-billing", "/settings/billing", "Ledger"),
     ("settings-security", "/settings/security", "Where you are logged in"),

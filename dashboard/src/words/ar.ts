@@ -2,11 +2,13 @@
 import type { Catalogue } from ".";
 import { arAgents } from "./ar-agents";
 import { arCalls } from "./ar-calls";
+import { arSettings } from "./ar-settings";
 import { arTalk } from "./ar-talk";
 
 export const ar: Catalogue = {
   ...arAgents,
   ...arCalls,
+  ...arSettings,
   ...arTalk,
   skip: "الانتقال إلى المحتوى",
   loading: "جارٍ التحميل",

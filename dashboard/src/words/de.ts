@@ -2,11 +2,13 @@
 import type { Catalogue } from ".";
 import { deAgents } from "./de-agents";
 import { deCalls } from "./de-calls";
+import { deSettings } from "./de-settings";
 import { deTalk } from "./de-talk";
 
 export const de: Catalogue = {
   ...deAgents,
   ...deCalls,
+  ...deSettings,
   ...deTalk,
   skip: "Zum Inhalt",
   loading: "Lädt",

@@ -1,11 +1,13 @@
 // English, which every other catalogue has the keys of. {name} is filled in.
 import { enAgents } from "./en-agents";
 import { enCalls } from "./en-calls";
+import { enSettings } from "./en-settings";
 import { enTalk } from "./en-talk";
 
 export const en = {
   ...enAgents,
   ...enCalls,
+  ...enSettings,
   ...enTalk,
   skip: "Skip to the content",
   loading: "Loading",
