@@ -67,7 +67,7 @@ def prompts(
     """The same in the same order every time. Raises `FileNotFoundError` without the material."""
     folder = SPEECH / "usr/share/asterisk/sounds" / _VOICES[language]
     found: list[Prompt] = []
-    for name, text in sorted(_transcripts(language).items()):
+    for name, text in sorted(transcripts(language).items()):
         path = folder / f"{name}.wav"
         if len(text.split()) < least_words or name.startswith("silence/") or not path.exists():
             continue
@@ -143,7 +143,8 @@ def _edits(a: list[str], b: list[str]) -> int:
     return row[-1]
 
 
-def _transcripts(language: str) -> dict[str, str]:
+def transcripts(language: str) -> dict[str, str]:
+    """What each prompt of the language says, by its name."""
     path = SPEECH / f"usr/share/doc/asterisk-core-sounds-{language}/core-sounds-{language}.txt.gz"
     raw = gzip.decompress(path.read_bytes())
     try:
