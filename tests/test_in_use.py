@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from tests.fakes.api import Api
 
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 
 NUMBER = {"number": "+14155551234", "twilioAccountSid": "AC", "twilioAuthToken": "t"}
@@ -37,12 +37,12 @@ async def test_while_a_call_is_queued_or_live(api: Api):
     assert await refused(api, f"/v1/agents/{agent['id']}") == used
     assert await refused(api, f"/v1/phone-numbers/{number['id']}") == used
     async with api.process.database.writing() as session:
-        row = await session.get(Call, uuid.UUID(call["id"]))
+        row = await session.get(CallRow, uuid.UUID(call["id"]))
         assert row is not None
         row.status = "in_progress"
     assert await refused(api, f"/v1/agents/{agent['id']}") == used
     async with api.process.database.writing() as session:
-        await session.execute(sa.update(Call).values(status="completed", ended_at=utcnow()))
+        await session.execute(sa.update(CallRow).values(status="completed", ended_at=utcnow()))
     for path in (f"/v1/agents/{agent['id']}", f"/v1/phone-numbers/{number['id']}"):
         assert (await api.delete(path)).status_code == 200
     assert (await api.get(f"/v1/calls/{call['id']}")).json()["data"]["agentId"] == agent["id"]
@@ -54,7 +54,7 @@ async def test_of_many_the_first_are_named(api: Api):
     organization_id = await api.organization_id()
     async with api.process.database.writing() as session:
         session.add_all(
-            Call(
+            CallRow(
                 organization_id=organization_id,
                 agent_id=uuid.UUID(agent["id"]),
                 provider="twilio",

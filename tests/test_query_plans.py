@@ -27,7 +27,7 @@ from chorus.calls.dispatch import Dispatch
 from chorus.calls.recover import Keeper
 from chorus.calls.status import advance, end
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.webhooks import due
 from chorus.webhooks.tables import WebhookDelivery
@@ -123,7 +123,7 @@ async def fill(api: Api, organization_id: uuid.UUID) -> list[uuid.UUID]:
         )
     async with api.process.database.writing() as session:
         for table, rows in (
-            (Call, calls),
+            (CallRow, calls),
             (CallEvent, events),
             (LedgerLine, lines),
             (WebhookDelivery, deliveries),

@@ -26,8 +26,8 @@ from chorus.billing.settle import settle
 from chorus.billing.tables import Hold, LedgerLine
 from chorus.calls.journal import Journals
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call, CallEvent
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Voice
+from chorus.calls.tables import CallEvent, CallRow
+from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, VoiceEntry
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
 from chorus.migrations import run as migrations
@@ -66,8 +66,8 @@ FIRST_MINUTE = {"outbound": 14_000 + 4_300 + 7_500 + 4_000 + 800}
 FIRST_MINUTE["inbound"] = FIRST_MINUTE["outbound"] - 14_000 + 8_500
 
 CATALOGUE = Catalogue(
-    [Voice(engine="espeak", engine_id="en", name="E", provider="espeak", languages=("en",))],
-    [SlmModel(engine="openai", engine_id="large", name="L", provider="openai")],
+    [VoiceEntry(engine="espeak", engine_id="en", name="E", provider="espeak", languages=("en",))],
+    [SlmModelEntry(engine="openai", engine_id="large", name="L", provider="openai")],
 )
 
 
@@ -140,7 +140,7 @@ class Office:
     ) -> uuid.UUID | None:
         """Let a call in as `place` and `answer` do; None where there is no money for it."""
         async with self.database.writing() as session:
-            call = Call(
+            call = CallRow(
                 id=uuid.uuid4(),
                 organization_id=organization_id,
                 agent_id=agent_id,
@@ -158,7 +158,7 @@ class Office:
     async def notes(self, call_id: uuid.UUID, *events: tuple[int, str, dict[str, Any]]) -> None:
         """What its conversation notes: (milliseconds, kind, data)."""
         async with self.database.writing() as session:
-            call = await session.get_one(Call, call_id)
+            call = await session.get_one(CallRow, call_id)
             last = await session.scalar(
                 sa.select(sa.func.max(CallEvent.seq)).where(CallEvent.call_id == call_id)
             )
@@ -178,7 +178,7 @@ class Office:
         """At 0: it was lost, and somebody noticed."""
         await self.notes(call_id, (at_ms, "status_changed", {"status": "completed"}))
         async with self.database.writing() as session:
-            call = await session.get_one(Call, call_id)
+            call = await session.get_one(CallRow, call_id)
             call.status, call.ended_at = "completed" if at_ms else "failed", datetime.now(UTC)
             call.duration_seconds = round(at_ms / 1000) if at_ms else None
             for name, value in columns.items():
@@ -191,9 +191,9 @@ class Office:
         assert cost is not None
         return cost
 
-    async def call(self, call_id: uuid.UUID) -> Call:
+    async def call(self, call_id: uuid.UUID) -> CallRow:
         async with self.database.reading() as session:
-            return await session.get_one(Call, call_id)
+            return await session.get_one(CallRow, call_id)
 
     async def lines(self, organization_id: uuid.UUID) -> list[LedgerLine]:
         async with self.database.reading() as session:

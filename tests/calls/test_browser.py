@@ -16,7 +16,7 @@ from tests.fakes.api import Api
 from chorus.calls import recover
 from chorus.calls.browser import TOKEN_LASTS
 from chorus.calls.desk import CallDesk
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 
 
@@ -25,9 +25,9 @@ async def begin(api: Api, **more: Any) -> httpx.Response:
     return await api.post("/v1/calls/test", json={"agentId": agent["id"], **more})
 
 
-async def row(api: Api, begun: dict[str, Any]) -> Call:
+async def row(api: Api, begun: dict[str, Any]) -> CallRow:
     async with api.process.database.reading() as session:
-        return await session.get_one(Call, uuid.UUID(begun["callId"]))
+        return await session.get_one(CallRow, uuid.UUID(begun["callId"]))
 
 
 async def test_a_call_begins_with_what_a_page_needs(api: Api):
@@ -63,7 +63,7 @@ async def test_a_token_is_good_for_a_minute(api: Api):
     begun = (await begin(api)).json()["data"]
     async with api.process.database.writing() as session:
         earlier = utcnow() - TOKEN_LASTS - timedelta(seconds=1)
-        await session.execute(sa.update(Call).values(started_at=earlier))
+        await session.execute(sa.update(CallRow).values(started_at=earlier))
     assert not await CallDesk(board(api), "browser").claim(begun["callId"], begun["token"])
 
 
@@ -101,7 +101,7 @@ async def test_what_is_refused(api: Api):
     theirs = await other.post("/api/calls/test", json={"agentId": agent["id"]})
     assert theirs.status_code == 404
     async with api.process.database.reading() as session:
-        assert await session.scalar(sa.select(sa.func.count()).select_from(Call)) == 0
+        assert await session.scalar(sa.select(sa.func.count()).select_from(CallRow)) == 0
     board(api).draining = True
     assert (await begin(api)).status_code == 503
     board(api).draining = False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.fakes.api import Api
 
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 
 NUMBER = {
     "number": "+14155550000",
@@ -32,7 +32,7 @@ async def stored(api: Api, *calls: dict[str, Any]) -> list[uuid.UUID]:
     """Calls as the runtime leaves them, an hour apart."""
     organization_id = await api.organization_id()
     rows = [
-        Call(
+        CallRow(
             **{
                 "organization_id": organization_id,
                 "agent_id": uuid.uuid4(),
@@ -258,7 +258,7 @@ async def test_a_carrier_that_tells_no_mailbox_from_a_person_is_not_asked_to(sql
     wish = {**await parties(api), "detectMachine": True}
     made = await api.made("/v1/calls", wish)
     async with api.process.database.reading() as session:
-        assert (await session.get_one(Call, uuid.UUID(made["id"]))).detect_machine
+        assert (await session.get_one(CallRow, uuid.UUID(made["id"]))).detect_machine
     settings = {"provider": "sip", "sipMode": "ip_allowlist", "sipIp": "1.1.1.1"}
     number = await api.made("/v1/phone-numbers", {"number": "+14155550002", **settings})
     refused = await api.post("/v1/calls", json={**wish, "phoneNumberId": number["id"]})

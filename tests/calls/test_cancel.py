@@ -12,7 +12,7 @@ from tests.calls.test_calls_api import parties
 from tests.calls.test_room import Dials, board, rows
 from tests.fakes.api import Api
 
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 
 
 async def queued(api: Api) -> str:
@@ -77,7 +77,7 @@ async def test_one_that_is_over_or_not_there(api: Api):
         assert (await other.delete(f"/v1/calls/{id}")).status_code == 404
     assert (await rows(api))[0].status == "queued"
     async with api.process.database.writing() as session:
-        await session.execute(sa.update(Call).values(status="completed", ended_reason="x"))
+        await session.execute(sa.update(CallRow).values(status="completed", ended_reason="x"))
     assert (await api.delete(f"/v1/calls/{id}")).status_code == 409
 
 

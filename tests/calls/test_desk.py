@@ -22,7 +22,7 @@ from chorus.accounts.secrets import digest
 from chorus.calls.converse import claim
 from chorus.calls.finish import finish_unanswered
 from chorus.calls.live import Commands
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.demo.carrier.signature import sign
 from chorus.lines.line import Line, LineCause, LineEnded
@@ -170,7 +170,7 @@ async def dialled(carrier: Carrier, **columns: Any) -> str:
     return str(id)
 
 
-async def told(carrier: Carrier, id: str, *statuses: str, **fields: str) -> Call:
+async def told(carrier: Carrier, id: str, *statuses: str, **fields: str) -> CallRow:
     """The call's row after status callbacks came in this order."""
     for status in statuses:
         answer = await carrier.post(f"/twilio/status/{id}", CallStatus=status, **fields)
@@ -203,7 +203,7 @@ async def test_a_failed_call_says_why(carrier: Carrier, caplog: pytest.LogCaptur
     ]
 
 
-async def never_connected(carrier: Carrier, id: str, **fields: str) -> Call:
+async def never_connected(carrier: Carrier, id: str, **fields: str) -> CallRow:
     """The call's row after it was answered and over, and no stream came in between."""
     call = await told(carrier, id, "in-progress", "completed", **fields)
     assert (call.status, call.ended_reason) == ("failed", "provider_error")
@@ -337,7 +337,7 @@ async def test_news_of_a_call_that_another_process_holds(carrier: Carrier):
     ]
     # As that process: the row is its own, and the call is live there.
     async with api.process.database.writing() as session:
-        await session.execute(sa.update(Call).values(lease_owner=board(api).heartbeat.name))
+        await session.execute(sa.update(CallRow).values(lease_owner=board(api).heartbeat.name))
     async with conversation(api, id) as there:
         assert await until(there, 2) == [
             ("machine_end_silence", True, True),

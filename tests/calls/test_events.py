@@ -17,7 +17,7 @@ from chorus.calls import events
 from chorus.calls.events import EventStream, Stream, Streams
 from chorus.calls.live_routes import _prefers_stream  # pyright: ignore[reportPrivateUsage]
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.errors import Error
 
 STREAM = {"accept": "text/event-stream"}
@@ -57,8 +57,8 @@ LIVE = {"status": "in_progress", "ended_at": None, "ended_reason": None}
 async def end(api: Api, id: uuid.UUID) -> None:
     async with api.process.database.writing() as session:
         await session.execute(
-            sa.update(Call)
-            .where(Call.id == id)
+            sa.update(CallRow)
+            .where(CallRow.id == id)
             .values(status="completed", ended_reason="customer_ended", ended_at=sa.func.now())
         )
 

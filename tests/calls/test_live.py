@@ -14,7 +14,7 @@ from tests.fakes.api import Api
 from chorus.accounts.tables import AuditEntry
 from chorus.calls.live import Commands, sweep
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call, CallCommand
+from chorus.calls.tables import CallCommand, CallRow
 from chorus.talk import call as talk
 
 LIVE = {"status": "in_progress", "ended_at": None, "ended_reason": None}
@@ -102,7 +102,7 @@ async def test_what_is_for_a_call_that_ended_is_dropped(api: Api):
     assert (await api.post(f"/v1/calls/{id}/say", json={"text": "a"})).status_code == 202
     async with api.process.database.writing() as session:
         await session.execute(
-            sa.update(Call).values(status="completed", ended_at=sa.func.now(), lease_owner=None)
+            sa.update(CallRow).values(status="completed", ended_at=sa.func.now(), lease_owner=None)
         )
     await sweep(api.process.database)
     assert await waiting(api) == []

@@ -14,7 +14,7 @@ from tests.fakes.api import Api
 
 from chorus.calls import recover
 from chorus.calls.recover import Keeper, end_own_calls, let_go
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.durable.heartbeat import DEAD_AFTER_S, Heartbeat
 from chorus.durable.pulse import Stillness
@@ -58,7 +58,7 @@ async def rounds(made: Keeper, time: Time, seconds: float) -> None:
 
 async def ends(api: Api, ids: list[uuid.UUID]) -> list[tuple[str, str | None]]:
     async with api.process.database.reading() as session:
-        found = {call.id: call for call in await session.scalars(sa.select(Call))}
+        found = {call.id: call for call in await session.scalars(sa.select(CallRow))}
     return [(found[id].status, found[id].ended_reason) for id in ids]
 
 
@@ -112,7 +112,7 @@ async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatc
     assert "the server that held the call died" in await detail(api, theirs[0])
     assert await ends(api, waits) == [("queued", None)]
     async with api.process.database.reading() as session:
-        calls = await session.scalars(sa.select(Call).where(Call.id.in_(theirs)))
+        calls = await session.scalars(sa.select(CallRow).where(CallRow.id.in_(theirs)))
         assert {(call.lease_owner, call.ended_at is None) for call in calls} == {(None, False)}
 
 
@@ -171,7 +171,7 @@ async def test_a_process_that_stops_in_order_lets_go_of_what_rings(api: Api):
     calls = await stored(api, *held_by(me, RINGS, DIALLED, TALKS), *held_by("other", RINGS))
     await let_go(board(api))
     async with api.process.database.reading() as session:
-        found = {call.id: call.lease_owner for call in await session.scalars(sa.select(Call))}
+        found = {call.id: call.lease_owner for call in await session.scalars(sa.select(CallRow))}
     assert [found[id] for id in calls] == [None, me, me, "other"]
     # What rings lives on when it is back.
     await end_own_calls(board(api))

@@ -19,7 +19,7 @@ from chorus.calls.answer import Declined, Taken, answer
 from chorus.calls.converse import claim
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.numbers import routing
 from chorus.numbers.routing import Route
@@ -38,9 +38,9 @@ def board(api: Api) -> Switchboard:
     return api.app.state.switchboard
 
 
-async def rows(api: Api) -> list[Call]:
+async def rows(api: Api) -> list[CallRow]:
     async with api.process.database.reading() as session:
-        return list(await session.scalars(sa.select(Call).order_by(Call.created_at)))
+        return list(await session.scalars(sa.select(CallRow).order_by(CallRow.created_at)))
 
 
 async def placed(api: Api, wish: dict[str, Any], **more: Any) -> int:
@@ -230,7 +230,7 @@ async def test_a_call_for_later(api: Api):
     assert dials.dialled == []
     async with api.process.database.writing() as session:
         past = utcnow() - timedelta(seconds=1)
-        await session.execute(sa.update(Call).values(scheduled_at=past))
+        await session.execute(sa.update(CallRow).values(scheduled_at=past))
     await dials.once()
     assert len(dials.dialled) == 1
 

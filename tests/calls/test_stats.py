@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.fakes.api import Api
 
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -16,7 +16,7 @@ NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 async def put(api: Api, at: datetime, **values: Any) -> uuid.UUID:
     async with api.process.database.writing() as session:
-        call = Call(
+        call = CallRow(
             **{
                 "id": uuid.uuid4(),
                 "organization_id": await api.organization_id(),

@@ -14,7 +14,7 @@ from tests.fakes.api import Api
 
 from chorus.calls import kept, transfer_record
 from chorus.calls.recover import end_own_calls
-from chorus.calls.tables import Call, Transfer
+from chorus.calls.tables import CallRow, Transfer
 from chorus.db import utcnow
 from chorus.talk.spec import TransferTarget
 from chorus.talk.transfer import FINAL, Status, Wish
@@ -105,7 +105,9 @@ async def test_the_end_of_a_lost_call_ends_its_transfer(api: Api, state: Status)
     assert (transfer.status, transfer.ended_at is not None) == (expected, True)
     async with api.process.database.reading() as session:
         found = await session.execute(
-            sa.select(Call.ended_reason, Call.transfer_status).where(Call.id.in_([call_id, leg_id]))
+            sa.select(CallRow.ended_reason, CallRow.transfer_status).where(
+                CallRow.id.in_([call_id, leg_id])
+            )
         )
         assert found.all() == [("worker_lost", expected)] * 2
 
@@ -115,6 +117,6 @@ async def test_what_the_person_said_goes_with_the_texts_of_the_call(sqlite_api: 
     id, call_id, _ = await begun(api)
     assert await moved(api, id, "declined", "I am at lunch with Mr Smith.")
     async with api.process.database.writing() as session:
-        call = await session.get_one(Call, call_id)
+        call = await session.get_one(CallRow, call_id)
         await kept.delete_texts(session, call, "request")
     assert (await row(api, id)).detail is None

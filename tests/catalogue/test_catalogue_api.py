@@ -9,7 +9,7 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
 from chorus.catalogue import espeak
-from chorus.catalogue.catalogue import Catalogue, SlmModel
+from chorus.catalogue.catalogue import Catalogue, SlmModelEntry
 
 
 @pytest.mark.parametrize("path", ["voices", "slm-models", "background-sounds"])
@@ -61,8 +61,8 @@ async def test_a_slug_stands_for_an_id(tmp_path: Path):
 
 
 def test_a_name_that_two_engines_have_is_no_name():
-    def model(engine: str) -> SlmModel:
-        return SlmModel(engine=engine, engine_id="m", name="M", provider=engine)
+    def model(engine: str) -> SlmModelEntry:
+        return SlmModelEntry(engine=engine, engine_id="m", name="M", provider=engine)
 
     both = Catalogue((), (model("one"), model("two")))
     assert both.model_named("m") is None

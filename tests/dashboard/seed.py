@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
 from chorus.billing.tables import LedgerLine
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.numbers.tables import PhoneNumber
 from chorus.prepare import prepare
@@ -146,7 +146,7 @@ def _past_call(
     }[status]
     seconds = chance.randrange(20, 260) if status == "completed" else None
     turns = chance.randrange(2, 12) if seconds else 0
-    call = Call(
+    call = CallRow(
         id=uuid.uuid4(),
         organization_id=organization,
         agent_id=AGENT,
@@ -193,7 +193,7 @@ def _whole_call(session: Any, organization: uuid.UUID, folder: Path, answered: d
     events, waits = _events(chance)
     seconds = 38
     session.add(
-        Call(
+        CallRow(
             id=CALL,
             organization_id=organization,
             agent_id=AGENT,

@@ -23,7 +23,7 @@ from tests.conftest import settings_for
 
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent, AgentTool
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database
 from chorus.migrations import run
 from chorus.migrations.schema import metadata
@@ -92,7 +92,7 @@ async def fill(database: Database) -> None:
             )
         )
         session.add(
-            Call(
+            CallRow(
                 id=call_id,
                 organization_id=organization,
                 agent_id=agent_id,
@@ -201,7 +201,7 @@ async def test_each_step_keeps_the_data(empty: Database):
     await fill_first_schema(empty)
     for revision in later:
         await run.upgrade(empty, revision)
-    assert [await count(empty, t) for t in (Agent, AgentTool, Call, CallEvent)] == [1, 1, 1, 1]
+    assert [await count(empty, t) for t in (Agent, AgentTool, CallRow, CallEvent)] == [1, 1, 1, 1]
 
 
 async def test_changing_a_parent_table_keeps_its_children(
@@ -222,7 +222,7 @@ async def test_changing_a_parent_table_keeps_its_children(
     with monkeypatch.context() as patch:
         patch.setattr(run, "_upgrade", rebuild)
         await run.upgrade(empty)
-    assert [await count(empty, t) for t in (Agent, AgentTool, Call, CallEvent)] == [1, 1, 1, 1]
+    assert [await count(empty, t) for t in (Agent, AgentTool, CallRow, CallEvent)] == [1, 1, 1, 1]
     # And they are enforced again.
     with pytest.raises(IntegrityError):
         async with empty.writing() as session:

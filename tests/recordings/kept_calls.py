@@ -14,7 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 from tests.fakes.api import Api
 
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.recordings.archive import Archive
 
@@ -42,7 +42,7 @@ async def call(database: Database, organization_id: uuid.UUID, **columns: Any) -
     """A conversation that ended a minute ago, its recording not settled."""
     id = uuid.uuid4()
     ended_at = columns.pop("ended_at", utcnow() - timedelta(minutes=1))
-    row = Call(
+    row = CallRow(
         **{
             "id": id,
             "organization_id": organization_id,
@@ -72,9 +72,9 @@ async def recorded(api: Api, **columns: Any) -> tuple[uuid.UUID, bytes]:
     return id, data
 
 
-async def row(database: Database, id: uuid.UUID) -> Call:
+async def row(database: Database, id: uuid.UUID) -> CallRow:
     async with database.reading() as session:
-        found = await session.get(Call, id)
+        found = await session.get(CallRow, id)
     assert found is not None
     return found
 

@@ -22,7 +22,7 @@ from tests.recordings.kept_calls import call, events, row, sound
 
 from chorus.accounts.tables import Organization
 from chorus.calls import kept
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.doctor import _storage  # pyright: ignore[reportPrivateUsage]
 from chorus.prepare import prepare
@@ -186,7 +186,7 @@ async def test_deleted_while_it_was_uploaded(bucket_house: House):
     async def and_deleted(store: Store, key: str, file: Path) -> None:
         await put(store, key, file)
         async with bucket_house.database.writing() as session:
-            call = await session.get(Call, id)
+            call = await session.get(CallRow, id)
             assert call is not None
             await kept.delete_recording(session, call, "request")
 

@@ -18,7 +18,7 @@ from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
@@ -130,7 +130,7 @@ class Post:
 
     async def call(self, agent_id: uuid.UUID | None = None, **changes: Any) -> uuid.UUID:
         values = {**CALL, "agent_id": agent_id or uuid.uuid4(), **changes}
-        return await self.add(Call(organization_id=self.organization_id, **values))
+        return await self.add(CallRow(organization_id=self.organization_id, **values))
 
     async def add(self, row: Any) -> uuid.UUID:
         async with self.database.writing() as session:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.webhooks.conftest import START, Post, Receiver
 
 from chorus.agents.tables import Agent
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.recordings.links import Links
 from chorus.webhooks import announce
 
@@ -132,9 +132,9 @@ async def test_started_is_in_the_transaction_that_answers(post: Post, receiver: 
 
     async def answer() -> None:
         async with post.database.writing() as session:
-            call = await session.get_one(Call, call_id)
+            call = await session.get_one(CallRow, call_id)
             await session.execute(
-                sa.update(Call)
+                sa.update(CallRow)
                 .values(status="in_progress")
                 .execution_options(synchronize_session=False)
             )
@@ -180,7 +180,7 @@ async def test_the_body_is_fixed_when_it_is_announced(post: Post, receiver: Rece
     await post.round()
     async with post.database.writing() as session:
         changed = {"status": "failed", "ended_at": START + timedelta(days=1)}
-        await session.execute(sa.update(Call).where(Call.id == call_id).values(changed))
+        await session.execute(sa.update(CallRow).where(CallRow.id == call_id).values(changed))
     post.wait(6)
     await post.round()
     first, second = receiver.requests

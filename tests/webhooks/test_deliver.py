@@ -14,7 +14,7 @@ from tests.fakes.http_peer import Asked, respond
 from tests.webhooks.conftest import Post, Receiver, post_on
 
 from chorus.agents.tables import Agent
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.webhooks import deliver, secret
 from chorus.webhooks.schedule import SCHEDULE_S
 from chorus.webhooks.sign import key_of
@@ -374,7 +374,7 @@ async def test_a_call_that_is_deleted_takes_its_webhooks_along(post: Post, recei
     await post.announced(await post.agent(receiver.url))
     await post.round()
     async with post.database.writing() as session:
-        await session.execute(sa.delete(Call))
+        await session.execute(sa.delete(CallRow))
     post.wait(6)
     assert await post.round() == 0
     assert await post.log() == []

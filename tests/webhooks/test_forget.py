@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.fakes.api import Api
 from tests.recordings.kept_calls import call
 
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.recordings.retention import keep_to_rules
 from chorus.webhooks.tables import WebhookAttempt, WebhookDelivery
@@ -95,6 +95,6 @@ async def test_by_retention(api: Api):
     ).status_code == 200
     async with api.process.database.writing() as session:
         old = utcnow().replace(year=utcnow().year - 1)
-        await session.execute(sa.update(Call).values(ended_at=old))
+        await session.execute(sa.update(CallRow).values(ended_at=old))
     assert await keep_to_rules(api.process.database) == (0, 1)
     await nothing_is_left(api, *found)

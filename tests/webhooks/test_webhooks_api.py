@@ -14,7 +14,7 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 from tests.webhooks.conftest import CALL, Receiver
 
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.webhooks import announce
 from chorus.webhooks.edit import MOST_ENDPOINTS
 
@@ -32,7 +32,7 @@ async def over(api: Api, agent_id: str | None = None) -> uuid.UUID:
     """A call that is over, and announced."""
     agent = uuid.UUID(agent_id) if agent_id else uuid.uuid4()
     async with api.process.database.writing() as session:
-        call = Call(organization_id=await api.organization_id(), **{**CALL, "agent_id": agent})
+        call = CallRow(organization_id=await api.organization_id(), **{**CALL, "agent_id": agent})
         session.add(call)
         await session.flush()
     await announce.call_over(api.app.state.switchboard, call.id)

@@ -22,7 +22,7 @@ from chorus.catalogue.catalogue import (
     LOCAL_EARS,
     SIMULATED_EARS,
     Catalogue,
-    Voice,
+    VoiceEntry,
     spoken_id,
 )
 from chorus.catalogue.choice import Choice
@@ -161,7 +161,7 @@ async def is_active(session: AsyncSession, agent_id: uuid.UUID) -> bool:
     return bool(found)
 
 
-def _spec(agent: Agent, tools: Sequence[HttpTool], voice: Voice | None) -> AgentSpec:
+def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> AgentSpec:
     speaks_first = agent.first_speaker == "agent"
     return AgentSpec(
         agent_id=str(agent.id),

@@ -25,7 +25,7 @@ from chorus.db import utcnow
 from chorus.settings import Settings
 
 if TYPE_CHECKING:
-    from chorus.calls.tables import Call
+    from chorus.calls.tables import CallRow
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Admission:
         """Reads the price file. Raises `WrongPrices`."""
         return cls(settings.billing, Prices.of(settings), catalogues)
 
-    async def admit(self, session: AsyncSession, call: Call) -> bool:
+    async def admit(self, session: AsyncSession, call: CallRow) -> bool:
         """Whether the balance suffices for a call whose row is not there yet. What is held is
         held in the caller's transaction."""
         if not self.charging:

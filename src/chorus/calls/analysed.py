@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.talk.timeline import Happening
 
 _KINDS = ("analysed", "analysis_skipped")
@@ -28,7 +28,7 @@ class Conversation:
 async def to_analyse(session: AsyncSession, call_id: uuid.UUID) -> Conversation | None:
     """None unless the call is over, holds something that the customer said, and was not analysed
     before. The second call of a transfer is not: its agent's questions are for the caller."""
-    call = await session.get(Call, call_id)
+    call = await session.get(CallRow, call_id)
     if call is None or call.ended_at is None or not call.transcript:
         return None
     if call.parent_call_id is not None:
@@ -51,16 +51,16 @@ async def keep(
 ) -> bool:
     """Write the analysis and what is to be noted of it. False if somebody else has, or if what
     was said has been deleted meanwhile. (What was used is noted even so.)"""
-    held = sa.select(Call.transcript_deleted_at).where(Call.id == call_id).with_for_update()
+    held = sa.select(CallRow.transcript_deleted_at).where(CallRow.id == call_id).with_for_update()
     row = (await session.execute(held)).first()
     if row is None:
         return False
     kept = row.transcript_deleted_at is None and not await _is_analysed(session, call_id)
     if kept and analysis is not None:
         await session.execute(
-            sa.update(Call)
-            .where(Call.id == call_id)
-            .values(analysis=dict(analysis), updated_at=Call.updated_at)
+            sa.update(CallRow)
+            .where(CallRow.id == call_id)
+            .values(analysis=dict(analysis), updated_at=CallRow.updated_at)
         )
     mine = CallEvent.call_id == call_id
     last_ms = await session.scalar(sa.select(sa.func.max(CallEvent.at_ms)).where(mine)) or 0

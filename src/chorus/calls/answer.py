@@ -21,7 +21,7 @@ from chorus.agents.snapshot import is_active
 from chorus.calls.room import look
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.numbers.routing import Route
 
@@ -64,10 +64,10 @@ async def answer(
         # First, for its lock: a carrier may ask twice at once for the same call.
         room = await look(session, route.organization_id, switchboard.settings)
         known = await session.scalar(
-            sa.select(Call).where(
-                Call.organization_id == route.organization_id,
-                Call.provider == route.provider,
-                Call.call_sid == call_sid,
+            sa.select(CallRow).where(
+                CallRow.organization_id == route.organization_id,
+                CallRow.provider == route.provider,
+                CallRow.call_sid == call_sid,
             )
         )
         if known is not None:
@@ -78,7 +78,7 @@ async def answer(
             return Taken(known.id, token)
         if not room.for_a_call:
             return Declined("the organization has as many calls as it may", busy=True)
-        call = Call(
+        call = CallRow(
             id=uuid.uuid4(),
             organization_id=route.organization_id,
             agent_id=route.agent_id,

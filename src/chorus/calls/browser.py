@@ -23,7 +23,7 @@ from chorus.calls.room import look
 from chorus.calls.schemas import TestCallCreate
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.browser.line import PROVIDER
 from chorus.process import Process
@@ -70,7 +70,7 @@ async def begin(
         raise errors.too_many_calls()
     token = random.token_urlsafe(32)
     now = utcnow()
-    call = Call(
+    call = CallRow(
         id=uuid.uuid4(),
         organization_id=organization_id,
         agent_id=wish.agent_id,

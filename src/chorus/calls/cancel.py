@@ -10,12 +10,12 @@ from chorus import errors
 from chorus.calls import queries
 from chorus.calls.status import end
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 
 
 async def cancel(
     session: AsyncSession, switchboard: Switchboard, organization_id: uuid.UUID, id: uuid.UUID
-) -> Call:
+) -> CallRow:
     """End a call that waits; cancelling it again changes nothing. Raises `Error` 404, or 409 once
     it has been dialled: whether it is dialled or cancelled, never both, is decided by its row."""
     await end(
@@ -25,7 +25,7 @@ async def cancel(
         organization_id,
         "failed",
         "cancelled",
-        only_if=(Call.status == "queued", Call.dialled_at.is_(None)),
+        only_if=(CallRow.status == "queued", CallRow.dialled_at.is_(None)),
         duration_seconds=0,
     )
     call = await queries.one(session, organization_id, id)

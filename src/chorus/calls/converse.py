@@ -23,7 +23,7 @@ from chorus.calls.finish import finish, finish_unanswered
 from chorus.calls.schemas import FINAL
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call as CallRow
+from chorus.calls.tables import CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
 from chorus.lines.line import Line, LineCause, LineEnded, TellingLine

@@ -17,7 +17,7 @@ from chorus.calls.finish import finish_unanswered
 from chorus.calls.recover import no_audio
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.browser.line import PROVIDER
 from chorus.lines.desk import (
@@ -64,9 +64,9 @@ class CallDesk:
     async def call_of_leg(self, leg_id: str) -> str | None:
         async with self._switchboard.database.reading() as session:
             id = await session.scalar(
-                sa.select(Call.id)
-                .where(Call.provider == self._provider, Call.call_sid == leg_id)
-                .order_by(Call.created_at.desc())
+                sa.select(CallRow.id)
+                .where(CallRow.provider == self._provider, CallRow.call_sid == leg_id)
+                .order_by(CallRow.created_at.desc())
                 .limit(1)
             )
         return None if id is None else str(id)
@@ -112,11 +112,11 @@ class CallDesk:
             over = {"legId": progress.leg_id, "cause": ended.cause, "detail": ended.detail}
             await live.pass_on(self._switchboard, call, "line_over", over)
 
-    async def _never_talked(self, call: Call, progress: Progress, ended: LineEnded) -> None:
-        only_if: tuple[sa.ColumnElement[bool], ...] = (Call.answered_at.is_(None),)
+    async def _never_talked(self, call: CallRow, progress: Progress, ended: LineEnded) -> None:
+        only_if: tuple[sa.ColumnElement[bool], ...] = (CallRow.answered_at.is_(None),)
         if progress.answered:
             # Once its audio has shown the token, the conversation is about to begin and ends it.
-            only_if += (Call.token_hash.is_not(None),)
+            only_if += (CallRow.token_hash.is_not(None),)
             detail = no_audio(self._switchboard.settings, progress.answered_s)
             ended = LineEnded(LineCause.FAILED, detail)
         await finish_unanswered(
@@ -125,7 +125,7 @@ class CallDesk:
 
     async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
         async with self._switchboard.database.writing() as session:
-            call = await session.get(Call, uuid.UUID(call_id), with_for_update=True)
+            call = await session.get(CallRow, uuid.UUID(call_id), with_for_update=True)
             if call is not None and call.provider == self._provider:
                 call.timeline = {**(call.timeline or {}), "line": dict(quality)}
 
@@ -160,11 +160,11 @@ class CallDesk:
                 session, self._provider, number, self._switchboard.secrets
             )
 
-    async def _call(self, call_id: str) -> Call | None:
+    async def _call(self, call_id: str) -> CallRow | None:
         try:
             id = uuid.UUID(call_id)
         except ValueError:
             return None
         async with self._switchboard.database.reading() as session:
-            call = await session.get(Call, id)
+            call = await session.get(CallRow, id)
         return call if call is not None and call.provider == self._provider else None

@@ -29,7 +29,7 @@ from chorus.agents.snapshot import is_active
 from chorus.calls.finish import finish_unanswered, persist
 from chorus.calls.room import WAITS, due, look
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.line import Dial, DialFailed, LineCause, LineEnded
 from chorus.numbers import routing
@@ -52,7 +52,7 @@ class _Stays(Enum):
 class _Fenced:
     """A call that is this process's to dial, and what it takes. `route` None: it cannot be."""
 
-    call: Call
+    call: CallRow
     token: str
     route: Route | None
     active: bool
@@ -103,9 +103,13 @@ class Dispatch:
     async def _waiting(self, full: set[uuid.UUID]) -> list[tuple[uuid.UUID, uuid.UUID]]:
         async with self._switchboard.database.reading() as session:
             found = await session.execute(
-                sa.select(Call.id, Call.organization_id)
-                .where(WAITS, due(), Call.status == "queued", Call.organization_id.not_in(full))
-                .order_by(sa.func.coalesce(Call.scheduled_at, Call.created_at), Call.created_at)
+                sa.select(CallRow.id, CallRow.organization_id)
+                .where(
+                    WAITS, due(), CallRow.status == "queued", CallRow.organization_id.not_in(full)
+                )
+                .order_by(
+                    sa.func.coalesce(CallRow.scheduled_at, CallRow.created_at), CallRow.created_at
+                )
                 .limit(AT_ONCE)
             )
             return [(call_id, organization_id) for call_id, organization_id in found]
@@ -118,8 +122,10 @@ class Dispatch:
             if not room.for_a_call:
                 return _Stays.FULL
             fenced = await session.execute(
-                sa.update(Call)
-                .where(Call.id == call_id, Call.status == "queued", Call.dialled_at.is_(None))
+                sa.update(CallRow)
+                .where(
+                    CallRow.id == call_id, CallRow.status == "queued", CallRow.dialled_at.is_(None)
+                )
                 .values(
                     dialled_at=utcnow(),
                     token_hash=digest(token),
@@ -128,7 +134,7 @@ class Dispatch:
             )
             if fenced.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
                 return _Stays.TAKEN
-            call = await session.get_one(Call, call_id)
+            call = await session.get_one(CallRow, call_id)
             assert call.phone_number_id is not None  # place() requires it
             suspended = await is_suspended(session, organization_id)
             active = not suspended and await is_active(session, call.agent_id)
@@ -166,8 +172,8 @@ class Dispatch:
     async def _keep_sid(self, call_id: uuid.UUID, sid: str) -> None:
         async with self._switchboard.database.writing() as session:
             await session.execute(
-                sa.update(Call)
-                .where(Call.id == call_id, Call.call_sid.is_(None))
+                sa.update(CallRow)
+                .where(CallRow.id == call_id, CallRow.call_sid.is_(None))
                 .values(call_sid=sid)
             )
 

@@ -30,7 +30,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chorus import errors
 from chorus.calls.schemas import EventOut
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database
 
 log = logging.getLogger(__name__)
@@ -179,12 +179,12 @@ class Streams:
         calls = {stream.call_id for stream in self._open}
         last = (
             sa.select(sa.func.max(CallEvent.seq))
-            .where(CallEvent.call_id == Call.id)
+            .where(CallEvent.call_id == CallRow.id)
             .scalar_subquery()
         )
         async with self._database.reading() as session:
             found = await session.execute(
-                sa.select(Call.id, Call.ended_at, last).where(Call.id.in_(calls))
+                sa.select(CallRow.id, CallRow.ended_at, last).where(CallRow.id.in_(calls))
             )
             state = {id: (ended_at is not None, seq or 0) for id, ended_at, seq in found}
         for stream in self._open:
@@ -200,8 +200,9 @@ class Streams:
         async with self._database.reading() as session:
             call = (
                 await session.execute(
-                    sa.select(Call.status, Call.ended_reason, Call.ended_at).where(
-                        Call.id == stream.call_id, Call.organization_id == stream.organization_id
+                    sa.select(CallRow.status, CallRow.ended_reason, CallRow.ended_at).where(
+                        CallRow.id == stream.call_id,
+                        CallRow.organization_id == stream.organization_id,
                     )
                 )
             ).first()

@@ -28,7 +28,7 @@ from chorus.calls import transfer_record
 from chorus.calls.finish import finish_unanswered, persist
 from chorus.calls.room import look
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.line import Dial, DialFailed, Dialler, LineCause, LineEnded
 from chorus.numbers import routing
@@ -56,7 +56,7 @@ class _Placed:
 class CallExchange:
     """Of one live call; `settled` when it is over."""
 
-    def __init__(self, switchboard: Switchboard, call: Call) -> None:
+    def __init__(self, switchboard: Switchboard, call: CallRow) -> None:
         self._switchboard = switchboard
         self._call = call
         self._placed: dict[SecondLeg, _Placed] = {}
@@ -178,7 +178,7 @@ class CallExchange:
             if not room.for_a_call:
                 raise NotPlaced("the organization has as many calls as it may")
             now = utcnow()
-            row = Call(
+            row = CallRow(
                 id=placed.call_id,
                 organization_id=call.organization_id,
                 agent_id=call.agent_id,
@@ -210,7 +210,7 @@ class CallExchange:
             await asyncio.wait((leg.answered, leg.over), timeout=LOOK_EVERY_S)
             try:
                 async with self._switchboard.database.reading() as session:
-                    row = await session.get(Call, placed.call_id)
+                    row = await session.get(CallRow, placed.call_id)
             except (SQLAlchemyError, OSError):
                 continue  # the next look may have more luck
             if row is None or row.ended_at is not None:
@@ -223,8 +223,8 @@ class CallExchange:
     async def _keep_sid(self, placed: _Placed) -> None:
         async with self._switchboard.database.writing() as session:
             await session.execute(
-                sa.update(Call)
-                .where(Call.id == placed.call_id, Call.call_sid.is_(None))
+                sa.update(CallRow)
+                .where(CallRow.id == placed.call_id, CallRow.call_sid.is_(None))
                 .values(call_sid=placed.sid)
             )
 
@@ -251,7 +251,7 @@ class CallExchange:
             nonlocal over
             await finish_unanswered(self._switchboard, placed.call_id, call.organization_id, ended)
             async with self._switchboard.database.reading() as session:
-                row = await session.get(Call, placed.call_id)
+                row = await session.get(CallRow, placed.call_id)
             over = row is None or (row.ended_at is not None and row.answered_at is None)
 
         await persist(f"the end of call {placed.call_id}", write)

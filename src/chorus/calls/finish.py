@@ -20,7 +20,7 @@ from chorus.calls import journal as journals
 from chorus.calls.journal import CallJournal
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Outcome
 
@@ -125,8 +125,8 @@ async def _write(
         )
         if not moved:
             # Given up for lost while this process could not be seen: what was said is kept.
-            mine = sa.and_(Call.id == journal.call_id, Call.transcript.is_(None))
-            await session.execute(sa.update(Call).where(mine).values(record))
+            mine = sa.and_(CallRow.id == journal.call_id, CallRow.transcript.is_(None))
+            await session.execute(sa.update(CallRow).where(mine).values(record))
     journal.pending.clear()
     if not moved:
         log.error("call %s was over before its conversation ended", journal.call_id)

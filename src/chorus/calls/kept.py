@@ -18,18 +18,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
-from chorus.calls.tables import Call, CallEvent, Transfer
+from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
 from chorus.talk.timeline import Happening
 from chorus.webhooks.forget import forget_texts
 
 By = Literal["request", "retention"]
 
-_OVER = Call.ended_at.is_not(None)
+_OVER = CallRow.ended_at.is_not(None)
 _HAS_SOUND = sa.and_(
-    Call.answered_at.is_not(None),
-    Call.recording_deleted_at.is_(None),
-    sa.or_(Call.recording_path.is_not(None), Call.recording_settled_at.is_(None)),
+    CallRow.answered_at.is_not(None),
+    CallRow.recording_deleted_at.is_(None),
+    sa.or_(CallRow.recording_path.is_not(None), CallRow.recording_settled_at.is_(None)),
 )
 
 # Of the texts in an event, those under these keys are Chorus's own words. Everything else may be
@@ -55,12 +55,12 @@ class Kept:
 
 
 _COLUMNS = (
-    Call.id,
-    Call.organization_id,
-    Call.recording_path,
-    Call.recording_settled_at,
-    Call.recording_deleted_at,
-    Call.ended_at,
+    CallRow.id,
+    CallRow.organization_id,
+    CallRow.recording_path,
+    CallRow.recording_settled_at,
+    CallRow.recording_deleted_at,
+    CallRow.ended_at,
 )
 
 
@@ -71,33 +71,33 @@ def _kept(row: Any) -> Kept:
 
 async def find(session: AsyncSession, call_id: uuid.UUID) -> Kept | None:
     """Of whichever organization: for those who came with a signed link."""
-    row = (await session.execute(sa.select(*_COLUMNS).where(Call.id == call_id))).first()
+    row = (await session.execute(sa.select(*_COLUMNS).where(CallRow.id == call_id))).first()
     return None if row is None else _kept(row)
 
 
 async def unsettled(session: AsyncSession, after: uuid.UUID | None, limit: int) -> list[Kept]:
     """Calls that are over and whose recording is not settled, by id."""
     query = sa.select(*_COLUMNS).where(
-        _OVER, Call.answered_at.is_not(None), Call.recording_settled_at.is_(None)
+        _OVER, CallRow.answered_at.is_not(None), CallRow.recording_settled_at.is_(None)
     )
     if after is not None:
-        query = query.where(Call.id > after)
-    found = await session.execute(query.order_by(Call.id).limit(limit))
+        query = query.where(CallRow.id > after)
+    found = await session.execute(query.order_by(CallRow.id).limit(limit))
     return [_kept(row) for row in found]
 
 
 async def settle(session: AsyncSession, kept: Kept, key: str | None) -> bool:
     """The recording is at `key`, or there is none. False if it was deleted or kept otherwise
     meanwhile."""
-    deleted = Call.recording_deleted_at
+    deleted = CallRow.recording_deleted_at
     done = await session.execute(
-        sa.update(Call)
+        sa.update(CallRow)
         .where(
-            Call.id == kept.id,
-            Call.recording_settled_at.is_(None),
+            CallRow.id == kept.id,
+            CallRow.recording_settled_at.is_(None),
             deleted.is_not(None) if kept.deleted else deleted.is_(None),
         )
-        .values(recording_path=key, recording_settled_at=utcnow(), updated_at=Call.updated_at)
+        .values(recording_path=key, recording_settled_at=utcnow(), updated_at=CallRow.updated_at)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
         return False
@@ -109,9 +109,9 @@ async def settle(session: AsyncSession, kept: Kept, key: str | None) -> bool:
 async def transcript(session: AsyncSession, call_id: uuid.UUID) -> Mapping[str, Any] | None:
     """What a signed link to a transcript shows; None where there is none."""
     found = await session.execute(
-        sa.select(Call.id, Call.agent_id, Call.answered_at, Call.ended_at, Call.transcript).where(
-            Call.id == call_id, Call.transcript.is_not(None)
-        )
+        sa.select(
+            CallRow.id, CallRow.agent_id, CallRow.answered_at, CallRow.ended_at, CallRow.transcript
+        ).where(CallRow.id == call_id, CallRow.transcript.is_not(None))
     )
     row = found.mappings().first()
     return None if row is None else cast("Mapping[str, Any]", row)
@@ -120,16 +120,16 @@ async def transcript(session: AsyncSession, call_id: uuid.UUID) -> Mapping[str, 
 # --- deleting -------------------------------------------------------------------------------
 
 
-async def delete_recording(session: AsyncSession, call: Call, by: By) -> bool:
+async def delete_recording(session: AsyncSession, call: CallRow, by: By) -> bool:
     """False where there is none. The sound is erased soon afterwards."""
     gone = await session.execute(
-        sa.update(Call)
-        .where(Call.id == call.id, _OVER, _HAS_SOUND)
+        sa.update(CallRow)
+        .where(CallRow.id == call.id, _OVER, _HAS_SOUND)
         .values(
             recording_path=None,
             recording_deleted_at=utcnow(),
             recording_settled_at=None,
-            updated_at=Call.updated_at,
+            updated_at=CallRow.updated_at,
         )
         .execution_options(synchronize_session=False)
     )
@@ -139,7 +139,7 @@ async def delete_recording(session: AsyncSession, call: Call, by: By) -> bool:
     return True
 
 
-async def delete_texts(session: AsyncSession, call: Call, by: By) -> bool:
+async def delete_texts(session: AsyncSession, call: CallRow, by: By) -> bool:
     """The transcript, the analysis, the context variables, which the agent was told and may have
     said, what was said in the events and what webhooks told of it; False if nothing was left of
     them. What happened and when stays."""
@@ -154,14 +154,14 @@ async def delete_texts(session: AsyncSession, call: Call, by: By) -> bool:
     told = call.transcript or call.analysis or call.context_variables
     had_texts = bool(emptied or forgotten or told)
     await session.execute(
-        sa.update(Call)
-        .where(Call.id == call.id)
+        sa.update(CallRow)
+        .where(CallRow.id == call.id)
         .values(
             transcript=None,
             analysis=None,
             context_variables={},
             transcript_deleted_at=utcnow(),
-            updated_at=Call.updated_at,
+            updated_at=CallRow.updated_at,
         )
         .execution_options(synchronize_session=False)
     )
@@ -172,15 +172,17 @@ async def delete_texts(session: AsyncSession, call: Call, by: By) -> bool:
 
 async def with_old_recordings(
     session: AsyncSession, organization_id: uuid.UUID, before: datetime, limit: int
-) -> Sequence[Call]:
+) -> Sequence[CallRow]:
     return await _old(session, organization_id, before, limit, _HAS_SOUND)
 
 
 async def with_old_texts(
     session: AsyncSession, organization_id: uuid.UUID, before: datetime, limit: int
-) -> Sequence[Call]:
+) -> Sequence[CallRow]:
     """Calls never looked at for this; not all of them have texts."""
-    return await _old(session, organization_id, before, limit, Call.transcript_deleted_at.is_(None))
+    return await _old(
+        session, organization_id, before, limit, CallRow.transcript_deleted_at.is_(None)
+    )
 
 
 async def _old(
@@ -189,11 +191,11 @@ async def _old(
     before: datetime,
     limit: int,
     condition: sa.ColumnElement[bool],
-) -> Sequence[Call]:
+) -> Sequence[CallRow]:
     found = await session.scalars(
-        sa.select(Call)
-        .where(Call.organization_id == organization_id, Call.ended_at < before, condition)
-        .order_by(Call.ended_at)
+        sa.select(CallRow)
+        .where(CallRow.organization_id == organization_id, CallRow.ended_at < before, condition)
+        .order_by(CallRow.ended_at)
         .limit(limit)
     )
     return found.all()

@@ -28,8 +28,7 @@ from chorus import errors
 from chorus.agents.snapshot import transfer_target
 from chorus.calls import queries
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call as CallRow
-from chorus.calls.tables import CallCommand
+from chorus.calls.tables import CallCommand, CallRow
 from chorus.db import Database, after_commit
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Call

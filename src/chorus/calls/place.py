@@ -12,7 +12,7 @@ from chorus.agents import queries as agents
 from chorus.calls.room import look
 from chorus.calls.schemas import CallCreate
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import after_commit, utcnow
 from chorus.lines.carriers import BY_NAME
 from chorus.numbers import queries as numbers
@@ -22,7 +22,7 @@ _LATEST = timedelta(days=366)
 
 async def place(
     session: AsyncSession, switchboard: Switchboard, organization_id: uuid.UUID, wish: CallCreate
-) -> Call:
+) -> CallRow:
     """Queue a call. The row is what dispatch works from, so with the transaction the call is
     dialled, now or at its time, whatever becomes of this process. Raises `Error` 404 for an agent
     or a number that is not there, 400 for an agent that is switched off or a carrier without a
@@ -55,7 +55,7 @@ async def place(
         )
     if not later and not room.in_line:
         raise errors.too_many_calls()
-    call = Call(
+    call = CallRow(
         id=uuid.uuid4(),
         organization_id=organization_id,
         agent_id=agent.id,

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
 from chorus.calls.schemas import FINAL, CallOut, CallQuery, ListedCall, TransferCall
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import named_like, scoped
 from chorus.errors import not_found
 from chorus.process import Process
 
 # As rows of the table, not as objects: a list of calls is what dashboards ask for all day.
-_table = cast("sa.Table", Call.__table__)
+_table = cast("sa.Table", CallRow.__table__)
 _LISTED = [
     column
     for column in _table.columns
@@ -93,9 +93,9 @@ def _conditions(organization_id: uuid.UUID, wanted: CallQuery) -> list[sa.Column
 
 async def one(
     session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
-) -> Call:
+) -> CallRow:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
-    query = scoped(Call, organization_id).where(Call.id == id)
+    query = scoped(CallRow, organization_id).where(CallRow.id == id)
     call = await session.scalar(query.with_for_update() if lock else query)
     if call is None:
         raise not_found("Call")
@@ -120,15 +120,15 @@ async def events(
 
 
 async def present(
-    session: AsyncSession, call: Call, process: Process, *, turns: bool = False
+    session: AsyncSession, call: CallRow, process: Process, *, turns: bool = False
 ) -> CallOut:
     """The call as the API shows it, with the legs of its transfers."""
-    legs: Sequence[Call] = ()
+    legs: Sequence[CallRow] = ()
     if call.transfer_type is not None:
         found = await session.scalars(
-            scoped(Call, call.organization_id)
-            .where(Call.parent_call_id == call.id)
-            .order_by(Call.created_at, Call.id)
+            scoped(CallRow, call.organization_id)
+            .where(CallRow.parent_call_id == call.id)
+            .order_by(CallRow.created_at, CallRow.id)
         )
         legs = found.all()
     values = _values(call, process)
@@ -141,8 +141,8 @@ async def present(
     return CallOut.model_validate(values)
 
 
-def _values(call: Call, process: Process) -> dict[str, Any]:
-    row = {column.key: getattr(call, column.key) for column in sa.inspect(Call).columns}
+def _values(call: CallRow, process: Process) -> dict[str, Any]:
+    row = {column.key: getattr(call, column.key) for column in sa.inspect(CallRow).columns}
     return _shown({**row, "metadata": call.meta}, process)
 
 

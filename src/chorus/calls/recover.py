@@ -29,7 +29,7 @@ from chorus.accounts.secrets import SecretsUnreadable
 from chorus.calls.room import TAKES_ROOM
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.durable.heartbeat import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
@@ -48,14 +48,14 @@ SILENT_S = 240.0
 NOT_COME_S = 75.0
 """Longer than the token of a browser's call is good for."""
 
-_RINGS = sa.and_(TAKES_ROOM, Call.status.in_(("queued", "ringing")))
-_TALKS = sa.and_(TAKES_ROOM, Call.status == "in_progress")
+_RINGS = sa.and_(TAKES_ROOM, CallRow.status.in_(("queued", "ringing")))
+_TALKS = sa.and_(TAKES_ROOM, CallRow.status == "in_progress")
 
 
 async def end_own_calls(switchboard: Switchboard) -> int:
     """When a process starts: what it held the last time is lost. Returns how many there were."""
     detail = "the server was started again in the middle of the call"
-    return await _end(switchboard, Call.lease_owner == switchboard.heartbeat.name, detail=detail)
+    return await _end(switchboard, CallRow.lease_owner == switchboard.heartbeat.name, detail=detail)
 
 
 async def let_go(switchboard: Switchboard) -> None:
@@ -63,9 +63,11 @@ async def let_go(switchboard: Switchboard) -> None:
     this one when it is back."""
     async with switchboard.database.writing() as session:
         await session.execute(
-            sa.update(Call)
+            sa.update(CallRow)
             .where(
-                _RINGS, Call.lease_owner == switchboard.heartbeat.name, Call.call_sid.is_not(None)
+                _RINGS,
+                CallRow.lease_owner == switchboard.heartbeat.name,
+                CallRow.call_sid.is_not(None),
             )
             .values(lease_owner=None)
         )
@@ -109,14 +111,14 @@ class Keeper:
         if not await switchboard.heartbeat.beat():
             self._given_up()
         for name in await switchboard.heartbeat.dead():
-            await _end(switchboard, Call.lease_owner == name, detail=_HOLDER_DEAD)
+            await _end(switchboard, CallRow.lease_owner == name, detail=_HOLDER_DEAD)
             if "work" in switchboard.settings.roles:
                 log.warning("process %s is dead: its calls ended, its work is taken over", name)
                 await switchboard.durable.take_over(name)
                 await switchboard.heartbeat.bury(name)
         ownerless = sa.or_(
-            Call.lease_owner.not_in(sa.select(Executor.id)),
-            sa.and_(Call.status == "in_progress", Call.lease_owner.is_(None)),
+            CallRow.lease_owner.not_in(sa.select(Executor.id)),
+            sa.and_(CallRow.status == "in_progress", CallRow.lease_owner.is_(None)),
         )
         await _end(switchboard, ownerless, detail=_HOLDER_DEAD)
         await self._end_unheld()
@@ -133,19 +135,23 @@ class Keeper:
         switchboard = self._switchboard
         async with switchboard.database.reading() as session:
             mine = await session.scalars(
-                sa.select(Call.id).where(_TALKS, Call.lease_owner == switchboard.heartbeat.name)
+                sa.select(CallRow.id).where(
+                    _TALKS, CallRow.lease_owner == switchboard.heartbeat.name
+                )
             )
             unheld = {id: None for id in mine if id not in switchboard.live}
         over = _over(self._unheld.look(unheld), UNHELD_S)
         if over:
             detail = "a fault of the server ended it; the log says which"
-            await _end(switchboard, Call.id.in_(over), detail=detail)
+            await _end(switchboard, CallRow.id.in_(over), detail=detail)
 
     async def _end_silent(self) -> None:
         switchboard = self._switchboard
         async with switchboard.database.reading() as session:
             found = await session.execute(
-                sa.select(Call.id, Call.status, Call.direction, Call.provider).where(_RINGS)
+                sa.select(CallRow.id, CallRow.status, CallRow.direction, CallRow.provider).where(
+                    _RINGS
+                )
             )
             ringing = found.all()
         still_s = self._silent.look({row.id: row.status for row in ringing})
@@ -157,12 +163,12 @@ class Keeper:
         ):
             silent = [row.id for row in ringing if row.id in over and row.direction == direction]
             if silent:
-                await _end(switchboard, Call.id.in_(silent), "failed", "provider_error", detail)
+                await _end(switchboard, CallRow.id.in_(silent), "failed", "provider_error", detail)
         over = _over(still_s, NOT_COME_S)
         expected = [row.id for row in ringing if row.id in over and row.provider == PROVIDER]
         if expected:
             detail = "no browser connected"
-            await _end(switchboard, Call.id.in_(expected), "no_answer", "no_answer", detail)
+            await _end(switchboard, CallRow.id.in_(expected), "no_answer", "no_answer", detail)
 
 
 def _over(still_s: Mapping[uuid.UUID, float], limit_s: float) -> list[uuid.UUID]:
@@ -178,7 +184,9 @@ async def _end(
 ) -> int:
     async with switchboard.database.reading() as session:
         found = await session.execute(
-            sa.select(Call.id, Call.organization_id, Call.parent_call_id).where(TAKES_ROOM, which)
+            sa.select(CallRow.id, CallRow.organization_id, CallRow.parent_call_id).where(
+                TAKES_ROOM, which
+            )
         )
         lost = found.all()
     ended = 0
@@ -208,7 +216,7 @@ async def _stop_ringing(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     called to the telephone for them."""
     try:
         async with switchboard.database.reading() as session:
-            call = await session.get_one(Call, call_id)
+            call = await session.get_one(CallRow, call_id)
             if call.phone_number_id is None or call.call_sid is None:
                 return
             route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)

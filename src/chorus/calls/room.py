@@ -15,13 +15,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.tables import Organization
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.settings import Settings
 
-UNFINISHED = Call.ended_at.is_(None)
-TAKES_ROOM = sa.and_(UNFINISHED, sa.or_(Call.direction == "inbound", Call.dialled_at.is_not(None)))
-WAITS = sa.and_(UNFINISHED, Call.direction == "outbound", Call.dialled_at.is_(None))
+UNFINISHED = CallRow.ended_at.is_(None)
+TAKES_ROOM = sa.and_(
+    UNFINISHED, sa.or_(CallRow.direction == "inbound", CallRow.dialled_at.is_not(None))
+)
+WAITS = sa.and_(UNFINISHED, CallRow.direction == "outbound", CallRow.dialled_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ async def look(session: AsyncSession, organization_id: uuid.UUID, settings: Sett
             sa.func.count().filter(WAITS, due()),
             sa.func.count().filter(WAITS, sa.not_(due())),
         )
-        .select_from(Call)
-        .where(Call.organization_id == organization_id, UNFINISHED)
+        .select_from(CallRow)
+        .where(CallRow.organization_id == organization_id, UNFINISHED)
     )
     calls, waiting, later = counted.one()
     if max_calls is None:
@@ -69,4 +71,4 @@ async def look(session: AsyncSession, organization_id: uuid.UUID, settings: Sett
 
 
 def due() -> sa.ColumnElement[bool]:
-    return sa.or_(Call.scheduled_at.is_(None), Call.scheduled_at <= utcnow())
+    return sa.or_(CallRow.scheduled_at.is_(None), CallRow.scheduled_at <= utcnow())

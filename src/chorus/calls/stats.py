@@ -19,7 +19,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 
 Interval = Literal["day", "hour"]
 
@@ -27,7 +27,7 @@ SAMPLE = 1000
 SLOWEST = 5
 MILLION = 1_000_000
 
-_calls = cast("sa.Table", Call.__table__).c
+_calls = cast("sa.Table", CallRow.__table__).c
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from chorus.calls import journal, transfer_record
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.schemas import Final, Status
 from chorus.calls.switchboard import Switchboard
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import after_commit, utcnow
 from chorus.talk.timeline import Happening
 
@@ -103,11 +103,11 @@ async def _move(
     columns: dict[str, Any],
 ) -> bool:
     moved = await session.execute(
-        sa.update(Call)
+        sa.update(CallRow)
         .where(
-            Call.id == call_id,
-            Call.organization_id == organization_id,
-            Call.status.in_(_BEFORE[status]),
+            CallRow.id == call_id,
+            CallRow.organization_id == organization_id,
+            CallRow.status.in_(_BEFORE[status]),
             *only_if,
         )
         .values(status=status, **columns)

@@ -28,7 +28,7 @@ TRANSFER_STATUSES = (
 )
 
 
-class Call(Tenant, Base):
+class CallRow(Tenant, Base):
     """One call, from the wish to place it or its arrival to what came of it.
 
     `agent_id` and `phone_number_id` are no foreign keys: history outlives what it names. Until the

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, get_args
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.calls.tables import Call, Transfer
+from chorus.calls.tables import CallRow, Transfer
 from chorus.db import utcnow
 from chorus.talk.transfer import FINAL, Status, Wish
 from chorus.webhooks import announce
@@ -48,8 +48,8 @@ async def begin(
     session.add(transfer)
     await session.flush()
     await session.execute(
-        sa.update(Call)
-        .where(Call.id == call_id)
+        sa.update(CallRow)
+        .where(CallRow.id == call_id)
         .values(transfer_type=wish.target.type, transfer_status="initiated")
         .execution_options(synchronize_session=False)
     )
@@ -86,8 +86,8 @@ async def move(
     transfer = await session.get_one(Transfer, id, populate_existing=True)
     shown = [transfer.call_id] if transfer.leg_id is None else [transfer.call_id, transfer.leg_id]
     await session.execute(
-        sa.update(Call)
-        .where(Call.id.in_(shown))
+        sa.update(CallRow)
+        .where(CallRow.id.in_(shown))
         .values(transfer_status=status)
         .execution_options(synchronize_session=False)
     )

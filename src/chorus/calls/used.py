@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.billing.charges import Used, tally
 from chorus.billing.ledger import Bill
-from chorus.calls.tables import Call, CallEvent
+from chorus.calls.tables import CallEvent, CallRow
 
 _KINDS = ("answered", "usage", "status_changed", "transcriber_changed")
 
@@ -22,7 +22,7 @@ _KINDS = ("answered", "usage", "status_changed", "transcriber_changed")
 async def bill(session: AsyncSession, call_id: uuid.UUID) -> Bill | None:
     """None while the call is not over. Holds off others that would bill it until the transaction
     ends."""
-    call = await session.scalar(sa.select(Call).where(Call.id == call_id).with_for_update())
+    call = await session.scalar(sa.select(CallRow).where(CallRow.id == call_id).with_for_update())
     if call is None or call.ended_at is None:
         return None
     return Bill(
@@ -37,18 +37,18 @@ async def bill(session: AsyncSession, call_id: uuid.UUID) -> Bill | None:
 
 async def set_cost(session: AsyncSession, call_id: uuid.UUID, micros: int) -> None:
     await session.execute(
-        sa.update(Call)
-        .where(Call.id == call_id)
-        .values(cost_micros=micros, updated_at=Call.updated_at)
+        sa.update(CallRow)
+        .where(CallRow.id == call_id)
+        .values(cost_micros=micros, updated_at=CallRow.updated_at)
     )
 
 
 def that_are_over(ids: sa.Select[uuid.UUID]) -> sa.Select[uuid.UUID]:
     """A query for those of `ids` whose calls are over."""
-    return sa.select(Call.id).where(Call.id.in_(ids), Call.ended_at.is_not(None))
+    return sa.select(CallRow.id).where(CallRow.id.in_(ids), CallRow.ended_at.is_not(None))
 
 
-async def _used(session: AsyncSession, call: Call) -> Used:
+async def _used(session: AsyncSession, call: CallRow) -> Used:
     mine = CallEvent.call_id == call.id
     found = await session.execute(
         sa.select(CallEvent.kind, CallEvent.at_ms, CallEvent.data)

@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Voice(Entry):
+class VoiceEntry(Entry):
     """`languages` are BCP 47 tags, the main one first; empty where the vendor names none. `spoken`
     is what the engine calls the voice, "" for its own default; `model` the vendor's model."""
 
@@ -71,13 +71,13 @@ class Voice(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlmModel(Entry):
+class SlmModelEntry(Entry):
     context_window: int | None = None
     retires: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transcriber(Entry):
+class TranscriberEntry(Entry):
     """`languages` are BCP 47 tags without region; empty where the vendor names none. `p99_ms`:
     from the end of speech to the final words, where it is known. `model` as for a voice."""
 
@@ -86,7 +86,7 @@ class Transcriber(Entry):
     p99_ms: float | None = None
 
 
-LOCAL_EARS = Transcriber(
+LOCAL_EARS = TranscriberEntry(
     engine="local",
     engine_id="local",
     name="On this machine",
@@ -94,7 +94,7 @@ LOCAL_EARS = Transcriber(
     priced_as="pocketsphinx",
 )
 """Whisper or PocketSphinx, whichever is there for the language; one price for both."""
-SIMULATED_EARS = Transcriber(
+SIMULATED_EARS = TranscriberEntry(
     engine="simulated",
     engine_id="simulated",
     name="Simulated",
@@ -104,7 +104,7 @@ SIMULATED_EARS = Transcriber(
 )
 
 
-def spoken_id(voice: Voice) -> str:
+def spoken_id(voice: VoiceEntry) -> str:
     """What its engine calls a voice."""
     return voice.engine_id if voice.spoken is None else voice.spoken
 
@@ -117,9 +117,9 @@ class Catalogue:
 
     def __init__(
         self,
-        voices: Iterable[Voice],
-        models: Iterable[SlmModel],
-        transcribers: Iterable[Transcriber] = (),
+        voices: Iterable[VoiceEntry],
+        models: Iterable[SlmModelEntry],
+        transcribers: Iterable[TranscriberEntry] = (),
     ) -> None:
         self.voices = tuple(voices)
         self.models = tuple(models)
@@ -134,49 +134,49 @@ class Catalogue:
     def of(cls, settings: Settings) -> Catalogue:
         return cls(_voices(settings), _models(settings), _transcribers(settings))
 
-    def voice(self, id: UUID) -> Voice | None:
+    def voice(self, id: UUID) -> VoiceEntry | None:
         return self._voices.get(id)
 
-    def model(self, id: UUID) -> SlmModel | None:
+    def model(self, id: UUID) -> SlmModelEntry | None:
         return self._models.get(id)
 
-    def voice_named(self, name: str) -> Voice | None:
+    def voice_named(self, name: str) -> VoiceEntry | None:
         """By id, by slug, or by a name where no other entry has it too."""
         return _named(self.voices, self._voices, name)
 
-    def model_named(self, name: str) -> SlmModel | None:
+    def model_named(self, name: str) -> SlmModelEntry | None:
         """As `voice_named`."""
         return _named(self.models, self._models, name)
 
-    def transcriber_named(self, name: str) -> Transcriber | None:
+    def transcriber_named(self, name: str) -> TranscriberEntry | None:
         """As `voice_named`."""
         return _named(self.transcribers, self._transcribers, name)
 
-    def transcriber(self, id: UUID) -> Transcriber | None:
+    def transcriber(self, id: UUID) -> TranscriberEntry | None:
         return self._transcribers.get(id)
 
     def sound(self, id: UUID) -> Sound | None:
         return self._sounds.get(id)
 
     @property
-    def default_voice(self) -> Voice | None:
+    def default_voice(self) -> VoiceEntry | None:
         return self.voices[0] if self.voices else None
 
-    def voice_for(self, language: str | None) -> Voice | None:
+    def voice_for(self, language: str | None) -> VoiceEntry | None:
         """The default; where that is a vendor's, the first that speaks a language (BCP 47 or
         unknown). What is on this machine finds a voice for the language by itself."""
         return _for(self.voices, language)
 
     @property
-    def default_transcriber(self) -> Transcriber | None:
+    def default_transcriber(self) -> TranscriberEntry | None:
         return self.transcribers[0] if self.transcribers else None
 
-    def transcriber_for(self, language: str | None) -> Transcriber | None:
+    def transcriber_for(self, language: str | None) -> TranscriberEntry | None:
         """As `voice_for`."""
         return _for(self.transcribers, language)
 
     @property
-    def default_model(self) -> SlmModel | None:
+    def default_model(self) -> SlmModelEntry | None:
         return self.models[0] if self.models else None
 
 
@@ -192,7 +192,7 @@ def _named(entries: Sequence[T], by_id: Mapping[UUID, T], name: str) -> T | None
     return found[0] if len(found) == 1 else None
 
 
-S = TypeVar("S", Voice, Transcriber)
+S = TypeVar("S", VoiceEntry, TranscriberEntry)
 
 
 def _for(entries: tuple[S, ...], language: str | None) -> S | None:
@@ -204,10 +204,10 @@ def _for(entries: tuple[S, ...], language: str | None) -> S | None:
     return entries[0] if entries else None
 
 
-def _models(settings: Settings) -> Iterable[SlmModel]:
+def _models(settings: Settings) -> Iterable[SlmModelEntry]:
     if settings.openai_usable:
         for name in settings.openai_models:
-            yield SlmModel(
+            yield SlmModelEntry(
                 engine="openai",
                 engine_id=name,
                 name=name,
@@ -216,9 +216,9 @@ def _models(settings: Settings) -> Iterable[SlmModel]:
                 or _context_window(name),
                 retires=retires("openai", name),
             )
-    yield SlmModel(engine="script", engine_id="script", name="Script", provider="chorus")
+    yield SlmModelEntry(engine="script", engine_id="script", name="Script", provider="chorus")
     if settings.simulated:
-        yield SlmModel(
+        yield SlmModelEntry(
             engine="simulated", engine_id="simulated", name="Simulated", provider="simulated"
         )
 
@@ -229,7 +229,7 @@ def retires(vendor: str, name: str) -> date | None:
     return found.retires if found else None
 
 
-def _transcribers(settings: Settings) -> Iterable[Transcriber]:
+def _transcribers(settings: Settings) -> Iterable[TranscriberEntry]:
     yield LOCAL_EARS
     if settings.simulated:
         yield SIMULATED_EARS
@@ -241,9 +241,9 @@ def _context_window(name: str) -> int | None:
     return _OPENAI_CONTEXT[found] if found else None
 
 
-def _voices(settings: Settings) -> Iterable[Voice]:
+def _voices(settings: Settings) -> Iterable[VoiceEntry]:
     for spoken in found_voices(settings.models_dir):
-        yield Voice(
+        yield VoiceEntry(
             engine="piper",
             engine_id=spoken.id,
             name=spoken.name,
@@ -252,7 +252,7 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             licence=spoken.licence,
         )
     for found in installed_voices():
-        yield Voice(
+        yield VoiceEntry(
             engine="espeak",
             engine_id=found.id,
             name=found.name,
@@ -262,7 +262,7 @@ def _voices(settings: Settings) -> Iterable[Voice]:
             licence="GPL-3.0 or later (the engine)",
         )
     if settings.simulated:
-        yield Voice(
+        yield VoiceEntry(
             engine="simulated",
             engine_id="simulated",
             name="Simulated",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chorus.catalogue.catalogue import SlmModel, Transcriber, Voice
+from chorus.catalogue.catalogue import SlmModelEntry, TranscriberEntry, VoiceEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +15,12 @@ class Choice:
     BCP 47. `keyterms`: words that are likely and hard. `pronunciations`: how to say what is
     written, by what is written. `model_options` are the agent's `modelOptions`."""
 
-    model: SlmModel | None = None
-    voice: Voice | None = None
-    transcriber: Transcriber | None = None
-    other_models: tuple[SlmModel, ...] = ()
-    other_voices: tuple[Voice, ...] = ()
-    other_transcribers: tuple[Transcriber, ...] = ()
+    model: SlmModelEntry | None = None
+    voice: VoiceEntry | None = None
+    transcriber: TranscriberEntry | None = None
+    other_models: tuple[SlmModelEntry, ...] = ()
+    other_voices: tuple[VoiceEntry, ...] = ()
+    other_transcribers: tuple[TranscriberEntry, ...] = ()
     language: str | None = None
     keyterms: tuple[str, ...] = ()
     pronunciations: tuple[tuple[str, str], ...] = ()

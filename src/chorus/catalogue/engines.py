@@ -23,9 +23,9 @@ from chorus.catalogue.catalogue import (
     LOCAL_EARS,
     SIMULATED_EARS,
     Catalogue,
-    SlmModel,
-    Transcriber,
-    Voice,
+    SlmModelEntry,
+    TranscriberEntry,
+    VoiceEntry,
     spoken_id,
 )
 from chorus.catalogue.choice import Choice
@@ -158,19 +158,19 @@ class EngineRoom:
         model = self._model(self._mind(choice), choice.model_options)
         return Ranking((model, *self._other_models(choice)), self._rests)
 
-    def _mind(self, choice: Choice) -> SlmModel:
+    def _mind(self, choice: Choice) -> SlmModelEntry:
         model = choice.model or self._catalogue.default_model
         if model is None:
             raise NoEngine("no language model is available; see `chorus doctor`")
         return model
 
-    def _ears(self, choice: Choice, model: SlmModel) -> Transcriber:
+    def _ears(self, choice: Choice, model: SlmModelEntry) -> TranscriberEntry:
         """The simulated model has simulated callers, whom nobody else understands."""
         if choice.transcriber is None and model.engine == "simulated":
             return SIMULATED_EARS
         return choice.transcriber or LOCAL_EARS
 
-    def _other_ears(self, ears: Transcriber, choice: Choice) -> tuple[speech.Transcriber, ...]:
+    def _other_ears(self, ears: TranscriberEntry, choice: Choice) -> tuple[speech.Transcriber, ...]:
         others = list(choice.other_transcribers)
         if ears.key is not None:
             others.append(LOCAL_EARS)
@@ -182,7 +182,9 @@ class EngineRoom:
                     found.append(engine)
         return tuple(found[1:])
 
-    def _other_voices(self, voice: Voice, choice: Choice) -> tuple[tuple[speech.Voice, str], ...]:
+    def _other_voices(
+        self, voice: VoiceEntry, choice: Choice
+    ) -> tuple[tuple[speech.Voice, str], ...]:
         others = list(choice.other_voices)
         if voice.key is not None and (local := self._local_voice(choice.language)):
             others.append(local)
@@ -201,12 +203,12 @@ class EngineRoom:
         options = {n: v for n, v in choice.model_options.items() if n != "extraBody"}
         return tuple(self._model(entry, options) for entry in choice.other_models)
 
-    def _local_voice(self, language: str | None) -> Voice | None:
+    def _local_voice(self, language: str | None) -> VoiceEntry | None:
         local = [v for v in self._catalogue.voices if v.engine in ("piper", "espeak")]
         return Catalogue(local, ()).voice_for(language)
 
     def analyst(
-        self, model: SlmModel | None, model_options: Mapping[str, Any] | None = None
+        self, model: SlmModelEntry | None, model_options: Mapping[str, Any] | None = None
     ) -> LanguageModel:
         """The same model for work after a call, where nobody waits on the line: it may take its
         time, and is not held to the length of a spoken reply. None is the platform's default.
@@ -255,7 +257,7 @@ class EngineRoom:
         """For servers that the operator names, which may stand in a network of his own."""
         return self._once("operator net", lambda: Outbound(allow_private=True, keep_alive_s=55))
 
-    def _transcriber(self, entry: Transcriber, choice: Choice) -> speech.Transcriber:
+    def _transcriber(self, entry: TranscriberEntry, choice: Choice) -> speech.Transcriber:
         def simulated() -> speech.Transcriber:
             from chorus.speech.stt.simulated import SimulatedTranscriber
 
@@ -276,7 +278,7 @@ class EngineRoom:
     def _threads(self) -> ModelThreads:
         return self._once("model threads", ModelThreads)
 
-    def _voice(self, voice: Voice) -> speech.Voice:
+    def _voice(self, voice: VoiceEntry) -> speech.Voice:
         def simulated() -> speech.Voice:
             from chorus.speech.tts.simulated import SimulatedVoice
 
@@ -305,7 +307,7 @@ class EngineRoom:
         return self._once("endpoint openai", lambda: Endpoint("openai", url, key))
 
     def _options(
-        self, model: SlmModel, of_the_agent: Mapping[str, Any] | None = None
+        self, model: SlmModelEntry, of_the_agent: Mapping[str, Any] | None = None
     ) -> OpenAIOptions:
         """Raises `NoEngine` for an agent's options that cannot be read; they were checked when it
         was saved, by the rules of that version."""
@@ -317,7 +319,7 @@ class EngineRoom:
         except ValueError as wrong:
             raise NoEngine(f"the agent's modelOptions cannot be used: {wrong}") from None
 
-    def _asked(self, model: SlmModel, options: OpenAIOptions) -> LanguageModel:
+    def _asked(self, model: SlmModelEntry, options: OpenAIOptions) -> LanguageModel:
         """One object for the same options, so that calls know of each other's failures."""
         if model.key is not None:
             return self._hosted.model(model, options)
@@ -334,7 +336,7 @@ class EngineRoom:
         return found
 
     def _model(
-        self, model: SlmModel, model_options: Mapping[str, Any] | None = None
+        self, model: SlmModelEntry, model_options: Mapping[str, Any] | None = None
     ) -> LanguageModel:
         def simulated() -> LanguageModel:
             from chorus.llm.simulated import SimulatedModel

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from chorus.catalogue.catalogue import Entry, SlmModel, Transcriber, Voice
+from chorus.catalogue.catalogue import Entry, SlmModelEntry, TranscriberEntry, VoiceEntry
 from chorus.catalogue.offers import speech_vendor
 from chorus.llm.model import LanguageModel
 from chorus.llm.options import OpenAIOptions
@@ -59,7 +59,7 @@ class Hosted:
         self._made.clear()
         await self._net.aclose()
 
-    def transcriber(self, entry: Transcriber, keyterms: tuple[str, ...]) -> speech.Transcriber:
+    def transcriber(self, entry: TranscriberEntry, keyterms: tuple[str, ...]) -> speech.Transcriber:
         key, vendor = _key(entry), speech_vendor(entry.engine)
         assert vendor is not None  # it made the entry
         options = HearingOptions(entry.model, keyterms)
@@ -68,7 +68,7 @@ class Hosted:
             lambda: vendor.transcriber(key.api_key, options, net=self._net, base_url=key.base_url),
         )
 
-    def voice(self, entry: Voice) -> speech.Voice:
+    def voice(self, entry: VoiceEntry) -> speech.Voice:
         """An object for each voice: a call tells apart by it how each is to speak."""
         key, vendor = _key(entry), speech_vendor(entry.engine)
         assert vendor is not None  # it made the entry
@@ -78,7 +78,7 @@ class Hosted:
             lambda: vendor.voice(key.api_key, options, net=self._net, base_url=key.base_url),
         )
 
-    def model(self, entry: SlmModel, options: OpenAIOptions) -> LanguageModel:
+    def model(self, entry: SlmModelEntry, options: OpenAIOptions) -> LanguageModel:
         key = _key(entry)
         name = entry.engine_id.removeprefix(f"{key.label}:") if key.label else entry.engine_id
         return self._once(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from chorus.catalogue.catalogue import Catalogue, SlmModel, Transcriber, Voice
+from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, TranscriberEntry, VoiceEntry
 from chorus.providers.in_force import KeyInForce
 from chorus.providers.models import KNOWN, known
 from chorus.speech.vendor.options import VendorVoice
@@ -43,10 +43,10 @@ def with_keys(
     first = [key for key in keys if key.vendor.name not in _BY_CHOICE]
     then = [key for key in keys if key.vendor.name in _BY_CHOICE]
 
-    def spoken(by: Sequence[KeyInForce]) -> Iterable[Voice]:
+    def spoken(by: Sequence[KeyInForce]) -> Iterable[VoiceEntry]:
         return (voice for key in by for voice in _voices(key, voices.get(key.fingerprint, ())))
 
-    def heard(by: Sequence[KeyInForce]) -> Iterable[Transcriber]:
+    def heard(by: Sequence[KeyInForce]) -> Iterable[TranscriberEntry]:
         return (each for key in by for each in _transcribers(key))
 
     return Catalogue(
@@ -56,14 +56,14 @@ def with_keys(
     )
 
 
-def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModel]:
+def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModelEntry]:
     vendor = key.vendor
     if "model" not in vendor.parts or (vendor.name == "openai" and key.id is None):
         return
     names = key.models or tuple(model.id for model in KNOWN.get(vendor.name, ())) or listed
     for name in names:
         fact = known(vendor.name, name)
-        yield SlmModel(
+        yield SlmModelEntry(
             engine=vendor.name,
             engine_id=_own(key, name),
             name=name,
@@ -75,12 +75,12 @@ def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModel]:
         )
 
 
-def _transcribers(key: KeyInForce) -> Iterable[Transcriber]:
+def _transcribers(key: KeyInForce) -> Iterable[TranscriberEntry]:
     vendor = speech_vendor(key.vendor.name)
     if vendor is None or vendor.make_transcriber is None:
         return
     for model in vendor.hears:
-        yield Transcriber(
+        yield TranscriberEntry(
             engine=key.vendor.name,
             engine_id=_own(key, model.id),
             name=f"{vendor.name} {model.name}",
@@ -92,13 +92,13 @@ def _transcribers(key: KeyInForce) -> Iterable[Transcriber]:
         )
 
 
-def _voices(key: KeyInForce, listed: Sequence[VendorVoice]) -> Iterable[Voice]:
+def _voices(key: KeyInForce, listed: Sequence[VendorVoice]) -> Iterable[VoiceEntry]:
     vendor = speech_vendor(key.vendor.name)
     if vendor is None or vendor.make_voice is None or not vendor.speaks:
         return
     first = vendor.speaks[0]
     priced = f"{key.vendor.name}/{first.id}"
-    yield Voice(
+    yield VoiceEntry(
         engine=key.vendor.name,
         engine_id=_own(key, "default"),
         name=f"{vendor.name}, its default voice",
@@ -112,7 +112,7 @@ def _voices(key: KeyInForce, listed: Sequence[VendorVoice]) -> Iterable[Voice]:
     for voice in listed:
         labels = voice.labels or {}
         gender = labels.get("gender", "").lower()
-        yield Voice(
+        yield VoiceEntry(
             engine=key.vendor.name,
             engine_id=_own(key, voice.id),
             name=voice.name,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
 
-from chorus.catalogue.catalogue import Catalogue, Entry, SlmModel, Transcriber, Voice
+from chorus.catalogue.catalogue import Catalogue, Entry, SlmModelEntry, TranscriberEntry, VoiceEntry
 from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, TranscriberOut, VoiceOut
 from chorus.db import utcnow
 from chorus.errors import not_found
@@ -55,7 +55,7 @@ def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
     return found[query.offset : query.offset + query.limit], len(found)
 
 
-def _voice(catalogue: Catalogue, voice: Voice, price: PriceOf) -> VoiceOut:
+def _voice(catalogue: Catalogue, voice: VoiceEntry, price: PriceOf) -> VoiceOut:
     return VoiceOut(
         id=voice.id,
         slug=voice.slug,
@@ -72,7 +72,7 @@ def _voice(catalogue: Catalogue, voice: Voice, price: PriceOf) -> VoiceOut:
     )
 
 
-def _model(catalogue: Catalogue, model: SlmModel, price: PriceOf) -> SlmModelOut:
+def _model(catalogue: Catalogue, model: SlmModelEntry, price: PriceOf) -> SlmModelOut:
     return SlmModelOut(
         id=model.id,
         slug=model.slug,
@@ -87,7 +87,7 @@ def _model(catalogue: Catalogue, model: SlmModel, price: PriceOf) -> SlmModelOut
     )
 
 
-def _transcriber(catalogue: Catalogue, each: Transcriber, price: PriceOf) -> TranscriberOut:
+def _transcriber(catalogue: Catalogue, each: TranscriberEntry, price: PriceOf) -> TranscriberOut:
     return TranscriberOut(
         id=each.id,
         slug=each.slug,

@@ -15,7 +15,7 @@ from typing import Any
 from chorus.demo.carrier.client import CarrierCall, CarrierClient
 from chorus.demo.carrier.person import HangUp, Person, Say, Step, Wait, WaitAgent, say
 from chorus.demo.platform import DemoFailed, Platform
-from chorus.demo.story import ANNA_NUMBER, COUGH_MS, SHOP_NUMBER, Line, Story
+from chorus.demo.story import ANNA_NUMBER, COUGH_MS, SHOP_NUMBER, ScriptedLine, Story
 from chorus.demo.watch import Event, Watch
 
 RING_MS = 800
@@ -137,7 +137,7 @@ async def _converse(
             return
 
 
-def _manner(line: Line) -> tuple[Step, ...]:
+def _manner(line: ScriptedLine) -> tuple[Step, ...]:
     """What the person does before a line."""
     if line.manner == "politely":
         return (Wait(ms=BEFORE_SPEAKING_MS),)
@@ -153,7 +153,7 @@ def _manner(line: Line) -> tuple[Step, ...]:
 async def _say(
     at_carrier: CarrierCall,
     watch: Watch,
-    line: Line,
+    line: ScriptedLine,
     audio: bytes,
     finish: bool,
     on_person: Callable[[str], None],

@@ -27,7 +27,7 @@ COUGH_MS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ScriptedLine:
     """One thing that the person says. `manner`: after the agent has finished, or into the middle
     of what it says, after a cough that it should ignore."""
 
@@ -45,14 +45,14 @@ class Story:
     direction: Literal["inbound", "outbound"]
     prompt: str
     greeting: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[ScriptedLine, ...]
     goodbye: str
     spoken: tuple[tuple[str, str], ...]
     unheard: str = ""
     variables: tuple[tuple[str, Any], ...] = ()
 
     @property
-    def interruption(self) -> Line | None:
+    def interruption(self) -> ScriptedLine | None:
         return next((line for line in self.lines if line.manner == "interrupting"), None)
 
 
@@ -77,10 +77,10 @@ otherwise: say "{AGAIN}"
 """,
     greeting=None,
     lines=(
-        Line("number", "The number is four two seven"),
-        Line("change", "Can I change the delivery day?", "interrupting"),
-        Line("day", "Saturday would be better for me"),
-        Line("goodbye", "I do not need anything else"),
+        ScriptedLine("number", "The number is four two seven"),
+        ScriptedLine("change", "Can I change the delivery day?", "interrupting"),
+        ScriptedLine("day", "Saturday would be better for me"),
+        ScriptedLine("goodbye", "I do not need anything else"),
     ),
     goodbye="Thank you for calling. Goodbye.",
     spoken=(
@@ -109,10 +109,10 @@ otherwise: say "{AGAIN}"
 """,
     greeting="Hello {{name}}, this is the garden shop.",
     lines=(
-        Line("hello", "Hello, what can I do for you?"),
-        Line("home", "I will be at home all morning"),
-        Line("place", "Please leave them behind the house"),
-        Line("thanks", "Thank you very much for calling"),
+        ScriptedLine("hello", "Hello, what can I do for you?"),
+        ScriptedLine("home", "I will be at home all morning"),
+        ScriptedLine("place", "Please leave them behind the house"),
+        ScriptedLine("thanks", "Thank you very much for calling"),
     ),
     goodbye="Thank you, Anna. Goodbye.",
     spoken=(

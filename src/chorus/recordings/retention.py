@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.accounts.tables import Organization
 from chorus.calls import kept
 from chorus.calls.kept import By
-from chorus.calls.tables import Call
+from chorus.calls.tables import CallRow
 from chorus.db import Database, utcnow
 from chorus.durable.work import Periodic
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 _BATCH = 20
 
-_Find = Callable[[AsyncSession, uuid.UUID, datetime, int], Awaitable[Sequence[Call]]]
-_Delete = Callable[[AsyncSession, Call, By], Awaitable[bool]]
+_Find = Callable[[AsyncSession, uuid.UUID, datetime, int], Awaitable[Sequence[CallRow]]]
+_Delete = Callable[[AsyncSession, CallRow, By], Awaitable[bool]]
 
 
 async def retain(switchboard: Switchboard) -> None:

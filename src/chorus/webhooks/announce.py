@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
-from chorus.calls.tables import Call, Transfer
+from chorus.calls.tables import CallRow, Transfer
 from chorus.db import after_commit, scoped
 from chorus.recordings.links import Links
 from chorus.webhooks import due, payload, secret
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 async def announce(switchboard: Switchboard, call_id: uuid.UUID | str, event: CallEvent) -> None:
     """In a transaction of its own. A call that was deleted meanwhile has no news."""
     async with switchboard.database.writing() as session:
-        call = await session.get(Call, uuid.UUID(str(call_id)))
+        call = await session.get(CallRow, uuid.UUID(str(call_id)))
         if call is None:
             log.warning("%s of call %s is not announced: the call was deleted", event, call_id)
             return
@@ -49,13 +49,13 @@ async def call_over(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     await announce(switchboard, call_id, "call.completed")
 
 
-async def call_answered(session: AsyncSession, switchboard: Switchboard, call: Call) -> None:
+async def call_answered(session: AsyncSession, switchboard: Switchboard, call: CallRow) -> None:
     """In the transaction that answers it."""
     await write(session, switchboard, call, "call.started")
 
 
 async def write(
-    session: AsyncSession, switchboard: Switchboard, call: Call, event: CallEvent
+    session: AsyncSession, switchboard: Switchboard, call: CallRow, event: CallEvent
 ) -> None:
     """In the transaction of the fact."""
     if call.parent_call_id is not None:
@@ -138,7 +138,7 @@ async def _endpoints(session: AsyncSession, organization_id: uuid.UUID) -> list[
 
 
 async def _for_agent(
-    session: AsyncSession, switchboard: Switchboard, call: Call, body: str
+    session: AsyncSession, switchboard: Switchboard, call: CallRow, body: str
 ) -> list[dict[str, object]]:
     agent = await agents.find(session, call.organization_id, call.agent_id)
     if agent is None or not agent.post_call_webhook_url:

@@ -15,7 +15,7 @@ from chorus.calls.schemas import (
     TransferStatus,
     TransferType,
 )
-from chorus.calls.tables import Call, Transfer
+from chorus.calls.tables import CallRow, Transfer
 from chorus.recordings.links import Links
 from chorus.wire import Anything, Out, Time
 
@@ -90,7 +90,7 @@ class TestPayload(Out):
     created_at: Time
 
 
-def of_call(call: Call, event: CallEvent, links: Links) -> str:
+def of_call(call: CallRow, event: CallEvent, links: Links) -> str:
     analysis = call.analysis or {}
     cost = call.cost_micros
     payload = CallPayload(

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chorus.demo.carrier.call import FINAL, Call, Order
+from chorus.demo.carrier.call import FINAL, Order, SimulatedCall
 from chorus.demo.carrier.exchange import Account, Exchange
 from chorus.demo.carrier.twiml import TwimlError
 
@@ -99,7 +99,7 @@ class Api:
         number = self._exchange.numbers.get(from_)
         if number is None or number.account.sid != account.sid:
             raise _Refused(400, 21210, f"'From' phone number not verified: {from_}")
-        call = Call(
+        call = SimulatedCall(
             exchange=self._exchange,
             account=account,
             from_=from_,
@@ -135,7 +135,7 @@ class Api:
             call.force(status)
         return JSONResponse(call.resource())
 
-    def _call(self, request: Request, account: Account) -> Call:
+    def _call(self, request: Request, account: Account) -> SimulatedCall:
         call = self._exchange.calls.get(request.path_params["sid"])
         if call is None or call.account.sid != account.sid:
             raise _Refused(404, 20404, f"The requested resource {request.url.path} was not found")

@@ -58,7 +58,7 @@ class Order:
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class SimulatedCall:
     exchange: Exchange
     account: Account
     from_: str

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from chorus.demo.carrier.call import Call, Order
+from chorus.demo.carrier.call import Order, SimulatedCall
 from chorus.demo.carrier.exchange import Account, Exchange, Fault, Number
 from chorus.demo.carrier.person import Person, Say, Step, Steps, say
 from chorus.demo.carrier.stream import MediaStream
@@ -109,7 +109,7 @@ class Control:
         if number is None:
             raise HTTPException(404, f"number {body.to} is not known")
         person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
-        call = Call(
+        call = SimulatedCall(
             exchange=self._exchange,
             account=number.account,
             from_=body.from_,
@@ -157,7 +157,7 @@ class Control:
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
-    def _known(self, request: Request) -> Call:
+    def _known(self, request: Request) -> SimulatedCall:
         call = self._exchange.calls.get(request.path_params["sid"])
         if call is None:
             raise HTTPException(404, "no such call")

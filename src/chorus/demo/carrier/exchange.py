@@ -13,7 +13,7 @@ import httpx
 from chorus.demo.carrier.person import Person
 
 if TYPE_CHECKING:
-    from chorus.demo.carrier.call import Call
+    from chorus.demo.carrier.call import SimulatedCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Exchange:
     http: httpx.AsyncClient
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
-    calls: dict[str, Call] = field(default_factory=dict[str, "Call"])
+    calls: dict[str, SimulatedCall] = field(default_factory=dict[str, "SimulatedCall"])
     faults: list[Fault] = field(default_factory=list[Fault])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     # Kept, so that a call that nobody waits for is not collected while it runs.

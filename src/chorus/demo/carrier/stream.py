@@ -2,7 +2,7 @@
 
 A deadline every 20 ms, absolute, does everything in order: send the frame that the person
 speaks, play 20 ms of what came from the agent, echo the marks that were passed, and wake the
-script where it waits for something to be heard. `Heard` keeps the figures.
+script where it waits for something to be heard.
 
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
