@@ -77,6 +77,7 @@ async def _sweep(running: Running) -> None:
 
 CHORES: tuple[Chore, ...] = (
     # That it lives, and what others left that do not.
+    Chore("news of other processes", ROLES, lambda running: running.switchboard.news.run()),
     Chore("lease", ROLES, lambda running: Keeper(running.switchboard).run()),
     Chore("use of keys and sessions", ("api",), _note_use),
     Chore("event streams", ("api",), lambda running: running.switchboard.streams.run()),

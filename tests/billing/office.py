@@ -31,6 +31,7 @@ from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, VoiceEntry
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
 from chorus.migrations import run as migrations
+from chorus.news import News
 
 ANSWERED = datetime(2025, 3, 31, 23, 59, 30, tzinfo=UTC)
 
@@ -83,7 +84,7 @@ class Office:
         settings = database.settings
         catalogues = Catalogues(settings, database, lambda: Secrets.of(settings), CATALOGUE)
         self.admission = Admission(charging, prices, catalogues)
-        self.journals = Journals(database)
+        self.journals = Journals(database, News(database))
         self.live: dict[uuid.UUID, Any] = {}
 
     @property

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.billing.charges import Item, tally
 from chorus.calls.tables import CallEvent
 from chorus.db import Database, utcnow
+from chorus.news import News
 from chorus.talk.timeline import Happening
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,11 @@ class CallJournal:
 class Journals:
     """The journals of this process's live calls, and the task that writes them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, news: News) -> None:
         self._database = database
+        self._news = news
         self._open: dict[uuid.UUID, CallJournal] = {}
         self._writing = asyncio.Lock()
-        self.written = asyncio.Event()
-        """Set when there is more to read, for those who follow calls."""
 
     def open(self, call_id: uuid.UUID, organization_id: uuid.UUID) -> CallJournal:
         journal = CallJournal(call_id, organization_id)
@@ -111,7 +111,7 @@ class Journals:
             for journal, count, _ in taken:
                 batch = [journal.pending[i] for i in range(count)]
                 await write(session, journal.call_id, journal.organization_id, batch)
-        self.written.set()
+            await self._news.tell(session, "events")
         for journal, count, lost in taken:
             # Those dropped at the old end meanwhile were among what has been written.
             for _ in range(count - (journal.lost - lost)):

@@ -2,10 +2,11 @@
 
 `send` refuses what is for a call that nobody talks on. If the call is held here it is done as
 soon as the request's transaction is committed. If another process holds it, a row of
-`call_commands` is written instead, and `Commands.run` of that process finds it: while it has live
-calls it looks a few times a second, one query for all of them. It takes rows by deleting them,
-commits, and does what they say, so each is done at most once, and what was said to whom stays
-nowhere but in the call's timeline. What is for a call that has ended meanwhile is dropped.
+`call_commands` is written instead, and `Commands.run` of that process finds it: it looks when it is
+told to (`news.py`), and now and then while it has live calls, one query for all of them. It takes
+rows by deleting them, commits, and does what they say, so each is done at most once, and what was
+said to whom stays nowhere but in the call's timeline. What is for a call that has ended meanwhile
+is dropped.
 
 What a carrier says of a call goes the same way (`pass_on`), to whichever process its webhook came;
 of a call that is not answered yet it waits for whoever will hold it.
@@ -37,6 +38,8 @@ from chorus.talk.transfer import Wish
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
+LOOK_SELDOM_S = 1.0
+"""Where news of other processes arrive at once."""
 RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
@@ -64,6 +67,7 @@ async def send(
         session.add(
             CallCommand(organization_id=organization_id, call_id=call_id, verb=verb, text=text)
         )
+        await switchboard.news.tell(session, "commands")
 
 
 async def pass_on(
@@ -82,6 +86,7 @@ async def pass_on(
                     organization_id=row.organization_id, call_id=row.id, verb=news, text=text
                 )
             )
+            await switchboard.news.tell(session, "commands")
     else:
         log.info("call %s was over when its carrier said: %s %s", row.id, news, text)
 
@@ -109,7 +114,7 @@ class Commands:
         """For ever; started once by the application."""
         failures = 0
         while True:
-            await asyncio.sleep(RETRY_S if failures else LOOK_EVERY_S)
+            await self._wait(failures)
             if not self._switchboard.live:
                 continue
             try:
@@ -123,6 +128,20 @@ class Commands:
                 continue
             for command in commands:
                 self._apply(command)
+
+    async def _wait(self, failures: int) -> None:
+        """For news, or for the time to look without any."""
+        news = self._switchboard.news
+        if failures:
+            await asyncio.sleep(RETRY_S)
+            return
+        told = news.events["commands"]
+        try:
+            async with asyncio.timeout(LOOK_SELDOM_S if news.arrives else LOOK_EVERY_S):
+                await told.wait()
+        except TimeoutError:
+            return
+        told.clear()
 
     async def _take(self) -> Sequence[CallCommand]:
         """In their order. They are gone from the table, and so nobody else's."""

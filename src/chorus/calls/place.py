@@ -13,7 +13,7 @@ from chorus.calls.room import look
 from chorus.calls.schemas import CallCreate
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
-from chorus.db import after_commit, utcnow
+from chorus.db import utcnow
 from chorus.lines.carriers import BY_NAME
 from chorus.numbers import queries as numbers
 
@@ -73,5 +73,5 @@ async def place(
         raise errors.insufficient_funds()
     session.add(call)
     await session.flush()
-    after_commit(session, switchboard.queued.set)
+    await switchboard.news.tell(session, "calls queued")
     return call

@@ -85,7 +85,8 @@ async def end(
         await transfer_record.close_open(session, switchboard, call_id)
         after_commit(session, partial(switchboard.second_leg_over, call_id, reason, detail))
         # There is room for another call now.
-        after_commit(session, switchboard.queued.set)
+        await switchboard.news.tell(session, "calls queued")
+        await switchboard.news.tell(session, "events")
         if status == "failed":
             said = f"{reason}: {detail}" if detail else reason
             after_commit(session, partial(log.warning, "call %s failed: %s", id, said))

@@ -29,6 +29,7 @@ from chorus.durable.heartbeat import Heartbeat
 from chorus.durable.identity import Identity
 from chorus.lines.carriers import running
 from chorus.lines.line import Line
+from chorus.news import News
 from chorus.outbound import Outbound
 from chorus.settings import Settings
 from chorus.talk.call import Call
@@ -44,8 +45,9 @@ class Switchboard:
         self.settings = settings
         self.database = database
         self.catalogues = catalogues
-        self.journals = Journals(database)
-        self.streams = Streams(database, self.journals.written)
+        self.news = News(database)
+        self.journals = Journals(database, self.news)
+        self.streams = Streams(database, self.news.events["events"])
         self.chats = ChatStreams()
         self.engines = EngineRoom(settings, catalogues.base)
         self.ticker = Ticker()
@@ -58,9 +60,9 @@ class Switchboard:
         """Of transfers of calls that are held here, by the id of the second call."""
         self._lines: dict[tuple[str, str], Line] = {}
         self._chores: set[asyncio.Task[None]] = set()
-        self.queued = asyncio.Event()
+        self.queued = self.news.events["calls queued"]
         """Set when a call was queued, so that dispatch does not wait for its next look."""
-        self.announced = asyncio.Event()
+        self.announced = self.news.events["webhooks"]
         """Set when a webhook is to be delivered, for the same reason."""
         self.stopping = False
         """Told to stop: /readyz says so, and everything else goes on for a while."""
@@ -105,6 +107,8 @@ class Switchboard:
         self.live[call_id] = call
         self._lines[line.provider, line.leg_id] = line
         self._emptied.clear()
+        # What was left for it before it was answered.
+        self.news.events["commands"].set()
 
     def line(self, provider: str, leg_id: str) -> Line | None:
         """The line of a call that is talked on here, by its carrier's id of the leg."""
@@ -113,7 +117,7 @@ class Switchboard:
     def ended(self, call_id: uuid.UUID, line: Line) -> None:
         self.live.pop(call_id, None)
         self._lines.pop((line.provider, line.leg_id), None)
-        self.journals.written.set()
+        self.news.events["events"].set()
         if not self.live:
             self._emptied.set()
 

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.agents import queries as agents
 from chorus.calls.tables import CallRow, Transfer
-from chorus.db import after_commit, scoped
+from chorus.db import scoped
 from chorus.recordings.links import Links
 from chorus.webhooks import due, payload, secret
 from chorus.webhooks.payload import CallEvent, Event, TransferEvent
@@ -79,7 +79,7 @@ async def write(
         if each == "call.completed":
             rows += await _for_agent(session, switchboard, call, body)
     await _insert(session, rows)
-    after_commit(session, switchboard.announced.set)
+    await switchboard.news.tell(session, "webhooks")
 
 
 async def transfer(
@@ -99,7 +99,7 @@ async def transfer(
             for found in wanted
         ],
     )
-    after_commit(session, switchboard.announced.set)
+    await switchboard.news.tell(session, "webhooks")
 
 
 async def write_test(
@@ -126,7 +126,7 @@ async def write_test(
     )
     session.add(delivery)
     await session.flush()
-    after_commit(session, switchboard.announced.set)
+    await switchboard.news.tell(session, "webhooks")
     return delivery
 
 

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
 from chorus.accounts.secrets import SecretsUnreadable
-from chorus.db import after_commit
 from chorus.webhooks import due, queries, target
 from chorus.webhooks.tables import WebhookDelivery
 
@@ -48,5 +47,5 @@ async def redeliver(
         delivery.status, delivery.reason, delivery.tries = "pending", None, 0
     delivery.due_at = now
     await session.flush()
-    after_commit(session, switchboard.announced.set)
+    await switchboard.news.tell(session, "webhooks")
     return delivery

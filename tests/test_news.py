@@ -1,0 +1,105 @@
+"""News between processes: two of them on one PostgreSQL, and what SQLite's one process needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.conftest import Postgres, settings_for
+
+from chorus import news
+from chorus.db import Database
+from chorus.news import News, Topic
+from chorus.settings import Settings
+
+
+class Process:
+    def __init__(self, folder: Path, url: str) -> None:
+        self.database = Database(settings_for(folder, database_url=url))
+        self.news = News(self.database)
+        self.listening = asyncio.create_task(self.news.run())
+
+    async def tell(self, topic: Topic, *, fail: bool = False) -> None:
+        async with self.database.writing() as session:
+            await self.news.tell(session, topic)
+            if fail:
+                raise LookupError
+
+    async def heard(self, topic: Topic) -> None:
+        async with asyncio.timeout(20):
+            await self.news.events[topic].wait()
+        self.news.events[topic].clear()
+
+    async def arrives(self) -> None:
+        async with asyncio.timeout(20):
+            while not self.news.arrives:
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def processes(folder: Path, url: str, count: int) -> AsyncGenerator[list[Process]]:
+    made = [Process(folder, url) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for process in made:
+            process.listening.cancel()
+        await asyncio.gather(*(p.listening for p in made), return_exceptions=True)
+        for process in made:
+            await process.database.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    url = postgres.new()
+    yield Settings.read({"CHORUS_DATABASE_URL": url}).database_url
+    postgres.drop(url)
+
+
+async def test_in_one_process_it_is_told_with_the_commit(tmp_path: Path):
+    async with processes(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'x.db'}", 1) as [one]:
+        assert one.news.arrives
+        with pytest.raises(LookupError):
+            await one.tell("commands", fail=True)
+        assert not one.news.events["commands"].is_set()
+        async with one.database.writing() as session:
+            await one.news.tell(session, "commands")
+            assert not one.news.events["commands"].is_set()
+        assert one.news.events["commands"].is_set()
+        assert not one.news.events["events"].is_set()
+
+
+async def test_other_processes_hear_of_what_was_committed(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(news, "RETRY_S", 0.05)
+    async with processes(tmp_path, postgres_url, 2) as [one, two]:
+        await asyncio.gather(one.arrives(), two.arrives())
+        for event in two.news.events.values():
+            event.clear()  # set when it began to listen: something may have been missed
+        await one.tell("commands")
+        await two.heard("commands")
+        with pytest.raises(LookupError):
+            await one.tell("webhooks", fail=True)
+        await one.tell("events")
+        await two.heard("events")  # in their order, so the other was not told
+        assert not two.news.events["webhooks"].is_set()
+
+        # The connection dies: it listens again, and looks for what it has missed.
+        async with one.database.writing() as session:
+            await session.execute(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database()"
+                    " AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')"
+                )
+            )
+        await two.heard("commands")
+        await asyncio.gather(one.arrives(), two.arrives())
+        two.news.events["commands"].clear()
+        await one.tell("commands")
+        await two.heard("commands")
