@@ -34,6 +34,7 @@ from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K
 from chorus.speech.engines import Heard, VoiceStyle
 from chorus.speech.eot.smart_turn import SmartTurn
+from chorus.speech.eot.smart_turn_model import SmartTurnModel, end_of
 from chorus.speech.models import find_model
 from chorus.speech.stt.whisper_model import WhisperModel
 from chorus.speech.threads import ModelThreads
@@ -212,38 +213,31 @@ async def _once(text: str) -> AsyncIterator[str]:
 
 
 def turns(count: int) -> list[str]:
-    return asyncio.run(_turns(count))
-
-
-async def _turns(count: int) -> list[str]:
     """Whole sentences, and the same cut in their middle: a sentence that was
     taken for unfinished keeps the caller waiting; a cut one that was taken for whole cuts them
     short."""
     model_path = find_model("smart_turn")
     assert model_path is not None
-    model = SmartTurn(model_path, deadline_ms=60_000)
+    model = SmartTurnModel(model_path)
     rows = [
         "| language | sentences | silence | kept waiting | cut short | CPU a verdict |",
         "|---|---|---|---|---|---|",
     ]
-    try:
-        for language in LANGUAGES:
-            said = single_sentences(language)[:count]
-            for tail_ms in (200, 500):
-                waits = short = 0
-                cpu = time.process_time()
-                for prompt in said:
-                    at = between_words(prompt.audio)
-                    whole, cut = _loud(prompt.audio), _loud(prompt.audio[:at])
-                    waits += await _judge(model, whole, tail_ms) < model.threshold
-                    short += await _judge(model, cut, tail_ms) >= model.threshold
-                each_ms = (time.process_time() - cpu) * 1000 / (2 * len(said))
-                rows.append(
-                    f"| {language} | {len(said)} | {tail_ms} ms | {waits / len(said):.0%} "
-                    f"| {short / len(said):.0%} | {each_ms:.0f} ms |"
-                )
-    finally:
-        await model.aclose()
+    for language in LANGUAGES:
+        said = single_sentences(language)[:count]
+        for tail_ms in (200, 500):
+            waits = short = 0
+            cpu = time.process_time()
+            for prompt in said:
+                at = between_words(prompt.audio)
+                whole, cut = _loud(prompt.audio), _loud(prompt.audio[:at])
+                waits += _judge(model, whole, tail_ms) < SmartTurn.threshold
+                short += _judge(model, cut, tail_ms) >= SmartTurn.threshold
+            each_ms = (time.process_time() - cpu) * 1000 / (2 * len(said))
+            rows.append(
+                f"| {language} | {len(said)} | {tail_ms} ms | {waits / len(said):.0%} "
+                f"| {short / len(said):.0%} | {each_ms:.0f} ms |"
+            )
     return rows
 
 
@@ -270,10 +264,10 @@ def _loud(audio: Floats) -> Floats:
     return audio[: loud[-1] + 240] if len(loud) else audio
 
 
-async def _judge(model: SmartTurn, audio: Floats, tail_ms: float) -> float:
+def _judge(model: SmartTurnModel, audio: Floats, tail_ms: float) -> float:
     quiet = np.random.default_rng(0).normal(0, 10 ** (-65 / 20), int(RATE_HZ * tail_ms / 1000))
     pcm = pcm16(np.concatenate([audio, quiet.astype(np.float32)]))
-    return await model.judge(Heard(pcm, RATE_HZ, "", tail_ms))
+    return model.completeness(end_of(Heard(pcm, RATE_HZ, "", tail_ms)), RATE_HZ)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,8 +39,9 @@ from chorus.numbers.tables import PhoneNumber
 from chorus.recordings.store import Store, StoreFailed
 from chorus.settings import Settings
 from chorus.speech import local
-from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceDetector
-from chorus.speech.models import ModelName, model_states
+from chorus.speech.engines import EngineFailed
+from chorus.speech.eot.smart_turn import SmartTurn
+from chorus.speech.models import ModelName, ModelState, model_states
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.store import Store as WeightsStore
 from chorus.speech.weights.store import missing_for_a_call
@@ -259,8 +260,8 @@ async def _engines(settings: Settings) -> Iterable[Finding]:
     """All at once: each takes a second or so to come up."""
     catalogue = Catalogue.of(settings)
     found = await asyncio.gather(
-        asyncio.to_thread(_model, "silero_vad", local.local_detector, "silero"),
-        asyncio.to_thread(_model, "smart_turn", local.local_end_of_turn, "smart-turn"),
+        asyncio.to_thread(_detecting),
+        _judging(),
         _hearing(settings),
         _speaking(settings, catalogue),
         _thinking(settings, catalogue),
@@ -268,16 +269,44 @@ async def _engines(settings: Settings) -> Iterable[Finding]:
     return [finding for findings in found for finding in findings]
 
 
-def _model(name: ModelName, load: Callable[[], EndOfTurn | VoiceDetector], wanted: str) -> Findings:
-    """A model file, and whether it can be loaded; there is something in its place."""
-    state = next(state for state in model_states() if state.name == name)
+def _detecting() -> Findings:
+    state = _model("silero_vad")
     if state.advice:
-        return [Finding("note", name, f"cannot be used ({state.does})", state.advice)]
-    loaded = load()
-    if loaded.name == wanted:
-        return [Finding("ok", name, state.does)]
-    says = f"{state.path} cannot be loaded; {loaded.name} takes its place"
-    return [Finding("note", name, says, f"install it anew: {_LOCAL}")]
+        return [_unusable(state)]
+    loaded = local.local_detector()
+    if loaded.name == "silero":
+        return [Finding("ok", state.name, state.does)]
+    return [_unloadable(state, f"{loaded.name} takes its place")]
+
+
+async def _judging() -> Findings:
+    """The end of turns: its model, in the process in which a call has it."""
+    state = _model("smart_turn")
+    if state.advice:
+        return [_unusable(state)]
+    engine = await asyncio.to_thread(local.local_end_of_turn)
+    if not isinstance(engine, SmartTurn):
+        return [_unloadable(state, f"{engine.name} takes its place")]
+    try:
+        await engine.warm()
+    except EngineFailed as failure:
+        return [_unloadable(state, f"{failure.detail}; turns end by silence")]
+    finally:
+        await engine.aclose()
+    return [Finding("ok", state.name, state.does)]
+
+
+def _model(name: ModelName) -> ModelState:
+    return next(state for state in model_states() if state.name == name)
+
+
+def _unusable(state: ModelState) -> Finding:
+    return Finding("note", state.name, f"cannot be used ({state.does})", state.advice)
+
+
+def _unloadable(state: ModelState, instead: str) -> Finding:
+    says = f"{state.path} cannot be loaded; {instead}"
+    return Finding("note", state.name, says, f"install it anew: {_LOCAL}")
 
 
 async def _hearing(settings: Settings) -> Findings:

@@ -86,7 +86,7 @@ class EngineRoom:
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.to_thread(self._detector))
             group.create_task(asyncio.to_thread(languages))
-            group.create_task(asyncio.to_thread(self._end_of_turn, None))
+            group.create_task(self._ready_to_judge())
             for name, engine in self._of_the_defaults():
                 group.create_task(_warm(name, engine))
         if missing := missing_for_a_call(Store(self._settings.models_dir)):
@@ -104,6 +104,10 @@ class EngineRoom:
             engines.model.name,
             engines.voice.name,
         )
+
+    async def _ready_to_judge(self) -> None:
+        engine = await asyncio.to_thread(self._end_of_turn, None)
+        await _warm(engine.name, engine)
 
     def _of_the_defaults(self) -> list[tuple[str, object]]:
         """The transcriber, the model and the voice of an agent that chose none, where there are

@@ -56,6 +56,8 @@ def local_end_of_turn(language: str | None = None) -> SmartTurn | SilenceEndOfTu
     try:
         if path is None:
             raise EngineFailed("smart-turn", "load", f"no model; {_INSTALL}")
+        if find_spec("onnxruntime") is None:
+            raise EngineFailed("smart-turn", "load", f"onnxruntime is not installed; {_INSTALL}")
         from chorus.speech.eot.smart_turn import SmartTurn
 
         return SmartTurn(path)

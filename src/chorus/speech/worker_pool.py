@@ -55,16 +55,25 @@ class PoolWorker:
 
 
 class WorkerPool:
-    """Up to `size` workers of `module`, each of which says `ready` (a message kind) first."""
+    """Up to `size` workers of `module`, each of which is started with `arguments` and says `ready`
+    (a message kind) first."""
 
     def __init__(
-        self, vendor: str, module: str, size: int, ready: int, *, start_timeout_s: float = 20
+        self,
+        vendor: str,
+        module: str,
+        size: int,
+        ready: int,
+        *,
+        arguments: tuple[str, ...] = (),
+        start_timeout_s: float = 20,
     ) -> None:
         if size < 1:
             raise ValueError(f"{vendor}: at least one worker is needed, not {size}")
         self.size = size
         self._vendor = vendor
         self._module = module
+        self._arguments = arguments
         self._ready = ready
         self._start_timeout_s = start_timeout_s
         self._workers: set[PoolWorker] = set()
@@ -79,6 +88,11 @@ class WorkerPool:
     def pids(self) -> tuple[int, ...]:
         """Of the live workers, for diagnosis."""
         return tuple(leased.worker.pid for leased in self._workers if leased.worker is not None)
+
+    @property
+    def up(self) -> bool:
+        """There is a worker that can be leased, now or once it is released."""
+        return any(leased.ready for leased in self._workers)
 
     async def warm(self, count: int | None = None) -> None:
         """Start workers ahead of the first call: `count`, or all. Raises `EngineFailed`."""
@@ -156,7 +170,7 @@ class WorkerPool:
 
             leased.on_message = on_message
             leased.on_gone = on_gone
-            worker = await Worker.start(self._module, leased.hear, leased.gone)
+            worker = await Worker.start(self._module, leased.hear, leased.gone, self._arguments)
             leased.worker = worker
             self._workers.add(leased)
             try:

@@ -1,7 +1,7 @@
 """Worker processes: code that holds the GIL, crashes, or has a licence of its own, at arm's
 length.
 
-`Worker.start` runs `python -m <module> <fd>` with one end of a socket pair; both ends speak
+`Worker.start` runs `python -m <module> … <fd>` with one end of a socket pair; both ends speak
 the messages of `channel.py`. What the worker says is handed to a callback on the loop; when
 it dies, `on_gone` is called once. Nothing is forked: the child is a fresh interpreter. A
 worker leaves when its link closes, so none outlives this process, however it ends.
@@ -13,7 +13,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from chorus.speech.channel import HEADER, MAX_PAYLOAD
@@ -46,12 +46,14 @@ class Worker(asyncio.Protocol):
         module: str,
         on_message: Callable[[int, bytes], None],
         on_gone: Callable[[], None],
+        arguments: Sequence[str] = (),
     ) -> Worker:
-        """Raises `EngineFailed` (stage `worker`) if the process cannot be started."""
+        """`arguments` come first in its `sys.argv`, the link's descriptor last. Raises
+        `EngineFailed` (stage `worker`) if the process cannot be started."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         # Off the loop: starting a process blocks for milliseconds.
-        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, module, theirs))
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, module, arguments, theirs))
         try:
             process = await asyncio.shield(spawning)
         except OSError as error:
@@ -148,10 +150,10 @@ def _discard(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _spawn(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(module: str, arguments: Sequence[str], link: socket.socket) -> subprocess.Popen[bytes]:
     # The module is one of our own names, never input. `-P`: nothing of the working directory.
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", module, str(link.fileno())],
+        [sys.executable, "-P", "-m", module, *arguments, str(link.fileno())],
         pass_fds=(link.fileno(),),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

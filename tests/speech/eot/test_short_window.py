@@ -7,7 +7,7 @@ import numpy as np
 from chorus.speech.engines import Heard
 from chorus.speech.eot.float_softmax import with_float_softmax
 from chorus.speech.eot.short_window import with_window
-from chorus.speech.eot.smart_turn import completeness
+from chorus.speech.eot.smart_turn_model import SmartTurnModel, end_of
 from chorus.speech.eot.whisper_mel import SAMPLES, log_mel
 from chorus.speech.models import find_model
 from chorus.speech.onnx import open_session
@@ -24,14 +24,24 @@ def test_a_file_for_four_seconds_takes_four_seconds():
         return with_float_softmax(changed)
 
     session = open_session(path, "test", rewrite=short)
-    noise = np.random.default_rng(1).normal(0, 3000, 8000 * 3).astype("<i2").tobytes()
-    probability = completeness(session, Heard(noise, 8000, "", 200), 400)
+    audio = np.random.default_rng(1).normal(0, 0.1, SAMPLES).astype(np.float32)
+    features = {"input_features": log_mel(audio, 400)[None]}
+    assert 0 <= session.run(["logits"], features)[0].reshape(-1)[0] <= 1
+
+
+def test_the_question_ends_with_200_ms_of_silence_and_is_eight_seconds_at_most():
+    path = find_model("smart_turn")
+    assert path is not None
+    model = SmartTurnModel(path)
+    noise = np.random.default_rng(1).normal(0, 3000, 8000 * 10).astype("<i2").tobytes()
+    probability = model.completeness(end_of(Heard(noise, 8000, "", 200)), 8000)
     assert 0 <= probability <= 1
-    # More silence than 200 ms is not part of the question.
     waited = noise + bytes(2 * 8 * 600)
-    assert completeness(session, Heard(waited, 8000, "", 600), 400) == completeness(
-        session, Heard(waited[: len(noise) + 2 * 8 * 200], 8000, "", 200), 400
-    )
+    question = end_of(Heard(waited, 8000, "", 600))
+    assert len(question) == 2 * 8 * 8000
+    assert question == waited[-2 * 8 * 400 - len(question) : -2 * 8 * 400]
+    assert model.completeness(question, 8000) != probability
+    assert end_of(Heard(bytes(100), 8000, "", 900)) == b""
 
 
 def test_another_model_is_left_alone():
