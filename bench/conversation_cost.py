@@ -58,6 +58,7 @@ class NoLine:
     format: AudioFormat = MULAW_8K
     lead_ms = 200
     lossless = True
+    takes_keys = True
     provider = "none"
     call_sid = "none"
 

@@ -35,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
     "speculativeSilenceMs": 150,
     "fallbackSilenceMs": 3000,
     "allowEndCall": True,
+    "allowPressKeys": False,
+    "keyInputs": [],
     "isActive": True,
     "postCallSummaryEnabled": False,
     "postCallExtractionSchema": [],
@@ -85,12 +87,13 @@ LENGTHS = [
 LISTS = {
     *("postCallExtractionSchema", "toolIds", "knowledgeBaseIds", "transferTargets"),
     *("slmModelFallbackIds", "voiceFallbackIds", "transcriberFallbackIds"),
-    *("languages", "keyterms", "pronunciations"),
+    *("languages", "keyterms", "pronunciations", "keyInputs"),
 }
 NOT_NULL = {
     *("name", "systemPrompt", "voiceSpeed", "voiceStability", "allowEndCall", "isActive"),
     *("postCallSummaryEnabled", "postCallExtractionSchema", "firstSpeaker"),
     *("agentGreetingEnabled", "firstMessageUninterruptible", "firstMessageDelay"),
+    *("allowPressKeys", "keyInputs"),
     *("silenceReminders", "maxCallDurationSeconds", "backgroundSoundVolume"),
     *("toolIds", "knowledgeBaseIds", "transferTargets"),
 }
@@ -137,7 +140,7 @@ async def test_every_field_is_stored(api: Api):
         (await api.made("/v1/tools", {"name": n, "description": "d", "config": config}))["id"]
         for n in "ba"
     ]
-    wish = {
+    wish: dict[str, Any] = {
         "name": "Zoë",
         "systemPrompt": 'You are {{who}}.\n"Quotes" and 日本語 🎉',
         "slmModelId": model,
@@ -153,6 +156,8 @@ async def test_every_field_is_stored(api: Api):
         "speculativeSilenceMs": 0,
         "fallbackSilenceMs": 0,
         "allowEndCall": False,
+        "allowPressKeys": True,
+        "keyInputs": [{"name": "pin", "minLength": 4, "maxLength": 4, "secret": True}],
         "isActive": False,
         "postCallSummaryEnabled": True,
         "postCallExtractionSchema": [
@@ -190,6 +195,12 @@ async def test_every_field_is_stored(api: Api):
         "ringTimeoutSeconds": 30,
         "postDialDigits": None,
         "whenUnavailable": None,
+    }
+    wish["keyInputs"][0] |= {
+        "description": "",
+        "terminator": "#",
+        "timeoutSeconds": 10,
+        "gapSeconds": 3,
     }
     assert {name: shown[name] for name in wish} == wish
 
@@ -246,6 +257,13 @@ async def test_null_where_it_is_allowed_and_nowhere_else(sqlite_api: Api, field:
         ({"postCallWebhookUrl": "https://u:p@a.example"}, "postCallWebhookUrl", "user name"),
         ({"postCallWebhookUrl": "https://a.example:0x"}, "postCallWebhookUrl", "valid URL"),
         ({"languageHint": "english!"}, "languageHint", "language code"),
+        (
+            {"keyInputs": [{"name": "a", "minLength": 5, "maxLength": 4}]},
+            "keyInputs.0",
+            "maxLength must not be less",
+        ),
+        ({"keyInputs": [{"name": "a b"}]}, "keyInputs.0.name", "letters, digits or underscores"),
+        ({"keyInputs": [{"name": "a"}, {"name": "a"}]}, "keyInputs", "same name twice"),
         (
             {"transferTargets": [{"name": "a", "number": "5551"}]},
             "transferTargets.0.number",

@@ -18,7 +18,10 @@ from chorus.calls.tables import CallCommand, CallRow
 from chorus.talk import call as talk
 
 LIVE = {"status": "in_progress", "ended_at": None, "ended_reason": None}
-VERBS = (("hangup", {}), ("say", {"text": "a"}), ("inject", {"text": "a"}))
+VERBS: tuple[tuple[str, dict[str, str]], ...] = (
+    *(("hangup", {}), ("say", {"text": "a"}), ("inject", {"text": "a"})),
+    ("keys", {"keys": "1"}),
+)
 
 
 class Told:
@@ -32,6 +35,9 @@ class Told:
 
     def say(self, text: str) -> None:
         self.heard.append(("say", text))
+
+    def press_keys(self, keys: str) -> None:
+        self.heard.append(("press_keys", keys))
 
     def advise(self, text: str) -> None:
         self.heard.append(("advise", text))
@@ -54,7 +60,12 @@ async def waiting(api: Api) -> list[CallCommand]:
 async def test_it_is_done_at_once_where_the_call_is(api: Api):
     id, told = await live_call(api), Told()
     board(api).live[id] = cast("talk.Call", told)
-    for verb, body in (("say", {"text": " Hi. "}), ("inject", {"text": "n"}), ("hangup", None)):
+    for verb, body in (
+        ("say", {"text": " Hi. "}),
+        ("inject", {"text": "n"}),
+        ("keys", {"keys": "1w#"}),
+        ("hangup", None),
+    ):
         answer = await api.post(f"/v1/calls/{id}/{verb}", json=body)
         assert answer.status_code == 202, answer.text
         assert answer.json() == {"data": {"id": str(id), "accepted": True}}
@@ -62,6 +73,7 @@ async def test_it_is_done_at_once_where_the_call_is(api: Api):
     assert told.heard == [
         ("say", "Hi."),
         ("advise", "n"),
+        ("press_keys", "1w#"),
         ("hang_up", "operator_ended", ""),
         ("hang_up", "operator_ended", "late"),
     ]
@@ -69,7 +81,9 @@ async def test_it_is_done_at_once_where_the_call_is(api: Api):
     async with api.process.database.reading() as session:
         entries = (await session.scalars(sa.select(AuditEntry))).all()
     done = [entry.action for entry in entries if entry.resource_id == id]
-    assert sorted(done) == ["hangUpCall", "hangUpCall", "injectIntoCall", "sayInCall"]
+    assert sorted(done) == [
+        *("hangUpCall", "hangUpCall", "injectIntoCall", "pressKeysInCall", "sayInCall")
+    ]
 
 
 async def test_it_is_done_once_where_the_call_is_held(api: Api):
@@ -107,6 +121,12 @@ async def test_what_is_for_a_call_that_ended_is_dropped(api: Api):
     await sweep(api.process.database)
     assert await waiting(api) == []
     assert told.heard == []
+
+
+async def test_a_browser_has_no_keys(sqlite_api: Api):
+    [id] = await stored(sqlite_api, {**FINISHED, **LIVE, "provider": "browser"})
+    refused = await sqlite_api.post(f"/v1/calls/{id}/keys", json={"keys": "1"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_keys")
 
 
 async def test_once_for_an_idempotency_key(sqlite_api: Api):
@@ -153,6 +173,10 @@ async def test_calls_of_others(sqlite_api: Api):
         ("say", {"text": 1}, "text"),
         ("say", {"text": "a", "interrupt": True}, "interrupt"),
         ("inject", {"text": "a" * 2001}, "text"),
+        ("keys", {}, "keys"),
+        ("keys", {"keys": ""}, "keys"),
+        ("keys", {"keys": "12x"}, "keys"),
+        ("keys", {"keys": "1" * 33}, "keys"),
         ("hangup", {"reason": "a" * 501}, "reason"),
         ("hangup", [], "body"),
     ],

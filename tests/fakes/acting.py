@@ -16,6 +16,8 @@ from chorus.talk.tools.tool import ToolResult
 
 
 class NoCall:
+    speaks = False
+
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         raise AssertionError("a request does not act on the call")
 

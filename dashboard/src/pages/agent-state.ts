@@ -14,7 +14,7 @@ export type Field = keyof Changes & keyof Agent;
 export const DEFAULTS: Partial<Record<Field, unknown>> = {
   systemPrompt: "", slmModelId: null, voiceId: null, voiceSpeed: 1, voiceStability: 0.5, turnEndpointDelay: 100,
   minTurnDuration: 50, minInterruptionDuration: 100, frameActivationThreshold: 0.35, postSpeechCooldown: 400,
-  ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000, allowEndCall: true, isActive: true,
+  ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000, allowEndCall: true, allowPressKeys: false, keyInputs: [], isActive: true,
   postCallSummaryEnabled: false, postCallExtractionSchema: [], postCallWebhookUrl: null, firstSpeaker: "user",
   agentGreeting: null, agentGreetingEnabled: false, firstMessageUninterruptible: false, firstMessageDelay: 0,
   maxCallDurationSeconds: 600, languageHint: null, knowledgeSearchInstructions: null, backgroundSoundId: null,

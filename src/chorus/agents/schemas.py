@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from chorus.agents.key_input import FIELD, KeyInput, field_name, unique_inputs
 from chorus.llm.options import OWN_FIELDS
 from chorus.wire import (
     Flag,
@@ -39,18 +40,11 @@ from chorus.wire import (
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _KEYS = re.compile(r"[0-9A-D*#wW]*")
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("must be a language code such as en or pt-BR")
-    return value
-
-
-def _field_name(value: str) -> str:
-    if not _FIELD.fullmatch(value):
-        raise ValueError("must be 1 to 64 letters, digits or underscores, and begin with no digit")
     return value
 
 
@@ -69,7 +63,7 @@ AllowedValue = Annotated[
 class ExtractionField(In):
     """One value to take out of a finished call."""
 
-    name: Annotated[Text, told(_FIELD), AfterValidator(_field_name)]
+    name: Annotated[Text, told(FIELD), AfterValidator(field_name)]
     type: Literal["string", "number", "integer", "boolean", "array", "object"]
     description: Annotated[Text, Field(max_length=2000)] = ""
     required: Flag = False
@@ -310,6 +304,15 @@ class AgentCreate(In):
     speculative_silence_ms: Annotated[Milliseconds, Field(ge=0, le=5000)] | None = 150
     fallback_silence_ms: Annotated[Milliseconds, Field(ge=0, le=10_000)] | None = 3000
     allow_end_call: Flag = True
+    allow_press_keys: Annotated[
+        Flag,
+        Field(description="Whether the agent may press keys, with its tool `press_keys`."),
+    ] = False
+    key_inputs: Annotated[
+        list[KeyInput],
+        Field(max_length=20, description="What the caller may be asked to key in."),
+        AfterValidator(unique_inputs),
+    ] = []
     is_active: Flag = True
     post_call_summary_enabled: Flag = False
     post_call_extraction_schema: Annotated[
@@ -392,6 +395,8 @@ class AgentOut(Out):
     speculative_silence_ms: int | None
     fallback_silence_ms: int | None
     allow_end_call: bool
+    allow_press_keys: bool
+    key_inputs: list[KeyInput]
     is_active: bool
     post_call_summary_enabled: bool
     post_call_extraction_schema: list[ExtractionField]

@@ -28,7 +28,7 @@ from chorus.catalogue.catalogue import (
 from chorus.catalogue.choice import Choice
 from chorus.db import scoped
 from chorus.process import Process
-from chorus.talk.spec import AgentSpec, HttpTool, TransferTarget
+from chorus.talk.spec import AgentSpec, HttpTool, KeyInput, TransferTarget
 from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
 from chorus.tools.tables import Tool
@@ -175,6 +175,8 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         pronunciations=tuple((each["text"], each["spoken"]) for each in agent.pronunciations),
         turns=_turn_settings(agent),
         allow_end_call=agent.allow_end_call,
+        allow_press_keys=agent.allow_press_keys,
+        key_inputs=tuple(key_input(each) for each in agent.key_inputs),
         first_speaker="agent" if speaks_first else "user",
         greeting=agent.agent_greeting if agent.agent_greeting_enabled else None,
         first_message_uninterruptible=agent.first_message_uninterruptible,
@@ -188,6 +190,20 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         hold_music_url=agent.hold_music_url,
         background_sound=str(agent.background_sound_id) if agent.background_sound_id else None,
         background_volume=agent.background_sound_volume,
+    )
+
+
+def key_input(stored: Mapping[str, Any]) -> KeyInput:
+    """As `schemas.KeyInput` is stored."""
+    return KeyInput(
+        name=stored["name"],
+        description=stored["description"],
+        min_length=stored["minLength"],
+        max_length=stored["maxLength"],
+        terminator=stored["terminator"],
+        timeout_s=stored["timeoutSeconds"],
+        gap_ms=stored["gapSeconds"] * 1000,
+        secret=stored["secret"],
     )
 
 

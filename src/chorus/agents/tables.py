@@ -41,6 +41,8 @@ class Agent(Tenant, Base):
     speculative_silence_ms: Mapped[int | None]
     fallback_silence_ms: Mapped[int | None]
     allow_end_call: Mapped[bool]
+    allow_press_keys: Mapped[bool] = mapped_column(server_default=sa.false())
+    key_inputs: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default=_NONE)
     is_active: Mapped[bool]
     post_call_summary_enabled: Mapped[bool]
     post_call_extraction_schema: Mapped[list[dict[str, Any]]] = mapped_column(Json)

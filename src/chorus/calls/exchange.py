@@ -30,6 +30,7 @@ from chorus.calls.room import look
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
+from chorus.lines.carriers import BY_NAME
 from chorus.lines.line import Dial, DialFailed, Dialler, LineCause, LineEnded
 from chorus.numbers import routing
 from chorus.numbers.routing import Route
@@ -141,6 +142,9 @@ class CallExchange:
         watching.add_done_callback(self._dialling.discard)
         carrier = self._switchboard.carriers[route.provider]
         placed.dialler = carrier.dialler(route.connection, token)
+        digits = ""
+        if BY_NAME[route.provider].presses_on_answer:
+            digits, leg.digits = leg.digits, ""
         dial = Dial(
             call_id=str(placed.call_id),
             to=wish.target.number,
@@ -148,6 +152,7 @@ class CallExchange:
             ring_timeout_s=wish.target.ring_timeout_s,
             variables=self._call.context_variables,
             detect_machine=wish.target.type != "cold",
+            digits=digits,
         )
         try:
             if placed.cause is None:

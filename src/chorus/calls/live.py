@@ -43,7 +43,7 @@ LOOK_SELDOM_S = 1.0
 RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
-Verb = Literal["hang_up", "say", "advise", "transfer"]
+Verb = Literal["hang_up", "say", "advise", "transfer", "press_keys"]
 News = Literal["answered_by", "line_over"]
 
 
@@ -188,6 +188,8 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
                 call.say(text)
             case "advise":
                 call.advise(text)
+            case "press_keys":
+                call.press_keys(text)
             case "transfer":
                 told = orjson.loads(text)
                 call.transfer(Wish(transfer_target(told["target"]), told["reason"], by="api"))

@@ -1,7 +1,9 @@
-"""Live calls over the API: hang up, say something, tell the model something, and follow."""
+"""Live calls over the API: hang up, say something, press keys, tell the model something, and
+follow."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,11 +19,13 @@ from chorus.calls import live, queries
 from chorus.calls.events import EventStream, Stream
 from chorus.calls.schemas import EventOut
 from chorus.calls.switchboard import Switchboard
+from chorus.lines.carriers import BY_NAME
 from chorus.route import InOrganization, InPrincipal, InSession, failures, router
-from chorus.wire import SERVER_SENT_EVENT, Data, In, Out, Page, PageQuery, page
+from chorus.wire import SERVER_SENT_EVENT, Data, In, Out, Page, PageQuery, page, told
 
 live_routes = router("Calls")
 
+KEYS = re.compile(r"[0-9A-D*#wW]*")
 _SEQ_MAX = 2**31 - 1
 _STREAM = "text/event-stream"
 
@@ -45,6 +49,23 @@ class Say(In):
     """Words for the agent to say."""
 
     text: Annotated[StrictStr, Field(min_length=1, max_length=1000), AfterValidator(_some_words)]
+
+
+def _some_keys(value: str) -> str:
+    if not KEYS.fullmatch(value):
+        raise ValueError("must be keys (0-9, *, #, A-D) and pauses (w: half a second, W: one)")
+    return value
+
+
+class PressKeys(In):
+    """Keys to press."""
+
+    keys: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=32, description="0-9, *, #, A-D; w waits half a second."),
+        told(KEYS),
+        AfterValidator(_some_keys),
+    ]
 
 
 class Inject(In):
@@ -103,6 +124,24 @@ async def say_in_call(
 ) -> Data[Accepted]:
     """The agent says it in its own voice, as soon as nobody speaks."""
     return await _send(request, session, principal, id, "say", wish.text, "sayInCall")
+
+
+@live_routes.post(
+    "/calls/{id}/keys",
+    operation_id="pressKeysInCall",
+    summary="Press keys towards the other side",
+    status_code=202,
+    responses=failures(404, 409),
+)
+async def press_keys_in_call(
+    request: Request, session: InSession, principal: InPrincipal, id: UUID, wish: PressKeys
+) -> Data[Accepted]:
+    """As the carrier can: as events, or as tones in the sound. Not on a browser's call, which has
+    no keys to be pressed at: 409 `no_keys`."""
+    call = await queries.one(session, principal.organization_id, id)
+    if not BY_NAME[call.provider].takes_keys:
+        raise errors.conflict("no_keys", f"A call of {call.provider} takes no keys")
+    return await _send(request, session, principal, id, "press_keys", wish.keys, "pressKeysInCall")
 
 
 @live_routes.post(

@@ -93,7 +93,8 @@ class CarrierKind:
     """`make` is None for one whose numbers can be stored and that has no lines yet.
     `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set. `has_numbers`:
     phone numbers can be of it. `detects_machines`: it can tell a mailbox that answers from a
-    person."""
+    person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
+    `takes_keys`: keys can be pressed towards the far end."""
 
     name: str
     settings: tuple[Setting, ...] = ()
@@ -102,6 +103,8 @@ class CarrierKind:
     simulated: bool = False
     has_numbers: bool = True
     detects_machines: bool = False
+    presses_on_answer: bool = False
+    takes_keys: bool = True
 
     def form(self, settings: Mapping[str, Any]) -> Form:
         """The form that a number with these settings has to fill in."""

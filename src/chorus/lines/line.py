@@ -125,7 +125,16 @@ class Line(Protocol):
     @property
     def heard_ms(self) -> float: ...
 
-    def send_digits(self, digits: str) -> None: ...
+    @property
+    def takes_keys(self) -> bool:
+        """Whether keys mean anything at the far end."""
+        ...
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys, one after the other, as this carrier can: as events beside the audio, or as
+        tones in it, behind what is queued. `w` and `W` are pauses of 0.5 and 1 s. Raises
+        `ValueError` for what is no key."""
+        ...
 
     def ended_at_carrier(self, ended: LineEnded) -> None:
         """The carrier says by another way than the line's own (a status webhook) that the leg is
@@ -184,6 +193,9 @@ class Dial:
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     """The call's context variables: a carrier may send some of them along."""
     detect_machine: bool = False
+    digits: str = ""
+    """To be pressed by the carrier as soon as somebody answers; only for one that does so
+    (`CarrierKind.presses_on_answer`)."""
 
 
 class Dialler(Protocol):

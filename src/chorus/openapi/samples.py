@@ -40,6 +40,15 @@ _AGENT: dict[str, Any] = {
             "enum": ["appointment", "prescription", "other"],
         }
     ],
+    "keyInputs": [
+        {
+            "name": "pin",
+            "description": "Before anything of a patient's file is told",
+            "minLength": 4,
+            "maxLength": 4,
+            "secret": True,
+        }
+    ],
     "transferTargets": [
         {
             "name": "Reception",
@@ -54,6 +63,7 @@ _AGENT: dict[str, Any] = {
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
+    "PressKeys": {"keys": "1ww204#"},
     "TransferWish": {"target": "Reception", "reason": "Ada Lovelace wants to move her visit."},
     "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},
     "PhoneNumberCreate": {

@@ -45,6 +45,8 @@ def second_leg(
         greeting=None,
         allow_end_call=False,
         tools=(),
+        key_inputs=(),
+        allow_press_keys=False,
         transfer_targets=(),
         first_message_delay_ms=0,
         first_message_uninterruptible=False,

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, ParamSpec, cast
+from typing import Any, Literal, ParamSpec, cast
 
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording, Side
@@ -27,6 +27,7 @@ from chorus.talk.bridge import Bridge
 from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import heard_as
+from chorus.talk.keypad import Keypad
 from chorus.talk.leg import Leg
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
 from chorus.talk.preparing import acting_of
@@ -37,6 +38,7 @@ from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import ToolRun
+from chorus.talk.tools.keys import CollectKeys, PressKeys
 from chorus.talk.tools.template import fill
 from chorus.talk.tools.tool import Tool
 from chorus.talk.transfer import Exchange, Wish
@@ -82,9 +84,10 @@ class Call:
         self._journal = journal
         self._ticker = ticker
         self.transfers = Transfers(self, exchange)
-        self._acting = acting_of(spec, outbound, self._tool_done, self._tools())
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
+        self._keypad = Keypad(lambda: self.call_ms, self.note)
+        self._acting = acting_of(spec, outbound, self._tool_done, self._keypad, self._tools())
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
         self._line_over = False
@@ -270,6 +273,18 @@ class Call:
         if self._talk is not None and not self._ending.done():
             self._talk.advise(text)
 
+    def press_keys(self, keys: str, *, by: Literal["agent", "api"] = "api") -> None:
+        """Press keys towards the far end: 0-9, *, #, A-D; w and W are pauses."""
+        if not self._ending.done() and self.no_keys() is None:
+            self.note("keys_pressed", keys=keys, by=by)
+            self._line.send_digits(keys)
+
+    def no_keys(self) -> str | None:
+        """Why keys cannot be pressed here, in a sentence."""
+        if not self._line.takes_keys:
+            return "The other side is no telephone: keys mean nothing to it."
+        return "The caller is with somebody else." if self.transfers.connected else None
+
     @property
     def provider(self) -> str:
         """The carrier that the caller's line is of."""
@@ -291,7 +306,15 @@ class Call:
             self.transfers.begin(wish)
 
     def _tools(self) -> tuple[Tool, ...]:
-        return self.transfers.tools() if self._second is None else self._second.tools
+        agent = self.spec.agent
+        tools: list[Tool] = []
+        if agent.key_inputs:
+            tools.append(CollectKeys(agent.key_inputs, self._keypad.begin))
+        if agent.allow_press_keys:
+            tools.append(PressKeys(lambda keys: self.press_keys(keys, by="agent"), self.no_keys))
+        if self._second is not None:
+            return (*tools, *self._second.tools)
+        return (*tools, *self.transfers.tools())
 
     @property
     def talk(self) -> Talk | None:
@@ -449,6 +472,7 @@ class Call:
             tasks,
             system=self._filled(agent.system_prompt),
             acting=self._acting,
+            keypad=self._keypad,
         )
 
     def _filled(self, template: str) -> str:

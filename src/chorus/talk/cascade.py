@@ -15,6 +15,7 @@ from chorus.talk.announcing import Announcement
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
+from chorus.talk.keypad import Keypad
 from chorus.talk.leg import Leg
 from chorus.talk.mailbox import LEAVE_MESSAGE, Mailbox
 from chorus.talk.preparing import (
@@ -50,10 +51,13 @@ class Cascade:
         *,
         system: str,
         acting: Acting,
+        keypad: Keypad,
     ) -> None:
         line = leg.line
         self._agent = agent
+        self._leg = leg
         self._mouth = leg.mouth
+        self._keypad = keypad
         self._host = host
         self._tasks = tasks
         self._deaf = False
@@ -66,6 +70,7 @@ class Cascade:
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             waiting=waiting_of(agent),
+            keypad=keypad,
             tasks=tasks,
             host=host,
         )
@@ -123,6 +128,7 @@ class Cascade:
                 self._hearing.tick(self._host.call_ms)
             except EngineFailed as failure:
                 self._lost_hearing(failure)
+        self._leg.private = self._hearing.private = self._keypad.private
         self._conversation.tick()
 
     def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:

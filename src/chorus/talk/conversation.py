@@ -12,19 +12,19 @@ end-of-turn model, all in the call's one group.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
 from chorus.talk.announcing import Announcement, Announcements
-from chorus.talk.dialogue import Dialogue, result_data, with_keys
+from chorus.talk.dialogue import Dialogue, Unanswered, result_data, with_keys
 from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
 from chorus.talk.judging import Judge
+from chorus.talk.keypad import Keypad
 from chorus.talk.speaking import Speaking
 from chorus.talk.talk import Host
-from chorus.talk.tasks import Tasks
+from chorus.talk.tasks import Tasks, once_in_time
 from chorus.talk.text import phrases
 from chorus.talk.thinking import Reply, ReplyContext
 from chorus.talk.timeline import Latencies
@@ -70,6 +70,7 @@ class Conversation:
         end_of_turn: EndOfTurn,
         language: str | None,
         waiting: Waiting,
+        keypad: Keypad,
         tasks: Tasks,
         host: Host,
     ) -> None:
@@ -78,9 +79,11 @@ class Conversation:
         self._mind = mind
         self._language = language
         self._waiting = waiting
+        self._keypad = keypad
+        keypad.attach(turns.expect_keys)
         self._suspended = False
         self._leaving = False
-        self._unanswered: tuple[int, list[str], str, str] | None = None
+        self._unanswered: Unanswered | None = None
         self._tasks = tasks
         self._host = host
         self._note = host.note
@@ -120,7 +123,10 @@ class Conversation:
         self._carry_out()
 
     def digit(self, digit: str) -> None:
-        self._note("digit", digit=digit)
+        shown = self._keypad.press(digit)
+        if shown is None:
+            return
+        self._note("digit", digit=shown)
         self._waiting.answered()
         self._turns.digit(digit, self.hearing.now_ms)
         self._carry_out()
@@ -138,7 +144,14 @@ class Conversation:
         elif self._announcements and not self._suspended:
             self._announce()
         quiet = self._reply is None and not self._announcements and self._turns.state == "idle"
-        due = self._waiting.tick(self._host.call_ms, quiet=quiet and not self._suspended)
+        quiet = quiet and not self._suspended
+        missed = self._keypad.tick(quiet=quiet, keyed=bool(self._turns.digits))
+        if missed is not None:
+            self.interject(
+                f"The caller pressed no key for {missed.name} in {missed.timeout_s:g} s."
+            )
+        quiet = quiet and not self._keypad.waiting
+        due = self._waiting.tick(self._host.call_ms, quiet=quiet)
         if due is not None:
             self._remind(leave=due == "leave")
 
@@ -167,21 +180,11 @@ class Conversation:
     def say_first(self, text: str, then: Callable[[], None]) -> None:
         """Say `text`, which may not be interrupted; `then` is called, once, when it was heard, or
         when it could not be in time."""
-        waiting = [then]
-
-        def once() -> None:
-            if waiting:
-                waiting.pop()()
-
-        async def later() -> None:
-            await asyncio.sleep(LEAVE_TIMEOUT_S)
-            once()
-
+        once = once_in_time(self._tasks, then, LEAVE_TIMEOUT_S)
         reply = self._new_reply(None, "")
         reply.do_after_reply(once)
         reply.say(self._tasks, text)
         self._announcements.add(Announcement(reply, uninterruptible=True, lasting=True))
-        self._tasks.spawn(later(), "say-first")
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
@@ -218,7 +221,8 @@ class Conversation:
         """The call is over: settle what was heard and drop the rest. What the caller had begun
         to say is kept."""
         turns = self._turns
-        self._unanswered = turns.turn, [turns.final_text], turns.text, turns.digits
+        digits = self._keypad.shown(turns.digits)
+        self._unanswered = Unanswered(turns.turn, [turns.final_text], turns.text, digits)
         self._turns.end(self.hearing.now_ms)
         while self._turns.next_event() is not None:
             pass  # only the draft's end, which is seen to here
@@ -232,22 +236,18 @@ class Conversation:
         """Final words of what was said before `close`."""
         if text and self._unanswered is not None:
             self._note("words", text=text, spokenAtMs=round(self.hearing.now_ms))
-            self._unanswered[1].append(text)
+            self._unanswered.finals.append(text)
 
     def settle_unanswered(self) -> None:
         """After `close`: what the caller had begun to say, and the keys, are the last turn."""
         unanswered, self._unanswered = self._unanswered, None
-        if unanswered is None:
-            return
-        turn, finals, known, digits = unanswered
-        # Late words replace what was only guessed at.
-        text = known if len(finals) == 1 else " ".join(final for final in finals if final)
-        if text := with_keys(text, digits):
+        if unanswered is not None and (text := unanswered.text):
             self._note("turn_unanswered", text=text)
-            self.dialogue.caller_said(turn, text)
+            self.dialogue.caller_said(unanswered.turn, text)
 
     def suspend(self) -> None:
         self._suspended = True
+        self._keypad.cancel()
         self._drop_draft()
         if self._reply is not None:
             self._settle(self._reply)
@@ -313,7 +313,7 @@ class Conversation:
         draft.think(self._tasks, self.dialogue.messages_with(event.text))
 
     def _answer(self, event: TurnCommitted) -> None:
-        text = with_keys(event.text, event.digits)
+        text = with_keys(event.text, *self._keypad.turn_over(event.digits))
         now = self._host.call_ms
         hearing, detected_ms = self.hearing, event.speech_end_ms
         ended_ms = hearing.call_time(hearing.speech_end(detected_ms))
@@ -344,6 +344,7 @@ class Conversation:
 
     def _retract(self, turn: int) -> None:
         self._note("retracted", turn=turn)
+        self._keypad.retracted()
         self._drop_draft()
         reply = self._reply
         if reply is not None and reply.turn == turn:

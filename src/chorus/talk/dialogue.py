@@ -78,6 +78,24 @@ class Note:
     text: str
 
 
+@dataclass(slots=True)
+class Unanswered:
+    """What the caller had begun to say when the call ended: `finals`, of which more may come, or
+    what was `known` by then."""
+
+    turn: int
+    finals: list[str]
+    known: str
+    digits: str
+
+    @property
+    def text(self) -> str:
+        """Late words replace what was only guessed at."""
+        late = len(self.finals) > 1
+        words = " ".join(final for final in self.finals if final) if late else self.known
+        return with_keys(words, self.digits)
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
     """One line of the transcript."""
@@ -220,6 +238,7 @@ def result_data(action: ToolRun) -> dict[str, Any]:
     }
 
 
-def with_keys(text: str, digits: str) -> str:
-    """A turn's text with the keys that were pressed in it."""
-    return f"{text} [pressed {' '.join(digits)}]".strip() if digits else text
+def with_keys(text: str, digits: str, wrong: str = "") -> str:
+    """A turn's text with the keys that were pressed in it, and what is wrong with them."""
+    told = " ".join(digits) + (f": {wrong}" if wrong else "")
+    return f"{text} [pressed {told}]".strip() if digits else text

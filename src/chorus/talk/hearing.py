@@ -123,6 +123,8 @@ class Hearing:
         self._loudness = 0.0
         self._level = 0
         self._filled_to_ms = 0.0
+        self.private = False
+        """What is heard now is recorded nowhere."""
         self.lost_ms = 0.0
         self.filled_ms = 0.0
         self.dropped_ms = 0.0
@@ -218,7 +220,7 @@ class Hearing:
         if self._resampler is not None:
             pcm16 = chunk = self._resampler.feed(pcm16)
         self._transcribing.feed(chunk, length_ms)
-        if self._track is not None:
+        if self._track is not None and not self.private:
             self._track.put(pcm16, at_ms)
         partial, size = self._partial, self._vad_bytes
         partial += pcm16

@@ -118,7 +118,7 @@ class Leg(Ears):
     """`track` is for whoever hears the line on the call's clock (`Hearing`); `said` records what is
     spoken into it. `events` is told what is no audio."""
 
-    __slots__ = ("_events", "line", "mouth", "name", "track")
+    __slots__ = ("_events", "line", "mouth", "name", "private", "track")
 
     def __init__(
         self,
@@ -133,6 +133,8 @@ class Leg(Ears):
         self.line = line
         self.mouth = Mouth(line, said)
         self.track = track
+        self.private = False
+        """What comes from the line now is recorded nowhere."""
         self._events = events
 
     @property
@@ -149,7 +151,8 @@ class Leg(Ears):
         resampler = Resampler(self.format.rate_hz, track.rate_hz)
 
         def recorded(chunk: bytes, _at_ms: float) -> None:
-            track.put(resampler.feed(decode(self.format, chunk)), clock())
+            if not self.private:
+                track.put(resampler.feed(decode(self.format, chunk)), clock())
 
         self.listen(recorded)
         return recorded

@@ -7,6 +7,7 @@ knows a live call.
 from __future__ import annotations
 
 import asyncio
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 
 from chorus.audio import sounds
@@ -14,6 +15,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
+from chorus.talk.keypad import Keypad
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
 from chorus.talk.text.pronunciations import Pronunciations
 from chorus.talk.thinking import ReplyContext
@@ -72,12 +74,14 @@ def acting_of(
     spec: CallSpec,
     outbound: Outbound,
     on_result: Callable[[ToolRun], None],
+    keypad: Keypad,
     more: Sequence[Tool] = (),
 ) -> Acting:
     """The tools of the agent, `more`, and those that every agent has."""
     agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
     taken = (end_call.spec.name, *(tool.spec.name for tool in more))
-    tools = (*request_tools(agent.tools, outbound, spec.variables, taken), *more)
+    variables = ChainMap(keypad.values, dict(spec.variables))
+    tools = (*request_tools(agent.tools, outbound, variables, taken, keypad), *more)
     if agent.allow_end_call:
         return Acting((*tools, end_call), on_result=on_result)
     return Acting(tools, unoffered=(end_call,), on_result=on_result)

@@ -73,6 +73,22 @@ class TransferTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyInput:
+    """Something that the caller may be asked to key in, by the name under which tools have it. It
+    ends with `max_length` keys, with `terminator`, or when no key has come for `gap_ms`; it is
+    given up when none has come within `timeout_s`. `secret`: nobody sees the keys."""
+
+    name: str
+    description: str = ""
+    min_length: int = 1
+    max_length: int | None = None
+    terminator: str | None = "#"
+    timeout_s: float = 10.0
+    gap_ms: float = 3000.0
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSpec:
     """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
     `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
@@ -97,6 +113,8 @@ class AgentSpec:
     silence_timeout_s: int | None = None
     silence_reminders: int = 2
     tools: tuple[HttpTool, ...] = ()
+    key_inputs: tuple[KeyInput, ...] = ()
+    allow_press_keys: bool = False
     transfer_targets: tuple[TransferTarget, ...] = ()
     hold_message: str | None = None
     hold_music_url: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -29,3 +29,19 @@ class Tasks:
         self._over = True
         for task in tuple(self._live):
             task.cancel()
+
+
+def once_in_time(tasks: Tasks, then: Callable[[], None], seconds: float) -> Callable[[], None]:
+    """`then`, which runs when what is returned is called, or after `seconds`; once."""
+    waiting = [then]
+
+    def once() -> None:
+        if waiting:
+            waiting.pop()()
+
+    async def later() -> None:
+        await asyncio.sleep(seconds)
+        once()
+
+    tasks.spawn(later(), "once-in-time")
+    return once

@@ -128,6 +128,11 @@ class Reply:
         self.then = do
 
     @property
+    def speaks(self) -> bool:
+        """For a tool; see `CallControl`."""
+        return any(done.text.strip() for done in self.entry.rounds)
+
+    @property
     def thought(self) -> bool:
         """Made by the model, not given as a text."""
         return self._thinking is not None

@@ -86,7 +86,21 @@ async def test_what_the_carrier_is_asked_for(board: Switchboard, carrier: Carrie
     assert form["AsyncAmd"] == ["true"]
     assert form["AsyncAmdStatusCallback"] == [f"{board.url}/twilio/amd/d-4"]
     assert "Url" not in form
+    assert "SendDigits" not in form
     await ended(board, "d-4")
+
+
+async def test_an_extension_is_pressed_by_the_carrier(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    """Which detects no machine then, whatever it is asked: what answers is one."""
+    await carrier.expect(THEIRS, Person(answer="busy"))
+    after = len(carrier.events) - 1
+    await board.dial(Dial("d-6", THEIRS, OURS, detect_machine=True, digits="ww204#"))
+    form = (await carrier.wait("api", after=after, method="POST"))["form"]
+    assert form["SendDigits"] == ["ww204#"]
+    assert "MachineDetection" not in form
+    await ended(board, "d-6")
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,10 @@ def _order(form: FormData) -> Order:
     timeout = _text(form, "Timeout") or "60"
     if not timeout.isdecimal() or not 1 <= int(timeout) <= 600:
         raise _Refused(400, 20001, f"Invalid parameter Timeout: {timeout!r}")
-    detection = _text(form, "MachineDetection")
+    digits = _text(form, "SendDigits")
+    if not re.fullmatch(r"[0-9A-D#*wW]{0,32}", digits):
+        raise _Refused(400, 21218, f"Invalid parameter SendDigits: {digits!r}")
+    detection = "" if digits else _text(form, "MachineDetection")
     if detection not in ("", "Enable", "DetectMessageEnd"):
         raise _Refused(400, 20001, f"Invalid parameter MachineDetection: {detection!r}")
     return Order(
@@ -163,6 +166,7 @@ def _order(form: FormData) -> Order:
         status_url=_text(form, "StatusCallback") or None,
         status_events=frozenset(events) or frozenset({"completed"}),
         ring_timeout_s=int(timeout),
+        send_digits=digits,
         detect_machine=bool(detection),
         async_detection=_text(form, "AsyncAmd") == "true",
         machine_url=_text(form, "AsyncAmdStatusCallback") or None,

@@ -52,6 +52,7 @@ class Order:
     status_url: str | None = None
     status_events: frozenset[str] = frozenset({"completed"})
     ring_timeout_s: int = 60
+    send_digits: str = ""
     detect_machine: bool = False
     async_detection: bool = False
     machine_url: str | None = None

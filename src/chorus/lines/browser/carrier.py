@@ -69,4 +69,4 @@ class _NoDialler:
         return
 
 
-BROWSER = CarrierKind(PROVIDER, make=BrowserCarrier, has_numbers=False)
+BROWSER = CarrierKind(PROVIDER, make=BrowserCarrier, has_numbers=False, takes_keys=False)

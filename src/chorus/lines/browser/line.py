@@ -84,6 +84,7 @@ class BrowserLine:
 
     provider = PROVIDER
     lossless = True  # a WebSocket
+    takes_keys = False
     # Covers a network that stands still for a moment. It costs no time: the page plays the first
     # of it at once, and throws the rest away when it is told to clear.
     lead_ms = 400

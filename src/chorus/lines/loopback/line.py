@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chorus.audio.frame import MULAW_8K, AudioFormat
-from chorus.lines.dtmf import check_digits
+from chorus.lines.dtmf import PAUSES_MS, check_digits
 from chorus.lines.inbox import Inbox
 from chorus.lines.line import LineCause, LineEnded, LineEvents
 
@@ -101,9 +101,12 @@ class _Way:
     def ahead_ms(self) -> float:
         return self._format.ms(len(self._queue))
 
-    def after_latency(self, deliver: Callable[[], None]) -> None:
-        """In order with the frames: never before one that left earlier."""
-        due_s = self._loop.time() + self._weather.latency_ms / 1000
+    def after_latency(self, deliver: Callable[[], None], pause_ms: float = 0.0) -> None:
+        """In order with the frames: never before one that left earlier, unless after a pause."""
+        due_s = self._loop.time() + (self._weather.latency_ms + pause_ms) / 1000
+        if pause_ms:
+            self._loop.call_at(due_s, deliver)
+            return
         self._last_due_s = due_s = max(due_s, self._last_due_s + TICK_S)
         self._loop.call_at(due_s, deliver)
 
@@ -165,6 +168,10 @@ class LoopbackLine:
         return self._format
 
     @property
+    def takes_keys(self) -> bool:
+        return True
+
+    @property
     def lossless(self) -> bool:
         return self._lossless
 
@@ -204,14 +211,19 @@ class LoopbackLine:
         return self._out.heard_ms
 
     def send_digits(self, digits: str) -> None:
-        """Each digit reaches the other end as one `line_digit`. Raises `ValueError` for a
-        character that is no key."""
-        check_digits(digits)
+        """Each digit reaches the other end as one `line_digit`, after the pauses (`w`, `W`) before
+        it. Raises `ValueError` for a character that is no key."""
+        check_digits(digits.replace("w", "").replace("W", ""))
         other = self._other
         if self._ended or other is None:
             return
+        pause_ms = 0.0
         for digit in digits:
-            self._out.after_latency(lambda digit=digit: other.inbox.digit(digit))
+            if digit in PAUSES_MS:
+                pause_ms += PAUSES_MS[digit]
+            else:
+                self._out.after_latency(lambda digit=digit: other.inbox.digit(digit), pause_ms)
+                pause_ms += TICK_S * 1000 if pause_ms else 0.0
 
     def ended_at_carrier(self, ended: LineEnded) -> None:
         self._finish(ended, ended)

@@ -56,6 +56,7 @@ class LoopbackMediaLine:
     provider = PROVIDER
     lossless = True
     lead_ms = 200
+    takes_keys = True
 
     def __init__(self, leg_id: str, call_id: str, end_call: HangUp) -> None:
         self._loop = asyncio.get_running_loop()

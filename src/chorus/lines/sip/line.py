@@ -46,6 +46,7 @@ class SipLine:
     # It plays at its own pace, so that what is ahead can still be taken back or mixed.
     lead_ms = 100
     lossless = False
+    takes_keys = True
 
     def __init__(self, leg_id: str, socket: MediaSocket, ticker: Ticker) -> None:
         self._leg_id = leg_id

@@ -92,4 +92,5 @@ TWILIO = CarrierKind(
     forms=(Form(required=("twilioAccountSid", "twilioAuthToken")),),
     make=_make,
     detects_machines=True,
+    presses_on_answer=True,
 )

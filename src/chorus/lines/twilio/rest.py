@@ -208,7 +208,10 @@ class TwilioDialler:
             "status_callback_event": STATUS_EVENTS,
             "status_callback_method": "POST",
         }
-        if dial.detect_machine:
+        if dial.digits:
+            # Twilio does not detect machines where it presses keys: what answers is a menu.
+            fields["send_digits"] = dial.digits
+        elif dial.detect_machine:
             # Asynchronous: a person must not wait in silence until the machine is sure.
             # One callback: of a machine when its greeting is over, so that a message can be left.
             fields["machine_detection"] = "DetectMessageEnd"

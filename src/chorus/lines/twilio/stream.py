@@ -69,6 +69,7 @@ class TwilioLine:
     # and be out of reach for a mix with background sound.
     lead_ms = 200
     lossless = True  # a WebSocket
+    takes_keys = True
 
     def __init__(
         self,

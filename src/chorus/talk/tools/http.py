@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 from chorus.llm.model import ToolSpec
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
@@ -24,16 +25,40 @@ RESULT_BYTES = 16 * 1024
 _ERROR_CHARS = 2000
 
 
+class Secrets(Protocol):
+    """What the caller has keyed in and nobody may see."""
+
+    def unmasked(self, arguments: str) -> str: ...
+    def masked(self, text: str) -> str: ...
+
+
+class NoSecrets:
+    """Implements `Secrets`."""
+
+    def unmasked(self, arguments: str) -> str:
+        return arguments
+
+    def masked(self, text: str) -> str:
+        return text
+
+
 class RequestTool:
-    """Implements `Tool`. `variables` fill `{{name}}` in the URL and the headers."""
+    """Implements `Tool`. `variables` fill `{{name}}` in the URL and the headers; `secrets` those
+    in the arguments, and they are in no result."""
 
     def __init__(
-        self, tool: HttpTool, spec: ToolSpec, client: Outbound, variables: Mapping[str, Any]
+        self,
+        tool: HttpTool,
+        spec: ToolSpec,
+        client: Outbound,
+        variables: Mapping[str, Any],
+        secrets: Secrets,
     ) -> None:
         self._tool = tool
         self._spec = spec
         self._client = client
         self._variables = variables
+        self._secrets = secrets
 
     @property
     def spec(self) -> ToolSpec:
@@ -46,7 +71,8 @@ class RequestTool:
     async def run(self, arguments: str, control: CallControl) -> ToolResult:
         tool = self._tool
         try:
-            request = request_of(tool, read_arguments(tool, arguments), self._variables)
+            given = read_arguments(tool, self._secrets.unmasked(arguments))
+            request = request_of(tool, given, self._variables)
             answer = await self._client.send(
                 request.method,
                 request.url,
@@ -57,10 +83,12 @@ class RequestTool:
                 truncate=True,
             )
         except (ArgumentsWrong, ToolWrong, OutboundFailed, OutboundRefused) as error:
+            sentence = self._secrets.masked(str(error))
             if isinstance(error, (ToolWrong, OutboundRefused)):
-                log.warning("tool %s cannot be called: %s", tool.name, error)
-            return failed(str(error))
-        return _result(answer)
+                log.warning("tool %s cannot be called: %s", tool.name, sentence)
+            return failed(sentence)
+        result = _result(answer)
+        return replace(result, content=self._secrets.masked(result.content))
 
 
 def request_tools(
@@ -68,11 +96,14 @@ def request_tools(
     client: Outbound,
     variables: Mapping[str, Any],
     reserved: Iterable[str] = (),
+    secrets: Secrets | None = None,
 ) -> tuple[RequestTool, ...]:
     """In their order, under names that every vendor takes and none of which is `reserved`."""
     specs = specs_of(tools, reserved).values()
+    known = secrets or NoSecrets()
     return tuple(
-        RequestTool(tool, spec, client, variables) for tool, spec in zip(tools, specs, strict=True)
+        RequestTool(tool, spec, client, variables, known)
+        for tool, spec in zip(tools, specs, strict=True)
     )
 
 

@@ -32,6 +32,11 @@ class ToolResult:
 class CallControl(Protocol):
     """What a tool may do to the call that it is used in."""
 
+    @property
+    def speaks(self) -> bool:
+        """The reply that uses the tool has said something before."""
+        ...
+
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         """The call ends for `reason` when the reply that uses the tool was heard to its end; the
         model is not asked again. A caller who takes the turn before keeps the call."""

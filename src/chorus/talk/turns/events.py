@@ -25,6 +25,20 @@ class TurnSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRule:
+    """How a number that is keyed in ends: with so many keys, with a key of its own, or when no key
+    has come for `gap_ms`."""
+
+    length: int | None = None
+    terminator: str | None = "#"
+    gap_ms: float = 1500.0
+
+    def complete(self, digits: str) -> bool:
+        ended = bool(self.terminator) and digits.endswith(self.terminator or "")
+        return ended or (self.length is not None and len(digits) >= self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """The caller began to speak; `turn` is new, or the turn that a Retract reopened."""
 

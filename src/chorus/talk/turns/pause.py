@@ -16,6 +16,7 @@ from chorus.talk.turns.events import (
     CancelDraft,
     Draft,
     Event,
+    KeyRule,
     SpeechPaused,
     TurnSettings,
 )
@@ -32,7 +33,6 @@ def framed_ms(ms: float) -> int:
 
 _ASK_FIRST_MS = 192
 ASK_AGAIN_MS = framed_ms(256)
-_KEY_GAP_MS = 1500  # between two keys of one number
 _MAX_DRAFTS = 3
 _WORTH_MS = framed_ms(150)  # of silence: what final words are worth to a draft
 _EARLY_MS = framed_ms(192)  # how long a voice may go on after the words that ended it
@@ -56,6 +56,8 @@ class Pause:
         "_fallback",
         "_give_up",
         "_key_gap",
+        "_key_rule",
+        "_least_gap_ms",
         "_min_turn",
         "_question",
         "_questions",
@@ -76,7 +78,8 @@ class Pause:
         self._speculate = framed_ms(settings.speculative_silence_ms)
         self._fallback = framed_ms(fallback)
         self._give_up = framed_ms(fallback + 1000)
-        self._key_gap = framed_ms(max(_KEY_GAP_MS, delay))
+        self._least_gap_ms = delay
+        self.expect_keys(None)
         self._min_turn = framed_ms(settings.min_turn_duration_ms)
         self._events = events
         self._count = 0
@@ -86,6 +89,15 @@ class Pause:
         self._asked_at = 0.0
         self._vendor_ms = -inf  # up to where the transcriber says that the turn is over
         self.forget()
+
+    def expect_keys(self, rule: KeyRule | None) -> None:
+        """Numbers end so from now on; None: as usual."""
+        self._key_rule = rule or KeyRule()
+        self._key_gap = framed_ms(max(self._key_rule.gap_ms, self._least_gap_ms))
+
+    def keyed(self, digits: str) -> bool:
+        """Whether these keys are a whole number."""
+        return self._key_rule.complete(digits)
 
     def forget(self) -> None:
         """The caller goes on, or the turn has ended: nothing asked in this silence counts."""
@@ -127,7 +139,7 @@ class Pause:
         silence = now - since + EPS_MS
         worded = bool(turn.finals or interim)
         if turn.digits:
-            complete = turn.digits[-1] == "#" or now - turn.key_at + EPS_MS >= self._key_gap
+            complete = self.keyed(turn.digits) or now - turn.key_at + EPS_MS >= self._key_gap
             settled = self.final or not (worded or turn.voiced_ms)
             over = complete and (settled or silence >= self._fallback)
             return "digits" if over else None

@@ -15,6 +15,7 @@ from chorus.talk.turns.events import (
     Draft,
     Event,
     Interrupted,
+    KeyRule,
     PauseAgent,
     ResumeAgent,
     Retract,
@@ -36,6 +37,7 @@ __all__ = [
     "Draft",
     "Event",
     "Interrupted",
+    "KeyRule",
     "PauseAgent",
     "ResumeAgent",
     "Retract",
@@ -153,7 +155,7 @@ class Turns:
         self._floor.advance(now)
 
     def digit(self, d: str, now: float) -> None:
-        """A key was pressed. It opens a turn or joins the open one; `#` ends it."""
+        """A key was pressed. It opens a turn or joins the open one, and may end it."""
         if self._floor.state == "ended":
             return
         now = self._floor.now = max(self._floor.now, now)
@@ -175,8 +177,12 @@ class Turns:
         turn = self._caller.turn
         if turn and self._floor.state in ("user", "pause"):
             self._pause.cancel_draft()
-            if d == "#":
+            if self._pause.keyed(turn.digits):
                 self._floor.commit(turn, "digits", now)
+
+    def expect_keys(self, rule: KeyRule | None) -> None:
+        """By what rule keys end a turn from now on; None: by `#` and by a pause of 1.5 s."""
+        self._pause.expect_keys(rule)
 
     def verdict(self, question: int, p: float, now: float) -> None:
         """The end-of-turn model's answer; only the one to the latest question counts."""
