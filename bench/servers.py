@@ -34,6 +34,7 @@ class System:
     label: str
     agent: dict[str, Any] = field(default_factory=dict[str, Any])
     peer: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict[str, str])
 
 
 SYSTEMS = (
@@ -106,6 +107,7 @@ def running(system: System, cores: str = "") -> Generator[Server]:
                 "CHORUS_BOOTSTRAP_API_KEY": api_key,
                 "CHORUS_LOG_LEVEL": "warning",
             }
+            environment |= system.environment
         else:
             name, *options = system.peer
             command = [str(PEERS / name / "bin" / "python"), "-W", "ignore"]
@@ -122,7 +124,7 @@ def running(system: System, cores: str = "") -> Generator[Server]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _await_ready(process, base_url, log)
+            _await_ready(process, f"{base_url}{'/healthz' if system.peer else '/readyz'}", log)
             database = None if system.peer else Path(folder) / "chorus.db"
             yield Server(process.pid, base_url, api_key, reach, log, database)
         finally:
@@ -135,15 +137,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _await_ready(process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{base_url}/healthz", timeout=2):
+            with urllib.request.urlopen(url, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise NotReady(f"no answer from {base_url}\n{log.read_text(errors='replace')[-2000:]}")
+    raise NotReady(f"no good answer from {url}\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

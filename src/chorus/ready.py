@@ -53,6 +53,8 @@ def _schema(found: str | None) -> str:
 
 
 def _engines(switchboard: Switchboard) -> str:
+    if switchboard.loading:
+        return f"are being loaded: {', '.join(switchboard.engines.loading) or 'nearly done'}"
     if switchboard.catalogues.base.default_voice is None:
         return "no voice is installed; see `chorus doctor`"
     settings = switchboard.settings

@@ -133,10 +133,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            # What is loaded now stays. Without this the collector walks all of it, some 200 ms in
-            # which no call hears or speaks, whenever enough new objects have survived.
-            gc.collect()
-            gc.freeze()
+            self._calls.spawn(self._freeze(), "freeze")
             url = self._settings.url
             if self._owner is not None:
                 # In the fragment, which browsers send to no server and no log has.
@@ -146,6 +143,13 @@ class _Server(uvicorn.Server):
                 f"Chorus is at {url}  (API {url}/v1, to try it {url}/docs, health {url}/healthz)",
                 flush=True,
             )
+
+    async def _freeze(self) -> None:
+        """What is loaded before the first call stays. Without this the collector walks all of it,
+        some 200 ms in which no call hears or speaks, whenever enough new objects have survived."""
+        await self._calls.loaded()
+        gc.collect()
+        gc.freeze()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import patch
@@ -71,13 +71,15 @@ async def _nothing(*_: object) -> None: ...
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncGenerator[Api, None]:
+async def running(
+    settings: Settings, start_engines: Callable[[EngineRoom], Awaitable[None]] = _nothing
+) -> AsyncGenerator[Api, None]:
     """The application between its start and its stop, both in one task, as in a server.
 
     Without what holds calls: no engine is loaded, queued calls stay queued, durable work is
     enqueued but not done, and recordings stay as they are."""
     with (
-        patch.object(EngineRoom, "start", _nothing),
+        patch.object(EngineRoom, "start", start_engines),
         patch.object(Dispatch, "run", _nothing),
         patch.object(Durable, "launch", _nothing),
         patch.object(Archive, "run", _nothing),

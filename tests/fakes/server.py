@@ -57,7 +57,7 @@ class Starting:
     api_key: str
 
     def ready(self, timeout_s: float = 120) -> Server:
-        """Wait until it answers."""
+        """Wait until it answers and has loaded its engines."""
         try:
             url = self._ready(timeout_s)
         except BaseException:
@@ -84,7 +84,9 @@ class Starting:
                 url = rest.split()[0]
                 try:
                     if httpx.get(f"{url}/healthz", timeout=5).status_code == 200:
-                        return url
+                        parts = httpx.get(f"{url}/readyz", timeout=10).json()
+                        if "being loaded" not in parts.get("engines", ""):
+                            return url
                 except httpx.TransportError:
                     pass
             time.sleep(0.05)

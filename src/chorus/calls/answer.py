@@ -1,12 +1,13 @@
 """An inbound call: from the number that was dialled to a row and a token for its audio.
 
-number → agent → active? → room? → money? → row `ringing`, with the hash of a token that the
-carrier's stream must show. A carrier that asks twice for the same call gets the same row and a
-new token.
+number → agent → engines loaded? → active? → room? → money? → row `ringing`, with the hash of a
+token that the carrier's stream must show. A carrier that asks twice for the same call gets the
+same row and a new token.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets as random
 import uuid
@@ -26,6 +27,9 @@ from chorus.db import utcnow
 from chorus.numbers.routing import Route
 
 log = logging.getLogger(__name__)
+
+# A carrier waits for the answer to its webhook, Twilio for 15 s; its caller hears it ring.
+_LOADED_WITHIN_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,11 @@ async def answer(
         return Declined("the server is stopping", busy=True)
     if route.agent_id is None:
         return Declined("the number has no agent")
+    try:
+        async with asyncio.timeout(_LOADED_WITHIN_S):
+            await switchboard.loaded()
+    except TimeoutError:
+        return Declined("the engines are still being loaded", busy=True)
     token = random.token_urlsafe(32)
     async with switchboard.database.writing() as session:
         if await is_suspended(session, route.organization_id):

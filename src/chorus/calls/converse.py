@@ -80,6 +80,7 @@ async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> 
         return
     try:
         taken = await _snapshot(switchboard, row)
+        await switchboard.loaded()
         engines = switchboard.engines.select(taken.choice)
     except (NoEngine, EngineFailed, SecretsUnreadable, LookupError) as failure:
         log.error("call %s cannot be held: %s", call_id, failure)

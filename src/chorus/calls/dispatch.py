@@ -66,6 +66,7 @@ class Dispatch:
     async def run(self) -> None:
         """For ever; started once by the application."""
         queued = self._switchboard.queued
+        await self._switchboard.loaded()  # nobody is rung up to wait for the engines
         async with asyncio.TaskGroup() as tasks:
             while True:
                 queued.clear()

@@ -64,6 +64,7 @@ class Switchboard:
         """Set when a call was queued, so that dispatch does not wait for its next look."""
         self.announced = self.news.events["webhooks"]
         """Set when a webhook is to be delivered, for the same reason."""
+        self._loading: asyncio.Task[None] | None = None
         self.stopping = False
         """Told to stop: /readyz says so, and everything else goes on for a while."""
         self.draining = False
@@ -94,14 +95,25 @@ class Switchboard:
         return self.settings.data_dir / "recordings"
 
     async def start(self) -> None:
-        """Load what every call needs; after this the process may say that it is ready."""
+        """Begin to load what every call needs, which takes seconds: the API answers meanwhile, and
+        `loaded` says when a call can be held."""
         self.recordings.mkdir(parents=True, exist_ok=True)
         await self.heartbeat.start()
         self.ticker.start()
-        async with asyncio.TaskGroup() as group:
-            if "media" in self.settings.roles:
-                group.create_task(self.engines.start())
-            group.create_task(self.outbound.open())
+        if "media" in self.settings.roles:
+            self._loading = asyncio.create_task(self.engines.start(), name="engines")
+            self._loading.add_done_callback(_tell_failure)
+        await self.outbound.open()
+
+    @property
+    def loading(self) -> bool:
+        """What every call needs is not there yet."""
+        return self._loading is not None and not self._loading.done()
+
+    async def loaded(self) -> None:
+        """Until what every call needs is loaded, or cannot be: then a call says what is missing."""
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
 
     def began(self, call_id: uuid.UUID, call: Call, line: Line) -> None:
         self.live[call_id] = call
@@ -152,9 +164,10 @@ class Switchboard:
             self.streams.close()
 
     async def close(self) -> None:
-        for chore in tuple(self._chores):
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        unfinished = [*self._chores, *([self._loading] if self._loading else ())]
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
         await self.durable.close()
         await self.journals.flush()
         self.ticker.stop()
@@ -164,3 +177,8 @@ class Switchboard:
         await self.engines.aclose()
         if "_identity" in self.__dict__:
             self._identity.release()
+
+
+def _tell_failure(loading: asyncio.Task[None]) -> None:
+    if not loading.cancelled() and (error := loading.exception()) is not None:
+        log.error("the engines could not be loaded", exc_info=error)

@@ -1,7 +1,8 @@
 """The engines of this process: made when first needed, shared by all calls, closed at the end.
 
-What every call needs (the voice detector and the end-of-turn model) is loaded by `start`, before
-the process says that it is ready; the rest when the first call selects it. Which transcriber a
+What every call needs (the voice detector and the end-of-turn model) and what a call of the defaults
+needs is loaded by `start`, before the process says that it is ready; the rest when the first call
+selects it. Which transcriber a
 call gets that chose none follows from its model and its language: the simulated model speaks to
 simulated callers, all others to people, whom a vendor hears if there is a key of one, else Whisper
 if its files are there for that language, and else PocketSphinx. What is behind a vendor's key is
@@ -76,6 +77,12 @@ class EngineRoom:
         self._optioned: OrderedDict[str, LanguageModel] = OrderedDict()
         self._rests = Rests()
         self._hosted = Hosted(settings)
+        self._loading: set[str] = set()
+
+    @property
+    def loading(self) -> tuple[str, ...]:
+        """What `start` has not loaded yet, by name."""
+        return tuple(sorted(self._loading))
 
     async def start(self) -> None:
         """Load what every call needs, and get ready what a call of the defaults needs, side by
@@ -84,11 +91,14 @@ class EngineRoom:
         if why := hears_too_little(self._settings):
             log.warning("%s. Better: chorus models pull", why)
         async with asyncio.TaskGroup() as group:
-            group.create_task(asyncio.to_thread(self._detector))
-            group.create_task(asyncio.to_thread(languages))
-            group.create_task(self._ready_to_judge())
+            for name, work in (
+                ("voice detector", asyncio.to_thread(self._detector)),
+                ("languages", asyncio.to_thread(languages)),
+                ("end-of-turn model", self._ready_to_judge()),
+            ):
+                group.create_task(self._load(name, work))
             for name, engine in self._of_the_defaults():
-                group.create_task(_warm(name, engine))
+                group.create_task(self._load(name, _warm(name, engine)))
         if missing := missing_for_a_call(Store(self._settings.models_dir)):
             log.warning("callers are not heard or answered as well as they could be: %s", missing)
         try:
@@ -108,6 +118,13 @@ class EngineRoom:
     async def _ready_to_judge(self) -> None:
         engine = await asyncio.to_thread(self._end_of_turn, None)
         await _warm(engine.name, engine)
+
+    async def _load(self, name: str, work: Awaitable[object]) -> None:
+        self._loading.add(name)
+        try:
+            await work
+        finally:
+            self._loading.discard(name)
 
     def _of_the_defaults(self) -> list[tuple[str, object]]:
         """The transcriber, the model and the voice of an agent that chose none, where there are

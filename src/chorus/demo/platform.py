@@ -76,6 +76,7 @@ async def platform(folder: Path, *, twilio_api_url: str) -> AsyncGenerator[Platf
         url = await _address(process)
         headers = {"Authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(headers=headers, timeout=10) as http:
+            await _loaded(http, url)
             yield Platform(url, folder, http)
     finally:
         log.close()
@@ -101,6 +102,21 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     except TimeoutError:
         raise DemoFailed(f"the server was not ready within {START_TIMEOUT_S:.0f} s") from None
     raise DemoFailed("the server did not start")
+
+
+async def _loaded(http: httpx.AsyncClient, url: str) -> None:
+    """Whether it is ready says /readyz: by then it has loaded what hears and speaks."""
+    parts: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while (answer := await http.get(f"{url}/readyz")).status_code != 200:
+                parts = answer.json()
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        wrong = "; ".join(f"{name} {state}" for name, state in parts.items() if state != "ok")
+        raise DemoFailed(
+            f"the server was not ready within {START_TIMEOUT_S:.0f} s: {wrong}"
+        ) from None
 
 
 def _data(answer: httpx.Response) -> Any:
