@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, expect
-from tests.dashboard.browser import EMAIL, PASSWORD, become_owner, needed, visiting
+from tests.dashboard.browser import EMAIL, PASSWORD, Visit, become_owner, needed, visiting
 from tests.dashboard.seed import AGENT
 from tests.dashboard.vendor import BAD, GOOD, vendor
 from tests.fakes.server import Server, serving
@@ -95,4 +95,114 @@ def test_a_key_is_brought_tried_replaced_and_deleted(browser: Browser, server: S
         page.get_by_role("menuitem", name="Delete").click()
         page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_text("No provider key yet")).to_be_visible()
+        assert visit.complaints == []
+
+
+# Each group of the form, and a field of it that is drawn when all of it is there.
+GROUPS = {
+    "prompt": "slmModelFallbackIds",
+    "voice": "voiceFallbackIds",
+    "turns": "fallbackSilenceMs",
+    "hearing": "transcriberFallbackIds",
+    "tools": "holdMusicUrl",
+    "after": "postCallWebhookSecret",
+    "limits": "silenceReminders",
+}
+# What agents have and their form does not, and why.
+NOT_IN_THE_FORM = {
+    "knowledgeBaseIds": "this version has no knowledge bases",
+    "knowledgeSearchInstructions": "calls do not use it yet",
+}
+# So that what belongs to one kind only is drawn for each.
+WHOLE: dict[str, Any] = {
+    "name": "Whole",
+    "firstSpeaker": "agent",
+    "agentGreetingEnabled": True,
+    "modelOptions": {"temperature": 0.5},
+    "keyInputs": [{"name": "pin", "secret": True}],
+    "pronunciations": [{"text": "SQL", "spoken": "sequel"}],
+    "postCallExtractionSchema": [{"name": "mood", "type": "string", "enum": ["good", "bad"]}],
+    "transferTargets": [
+        {"name": "Desk", "number": "+14155550123"},
+        {"name": "Boss", "number": "+14155550124", "type": "warm", "briefing": "A caller."},
+    ],
+}
+
+
+def fields_of_agents(server: Server) -> set[str]:
+    """By the API's document, with those inside of others as `transferTargets.name`."""
+    schemas = httpx.get(f"{server.url}/v1/openapi.json", timeout=30).json()["components"]["schemas"]
+    found: set[str] = set()
+    for name, schema in schemas["AgentCreate"]["properties"].items():
+        found.add(name)
+        inner = schema.get("items", schema)
+        inner = schemas.get(inner.get("$ref", "").rpartition("/")[2], inner)
+        found |= {f"{name}.{each}" for each in inner.get("properties", {})}
+    return found
+
+
+def look_at(visit: Visit, group: str, last: str) -> None:
+    visit.page.locator(f".tablist a[href='?group={group}']").click()
+    visit.page.locator(f"[data-field='{last}']").wait_for(state="attached")
+
+
+def test_the_form_has_every_field_of_the_api_with_its_default(
+    browser: Browser, server: Server, owner: Any
+):
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        made = [api.post("/v1/agents", json=body) for body in ({"name": "Bare"}, WHOLE)]
+        bare, whole = (answer.json()["data"]["id"] for answer in made)
+        drawn: set[str] = set()
+        visit.open(f"/agents/{bare}")
+        for group, last in GROUPS.items():
+            look_at(visit, group, last)
+            assert visit.page.locator(".reset").count() == 0, f"{group}: a default of its own"
+        visit.open(f"/agents/{whole}")
+        for group, last in GROUPS.items():
+            look_at(visit, group, last)
+            drawn |= set(
+                visit.page.locator("[data-field]").evaluate_all(
+                    "all => all.map(each => each.dataset.field)"
+                )
+            )
+            assert visit.problems() == [], group
+        assert fields_of_agents(server) - drawn == NOT_IN_THE_FORM.keys()
+        assert visit.complaints == []
+
+
+def test_what_is_set_in_the_form_is_what_the_api_then_has(
+    browser: Browser, server: Server, owner: Any
+):
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        page = visit.page
+        id = api.post("/v1/agents", json={"name": "Set"}).json()["data"]["id"]
+        visit.open(f"/agents/{id}?group=tools")
+        page.get_by_role("button", name="Add a transfer target").click()
+        page.get_by_label("Name", exact=True).fill("Reception")
+        page.get_by_label("Number", exact=True).fill("+1")
+        page.get_by_label("Type").click()
+        page.get_by_role("option", name="Warm, with a briefing").click()
+        page.get_by_label("Ring for at most (seconds)").fill("45")
+        page.get_by_label("What the person hears first").fill("{{reason}}")
+        page.get_by_label("Message on hold").fill("One moment.")
+        page.get_by_role("link", name="Hearing").click()
+        page.get_by_label("Words that are hard to hear").fill("Chorus\nBistro\n")
+        page.get_by_role("link", name="Limits").click()
+        page.get_by_label("Silence that ends the call (seconds)").fill("")
+        page.get_by_label("Reminders before that").fill("0")
+        # What is wrong is told at the field that it is in.
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_role("link", name="Tools and transfers").click()
+        wrong = page.locator("[data-field='transferTargets.number'] [role=alert]")
+        expect(wrong).to_contain_text("E.164")
+        page.get_by_label("Number", exact=True).fill("+1 (415) 555-0123")
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_text("Unsaved changes")).to_have_count(0)
+        agent = api.get(f"/v1/agents/{id}").json()["data"]
+        [target] = agent["transferTargets"]
+        assert (target["number"], target["type"]) == ("+14155550123", "warm_briefing")
+        assert (target["ringTimeoutSeconds"], target["briefing"]) == (45, "{{reason}}")
+        assert agent["holdMessage"] == "One moment."
+        assert agent["keyterms"] == ["Chorus", "Bistro"]
+        assert (agent["silenceTimeoutSeconds"], agent["silenceReminders"]) == (None, 0)
         assert visit.complaints == []

@@ -1,76 +1,34 @@
 // The groups of an agent's settings.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
-import { api, body, type Schemas } from "../api/client";
-import { Button } from "../parts/basic";
+import { api, body } from "../api/client";
 import { ComboField } from "../parts/combo";
-import { NumberField, TextField } from "../parts/fields";
+import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
-import { SwitchField } from "../parts/switch";
 import { Prompt } from "../parts/prompt";
-import { type Key, money, t } from "../words";
+import { money, ms, t } from "../words";
+import { Bool, Fallbacks, type Group, hint, label, Lines, Marks, Num, of, Rows } from "./agent-field";
+import { Keys } from "./agent-keys";
+import { ModelOptions } from "./agent-options";
+import type { Agent } from "./agent-state";
+import { Transfers } from "./agent-transfers";
 import { allVoices } from "./agents";
-import type { Agent, Field, Form } from "./agent-state";
 
-type Group = { form: Form };
-
-/** A dot on what was changed and is not saved, and the way back to the default. */
-function Marks({ form, field }: { form: Form; field: Field }): ReactNode {
-  return (
-    <>
-      {field in form.changes && <span className="dot" title={t("agent.unsaved.field")} />}
-      {!form.isDefault(field) && (
-        <button type="button" className="reset" onClick={() => form.reset(field)} aria-label={t("agent.reset", { field: t(`field.${field}` as Key) })} title={t("agent.reset.short")}>
-          ↺
-        </button>
-      )}
-    </>
-  );
-}
-
-function label(field: Field) {
-  return t(`field.${field}` as Key);
-}
-
-function hint(field: Field) {
-  return t(`hint.${field}` as Key);
-}
-
-type Numeric = { [F in Field]: Agent[F] extends number | null ? F : never }[Field];
-
-function Num({ form, field, min, max, step = 1 }: Group & { field: Numeric; min: number; max: number; step?: number }) {
-  return <NumberField label={label(field)} hint={hint(field)} after={<Marks form={form} field={field} />} wrong={form.wrong(field)} value={form.shown[field] as number | null} onChange={(value) => form.set(field, value as never)} min={min} max={max} step={step} />;
-}
-
-type Boolean_ = { [F in Field]: Agent[F] extends boolean ? F : never }[Field];
-
-function Bool({ form, field }: Group & { field: Boolean_ }) {
-  return <SwitchField label={label(field)} hint={hint(field)} after={<Marks form={form} field={field} />} value={form.shown[field] as boolean} onChange={(value) => form.set(field, value as never)} />;
-}
+const LONG_MS = 600_000;
 
 export function PromptGroup({ form }: Group) {
   const { shown, set } = form;
-  const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: 600_000, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
+  const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
+  const choices = (models.data ?? []).map((m) => ({ id: m.id, label: m.name, note: [m.provider, m.pricePerMillionOutputTokens ? t("price.tokens", { in: money(m.pricePerMillionInputTokens), out: money(m.pricePerMillionOutputTokens) }) : null].filter(Boolean).join(" · ") }));
   return (
     <>
       <div className="two">
-        <TextField label={label("name")} value={shown.name} onChange={(value) => set("name", value)} wrong={form.wrong("name")} after={"name" in form.changes ? <span className="dot" /> : null} maxLength={255} required />
-        <SelectField
-          label={label("slmModelId")}
-          after={<Marks form={form} field="slmModelId" />}
-          wrong={form.wrong("slmModelId")}
-          value={shown.slmModelId ?? ""}
-          onChange={(id) => set("slmModelId", id || null)}
-          choices={[
-            { id: "", label: t("default.of", { what: models.data?.find((m) => m.isDefault)?.name ?? "—" }) },
-            ...(models.data ?? []).map((m) => ({ id: m.id, label: m.name, note: [m.provider, m.pricePerMillionOutputTokens ? t("price.tokens", { in: money(m.pricePerMillionInputTokens), out: money(m.pricePerMillionOutputTokens) }) : null].filter(Boolean).join(" · ") })),
-          ]}
-        />
+        <TextField {...of(form, "name")} value={shown.name} onChange={(value) => set("name", value)} maxLength={255} required />
+        <SelectField {...of(form, "slmModelId")} value={shown.slmModelId ?? ""} onChange={(id) => set("slmModelId", id || null)} choices={[{ id: "", label: t("default.of", { what: models.data?.find((m) => m.isDefault)?.name ?? "—" }) }, ...choices]} />
       </div>
       <Prompt label={label("systemPrompt")} value={shown.systemPrompt} onChange={(value) => set("systemPrompt", value)} wrong={form.wrong("systemPrompt")} maxLength={32_000} after={<Marks form={form} field="systemPrompt" />} rows={18} />
       <div className="two">
-        <SelectField label={label("firstSpeaker")} hint={hint("firstSpeaker")} after={<Marks form={form} field="firstSpeaker" />} value={shown.firstSpeaker} onChange={(id) => set("firstSpeaker", id as Agent["firstSpeaker"])} choices={[{ id: "user", label: t("speaker.user") }, { id: "agent", label: t("speaker.agent") }]} />
+        <SelectField {...of(form, "firstSpeaker")} hint={hint("firstSpeaker")} value={shown.firstSpeaker} onChange={(id) => set("firstSpeaker", id as Agent["firstSpeaker"])} choices={[{ id: "user", label: t("speaker.user") }, { id: "agent", label: t("speaker.agent") }]} />
         {shown.firstSpeaker === "agent" && <Num form={form} field="firstMessageDelay" min={0} max={10_000} step={50} />}
       </div>
       {shown.firstSpeaker === "agent" && (
@@ -80,6 +38,8 @@ export function PromptGroup({ form }: Group) {
           <Bool form={form} field="firstMessageUninterruptible" />
         </>
       )}
+      {models.data && <Fallbacks form={form} field="slmModelFallbackIds" choices={choices} first={shown.slmModelId} />}
+      <ModelOptions form={form} />
     </>
   );
 }
@@ -89,31 +49,48 @@ const CHARACTERS_A_MINUTE = 450;
 
 export function Voice({ form }: Group) {
   const { shown, set } = form;
-  const voices = useQuery({ queryKey: ["voices", "all"], staleTime: 600_000, queryFn: allVoices });
-  const sounds = useQuery({ queryKey: ["sounds"], staleTime: 600_000, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data });
+  const voices = useQuery({ queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices });
+  const sounds = useQuery({ queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data });
   const chosen = voices.data?.find((each) => (shown.voiceId ? each.id === shown.voiceId : each.isDefault));
+  const choices = (voices.data ?? []).map((v) => ({ id: v.id, label: `${v.name} (${v.language})`, note: v.provider }));
   return (
     <>
       {voices.data && (
         <ComboField
-          label={label("voiceId")}
+          {...of(form, "voiceId")}
           hint={chosen && [chosen.provider, chosen.languages.join(", "), chosen.gender, chosen.pricePerMillionCharacters === null ? null : t("price.minute", { money: money((chosen.pricePerMillionCharacters / 1e6) * CHARACTERS_A_MINUTE) })].filter(Boolean).join(" · ")}
-          after={<Marks form={form} field="voiceId" />}
-          wrong={form.wrong("voiceId")}
           value={shown.voiceId ?? ""}
           onChange={(id) => id !== null && set("voiceId", id || null)}
-          choices={[{ id: "", label: t("default.of", { what: voices.data.find((v) => v.isDefault)?.name ?? "—" }) }, ...voices.data.map((v) => ({ id: v.id, label: `${v.name} (${v.language})`, note: v.provider }))]}
+          choices={[{ id: "", label: t("default.of", { what: voices.data.find((v) => v.isDefault)?.name ?? "—" }) }, ...choices]}
         />
       )}
       {chosen?.previewUrl && <audio controls preload="none" src={chosen.previewUrl} aria-label={t("voice.preview", { name: chosen.name })} />}
+      {voices.data && <Fallbacks form={form} field="voiceFallbackIds" choices={choices} first={shown.voiceId} />}
       <div className="two">
         <Num form={form} field="voiceSpeed" min={0.6} max={1.5} step={0.05} />
         <Num form={form} field="voiceStability" min={0} max={1} step={0.05} />
       </div>
       <div className="two">
-        <SelectField label={label("backgroundSoundId")} after={<Marks form={form} field="backgroundSoundId" />} value={shown.backgroundSoundId ?? ""} onChange={(id) => set("backgroundSoundId", id || null)} choices={[{ id: "", label: t("none") }, ...(sounds.data ?? []).map((s) => ({ id: s.id, label: s.name, note: s.description }))]} />
-        {shown.backgroundSoundId && <Num form={form} field="backgroundSoundVolume" min={0} max={1} step={0.05} />}
+        <SelectField {...of(form, "backgroundSoundId")} value={shown.backgroundSoundId ?? ""} onChange={(id) => set("backgroundSoundId", id || null)} choices={[{ id: "", label: t("none") }, ...(sounds.data ?? []).map((s) => ({ id: s.id, label: s.name, note: s.description }))]} />
+        <Num form={form} field="backgroundSoundVolume" min={0} max={1} step={0.05} />
       </div>
+      <h2>
+        {label("pronunciations")} <Marks form={form} field="pronunciations" />
+      </h2>
+      <p className="quiet small">{hint("pronunciations")}</p>
+      <Rows
+        items={shown.pronunciations}
+        onChange={(items) => set("pronunciations", items)}
+        fresh={{ text: "", spoken: "" }}
+        add={t("pronunciation.add")}
+        row={(item, put, n) => (
+          <>
+            <TextField field="pronunciations.text" label={t("pronunciation.text")} value={item.text} onChange={(text) => put({ ...item, text })} wrong={form.wrong(`pronunciations.${n}.text`)} maxLength={100} />
+            <TextField field="pronunciations.spoken" label={t("pronunciation.spoken")} value={item.spoken} onChange={(spoken) => put({ ...item, spoken })} wrong={form.wrong(`pronunciations.${n}.spoken`)} maxLength={200} />
+          </>
+        )}
+      />
+      {form.wrong("pronunciations") && <p className="note bad">{form.wrong("pronunciations")}</p>}
     </>
   );
 }
@@ -135,9 +112,27 @@ export function Turns({ form }: Group) {
 }
 
 export function Hearing({ form }: Group) {
+  const { shown, set } = form;
+  const ears = useQuery({ queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data });
+  const chosen = ears.data?.find((each) => (shown.transcriberId ? each.id === shown.transcriberId : each.isDefault));
+  const choices = (ears.data ?? []).map((each) => ({ id: each.id, label: each.name, note: each.provider }));
   return (
     <>
-      <TextField label={label("languageHint")} hint={hint("languageHint")} after={<Marks form={form} field="languageHint" />} wrong={form.wrong("languageHint")} value={form.shown.languageHint ?? ""} onChange={(value) => form.set("languageHint", value || null)} maxLength={10} placeholder="en" />
+      {ears.data && (
+        <SelectField
+          {...of(form, "transcriberId")}
+          hint={chosen && [chosen.provider, chosen.languages.join(", "), chosen.latencyP99Ms === null ? null : t("latency.p99", { ms: ms(chosen.latencyP99Ms) }), chosen.pricePerMinute === null ? null : t("price.minute", { money: money(chosen.pricePerMinute) })].filter(Boolean).join(" · ")}
+          value={shown.transcriberId ?? ""}
+          onChange={(id) => set("transcriberId", id || null)}
+          choices={[{ id: "", label: t("default.of", { what: ears.data.find((each) => each.isDefault)?.name ?? "—" }) }, ...choices]}
+        />
+      )}
+      {ears.data && <Fallbacks form={form} field="transcriberFallbackIds" choices={choices} first={shown.transcriberId} />}
+      <div className="two">
+        <TextField {...of(form, "languageHint")} hint={hint("languageHint")} value={shown.languageHint ?? ""} onChange={(value) => set("languageHint", value || null)} maxLength={10} placeholder="en" dir="ltr" />
+        <Lines {...of(form, "languages")} hint={hint("languages")} rows={2} value={shown.languages} onChange={(value) => set("languages", value)} dir="ltr" />
+      </div>
+      <Lines {...of(form, "keyterms")} hint={hint("keyterms")} rows={4} value={shown.keyterms} onChange={(value) => set("keyterms", value)} />
       <div className="two">
         <Num form={form} field="frameActivationThreshold" min={0} max={1} step={0.05} />
         <Num form={form} field="ultravadEotThreshold" min={0} max={1} step={0.05} />
@@ -174,75 +169,8 @@ export function ToolsGroup({ form }: Group) {
         })}
       </div>
       <Bool form={form} field="allowEndCall" />
-      <h2>
-        {label("transferTargets")} <Marks form={form} field="transferTargets" />
-      </h2>
-      <Rows
-        items={shown.transferTargets}
-        onChange={(items) => set("transferTargets", items)}
-        fresh={{ name: "", number: "+", description: "", type: "cold" }}
-        add={t("transfer.add")}
-        row={(item, put) => (
-          <>
-            <TextField label={t("name")} value={item.name} onChange={(name) => put({ ...item, name })} />
-            <TextField label={t("number")} value={item.number} onChange={(number) => put({ ...item, number })} dir="ltr" />
-            <SelectField label={t("type")} value={item.type ?? "cold"} onChange={(type) => put({ ...item, type: type as Schemas["TransferTarget"]["type"] })} choices={(["cold", "warm", "warm_briefing"] as const).map((id) => ({ id, label: t(`transfer.${id}`) }))} />
-            <TextField label={t("transfer.when")} value={item.description ?? ""} onChange={(description) => put({ ...item, description })} />
-          </>
-        )}
-      />
-      {form.wrong("transferTargets") && <p className="note bad">{form.wrong("transferTargets")}</p>}
-    </>
-  );
-}
-
-function Rows<T>({ items, onChange, fresh, add, row }: { items: T[]; onChange: (items: T[]) => void; fresh: T; add: string; row: (item: T, put: (item: T) => void) => ReactNode }) {
-  return (
-    <div className="stack">
-      {items.map((item, n) => (
-        <div key={n} className="fieldrow">
-          {row(item, (next) => onChange(items.map((old, m) => (m === n ? next : old))))}
-          <Button look="bare" icon="close" aria-label={t("remove")} onPress={() => onChange(items.filter((_, m) => m !== n))} />
-        </div>
-      ))}
-      <div>
-        <Button icon="plus" onPress={() => onChange([...items, fresh])}>
-          {add}
-        </Button>
-      </div>
-    </div>
-  );
-}
-
-export { Rows };
-
-const TYPES = ["string", "number", "integer", "boolean", "array", "object"] as const;
-
-export function After({ form }: Group) {
-  const { shown, set } = form;
-  return (
-    <>
-      <Bool form={form} field="postCallSummaryEnabled" />
-      <h2>
-        {label("postCallExtractionSchema")} <Marks form={form} field="postCallExtractionSchema" />
-      </h2>
-      <p className="quiet small">{hint("postCallExtractionSchema")}</p>
-      <Rows
-        items={shown.postCallExtractionSchema}
-        onChange={(items) => set("postCallExtractionSchema", items)}
-        fresh={{ name: "", type: "string", description: "", required: false }}
-        add={t("extraction.add")}
-        row={(item, put) => (
-          <>
-            <TextField label={t("name")} mono value={item.name} onChange={(name) => put({ ...item, name })} />
-            <SelectField label={t("type")} value={item.type} onChange={(type) => put({ ...item, type: type as (typeof TYPES)[number] })} choices={TYPES.map((id) => ({ id, label: id }))} />
-            <TextField label={t("description")} value={item.description ?? ""} onChange={(description) => put({ ...item, description })} />
-            <SwitchField label={t("required")} value={item.required ?? false} onChange={(required) => put({ ...item, required })} />
-          </>
-        )}
-      />
-      {form.wrong("postCallExtractionSchema") && <p className="note bad">{form.wrong("postCallExtractionSchema")}</p>}
-      <TextField label={label("postCallWebhookUrl")} hint={hint("postCallWebhookUrl")} after={<Marks form={form} field="postCallWebhookUrl" />} wrong={form.wrong("postCallWebhookUrl")} value={shown.postCallWebhookUrl ?? ""} onChange={(value) => set("postCallWebhookUrl", value || null)} type="url" placeholder="https://" dir="ltr" />
+      <Keys form={form} />
+      <Transfers form={form} />
     </>
   );
 }
@@ -253,6 +181,11 @@ export function Limits({ form }: Group) {
       <Bool form={form} field="isActive" />
       <div className="two">
         <Num form={form} field="maxCallDurationSeconds" min={30} max={3600} step={10} />
+      </div>
+      <h2>{t("silence")}</h2>
+      <div className="two">
+        <Num form={form} field="silenceTimeoutSeconds" min={5} max={3600} step={5} />
+        <Num form={form} field="silenceReminders" min={0} max={10} />
       </div>
     </>
   );

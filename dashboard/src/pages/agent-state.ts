@@ -10,15 +10,19 @@ export type Agent = Schemas["Agent"];
 export type Changes = Partial<Schemas["AgentPatch"]>;
 export type Field = keyof Changes & keyof Agent;
 
-/** What the API gives a field that is not sent. */
-export const DEFAULTS: Partial<Record<Field, unknown>> = {
-  systemPrompt: "", slmModelId: null, voiceId: null, voiceSpeed: 1, voiceStability: 0.5, turnEndpointDelay: 100,
-  minTurnDuration: 50, minInterruptionDuration: 100, frameActivationThreshold: 0.35, postSpeechCooldown: 400,
-  ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000, allowEndCall: true, allowPressKeys: false, keyInputs: [], isActive: true,
-  postCallSummaryEnabled: false, postCallExtractionSchema: [], postCallWebhookUrl: null, firstSpeaker: "user",
-  agentGreeting: null, agentGreetingEnabled: false, firstMessageUninterruptible: false, firstMessageDelay: 0,
-  maxCallDurationSeconds: 600, languageHint: null, knowledgeSearchInstructions: null, backgroundSoundId: null,
-  backgroundSoundVolume: 0.15, holdMessage: null, holdMusicUrl: null, toolIds: [], knowledgeBaseIds: [], transferTargets: [],
+/** What the API gives a field that is not sent; all of them, or the types are wrong. */
+export const DEFAULTS: Record<Exclude<Field, "name">, unknown> = {
+  systemPrompt: "", slmModelId: null, modelOptions: null, slmModelFallbackIds: [],
+  voiceId: null, voiceFallbackIds: [], voiceSpeed: 1, voiceStability: 0.5, pronunciations: [],
+  transcriberId: null, transcriberFallbackIds: [], languageHint: null, languages: [], keyterms: [],
+  turnEndpointDelay: 100, minTurnDuration: 50, minInterruptionDuration: 100, frameActivationThreshold: 0.35,
+  postSpeechCooldown: 400, ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000,
+  allowEndCall: true, allowPressKeys: false, keyInputs: [], isActive: true, postCallSummaryEnabled: false, postCallExtractionSchema: [],
+  postCallWebhookUrl: null, firstSpeaker: "user", agentGreeting: null, agentGreetingEnabled: false,
+  firstMessageUninterruptible: false, firstMessageDelay: 0, maxCallDurationSeconds: 600,
+  silenceTimeoutSeconds: 30, silenceReminders: 2, knowledgeSearchInstructions: null, knowledgeBaseIds: [],
+  backgroundSoundId: null, backgroundSoundVolume: 0.15, holdMessage: null, holdMusicUrl: null, toolIds: [],
+  transferTargets: [],
 };
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
@@ -41,9 +45,12 @@ export type Form = {
   shown: Agent;
   changes: Changes;
   set: <F extends Field>(field: F, value: Agent[F]) => void;
+  /** The secret of the webhook, which is never shown: null takes it away, undefined leaves it. */
+  setSecret: (value: string | null | undefined) => void;
   reset: (field: Field) => void;
   isDefault: (field: Field) => boolean;
-  wrong: (field: Field) => string | undefined;
+  /** What is wrong with a field, or with a part of one: `transferTargets.0.number`. */
+  wrong: (field: string) => string | undefined;
 };
 
 export function useAgentForm(id: string) {
@@ -82,8 +89,10 @@ export function useAgentForm(id: string) {
         return next;
       });
     },
-    reset: (field) => form?.set(field, DEFAULTS[field] as never),
-    isDefault: (field) => same({ ...agent, ...changes }[field], DEFAULTS[field]),
+    setSecret: (value) =>
+      setChanges(({ postCallWebhookSecret: _, ...old }) => (value === undefined ? old : { ...old, postCallWebhookSecret: value })),
+    reset: (field) => field !== "name" && form?.set(field, DEFAULTS[field] as never),
+    isDefault: (field) => field !== "name" && same({ ...agent, ...changes }[field], DEFAULTS[field]),
     wrong: (field) => wrongs?.of(field),
   };
   return { found, form, save, drop: () => { setChanges({}); setBase({}); save.reset(); }, dirty: Object.keys(changes).length > 0 };

@@ -9,6 +9,7 @@ import { useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
 import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
+import { SwitchField } from "../parts/switch";
 import { variablesOf } from "../parts/prompt";
 import { TRIALS } from "../parts/trial";
 import { t } from "../words";
@@ -61,9 +62,10 @@ function Phone({ agentId, variables }: { agentId: string; variables: Record<stri
   const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
   const [from, setFrom] = useState<string | null>(null);
   const [to, setTo] = useState(() => localStorage.getItem("chorus.myphone") ?? "");
+  const [machine, setMachine] = useState(false);
   const chosen = from ?? numbers.data?.[0]?.id ?? null;
   const place = useMutation({
-    mutationFn: () => data(api.POST("/v1/calls", { body: { agentId, phoneNumberId: chosen ?? "", to, contextVariables: variables, metadata: { test: true } } })),
+    mutationFn: () => data(api.POST("/v1/calls", { body: { agentId, phoneNumberId: chosen ?? "", to, contextVariables: variables, metadata: { test: true }, detectMachine: machine } })),
     onSuccess: (call) => {
       localStorage.setItem("chorus.myphone", to);
       void navigate({ to: "/calls/$id", params: { id: call.id } });
@@ -87,6 +89,7 @@ function Phone({ agentId, variables }: { agentId: string; variables: Record<stri
     >
       <SelectField label={t("trial.from")} value={chosen} onChange={setFrom} choices={(numbers.data ?? []).map((n) => ({ id: n.id, label: n.number, note: n.name }))} />
       <TextField label={t("trial.to")} type="tel" value={to} onChange={setTo} placeholder="+14155550123" autoComplete="tel" required dir="ltr" wrong={wrong?.of("to")} />
+      <SwitchField label={t("trial.machine")} hint={t("trial.machine.text")} value={machine} onChange={setMachine} />
       <Failure error={place.error} />
       <Button type="submit" look="strong" icon="calls" isDisabled={place.isPending || !chosen}>
         {t("trial.call")}

@@ -8,7 +8,8 @@ import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../part
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
 import { useParameters } from "../parts/lists";
 import { type Key, t } from "../words";
-import { After, Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
+import { After } from "./agent-after";
+import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
 import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
 import { TestPanel } from "./agent-test";
 

@@ -12,7 +12,7 @@ import { SwitchField } from "../parts/switch";
 import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { t } from "../words";
-import { Rows } from "./agent-groups";
+import { Rows } from "./agent-field";
 
 const LIMIT = 50;
 type Tool = Schemas["Tool"];

@@ -3,11 +3,12 @@
 // `combo.tsx`, `switch.tsx`.
 import { type ReactNode, useId } from "react";
 
-export type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: ReactNode };
+/** `field`: the API's name of what is set here, where it is part of a field that holds others. */
+export type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: ReactNode; field?: string };
 
-function Frame({ id, label, hint, wrong, after, children }: Common & { id: string; children: ReactNode }) {
+function Frame({ id, label, hint, wrong, after, field, children }: Common & { id: string; children: ReactNode }) {
   return (
-    <div className="field" data-invalid={wrong ? "" : undefined}>
+    <div className="field" data-invalid={wrong ? "" : undefined} data-field={field}>
       <div className="labels">
         <label htmlFor={id}>{label}</label>
         {after}
@@ -50,11 +51,11 @@ type Typed = Common & {
   dir?: "ltr";
 };
 
-export function TextField({ label, hint, wrong, after, value, onChange, rows, mono, ...rest }: Typed) {
+export function TextField({ label, hint, wrong, after, field, value, onChange, rows, mono, ...rest }: Typed) {
   const id = useId();
   const given = { id, value, ...rest, ...told(id, { hint, wrong }), className: mono ? "mono" : undefined };
   return (
-    <Frame {...{ id, label, hint, wrong, after }}>
+    <Frame {...{ id, label, hint, wrong, after, field }}>
       {rows ? (
         <textarea {...given} rows={rows} onChange={(e) => onChange(e.target.value)} />
       ) : (

@@ -9,10 +9,10 @@ import type { Common } from "./fields";
 
 export type Choice = { id: string; label: string; note?: string };
 
-export function SelectField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string) => void; choices: Choice[]; placeholder?: string }) {
+export function SelectField({ label, hint, wrong, after, field, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string) => void; choices: Choice[]; placeholder?: string }) {
   const id = useId();
   return (
-    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong}>
+    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong} data-field={field}>
       <div className="labels">
         <Label>{label}</Label>
         {after}

@@ -2,9 +2,9 @@
 import { Switch } from "react-aria-components/Switch";
 import type { Common } from "./fields";
 
-export function SwitchField({ label, hint, after, value, onChange }: Common & { value: boolean; onChange: (value: boolean) => void }) {
+export function SwitchField({ label, hint, after, field, value, onChange }: Common & { value: boolean; onChange: (value: boolean) => void }) {
   return (
-    <div className="labels">
+    <div className="labels" data-field={field}>
       <Switch className="switch" isSelected={value} onChange={onChange}>
         <span className="knob" />
         <span>

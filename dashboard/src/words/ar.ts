@@ -2,12 +2,14 @@
 import type { Catalogue } from ".";
 import { arAgents } from "./ar-agents";
 import { arCalls } from "./ar-calls";
+import { arEditor } from "./ar-editor";
 import { arSettings } from "./ar-settings";
 import { arTalk } from "./ar-talk";
 
 export const ar: Catalogue = {
   ...arAgents,
   ...arCalls,
+  ...arEditor,
   ...arSettings,
   ...arTalk,
   skip: "الانتقال إلى المحتوى",

@@ -2,12 +2,14 @@
 import type { Catalogue } from ".";
 import { deAgents } from "./de-agents";
 import { deCalls } from "./de-calls";
+import { deEditor } from "./de-editor";
 import { deSettings } from "./de-settings";
 import { deTalk } from "./de-talk";
 
 export const de: Catalogue = {
   ...deAgents,
   ...deCalls,
+  ...deEditor,
   ...deSettings,
   ...deTalk,
   skip: "Zum Inhalt",

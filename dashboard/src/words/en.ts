@@ -1,12 +1,14 @@
 // English, which every other catalogue has the keys of. {name} is filled in.
 import { enAgents } from "./en-agents";
 import { enCalls } from "./en-calls";
+import { enEditor } from "./en-editor";
 import { enSettings } from "./en-settings";
 import { enTalk } from "./en-talk";
 
 export const en = {
   ...enAgents,
   ...enCalls,
+  ...enEditor,
   ...enSettings,
   ...enTalk,
   skip: "Skip to the content",
