@@ -63,7 +63,7 @@ async def seed(folder: Path, key: str, secret: str | None = None, calls: int = 6
             now = utcnow()
             for n in range(calls):
                 _past_call(session, organization, chance, n, now)
-            _whole_call(session, organization, folder, now - timedelta(minutes=12))
+            await _whole_call(session, organization, folder, now - timedelta(minutes=12))
     finally:
         await database.close()
 
@@ -188,7 +188,9 @@ def _waits(chance: random.Random, turn: int, ended_ms: int) -> dict[str, Any]:
     }
 
 
-def _whole_call(session: Any, organization: uuid.UUID, folder: Path, answered: datetime) -> None:
+async def _whole_call(
+    session: Any, organization: uuid.UUID, folder: Path, answered: datetime
+) -> None:
     chance = random.Random(11)
     events, waits = _events(chance)
     seconds = 38
@@ -226,6 +228,7 @@ def _whole_call(session: Any, organization: uuid.UUID, folder: Path, answered: d
             recording_settled_at=answered + timedelta(seconds=seconds + 3),
         )
     )
+    await session.flush()  # its events name it
     for seq, (at_ms, kind, data) in enumerate(events, 1):
         session.add(
             CallEvent(
