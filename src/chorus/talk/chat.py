@@ -58,6 +58,11 @@ class _State:
     end_reason: str | None = None
     notes: list[ChatEvent] = field(default_factory=list[ChatEvent])
 
+    @property
+    def speaks(self) -> bool:
+        """A chat has no sound."""
+        return False
+
     def end_after_reply(self, reason: str = "agent_ended") -> None:
         self.end_reason = reason
 

@@ -74,13 +74,14 @@ def acting_of(
     spec: CallSpec,
     outbound: Outbound,
     on_result: Callable[[ToolRun], None],
-    keypad: Keypad,
+    keypad: Keypad | None = None,
     more: Sequence[Tool] = (),
 ) -> Acting:
-    """The tools of the agent, `more`, and those that every agent has."""
+    """The tools of the agent, `more`, and those that every agent has. What was entered on `keypad`
+    is a variable for them; without one (a chat) nothing is."""
     agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
     taken = (end_call.spec.name, *(tool.spec.name for tool in more))
-    variables = ChainMap(keypad.values, dict(spec.variables))
+    variables = ChainMap(keypad.values if keypad else {}, dict(spec.variables))
     tools = (*request_tools(agent.tools, outbound, variables, taken, keypad), *more)
     if agent.allow_end_call:
         return Acting((*tools, end_call), on_result=on_result)
