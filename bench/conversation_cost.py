@@ -60,7 +60,7 @@ class NoLine:
     lossless = True
     takes_keys = True
     provider = "none"
-    call_sid = "none"
+    leg_id = "none"
 
     def __init__(self, loop: SetClock) -> None:
         self._loop = loop
@@ -250,6 +250,9 @@ async def measure(loop: SetClock, scene: str, folder: Path) -> tuple[float, floa
             if n < 5:
                 await asyncio.to_thread(lambda: None)  # the sound is loaded in a thread
     call.hang_up()
+    while not running.done():  # it waits for the last words, by the clock
+        loop.now_s += FRAME_MS / 1000
+        await asyncio.to_thread(lambda: None)
     await running
     ticker.stop()
     await outbound.aclose()
