@@ -210,6 +210,19 @@ def test_a_second_leg_in_a_call_is_heard_recorded_and_hung_up_with_it(tmp_path: 
     assert tones_in(sound[:, 1].tobytes(), 8000) == {PERSON_HZ}
 
 
+def test_a_line_that_is_over_already_joins_no_call() -> None:
+    async def scene(stage: Stage) -> None:
+        near, other = pair()
+        await other.hang_up()
+        await asyncio.sleep(0.1)
+        with pytest.raises(RuntimeError, match="is over"):
+            stage.call.add_leg("person", near)
+        assert list(stage.call.legs) == ["caller"]
+        await stage.person.hang_up()
+
+    assert [left["leg"] for left in play(scene).of("leg_ended")] == ["person"]
+
+
 def test_a_second_leg_that_hangs_up_leaves_the_call_to_the_others() -> None:
     async def scene(stage: Stage) -> None:
         near, other = pair()

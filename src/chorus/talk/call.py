@@ -370,7 +370,7 @@ class Call:
         """Take another answered line into the call. It hears nothing and nobody hears it until
         `bridge` connects it; its voice is recorded on the agent's side. It is hung up with the
         call, or by whoever added it. Raises `ValueError` for a name that is taken and
-        `RuntimeError` once the call is ending."""
+        `RuntimeError` once the call is ending, or for a line that is over already."""
         if self._ending.done():
             raise RuntimeError("the call is ending")
         if name in self.legs:
@@ -380,6 +380,8 @@ class Call:
             leg.record(self._recording.track("right"), lambda: self.call_ms)
         self.note("leg_joined", leg=name, provider=line.provider, callSid=line.leg_id)
         leg.start()
+        if self.legs.get(name) is not leg:
+            raise RuntimeError(f"the line of the leg '{name}' is over")
         return leg
 
     def _leg(self, name: str, line: Line, side: Side | None) -> Leg:
