@@ -30,9 +30,9 @@ class Application:
     code: int | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def take(self, text: str) -> None:
+    def take(self, message: str | bytes) -> None:
         self.went_direct += 1
-        self.messages.append(text)
+        self.messages.append(message)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -114,6 +114,13 @@ async def test_whole_messages_go_straight_in():
     assert got.messages == said
     assert got.went_direct == len(said)
     assert got.code == 1000
+
+
+async def test_so_does_what_is_binary():
+    said = [b"", b"\xff" * 320, b"\0" * 640, b"x" * 60_000]
+    got = await heard(*(frame(Opcode.BINARY, data) for data in said), text("and text"), CLOSE)
+    assert got.messages == [*said, "and text"]
+    assert got.went_direct == len(said) + 1
 
 
 async def test_a_frame_may_come_in_any_pieces():

@@ -21,6 +21,7 @@ JAMBONZ = {
     "jambonzAccountSid": "acc",
     "jambonzApiKey": SECRET,
     "jambonzBaseUrl": "https://jambonz.example.com/api",
+    "jambonzWebhookSecret": SECRET,
 }
 VOXIMPLANT = {"voximplantAccountId": "1", "voximplantApiKey": SECRET, "voximplantRuleId": "2"}
 WAYS: list[tuple[str, dict[str, Any]]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chorus.lines.browser.carrier import BROWSER
 from chorus.lines.carrier import Carrier, CarrierKind
-from chorus.lines.jambonz.kind import JAMBONZ
+from chorus.lines.jambonz.carrier import JAMBONZ
 from chorus.lines.loopback.carrier import LOOPBACK
 from chorus.lines.sip.kind import SIP
 from chorus.lines.twilio.carrier import TWILIO

@@ -98,6 +98,11 @@ class MediaLine(Line, Protocol):
         """The first reason stands."""
         ...
 
+    def closed(self, code: int) -> None:
+        """The carrier closed the socket, with this code. Ends the line: what it means that no
+        message came before is the carrier's own."""
+        ...
+
 
 HangUp = Callable[[], Awaitable[None]]
 
@@ -114,6 +119,11 @@ class MediaStart:
 
 class MediaProtocol(Protocol):
     """One carrier's messages, as far as the socket has to know them."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """Which one is agreed to if the carrier offers it (RFC 6455 §1.9)."""
+        ...
 
     def shown(self, scope: Scope) -> Shown:
         """What the handshake's path shows. Raises `NotOurs`."""
@@ -145,7 +155,7 @@ class MediaSocket:
         await receive()  # websocket.connect
         try:
             shown = await self._authenticate(scope)
-            await send({"type": "websocket.accept"})
+            await send(self._accept(scope))
             start = await self._start(receive)
         except NotOurs as refused:
             self._tell(scope, refused)
@@ -153,6 +163,11 @@ class MediaSocket:
             await close_socket(send, refused.code)
             return
         await self._converse(start, shown.call_id, scope, receive, send)
+
+    def _accept(self, scope: Scope) -> Message:
+        chosen = self._protocol.subprotocol
+        agreed = chosen if chosen in scope.get("subprotocols", ()) else None
+        return {"type": "websocket.accept", "subprotocol": agreed}
 
     async def _authenticate(self, scope: Scope) -> Shown:
         if self._unauthenticated >= MAX_UNAUTHENTICATED:
@@ -249,7 +264,7 @@ async def _read(line: MediaLine, receive: Receive) -> None:
             if code in _PEER_BROKE:
                 line.end(LineCause.FAILED, _PEER_BROKE[code])
             else:
-                line.end(LineCause.DROPPED, f"the media stream closed without a stop ({code})")
+                line.closed(code)
             return
         text = message.get("text")
         _take(line, message["bytes"] if text is None else text)

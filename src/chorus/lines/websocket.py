@@ -3,11 +3,11 @@
 uvicorn hands every message to the application through a queue and a task, pausing and resuming
 the socket around each, and the websockets library parses every frame by a chain of generators.
 At fifty messages a second and call that is most of what a call costs. So an application can ask
-(`direct`) that a connection's text messages are handed to a plain function as they come in:
+(`direct`) that a connection's messages are handed to a plain function as they come in:
 
 1. bytes are cut into whole frames, so that the library is always at the beginning of one;
-2. a text message in one frame, as all of a carrier's are, goes straight to the function;
-3. binary messages, pings and pongs go to the library;
+2. a message in one frame, as all of a carrier's are, goes straight to the function;
+3. pings and pongs go to the library;
 4. anything else (the close, a fragment, a frame of 64 KiB, what is malformed) goes there too,
    and so does all that follows it.
 
@@ -35,14 +35,15 @@ _EXTENSION = "chorus.direct"
 # The first byte of a frame that is a whole message: FIN, no reserved bit, the opcode.
 _TEXT, _BINARY, _PING, _PONG = 0x81, 0x82, 0x89, 0x8A
 _CUT = frozenset((_TEXT, _BINARY, _PING, _PONG))
+_MESSAGES = frozenset((_TEXT, _BINARY))
 _MASKED = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
 
 
-def direct(scope: Scope, take: Callable[[str], None]) -> None:
-    """From now on `take` gets the text messages of this connection, and `receive` the others and
-    the end. `take` must neither block nor raise. `receive` may get text messages too, all of them
-    under another server: whoever reads gives them to `take`."""
+def direct(scope: Scope, take: Callable[[str | bytes], None]) -> None:
+    """From now on `take` gets the messages of this connection, and `receive` its end. `take` must
+    neither block nor raise. `receive` may get messages too, all of them under another server:
+    whoever reads gives them to `take`."""
     ask = scope.get("extensions", {}).get(_EXTENSION)
     if ask is not None:
         ask(take)
@@ -53,7 +54,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._take: Callable[[str], None] | None = None
+        self._take: Callable[[str | bytes], None] | None = None
         self._partial = b""  # the beginning of a frame
         self._uncut = False
 
@@ -63,7 +64,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]  # pyright: ignore
             extensions[_EXTENSION] = self._direct
 
-    def _direct(self, take: Callable[[str], None]) -> None:
+    def _direct(self, take: Callable[[str | bytes], None]) -> None:
         self._take = take
 
     def data_received(self, data: bytes) -> None:
@@ -89,17 +90,23 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             if begin + length > end:
                 break
             frame, at = at, begin + length
-            if first != _TEXT or not self._hand_over(data[begin:at], data[begin - 4 : begin]):
+            if first not in _MESSAGES or not self._hand_over(
+                first, data[begin:at], data[begin - 4 : begin]
+            ):
                 super().data_received(data[frame:at])
         if at < end:
             self._partial = data[at:]
 
-    def _hand_over(self, masked: bytes, mask: bytes) -> bool:
+    def _hand_over(self, first: int, masked: bytes, mask: bytes) -> bool:
         """Whether the message could go straight to who asked for it."""
         if self._take is None or self.read_paused or self.conn.state is not State.OPEN:
             return False
+        message = apply_mask(masked, mask)
+        if first == _BINARY:
+            self._take(message)
+            return True
         try:
-            text = apply_mask(masked, mask).decode()
+            text = message.decode()
         except UnicodeDecodeError:
             return False  # the library knows how to refuse it
         self._take(text)

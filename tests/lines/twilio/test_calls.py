@@ -31,7 +31,7 @@ from chorus.demo.carrier.sound import audible
 from chorus.lines.desk import Connection
 from chorus.lines.dtmf import tones
 from chorus.lines.line import Dial, LineCause, LineMove, MoveRefused, TransferableLine
-from chorus.lines.twilio.stream import MAX_BAD
+from chorus.lines.streamed import MAX_BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -302,7 +302,7 @@ async def test_audio_faster_than_speech_is_refused(
 async def test_a_carrier_that_does_not_read_is_given_up(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.stream.STALL_S", 0.3)
+    monkeypatch.setattr("chorus.lines.streamed.STALL_S", 0.3)
     await carrier.call(OURS, THEIRS, Person(steps=[Deaf(ms=3000)]))
     talk = await board.desk.talk()
     await asyncio.sleep(0.1)
@@ -369,7 +369,7 @@ async def completed(board: Switchboard, token: str, sid: str) -> int:
 async def test_a_dead_socket_is_found_out_by_the_status(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.stream.STOP_GRACE_S", 0.05)
+    monkeypatch.setattr("chorus.lines.streamed.STOP_GRACE_S", 0.05)
     # The carrier ends the call, but neither a stop nor the end of the socket gets through.
     sid = "CA" + "7" * 32
     call = await carrier.call(OURS, THEIRS, Person(start={"callSid": sid}))
@@ -382,7 +382,7 @@ async def test_a_dead_socket_is_found_out_by_the_status(
 async def test_a_number_with_the_same_account_sid_ends_nobody_elses_call(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.stream.STOP_GRACE_S", 0.05)
+    monkeypatch.setattr("chorus.lines.streamed.STOP_GRACE_S", 0.05)
     call = await carrier.call(OURS, THEIRS)
     talk = await board.desk.talk()
 

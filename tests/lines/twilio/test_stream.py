@@ -21,13 +21,8 @@ from chorus.lines.line import (
     MoveRefused,
     TransferableLine,
 )
-from chorus.lines.twilio.stream import (
-    HANG_UP_S,
-    MAX_UNSENT_BYTES,
-    STALL_S,
-    STOP_GRACE_S,
-    TwilioLine,
-)
+from chorus.lines.streamed import HANG_UP_S, MAX_UNSENT_MS, STALL_S, STOP_GRACE_S
+from chorus.lines.twilio.stream import TwilioLine
 
 SID = "MZ1"
 
@@ -133,7 +128,7 @@ def test_without_measure_is_an_end_not_a_leak() -> None:
         line = TwilioLine(SID, "CA1")
         talk = Talk(line, "c")
         line.start(talk)
-        line.play(b"x" * MAX_UNSENT_BYTES)
+        line.play(b"x" * MULAW_8K.size(MAX_UNSENT_MS))
         assert not talk.ended
         line.play(b"x")
         assert talk.ended[0].cause is LineCause.DROPPED

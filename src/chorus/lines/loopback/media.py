@@ -35,6 +35,8 @@ _CLEAR = '{"event":"clear"}'
 class LoopbackMedia:
     """Implements `MediaProtocol`."""
 
+    subprotocol = None
+
     def shown(self, scope: Scope) -> Shown:
         parameters = scope["path_params"]
         return Shown(parameters["call_id"], parameters["token"])
@@ -128,6 +130,9 @@ class LoopbackMediaLine:
     def end(self, cause: LineCause, detail: str = "") -> None:
         self._inbox.end(LineEnded(LineCause.LOCAL) if self._leaving else LineEnded(cause, detail))
         self.wake.set()
+
+    def closed(self, code: int) -> None:
+        self.end(LineCause.DROPPED, f"the media stream closed without a stop ({code})")
 
     def take(self, message: str | bytes) -> None:
         if isinstance(message, bytes):

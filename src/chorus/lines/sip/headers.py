@@ -8,7 +8,7 @@ header. What could break a message (line ends, other headers) never gets into on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from chorus.lines.sip.causes import printable
@@ -22,9 +22,13 @@ _NAME = re.compile(r"x_[a-z0-9_]{1,60}")
 
 
 def variables_of(message: Message) -> dict[str, str]:
+    return variables_from(message.headers)
+
+
+def variables_from(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """`{"sip_x_order_id": "77"}`; a value that was repeated is told once."""
     found: dict[str, str] = {}
-    for name, value in message.headers:
+    for name, value in headers:
         lower = name.lower()
         if lower == "user-to-user":
             found.setdefault(f"{PREFIX}user_to_user", _user_to_user(value))

@@ -40,6 +40,8 @@ Redirect = Callable[[str, str, str], Awaitable[None]]
 class TwilioMedia:
     """Implements `MediaProtocol`."""
 
+    subprotocol = None
+
     def __init__(self, redirect: Redirect, links: Links, api_url: str) -> None:
         self._redirect = redirect
         self._links = links

@@ -8,21 +8,19 @@ https://www.twilio.com/docs/usage/security#validating-requests
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from twilio.request_validator import RequestValidator
 
 from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.webhook_body import read_body
 
-MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 200
-BODY_TIMEOUT_S = 10.0
 SIGNATURE = "X-Twilio-Signature"
 
 Form = ImmutableMultiDict[str, str]
@@ -30,20 +28,7 @@ Form = ImmutableMultiDict[str, str]
 
 async def read_form(request: Request) -> Form:
     """Raises `HTTPException` 400, 408, 413 or 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "a webhook is application/x-www-form-urlencoded")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise HTTPException(413, f"a webhook holds at most {MAX_BODY_BYTES} bytes")
-    except TimeoutError:
-        raise HTTPException(408, "the webhook's body did not arrive in time") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "the webhook's body is incomplete") from None
+    body = await read_body(request, "application/x-www-form-urlencoded")
     try:
         pairs = parse_qsl(
             body.decode(),

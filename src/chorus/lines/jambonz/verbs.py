@@ -1,0 +1,44 @@
+"""The applications that Chorus answers with: lists of jambonz verbs, run in order.
+
+https://docs.jambonz.org/verbs/verbs/listen, /dial, /sip-decline, /hangup
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Verbs = list[dict[str, Any]]
+
+
+def listen(media_url: str, done_url: str, rate_hz: int) -> Verbs:
+    """Answer, and stream both ways to `media_url`, the path of which says whose it is. When the
+    socket is closed `done_url` is told, and the call ends."""
+    return [
+        {
+            "verb": "listen",
+            "url": media_url,
+            "actionHook": done_url,
+            "mixType": "mono",
+            "sampleRate": rate_hz,
+            "passDtmf": True,
+            "bidirectionalAudio": {"enabled": True, "streaming": True, "sampleRate": rate_hz},
+        },
+        {"verb": "hangup"},
+    ]
+
+
+def decline(how: str) -> Verbs:
+    """Do not answer: the caller hears "busy", or that the call was declined."""
+    if how == "busy":
+        return [{"verb": "sip:decline", "status": 486, "reason": "Busy Here"}]
+    return [{"verb": "sip:decline", "status": 603, "reason": "Decline"}]
+
+
+def dial(to: str, caller_id: str) -> Verbs:
+    """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
+    sip = to.startswith(("sip:", "sips:"))
+    target = {"type": "sip", "sipUri": to} if sip else {"type": "phone", "number": to}
+    return [
+        {"verb": "dial", "callerId": caller_id, "answerOnBridge": True, "target": [target]},
+        {"verb": "hangup"},
+    ]

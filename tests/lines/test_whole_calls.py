@@ -1,0 +1,141 @@
+"""The whole server with carriers that have stand-ins: numbers, calls, and their records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from tests.fakes.server import Server, start
+from tests.lines.jambonz import standin as jambonz_standin
+from tests.lines.jambonz.board import settings as jambonz_settings
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+
+OURS, THEIRS = "+15550001000", "+15559990000"
+
+
+@dataclass
+class Office:
+    server: Server
+    http: httpx.AsyncClient
+    agent_id: str = ""
+
+    async def made(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = await self.http.post(f"/v1{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["data"]
+
+    async def got(self, path: str) -> Any:
+        answer = await self.http.get(f"/v1{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    async def simulated(self, catalogue: str) -> str:
+        return (await self.got(f"/{catalogue}?search=simulated"))[0]["id"]
+
+    async def until(self, path: str, reached: Any, seconds: float = 30) -> Any:
+        """Asked anew until it is so."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = await self.got(path)
+            if reached(found):
+                return found
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Office]:
+    server = await asyncio.to_thread(
+        start,
+        tmp_path_factory.mktemp("server"),
+        CHORUS_SIMULATED="1",
+        CHORUS_DRAIN_SECONDS="1",
+        CHORUS_ALLOW_PRIVATE_ADDRESSES="1",
+    )
+    try:
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=server.headers, timeout=30
+        ) as http:
+            here = Office(server, http)
+            agent = await here.made(
+                "/agents",
+                name="Reception",
+                slmModelId=await here.simulated("slm-models"),
+                voiceId=await here.simulated("voices"),
+                firstSpeaker="agent",
+                agentGreetingEnabled=True,
+                agentGreeting="Good day, you are number {{sip_x_order_id}}, how can I help you?",
+            )
+            here.agent_id = agent["id"]
+            yield here
+    finally:
+        assert await asyncio.to_thread(server.stop) == 0
+
+
+def _is_over(call: Any) -> bool:
+    return call["endedAt"] is not None
+
+
+def _said(call: Any) -> str:
+    return next(line["content"] for line in call["transcript"] if line["role"] == "assistant")
+
+
+async def test_jambonz_calls_in_and_out_are_held_and_recorded(office: Office) -> None:
+    async with jambonz_standin.running() as jambonz:
+        number = await office.made(
+            "/phone-numbers",
+            number=OURS,
+            provider="jambonz",
+            agentId=office.agent_id,
+            **jambonz_settings(jambonz.url),
+        )
+        hook = f"{office.server.url}/jambonz/call"
+        status_hook = f"{office.server.url}/jambonz/status"
+        sip = {"headers": {"X-Order-Id": "77"}}
+        ringing = jambonz.ring(hook, status_hook, OURS, THEIRS, sip)
+        await ringing.wait("listening", 15)
+        assert ringing.stream is not None
+        while not any(ringing.stream.heard):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        ringing.hang_up()
+        await ringing.wait("over", status="completed")
+        (row,) = await office.until("/calls", lambda calls: calls and _is_over(calls[0]))
+        call = await office.got(f"/calls/{row['id']}")
+        assert (call["provider"], call["direction"]) == ("jambonz", "inbound")
+        assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")
+        assert (call["customerNumber"], call["callSid"]) == (THEIRS, ringing.sid)
+        assert call["contextVariables"] == {"sip_x_order_id": "77"}
+        assert _said(call).startswith("Good day")
+        # Out, and ended over the API.
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        await office.until(f"/calls/{placed['id']}", lambda c: c["status"] == "in_progress")
+        (out,) = jambonz.placed
+        await out.wait("listening")
+        assert out.stream is not None
+        out.stream.mic += array("h", [6000, -6000] * 4000).tobytes()
+        await asyncio.sleep(1)
+        answer = await office.http.post(f"/v1/calls/{placed['id']}/hangup")
+        assert answer.status_code in (200, 202, 204), answer.text
+        await out.wait("over", 10, status="completed")
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert call["status"] == "completed"
+        assert call["callSid"] == out.sid
+        # Refused, with the reason and the code.
+        jambonz.person = jambonz_standin.Person(answer=486)
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert (call["status"], call["endedReason"]) == ("failed", "busy")
+        assert call["endedDetail"] == "SIP 486 Busy Here"
