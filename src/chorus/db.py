@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -37,7 +37,6 @@ from chorus.settings import Settings
 
 _BUSY_TIMEOUT_S = 10
 _WRITES = "chorus_writes"
-_TOTAL = "chorus_total"
 _AFTERWARDS = "chorus_afterwards"
 
 
@@ -129,42 +128,6 @@ def breaks_unique(error: IntegrityError, table: type[Base], *columns: str) -> bo
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
     """Have `call` made when, and only if, the transaction of a writing session has committed."""
     session.info.setdefault(_AFTERWARDS, []).append(call)
-
-
-async def listed(
-    session: AsyncSession, query: sa.Select[T], table: type[T], limit: int, offset: int
-) -> tuple[list[T], int]:
-    """One page of `query`, the newest first, and how many rows there are in all."""
-    total = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
-    page = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit).offset(offset)
-    found = await session.execute(page.add_columns(total.scalar_subquery()))
-    rows = found.all()
-    if rows or offset == 0:
-        return [row[0] for row in rows], rows[0][1] if rows else 0
-    return [], await session.scalar(total) or 0
-
-
-async def listed_rows(
-    session: AsyncSession, query: sa.Select[T], table: type[T], limit: int, offset: int
-) -> tuple[Sequence[Mapping[str, Any]], int]:
-    """As `listed`, but values by the names of their columns, not objects: for lists that are asked
-    for all day."""
-    columns = cast("sa.Table", sa.inspect(table).local_table).columns
-    count = sa.func.count().label(_TOTAL)
-    total = query.order_by(None).with_only_columns(count, maintain_column_froms=True)
-    page = (
-        query.with_only_columns(*columns, total.scalar_subquery().label(_TOTAL))
-        .order_by(table.created_at.desc(), table.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    rows: list[dict[str, Any]] = [
-        {str(name): value for name, value in row.items()}
-        for row in (await session.execute(page)).mappings()
-    ]
-    if rows or offset == 0:
-        return rows, rows[0][_TOTAL] if rows else 0
-    return [], await session.scalar(total) or 0
 
 
 class Database:

@@ -8,10 +8,12 @@ that of the POST. The types are checks that more than one resource needs.
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -37,6 +39,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 T = TypeVar("T")
 _ABSENT = object()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CURSOR = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 class In(BaseModel):
@@ -85,9 +89,19 @@ class Data(Out, Generic[T]):
 
 
 class Pagination(Out):
-    total: int
+    total: Annotated[
+        int,
+        Field(
+            description="How many there are in all. Of more than 10,000 it may be a number that is "
+            "greater than what was shown while there is more: see `totalIsExact`."
+        ),
+    ]
     limit: int
     offset: int
+    total_is_exact: bool = True
+    next_cursor: Annotated[
+        str | None, Field(description="As `after` it leads to the next page; null behind the last.")
+    ] = None
 
 
 class Page(Out, Generic[T]):
@@ -119,12 +133,59 @@ class Failure(Out):
     ] = None
 
 
-def page(kind: type[T], rows: Sequence[T], total: int, query: PageQuery) -> Page[T]:
-    # Of the exact type that the route promises: any other is validated all over again.
-    return Page[kind](
-        data=list(rows),
-        pagination=Pagination(total=total, limit=query.limit, offset=query.offset),
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list that is ordered by (created_at, id): the page after it is asked for. As
+    text it is 32 characters, and every such text is a place."""
+
+    at: datetime
+    id: UUID
+
+    def text(self) -> str:
+        micros = (self.at - _EPOCH) // timedelta(microseconds=1)
+        return urlsafe_b64encode(micros.to_bytes(8, signed=True) + self.id.bytes).decode()
+
+    @classmethod
+    def of(cls, text: str) -> Cursor:
+        """Raises `ValueError` for what is no such text."""
+        if not CURSOR.fullmatch(text):
+            raise ValueError("must be the nextCursor of a page")
+        raw = urlsafe_b64decode(text)
+        micros = int.from_bytes(raw[:8], signed=True)
+        try:
+            at = _EPOCH + timedelta(microseconds=micros)
+        except OverflowError:
+            at = (datetime.max if micros > 0 else datetime.min).replace(tzinfo=UTC)
+        return cls(at, UUID(bytes=raw[8:]))
+
+
+def _cursor(value: str | None) -> str | None:
+    """Of one that could not be written otherwise."""
+    return None if value is None else Cursor.of(value).text()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many there are in a list: exactly, or at least. `next_cursor` leads to the next page,
+    null behind the last."""
+
+    total: int
+    exact: bool = True
+    next_cursor: str | None = None
+
+
+def page(kind: type[T], rows: Sequence[T], found: Found | int, query: PageQuery) -> Page[T]:
+    """`found`: an exact number, or what a list of the database knows."""
+    found = Found(found) if isinstance(found, int) else found
+    pagination = Pagination(
+        total=found.total,
+        limit=query.limit,
+        offset=query.offset,
+        total_is_exact=found.exact,
+        next_cursor=found.next_cursor,
     )
+    # Of the exact type that the route promises: any other is validated all over again.
+    return Page[kind](data=list(rows), pagination=pagination)
 
 
 class PageQuery(BaseModel):
@@ -137,7 +198,24 @@ class PageQuery(BaseModel):
     offset: Annotated[int, Field(ge=0, le=2**53 - 1, description="How many to skip.")] = 0
 
 
-class SearchQuery(PageQuery):
+class ListQuery(PageQuery):
+    """Which part of a list of the database (`lists.py`)."""
+
+    after: Annotated[
+        str | None,
+        Field(
+            description="`nextCursor` of the page before. Instead of offset, and as fast on the "
+            "last page as on the first.",
+            json_schema_extra={"pattern": f"^{CURSOR.pattern}$"},
+        ),
+        AfterValidator(_cursor),
+    ] = None
+    sort: Annotated[
+        Literal["-createdAt", "createdAt"], Field(description="The newest first, or the oldest.")
+    ] = "-createdAt"
+
+
+class NameQuery(PageQuery):
     search: Annotated[
         str | None, Field(max_length=255, description="Only those whose name contains this.")
     ] = None
@@ -146,6 +224,10 @@ class SearchQuery(PageQuery):
     def wanted(self) -> str | None:
         """Without spaces around it: one is also what a `+` in a URL means."""
         return (self.search or "").strip() or None
+
+
+class SearchQuery(NameQuery, ListQuery):
+    """A list of the database that can be searched."""
 
 
 def patch_of(model: type[In], name: str) -> type[In]:

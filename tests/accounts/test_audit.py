@@ -25,7 +25,7 @@ async def test_who_what_and_where(api: Api):
     await api.patch(f"/v1/tools/{id}", json={"name": "u"}, headers={"X-Request-Id": "r-2"})
     await api.delete(f"/v1/tools/{id}")
     answer = await api.get(f"/v1/audit-log?resourceId={id}")
-    assert answer.json()["pagination"] == {"total": 3, "limit": 50, "offset": 0}
+    assert answer.json()["pagination"]["total"] == 3
     deleted, changed, created = answer.json()["data"]
     assert (created["actor"], created["actorId"]) == ("member", str(person.id))
     assert created["actorName"] == "developer@example.com"

@@ -387,7 +387,10 @@ async def test_lists_page_newest_first_and_search_by_name(api: Api):
 
     async def names(query: str) -> tuple[list[str], dict[str, int]]:
         body = (await api.get(f"/v1/agents?{query}")).json()
-        return [agent["name"] for agent in body["data"]], body["pagination"]
+        pagination = body["pagination"]
+        assert pagination.pop("totalIsExact") is True
+        assert (pagination.pop("nextCursor") is None) == ("limit=2" not in query)
+        return [agent["name"] for agent in body["data"]], pagination
 
     assert await names("") == (
         ["SUPPORT_3", "support two", "Ämter", "sales 100%", "Support"],

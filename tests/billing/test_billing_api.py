@@ -189,7 +189,7 @@ async def test_the_ledger_of_a_call_adds_up_to_its_cost(paid: Api):
         body = (await paid.get(f"/v1/ledger?callId={id}")).json()
         cost = (await paid.get(f"/v1/calls/{id}")).json()["data"]["cost"]
         assert round(sum(line["amount"] for line in body["data"]), 6) == cost > 0
-        assert body["pagination"] == {"total": 8, "limit": 50, "offset": 0}
+        assert body["pagination"]["total"] == 8
     [line] = (await paid.get(f"/v1/ledger?callId={ids[0]}&meter=telephony")).json()["data"]
     assert line["kind"] == "charge"
     assert (line["quantity"], line["unit"], line["unitPrice"], line["pricePer"]) == (

@@ -227,7 +227,16 @@ async def test_events(api: Api):
         (1, 20, "turn_committed", {"turn": 1}),
         (2, 40, "turn_committed", {"turn": 2}),
     ]
-    assert body["pagination"] == {"total": 3, "limit": 2, "offset": 0}
+    assert body["pagination"] == {
+        "total": 3,
+        "limit": 2,
+        "offset": 0,
+        "totalIsExact": True,
+        "nextCursor": "2",
+    }
+    rest = (await api.get(f"/v1/calls/{id}/events?limit=2&after=2")).json()
+    assert [event["seq"] for event in rest["data"]] == [3]
+    assert rest["pagination"]["nextCursor"] is None
     assert (await api.get(f"/v1/calls/{uuid.uuid4()}/events")).status_code == 404
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.principal import Principal
@@ -77,37 +75,3 @@ def record_operator(
             detail=session.info.pop(_NOTE, None),
         )
     )
-
-
-async def page(
-    session: AsyncSession,
-    organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    actor: Literal["key", "member", "operator"] | None = None,
-    actor_id: uuid.UUID | None = None,
-    action: str | None = None,
-    resource: str | None = None,
-    resource_id: uuid.UUID | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> tuple[list[AuditEntry], int]:
-    """The newest first; `since` is included, `until` is not."""
-    row = AuditEntry
-    query = sa.select(row).where(row.organization_id == organization_id)
-    wanted: list[tuple[Any, Any]] = [
-        (row.actor, actor),
-        (row.actor_id, actor_id),
-        (row.action, action),
-        (row.resource, resource),
-        (row.resource_id, resource_id),
-    ]
-    query = query.where(*(column == value for column, value in wanted if value is not None))
-    if since is not None:
-        query = query.where(row.created_at >= since)
-    if until is not None:
-        query = query.where(row.created_at < until)
-    total = await session.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
-    newest = query.order_by(row.created_at.desc(), row.id.desc()).limit(limit).offset(offset)
-    return list((await session.scalars(newest)).all()), total or 0

@@ -17,12 +17,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.accounts.principal import SCOPES, Principal, covers, role_of_key
 from chorus.accounts.ring import CACHE_S, Ring
+from chorus.accounts.schemas import ApiKeyQuery
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import ApiKey, Organization
-from chorus.db import Database, after_commit, listed, named_like, scoped, utcnow
+from chorus.db import Database, after_commit, named_like, scoped, utcnow
 from chorus.errors import invalid_field, not_found
+from chorus.wire import Found
 
 __all__ = ["CACHE_S", "SCOPES", "KeyRing", "Principal"]
 
@@ -76,19 +79,15 @@ async def list_keys(session: AsyncSession, organization_id: uuid.UUID) -> list[A
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-    prefix: str | None = None,
-) -> tuple[list[ApiKey], int]:
-    """Those that are not revoked. `prefix` may be a whole key, to find which one it is."""
+    wanted: ApiKeyQuery,
+) -> tuple[list[ApiKey], Found]:
+    """Those that are not revoked. `wanted.prefix` may be a whole key, to find which one it is."""
     query = scoped(ApiKey, organization_id).where(ApiKey.revoked_at.is_(None))
-    if search:
+    if search := wanted.wanted:
         query = query.where(named_like(ApiKey.name, search))
-    if prefix:
-        query = query.where(ApiKey.prefix.startswith(_kept(prefix), autoescape=True))
-    return await listed(session, query, ApiKey, limit, offset)
+    if wanted.prefix:
+        query = query.where(ApiKey.prefix.startswith(_kept(wanted.prefix), autoescape=True))
+    return await lists.of(session, query, ApiKey, wanted)
 
 
 async def one(

@@ -41,10 +41,8 @@ def _member(row: Member) -> MemberOut:
 async def list_members(
     session: InSession, organization_id: InOrganization, query: Annotated[SearchQuery, Query()]
 ) -> Page[MemberOut]:
-    rows, total = await members.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
-    )
-    return page(MemberOut, [_member(row) for row in rows], total, query)
+    rows, found = await members.page(session, organization_id, query)
+    return page(MemberOut, [_member(row) for row in rows], found, query)
 
 
 @new_members.post(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors
+from chorus import errors, lists
 from chorus.accounts import audit, sessions
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import forbidden
@@ -25,8 +25,9 @@ from chorus.accounts.principal import Principal
 from chorus.accounts.secrets import digest
 from chorus.accounts.sessions import SessionRing
 from chorus.accounts.tables import Member, Organization
-from chorus.db import after_commit, breaks_unique, listed, scoped
+from chorus.db import after_commit, breaks_unique, scoped
 from chorus.errors import Problem, not_found
+from chorus.wire import Found, SearchQuery
 
 INVITATION_LASTS = timedelta(days=7)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
@@ -49,17 +50,14 @@ def good_password(value: str) -> str:
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[Member], int]:
+    wanted: SearchQuery,
+) -> tuple[list[Member], Found]:
     """`search` is in the name or the e-mail address."""
     query = scoped(Member, organization_id)
-    if search:
+    if search := wanted.wanted:
         text = sa.func.lower(Member.email + " " + sa.func.coalesce(Member.name, ""))
         query = query.where(text.contains(search.lower(), autoescape=True))
-    return await listed(session, query, Member, limit, offset)
+    return await lists.of(session, query, Member, wanted)
 
 
 async def one(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> Member:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Query
 
-from chorus.accounts import audit, keys, organizations
+from chorus.accounts import audit_log, keys, organizations
 from chorus.accounts.schemas import (
     ApiKeyCreate,
     ApiKeyOut,
@@ -63,15 +63,8 @@ async def list_keys(
     session: InSession, organization_id: InOrganization, query: Annotated[ApiKeyQuery, Query()]
 ) -> Page[ApiKeyOut]:
     """Those that are not revoked, without the keys themselves."""
-    rows, total = await keys.page(
-        session,
-        organization_id,
-        limit=query.limit,
-        offset=query.offset,
-        search=query.wanted,
-        prefix=query.prefix,
-    )
-    return page(ApiKeyOut, [_key(row) for row in rows], total, query)
+    rows, found = await keys.page(session, organization_id, query)
+    return page(ApiKeyOut, [_key(row) for row in rows], found, query)
 
 
 @routes.post(
@@ -191,10 +184,5 @@ async def list_audit_log(
     session: InSession, organization_id: InOrganization, query: Annotated[AuditQuery, Query()]
 ) -> Page[AuditEntryOut]:
     """The newest first. Placing a call is no entry: the call is its own record."""
-    filters = {
-        name: getattr(query, name) for name in AuditQuery.model_fields.keys() - {"limit", "offset"}
-    }
-    rows, total = await audit.page(
-        session, organization_id, limit=query.limit, offset=query.offset, **filters
-    )
-    return page(AuditEntryOut, [AuditEntryOut.model_validate(row) for row in rows], total, query)
+    rows, found = await audit_log.page(session, organization_id, query)
+    return page(AuditEntryOut, rows, found, query)

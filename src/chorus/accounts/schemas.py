@@ -13,7 +13,18 @@ from chorus.accounts.members import email_address, good_password
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import SCOPES_OF_RESOURCES
 from chorus.accounts.principal import SCOPES, Role
-from chorus.wire import In, Name, Out, PageQuery, SearchQuery, Text, Time, TimeIn, Whole, patch_of
+from chorus.wire import (
+    In,
+    ListQuery,
+    Name,
+    Out,
+    SearchQuery,
+    Text,
+    Time,
+    TimeIn,
+    Whole,
+    patch_of,
+)
 
 Email = Annotated[
     Text,
@@ -269,7 +280,7 @@ class PasswordChanged(Out):
     changed: bool = True
 
 
-class AuditQuery(PageQuery):
+class AuditQuery(ListQuery):
     actor: Literal["key", "member", "operator"] | None = None
     actor_id: UUID | None = None
     action: Annotated[

@@ -58,7 +58,7 @@ class ApiKey(Tenant, Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_by: Mapped[uuid.UUID | None] = mapped_column(index=True)
 
-    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+    __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)
 
 
 class IdempotentRequest(Base):
@@ -155,6 +155,9 @@ class AuditEntry(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     __table_args__ = (
-        sa.Index(None, "organization_id", "created_at"),
-        sa.Index(None, "organization_id", "resource_id", "created_at"),
+        sa.Index(None, "organization_id", "created_at", "id"),
+        *(
+            sa.Index(None, "organization_id", name, "created_at", "id")
+            for name in ("action", "actor_id", "resource", "resource_id")
+        ),
     )

@@ -5,31 +5,33 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.agents.schemas import AgentOut
 from chorus.agents.tables import Agent, AgentTool
-from chorus.db import listed_rows, named_like, scoped
+from chorus.db import named_like, scoped
 from chorus.errors import not_found
+from chorus.wire import Found, SearchQuery
+
+_table = cast("sa.Table", Agent.__table__)
 
 
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[AgentOut], int]:
-    """Agents as the API shows them, and how many there are in all."""
-    query = scoped(Agent, organization_id)
-    if search:
-        query = query.where(named_like(Agent.name, search))
-    rows, total = await listed_rows(session, query, Agent, limit, offset)
-    return await _shown(session, rows), total
+    wanted: SearchQuery,
+) -> tuple[list[AgentOut], Found]:
+    """Agents as the API shows them."""
+    # As rows of the table, not as objects: a list that is asked for all day.
+    query = sa.select(*_table.c).where(_table.c.organization_id == organization_id)
+    if search := wanted.wanted:
+        query = query.where(named_like(_table.c.name, search))
+    rows, found = await lists.page(session, query, (_table.c.created_at, _table.c.id), wanted)
+    return await _shown(session, rows), found
 
 
 async def find(
@@ -80,7 +82,7 @@ async def present(session: AsyncSession, agents: Sequence[Agent]) -> list[AgentO
     return await _shown(session, [agent.__dict__ for agent in agents])
 
 
-async def _shown(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> list[AgentOut]:
+async def _shown(session: AsyncSession, rows: Sequence[Mapping[Any, Any]]) -> list[AgentOut]:
     tools = await tool_ids(session, [row["id"] for row in rows])
     return [
         AgentOut.model_validate(

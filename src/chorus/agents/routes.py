@@ -26,10 +26,8 @@ async def list_agents(
     organization_id: InOrganization,
     query: Annotated[SearchQuery, Query()],
 ) -> Page[AgentOut]:
-    agents, total = await queries.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
-    )
-    return page(AgentOut, agents, total, query)
+    agents, found = await queries.page(session, organization_id, query)
+    return page(AgentOut, agents, found, query)
 
 
 @routes.post(

@@ -65,7 +65,7 @@ class Agent(Tenant, Base):
     knowledge_base_ids: Mapped[list[str]] = mapped_column(Json)
     transfer_targets: Mapped[list[dict[str, Any]]] = mapped_column(Json)
 
-    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+    __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)
 
 
 class AgentTool(Base):

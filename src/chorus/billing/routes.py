@@ -73,8 +73,8 @@ async def list_ledger(
     query: Annotated[LedgerQuery, Query()],
 ) -> Page[LedgerLineOut]:
     """The `amount`s of a call's lines add up to its `cost`."""
-    lines, total = await queries.page(session, organization_id, query)
-    return page(LedgerLineOut, lines, total, query)
+    lines, found = await queries.page(session, organization_id, query)
+    return page(LedgerLineOut, lines, found, query)
 
 
 @routes.get("/usage", operation_id="getUsage", summary="Sum up what calls used")

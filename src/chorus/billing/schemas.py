@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from chorus.billing.prices import MILLION, Meter
-from chorus.wire import In, Number, Out, PageQuery, Text, Time, TimeIn
+from chorus.wire import In, ListQuery, Number, Out, Text, Time, TimeIn
 
 GroupBy = Literal["day", "agent", "phoneNumber", "meter"]
 MOST_DOLLARS = 1_000_000
@@ -76,7 +76,7 @@ class LedgerLineOut(Out):
     created_at: Time
 
 
-class LedgerQuery(PageQuery):
+class LedgerQuery(ListQuery):
     """Which lines to list; all that is given must hold."""
 
     call_id: UUID | None = None

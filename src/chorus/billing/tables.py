@@ -57,11 +57,21 @@ class LedgerLine(Base):
             " AND sequence IS NOT NULL AND quantity > 0 AND amount_micros >= 0)",
             name="charge",
         ),
-        sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "created_at", "id"),
         sa.Index(None, "organization_id", "called_at"),
         # For whoever asks for a call's lines: with both columns in one index no planner takes
         # one that begins with the organization alone, and reads all lines that it has.
-        sa.Index(None, "organization_id", "call_id", "created_at"),
+        sa.Index(None, "organization_id", "call_id", "created_at", "id"),
+        sa.Index(None, "organization_id", "meter", "created_at", "id"),
+        # A top-up among millions of charges.
+        sa.Index(
+            "ix_ledger_lines_top_ups",
+            "organization_id",
+            "created_at",
+            "id",
+            sqlite_where=sa.text("kind = 'top_up'"),
+            postgresql_where=sa.text("kind = 'top_up'"),
+        ),
     )
 
 

@@ -10,12 +10,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.agents import queries as agents
 from chorus.calls.schemas import FINAL, CallOut, CallQuery, ListedCall, TransferCall
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import named_like, scoped
 from chorus.errors import not_found
 from chorus.process import Process
+from chorus.wire import Found
 
 # As rows of the table, not as objects: a list of calls is what dashboards ask for all day.
 _table = cast("sa.Table", CallRow.__table__)
@@ -28,27 +30,17 @@ _LISTED = [
 
 async def page(
     session: AsyncSession, organization_id: uuid.UUID, wanted: CallQuery, process: Process
-) -> tuple[list[ListedCall], int]:
-    """One page of calls, the newest first, and how many there are in all."""
-    conditions = _conditions(organization_id, wanted)
-    total = sa.select(sa.func.count()).select_from(_table).where(*conditions)
-    rows = await session.execute(
-        sa.select(*_LISTED, total.scalar_subquery().label("total"))
-        .where(*conditions)
-        .order_by(_table.c.created_at.desc(), _table.c.id.desc())
-        .limit(wanted.limit)
-        .offset(wanted.offset)
-    )
-    found = rows.mappings().all()
-    if not found:
-        return [], await session.scalar(total) or 0 if wanted.offset else 0
-    transferred = [row["id"] for row in found if row["transfer_type"] is not None]
+) -> tuple[list[ListedCall], Found]:
+    """One page of calls."""
+    query = sa.select(*_LISTED).where(*_conditions(organization_id, wanted))
+    rows, found = await lists.page(session, query, (_table.c.created_at, _table.c.id), wanted)
+    transferred = [row["id"] for row in rows if row["transfer_type"] is not None]
     legs = await _legs(session, organization_id, transferred, process)
     shown = [
         ListedCall.model_validate({**_shown(row, process), "transfer_calls": legs[row["id"]]})
-        for row in found
+        for row in rows
     ]
-    return shown, found[0]["total"]
+    return shown, found
 
 
 async def _legs(
@@ -110,13 +102,15 @@ async def events(
     offset: int,
     *,
     after: int = 0,
-) -> tuple[Sequence[CallEvent], int]:
+) -> tuple[Sequence[CallEvent], Found]:
     """A call's events in their order, those with a `seq` above `after`. Raises `Error` 404."""
     await one(session, organization_id, call_id)
     mine = sa.select(CallEvent).where(CallEvent.call_id == call_id, CallEvent.seq > after)
     total = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
     found = await session.scalars(mine.order_by(CallEvent.seq).limit(limit).offset(offset))
-    return found.all(), total or 0
+    rows, total = found.all(), total or 0
+    more = bool(rows) and offset + len(rows) < total
+    return rows, Found(total, next_cursor=str(rows[-1].seq) if more else None)
 
 
 async def present(

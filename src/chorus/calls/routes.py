@@ -47,8 +47,8 @@ async def list_calls(
     organization_id: InOrganization,
     query: Annotated[CallQuery, Query()],
 ) -> Page[ListedCall]:
-    calls, total = await queries.page(session, organization_id, query, process)
-    return page(ListedCall, calls, total, query)
+    calls, found = await queries.page(session, organization_id, query, process)
+    return page(ListedCall, calls, found, query)
 
 
 @outbound_routes.post(

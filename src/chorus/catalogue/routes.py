@@ -15,7 +15,7 @@ from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, Transcribe
 from chorus.db import utcnow
 from chorus.errors import not_found
 from chorus.route import InOrganization, InProcess, failures, reading_router
-from chorus.wire import Data, Page, SearchQuery, page
+from chorus.wire import Data, NameQuery, Page, page
 
 routes = reading_router("Catalogue")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ _MINUTE_S = 60
 _MILLION = 1_000_000
 
 
-def _part(entries: Sequence[T], query: SearchQuery) -> tuple[list[T], int]:
+def _part(entries: Sequence[T], query: NameQuery) -> tuple[list[T], int]:
     wanted = (query.wanted or "").lower()
     found = [entry for entry in entries if wanted in str(getattr(entry, "name", "")).lower()]
     return found[query.offset : query.offset + query.limit], len(found)
@@ -103,7 +103,7 @@ def _transcriber(catalogue: Catalogue, each: TranscriberEntry, price: PriceOf) -
 
 @routes.get("/voices", operation_id="listVoices", summary="List voices")
 async def list_voices(
-    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[NameQuery, Query()]
 ) -> Page[VoiceOut]:
     voices, total = _part(catalogue.voices, query)
     return page(VoiceOut, [_voice(catalogue, voice, price) for voice in voices], total, query)
@@ -119,7 +119,7 @@ async def get_voice(catalogue: InCatalogue, price: InPrices, id: EntryId) -> Dat
 
 @routes.get("/slm-models", operation_id="listSlmModels", summary="List language models")
 async def list_models(
-    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[NameQuery, Query()]
 ) -> Page[SlmModelOut]:
     models, total = _part(catalogue.models, query)
     return page(SlmModelOut, [_model(catalogue, model, price) for model in models], total, query)
@@ -140,7 +140,7 @@ async def get_model(catalogue: InCatalogue, price: InPrices, id: EntryId) -> Dat
 
 @routes.get("/transcribers", operation_id="listTranscribers", summary="List transcribers")
 async def list_transcribers(
-    catalogue: InCatalogue, price: InPrices, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, price: InPrices, query: Annotated[NameQuery, Query()]
 ) -> Page[TranscriberOut]:
     found, total = _part(catalogue.transcribers, query)
     return page(
@@ -167,7 +167,7 @@ async def get_transcriber(
     "/background-sounds", operation_id="listBackgroundSounds", summary="List background sounds"
 )
 async def list_sounds(
-    catalogue: InCatalogue, query: Annotated[SearchQuery, Query()]
+    catalogue: InCatalogue, query: Annotated[NameQuery, Query()]
 ) -> Page[BackgroundSoundOut]:
     sounds, total = _part(catalogue.sounds, query)
     return page(

@@ -9,31 +9,29 @@ import sqlalchemy as sa
 from pydantic.alias_generators import to_snake
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.accounts.secrets import Secrets
-from chorus.db import listed, named_like, scoped
+from chorus.db import named_like, scoped
 from chorus.errors import not_found
-from chorus.numbers.schemas import PhoneNumberOut, RegistrationOut
+from chorus.numbers.schemas import PhoneNumberOut, PhoneNumberQuery, RegistrationOut
 from chorus.numbers.tables import PhoneNumber
+from chorus.wire import Found
 
 
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-    number: str | None = None,
-) -> tuple[list[PhoneNumber], int]:
+    wanted: PhoneNumberQuery,
+) -> tuple[list[PhoneNumber], Found]:
     """`search` looks at the name and at the number; `number` is one, as E.164."""
     query = scoped(PhoneNumber, organization_id)
-    if number is not None:
-        query = query.where(PhoneNumber.number == number)
-    if search:
+    if wanted.number is not None:
+        query = query.where(PhoneNumber.number == wanted.number)
+    if search := wanted.wanted:
         query = query.where(
             sa.or_(named_like(PhoneNumber.name, search), named_like(PhoneNumber.number, search))
         )
-    return await listed(session, query, PhoneNumber, limit, offset)
+    return await lists.of(session, query, PhoneNumber, wanted)
 
 
 async def one(

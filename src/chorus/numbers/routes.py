@@ -31,15 +31,8 @@ async def list_numbers(
     organization_id: InOrganization,
     query: Annotated[PhoneNumberQuery, Query()],
 ) -> Page[PhoneNumberOut]:
-    numbers, total = await queries.page(
-        session,
-        organization_id,
-        limit=query.limit,
-        offset=query.offset,
-        search=query.wanted,
-        number=query.number,
-    )
-    return page(PhoneNumberOut, [queries.present(number) for number in numbers], total, query)
+    numbers, found = await queries.page(session, organization_id, query)
+    return page(PhoneNumberOut, [queries.present(number) for number in numbers], found, query)
 
 
 @routes.post(

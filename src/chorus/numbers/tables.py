@@ -38,5 +38,5 @@ class PhoneNumber(Tenant, Base):
     __table_args__ = (
         # Over all organizations: an inbound call is routed by carrier and number alone.
         sa.UniqueConstraint("provider", "number"),
-        sa.Index(None, "organization_id", "created_at"),
+        sa.Index(None, "organization_id", "created_at", "id"),
     )

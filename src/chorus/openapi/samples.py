@@ -119,7 +119,13 @@ SCHEMAS: dict[str, Any] = {
         "message": "Deepgram takes the key.",
         "elapsedMs": 212,
     },
-    "Pagination": {"total": 1, "limit": 50, "offset": 0},
+    "Pagination": {
+        "total": 1,
+        "limit": 50,
+        "offset": 0,
+        "totalIsExact": True,
+        "nextCursor": None,
+    },
     "Deleted": {"id": AGENT, "deleted": True},
     "TranscriptEntry": {"role": "user", "content": "I would like an appointment on Friday."},
     "Analysis": {

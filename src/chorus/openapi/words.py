@@ -11,8 +11,9 @@ Voice AI agents on the telephone: agents, phone numbers, tools and calls.
 organization and sees nothing of any other: what belongs to another is answered with 404.
 
 **Answers.** A success is `{"data": …}`; a list adds `{"pagination": {"total", "limit",
-"offset"}}`. Names are camelCase, ids are UUIDs, times are ISO 8601 in UTC, telephone numbers
-are E.164, money is in dollars.
+"offset", "totalIsExact", "nextCursor"}}`, whose `nextCursor`, sent as `after`, leads to the next
+page. Names are camelCase, ids are UUIDs, times are ISO 8601 in UTC, telephone numbers are E.164,
+money is in dollars.
 
 **Errors.** Every error is JSON: `error` is a sentence for people, `code` is stable and for
 programs, `requestId` is what the server's log knows the request by, and `details` names the

@@ -6,25 +6,24 @@ import uuid
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.db import listed, named_like, scoped
+from chorus import lists
+from chorus.db import named_like, scoped
 from chorus.errors import not_found
 from chorus.providers.schemas import ProviderKeyOut, ProviderKeyTestOut
 from chorus.providers.tables import ProviderKey
 from chorus.providers.vendors import BY_NAME
+from chorus.wire import Found, SearchQuery
 
 
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[ProviderKey], int]:
+    wanted: SearchQuery,
+) -> tuple[list[ProviderKey], Found]:
     query = scoped(ProviderKey, organization_id)
-    if search:
+    if search := wanted.wanted:
         query = query.where(named_like(ProviderKey.name, search))
-    return await listed(session, query, ProviderKey, limit, offset)
+    return await lists.of(session, query, ProviderKey, wanted)
 
 
 async def one(

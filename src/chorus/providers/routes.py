@@ -37,10 +37,8 @@ test_routes = reading_router("Provider keys")
 async def list_keys(
     session: InSession, organization_id: InOrganization, query: Annotated[SearchQuery, Query()]
 ) -> Page[ProviderKeyOut]:
-    found, total = await queries.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
-    )
-    return page(ProviderKeyOut, [queries.present(key) for key in found], total, query)
+    keys, found = await queries.page(session, organization_id, query)
+    return page(ProviderKeyOut, [queries.present(key) for key in keys], found, query)
 
 
 @routes.post(

@@ -8,26 +8,25 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.accounts.secrets import Secrets
-from chorus.db import listed, named_like, scoped
+from chorus.db import named_like, scoped
 from chorus.errors import not_found
 from chorus.tools import masks
 from chorus.tools.schemas import HttpConfig, ToolOut
 from chorus.tools.tables import Tool
+from chorus.wire import Found, SearchQuery
 
 
 async def page(
     session: AsyncSession,
     organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[Tool], int]:
+    wanted: SearchQuery,
+) -> tuple[list[Tool], Found]:
     query = scoped(Tool, organization_id)
-    if search:
+    if search := wanted.wanted:
         query = query.where(named_like(Tool.name, search))
-    return await listed(session, query, Tool, limit, offset)
+    return await lists.of(session, query, Tool, wanted)
 
 
 async def one(

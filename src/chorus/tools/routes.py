@@ -26,10 +26,8 @@ async def list_tools(
     organization_id: InOrganization,
     query: Annotated[SearchQuery, Query()],
 ) -> Page[ToolOut]:
-    tools, total = await queries.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
-    )
-    return page(ToolOut, [queries.present(tool, process.secrets) for tool in tools], total, query)
+    tools, found = await queries.page(session, organization_id, query)
+    return page(ToolOut, [queries.present(tool, process.secrets) for tool in tools], found, query)
 
 
 @routes.post(

@@ -21,4 +21,4 @@ class Tool(Tenant, Base):
     # Encrypted JSON: [{"key", "value"}].
     headers: Mapped[str | None] = mapped_column(Encrypted)
 
-    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+    __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)

@@ -11,10 +11,12 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.db import Database, listed, named_like, scoped, utcnow
+from chorus import lists
+from chorus.db import Database, named_like, scoped, utcnow
 from chorus.errors import not_found
 from chorus.webhooks.schemas import AttemptOut, DeliveryOut, DeliveryQuery, ListedDelivery
 from chorus.webhooks.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from chorus.wire import Found, SearchQuery
 
 KEPT_FOR = timedelta(days=30)
 _SWEPT_AT_ONCE = 500
@@ -24,17 +26,17 @@ _LISTED = [column for column in _table.columns if column.name not in ("body", "s
 
 
 async def endpoints(
-    session: AsyncSession, organization_id: uuid.UUID, limit: int, offset: int, search: str | None
-) -> tuple[list[WebhookEndpoint], int]:
+    session: AsyncSession, organization_id: uuid.UUID, wanted: SearchQuery
+) -> tuple[list[WebhookEndpoint], Found]:
     query = scoped(WebhookEndpoint, organization_id)
-    if search:
+    if search := wanted.wanted:
         query = query.where(
             sa.or_(
                 named_like(WebhookEndpoint.description, search),
                 named_like(WebhookEndpoint.url, search),
             )
         )
-    return await listed(session, query, WebhookEndpoint, limit, offset)
+    return await lists.of(session, query, WebhookEndpoint, wanted)
 
 
 async def endpoint(
@@ -50,8 +52,8 @@ async def endpoint(
 
 async def deliveries(
     session: AsyncSession, organization_id: uuid.UUID, wanted: DeliveryQuery
-) -> tuple[list[ListedDelivery], int]:
-    """One page, the newest first, without the bodies, and how many there are in all."""
+) -> tuple[list[ListedDelivery], Found]:
+    """One page, without the bodies."""
     conditions = [_table.c.organization_id == organization_id]
     for column, value in (
         (_table.c.call_id, wanted.call_id),
@@ -62,15 +64,9 @@ async def deliveries(
     ):
         if value is not None:
             conditions.append(column == value)
-    total = await session.scalar(sa.select(sa.func.count()).select_from(_table).where(*conditions))
-    rows = await session.execute(
-        sa.select(*_LISTED)
-        .where(*conditions)
-        .order_by(_table.c.created_at.desc(), _table.c.id.desc())
-        .limit(wanted.limit)
-        .offset(wanted.offset)
-    )
-    return [ListedDelivery.model_validate(_shown(row)) for row in rows.mappings()], total or 0
+    query = sa.select(*_LISTED).where(*conditions)
+    rows, found = await lists.page(session, query, (_table.c.created_at, _table.c.id), wanted)
+    return [ListedDelivery.model_validate(_shown(row)) for row in rows], found
 
 
 async def delivery(

@@ -46,10 +46,8 @@ async def list_endpoints(
     session: InSession, organization_id: InOrganization, query: Annotated[SearchQuery, Query()]
 ) -> Page[WebhookEndpointOut]:
     """`search` looks at the description and the URL."""
-    found, total = await queries.endpoints(
-        session, organization_id, query.limit, query.offset, query.wanted
-    )
-    return page(WebhookEndpointOut, [_endpoint(each) for each in found], total, query)
+    rows, found = await queries.endpoints(session, organization_id, query)
+    return page(WebhookEndpointOut, [_endpoint(each) for each in rows], found, query)
 
 
 @routes.post(
@@ -159,8 +157,8 @@ async def list_deliveries(
     session: InSession, organization_id: InOrganization, query: Annotated[DeliveryQuery, Query()]
 ) -> Page[ListedDelivery]:
     """The newest first. Deliveries are kept for 30 days after they ended."""
-    found, total = await queries.deliveries(session, organization_id, query)
-    return page(ListedDelivery, found, total, query)
+    rows, found = await queries.deliveries(session, organization_id, query)
+    return page(ListedDelivery, rows, found, query)
 
 
 @routes.get(

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from chorus.webhooks.payload import Event
-from chorus.wire import Flag, In, Out, PageQuery, Text, Time, Url, patch_of
+from chorus.wire import Flag, In, ListQuery, Out, Text, Time, Url, patch_of
 
 Status = Literal["pending", "delivered", "failed", "cancelled"]
 
@@ -132,7 +132,7 @@ class DeliveryOut(ListedDelivery):
     attempts: list[AttemptOut]
 
 
-class DeliveryQuery(PageQuery):
+class DeliveryQuery(ListQuery):
     """Which deliveries to list; all that is given must hold."""
 
     call_id: UUID | None = None

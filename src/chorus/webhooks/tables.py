@@ -40,7 +40,7 @@ class WebhookEndpoint(Tenant, TwoSecrets, Base):
     is_active: Mapped[bool]
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+    __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)
 
 
 class WebhookSecret(TwoSecrets, Base):
@@ -110,10 +110,18 @@ class WebhookDelivery(Tenant, Base):
 
     __table_args__ = (
         sa.UniqueConstraint("call_id", "event", "target_id"),
-        sa.Index(None, "organization_id", "created_at"),
-        sa.Index(None, "organization_id", "call_id", "created_at"),
-        sa.Index(None, "target_id", "created_at"),
-        sa.Index(None, "created_at"),
+        sa.Index(None, "organization_id", "created_at", "id"),
+        sa.Index(None, "organization_id", "call_id", "created_at", "id"),
+        sa.Index(None, "organization_id", "event", "created_at", "id"),
+        sa.Index(None, "organization_id", "status", "created_at", "id"),
+        sa.Index(None, "target_id", "created_at", "id", "organization_id"),
+        # What can be forgotten; not of use to lists, which would read those of others.
+        sa.Index(
+            "ix_webhook_deliveries_over",
+            "created_at",
+            sqlite_where=sa.text("due_at IS NULL"),
+            postgresql_where=sa.text("due_at IS NULL"),
+        ),
         # What somebody must look at, and nothing else: the log may be as long as it likes.
         sa.Index(
             "ix_webhook_deliveries_due",

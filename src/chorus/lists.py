@@ -1,0 +1,105 @@
+"""Lists: one page of rows, how many there are, and where the next page begins.
+
+Every list that comes from the database is read by `page`. Rows are in the order in which they were
+made and, among those of one moment, of their ids, so that each has one place. A page is asked for
+by `offset`, which walks past all that it skips, or by the cursor that the page before it told
+(`after`), to which an index leads however deep it is. For both, an index that begins with what the
+list is narrowed to has to end in (created_at, id).
+
+Counting is linear. Up to `COUNTED` rows `total` is exact; of more it is a number that is greater
+than what was shown while there is more: who reads by `offset` until there are `total` gets all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import errors
+from chorus.db import Tenant, UtcDateTime
+from chorus.wire import Cursor, Found, ListQuery
+
+COUNTED = 10_000
+_DEEP = 500
+"""From this offset on its place is looked up in the index alone, before any row is read."""
+
+_AT, _ID, _COUNT = "chorus_at", "chorus_id", "chorus_count"
+
+T = TypeVar("T", bound=Tenant)
+Rows = sa.Select[*tuple[Any, ...]]
+Key = tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]
+
+
+async def page(
+    session: AsyncSession, query: Rows, key: Key, wanted: ListQuery
+) -> tuple[Sequence[sa.RowMapping], Found]:
+    """One page of `query`, which has no order yet. `key`: its columns created_at and id. Raises
+    `Error` 400 for a cursor and an offset at once."""
+    after = None if wanted.after is None else Cursor.of(wanted.after)
+    if after is not None and wanted.offset:
+        raise errors.invalid_field("offset", "Offset must not be given with after")
+    if after is None and wanted.offset >= _DEEP:
+        after = await _at(session, query, key, wanted)
+        if after is None:
+            return [], await _found(session, query, [], wanted)
+        offset = 0
+    else:
+        offset = wanted.offset
+    columns = (key[0].label(_AT), key[1].label(_ID), _count(query).scalar_subquery().label(_COUNT))
+    rows = await session.execute(
+        _ordered(query.add_columns(*columns), key, wanted, after)
+        .limit(wanted.limit + 1)
+        .offset(offset)
+    )
+    found = rows.mappings().all()
+    return found[: wanted.limit], await _found(session, query, found, wanted)
+
+
+async def of(
+    session: AsyncSession, query: sa.Select[T], table: type[T], wanted: ListQuery
+) -> tuple[list[T], Found]:
+    """As `page`, of a tenant's table, as objects."""
+    rows, found = await page(session, query, (table.created_at, table.id), wanted)  # type: ignore[arg-type]
+    return [row[table] for row in rows], found
+
+
+async def _at(session: AsyncSession, query: Rows, key: Key, wanted: ListQuery) -> Cursor | None:
+    """The place of the last row that `offset` skips; None beyond the end."""
+    places = _ordered(query.with_only_columns(*key), key, wanted, None)
+    row = (await session.execute(places.limit(1).offset(wanted.offset - 1))).first()
+    return None if row is None else Cursor(row[0], row[1])
+
+
+def _ordered(query: Rows, key: Key, wanted: ListQuery, after: Cursor | None) -> Rows:
+    oldest_first = wanted.sort == "createdAt"
+    if after is not None:
+        place = sa.tuple_(sa.literal(after.at, UtcDateTime), sa.literal(after.id, sa.Uuid))
+        here = sa.tuple_(*key)
+        query = query.where(here > place if oldest_first else here < place)
+    return query.order_by(*(key if oldest_first else (column.desc() for column in key)))
+
+
+def _count(query: Rows) -> sa.Select[int]:
+    some = query.with_only_columns(sa.literal(1).label("one")).limit(COUNTED + 1).subquery()
+    return sa.select(sa.func.count()).select_from(some)
+
+
+async def _found(
+    session: AsyncSession,
+    query: Rows,
+    rows: Sequence[sa.RowMapping],
+    wanted: ListQuery,
+) -> Found:
+    """`rows`: those of the page and, where there is one, the row after them."""
+    count: int = rows[0][_COUNT] if rows else await session.scalar(_count(query)) or 0
+    more = len(rows) > wanted.limit
+    shown = min(len(rows), wanted.limit)
+    last = rows[shown - 1] if more else None
+    cursor = None if last is None else Cursor(last[_AT], last[_ID]).text()
+    if count <= COUNTED:
+        return Found(count, True, cursor)
+    so_far = wanted.offset + shown + more if rows else 0
+    return Found(max(COUNTED, so_far), False, cursor)
