@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from uuid import UUID, uuid5
 
 from chorus.audio.sounds import SOUNDS, Sound
@@ -30,10 +30,11 @@ _OPENAI_CONTEXT = {"gpt-4.1": 1_047_576, "gpt-4o": 128_000, "gpt-5": 400_000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What all entries have. `key` is
-    the vendor's that opens it, None for what needs none or the operator's oldest setting.
-    `priced_as` is the price list's name, where that is not made of engine and id."""
+    """What all entries have. `key` is the vendor's that opens it, None for what needs none or the
+    operator's oldest setting. `priced_as` is the price list's name, where that is not made of
+    engine and id. `kind` goes into ids, which agents keep: it never changes."""
 
+    kind: ClassVar[str]
     engine: str
     engine_id: str
     name: str
@@ -45,8 +46,8 @@ class Entry:
     slug: str = field(init=False)
 
     def __post_init__(self) -> None:
-        kind = type(self).__name__.lower()
-        object.__setattr__(self, "id", uuid5(_NAMESPACE, f"{kind}:{self.engine}:{self.engine_id}"))
+        named = f"{self.kind}:{self.engine}:{self.engine_id}"
+        object.__setattr__(self, "id", uuid5(_NAMESPACE, named))
         own = self.engine == self.engine_id
         name = self.engine if own else f"{self.engine}-{self.engine_id}"
         object.__setattr__(self, "slug", _NO_SLUG.sub("-", name.lower()))
@@ -61,9 +62,9 @@ class VoiceEntry(Entry):
     """`languages` are BCP 47 tags, the main one first; empty where the vendor names none. `spoken`
     is what the engine calls the voice, "" for its own default; `model` the vendor's model."""
 
+    kind = "voice"
     spoken: str | None = None
     model: str = ""
-
     languages: tuple[str, ...] = ()
     gender: str | None = None
     licence: str | None = None
@@ -72,6 +73,7 @@ class VoiceEntry(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlmModelEntry(Entry):
+    kind = "slmmodel"
     context_window: int | None = None
     retires: date | None = None
 
@@ -81,6 +83,7 @@ class TranscriberEntry(Entry):
     """`languages` are BCP 47 tags without region; empty where the vendor names none. `p99_ms`:
     from the end of speech to the final words, where it is known. `model` as for a voice."""
 
+    kind = "transcriber"
     languages: tuple[str, ...] = ()
     model: str = ""
     p99_ms: float | None = None
