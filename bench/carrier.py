@@ -99,6 +99,10 @@ class Call(WSListener):
         self.closed = False
         self.turns = 0
         self.answers = 0
+        self.said: list[str] = []
+        """The names of what was said, in order."""
+        self.quiet = False
+        """Says nothing more, once what it is saying is said."""
         self._invitation = invitation
         self._manners = manners
         self._tally = tally
@@ -120,6 +124,10 @@ class Call(WSListener):
         self._barged_in = 0.0
         self._cut_in = False
         self._marks: deque[tuple[float, str]] = deque()
+
+    @property
+    def sid(self) -> str:
+        return self._invitation.call_sid
 
     @property
     def saying(self) -> str:
@@ -242,6 +250,8 @@ class Call(WSListener):
             self._send("mark", mark={"name": self._marks.popleft()[1]})
 
     def _decide(self, now: float) -> None:
+        if self.quiet:
+            return
         match self._phase:
             case Phase.START:
                 if now >= max(self._speak_at, self._played_until):
@@ -263,6 +273,7 @@ class Call(WSListener):
     def _speak(self) -> None:
         self._phase = Phase.SPEAKING
         self._saying = self._manners.says[self._next_said]
+        self.said.append(self._saying.name)
         self._next_said = (self._next_said + 1) % len(self._manners.says)
         self._spoken = 0
         self._barge_in_at = 0.0

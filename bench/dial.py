@@ -73,9 +73,14 @@ def signer(auth_token: str) -> Any:
     return RequestValidator(auth_token)
 
 
-async def chorus_number(base_url: str, api_key: str, agent: dict[str, Any]) -> ChorusNumber:
-    """Create an agent on the simulated model and voice, with `agent`'s fields, and a number that
-    leads to it. Raises `Refused`."""
+async def chorus_number(
+    base_url: str,
+    api_key: str,
+    agent: dict[str, Any],
+    engines: tuple[str, str] = ("simulated", "simulated"),
+) -> ChorusNumber:
+    """Create an agent with `agent`'s fields, on the first model and voice that are found by the
+    names in `engines`, and a number that leads to it. Raises `Refused`."""
     http = httpx.AsyncClient(timeout=30)
     bearer = {"Authorization": f"Bearer {api_key}"}
 
@@ -85,10 +90,10 @@ async def chorus_number(base_url: str, api_key: str, agent: dict[str, Any]) -> C
             raise Refused(f"{method} {path} answered {reply.status_code}: {reply.text[:500]}")
         return reply.json()["data"]
 
-    async def simulated(catalogue: str) -> str:
-        for entry in await ask("GET", f"/{catalogue}?search=simulated"):
+    async def found(catalogue: str, name: str) -> str:
+        for entry in await ask("GET", f"/{catalogue}?search={name}"):
             return entry["id"]
-        raise Refused(f"no simulated entry in /{catalogue}: start it with CHORUS_SIMULATED=1")
+        raise Refused(f"nothing in /{catalogue} has {name!r} in its name")
 
     made = await ask(
         "POST",
@@ -96,8 +101,8 @@ async def chorus_number(base_url: str, api_key: str, agent: dict[str, Any]) -> C
         {
             "name": f"Bench {secrets.token_hex(3)}",
             "systemPrompt": "You take bookings for a restaurant.",
-            "slmModelId": await simulated("slm-models"),
-            "voiceId": await simulated("voices"),
+            "slmModelId": await found("slm-models", engines[0]),
+            "voiceId": await found("voices", engines[1]),
             "maxCallDurationSeconds": 3600,
         }
         | agent,

@@ -27,7 +27,8 @@ STOPPED_WITHIN_S = 20
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """`agent` are fields of the agent on Chorus. `peer` is the name of another system, whose
+    """`agent` are fields of the agent on Chorus, `engines` what its model and its voice are found
+    by, `environment` what its server has besides. `peer` is the name of another system, whose
     program is `peer_NAME.py`, and the arguments of that."""
 
     name: str
@@ -35,6 +36,7 @@ class System:
     agent: dict[str, Any] = field(default_factory=dict[str, Any])
     peer: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    engines: tuple[str, str] = ("simulated", "simulated")
 
 
 SYSTEMS = (
