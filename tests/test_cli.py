@@ -17,6 +17,8 @@ import pytest
 from tests.fakes.api import KEY, running
 
 from chorus import cli
+from chorus.outbound import Outbound
+from chorus.providers import trial
 from chorus.settings import Settings
 from chorus.speech import local, models
 from chorus.speech.engines import EngineFailed
@@ -287,3 +289,27 @@ def test_an_option_is_checked_as_its_variable_is(
     assert cli.run(["serve", f"--port={port}"]) == 2
     said = f"--port must be a whole number from 0 to 65535, not {port!r}.\n"
     assert capsys.readouterr().err == said
+
+
+async def _refused_by_anthropic(_: Outbound, tried: trial.Tried) -> trial.Verdict:
+    if tried.vendor.name == "anthropic":
+        return trial.Verdict("bad_key", "Anthropic does not know this key.")
+    return trial.Verdict(None, "ok")
+
+
+def test_doctor_tries_the_operators_keys(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    _, found = findings(capsys)
+    assert found["vendors' keys"][0]["says"].startswith("none")
+    monkeypatch.setattr(trial, "test", _refused_by_anthropic)
+    monkeypatch.setenv("CHORUS_ANTHROPIC_API_KEY", "hush-one")
+    monkeypatch.setenv("CHORUS_DEEPGRAM_API_KEY", "hush-two")
+    status, found = findings(capsys)
+    assert status == 0  # a call can do without
+    refused, accepted = found["vendors' keys"]
+    assert (refused["state"], accepted["state"]) == ("note", "ok")
+    assert "does not know this key" in refused["says"]
+    assert "CHORUS_ANTHROPIC_API_KEY" in refused["advice"]
+    assert accepted["says"] == "Deepgram (hears, speaks): its key is accepted"
+    assert "hush" not in json.dumps(found)

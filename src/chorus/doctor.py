@@ -3,7 +3,8 @@
 Each check gives findings; one that must hold for the server to run and to hold calls, and does not,
 makes the exit status 1. What can be tried is tried: the data folder with a file that is removed
 again, the models by loading them, the voice and the transcriber by starting them, the language
-models' API by asking it for its models. Nothing is changed.
+models' API by asking it for its models, each of the operator's keys by one small request. Nothing
+is changed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import doctor_keys
 from chorus.accounts import seal
 from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
@@ -30,6 +32,7 @@ from chorus.billing.prices import Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
+from chorus.finding import Finding, Findings
 from chorus.languages import code_of
 from chorus.llm.model import ModelFailed
 from chorus.llm.openai import Endpoint
@@ -50,19 +53,6 @@ _ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
 _LOCAL = "pip install 'chorus-voice[local]'"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`state`: it works, it is worth knowing, or no server that holds calls can run with it."""
-
-    state: Literal["ok", "note", "problem"]
-    what: str
-    says: str
-    advice: str | None = None
-
-
-Findings = list[Finding]
-
-
 def report(settings: Settings, *, as_json: bool) -> int:
     """Print the findings; returns the exit status."""
     findings = [
@@ -72,6 +62,7 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *_prices(settings),
         *asyncio.run(_storage(settings)),
         *asyncio.run(_engines(settings)),
+        *asyncio.run(doctor_keys.findings(settings)),
         *_lines(settings),
         *(Finding("note", "settings", warning) for warning in settings.unknown_warnings()),
     ]
