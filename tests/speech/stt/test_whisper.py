@@ -137,3 +137,21 @@ def test_another_language_is_refused_with_a_sentence():
 
     with pytest.raises(EngineFailed, match="it knows English, not 'de-DE'"):
         call(work, language="de-DE")
+
+
+def test_the_mark_between_two_sentences_begins_none():
+    """The decoder is told the first without its full stop, and writes that first."""
+    one, other = prompt("please-try-call-later"), prompt("conf-extended")
+
+    async def work(call: Call) -> None:
+        for count, said in enumerate((one, other), 1):
+            call.stream.speech_started(0)
+            call.feed(said.audio)
+            call.feed(silence(100))
+            call.stream.finalize()
+            await call.finals(count)
+            call.feed(silence(300))
+
+    first, second = call(work)
+    assert first.text.endswith(".")
+    assert second.text[0].isalnum(), second.text

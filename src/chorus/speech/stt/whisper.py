@@ -44,6 +44,7 @@ _LONGEST_MS = (LONGEST_S - 3) * 1000
 _FINAL_DUE_S = 0.25
 _INTERIM_DUE_S = 2.0
 _FAILURES = 3
+_MARKS = " .,;:!?…"
 
 
 @dataclass(slots=True, eq=False)
@@ -191,7 +192,9 @@ class WhisperStream:
         self._failures = 0
         if found.text:
             self._half = _Half(audio, (*said, *found.tokens), utterance.end_ms)
-        return found.text, utterance.end_ms - quiet_ms, found
+        # The mark that the first half ends with after all was told with it, or is none.
+        text = found.text.lstrip(_MARKS) if said else found.text
+        return text, utterance.end_ms - quiet_ms, found
 
     def _joined(self, utterance: _Utterance) -> tuple[bytes, tuple[int, ...]]:
         """The audio to decode, and tokens of what its beginning says."""
@@ -235,6 +238,7 @@ class WhisperStream:
             return
         # The last word is not ripe: it was cut, or is one that will never be said.
         text = " ".join(found.text.split()[:-1]).rstrip(".,!?…")
+        text = text.lstrip(_MARKS) if said else text
         if text and utterance is self._current:
             self._tell(text, False, heard_to_ms, heard_to_ms, found)
 
