@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from chorus import cli
-from chorus.demo import network, run
+from chorus.demo import network, run, voices
 from chorus.demo.story import INBOUND, OUTBOUND
 
 COMMAND = [sys.executable, "-m", "chorus", "demo"]
@@ -100,7 +100,7 @@ def test_what_is_not_installed_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None if name in missing else object())
+    monkeypatch.setattr(voices, "find_spec", lambda name: None if name in missing else object())
     assert cli.run(["demo", "--json"]) == 1
     printed = capsys.readouterr()
     assert sentence in printed.err

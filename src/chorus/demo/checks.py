@@ -13,7 +13,7 @@ from typing import Any
 
 from chorus.demo.carrier.person import Say
 from chorus.demo.carrier.sound import said as sound_of
-from chorus.demo.perform import Performance, plain
+from chorus.demo.perform import Performance, is_said, plain
 from chorus.demo.sound import Recorded, audible_ms, find, onset_ms, quiet_after_ms
 from chorus.demo.story import COUGH_MS
 
@@ -76,17 +76,23 @@ def _ended(performance: Performance) -> Iterator[Check]:
 def _understood(performance: Performance) -> Iterator[Check]:
     for line in performance.story.lines:
         expected = plain(line.text)
-        understood = [plain(x) for x in _transcript(performance, "user")]
+        lines = _transcript(performance, "user")
+        understood = [plain(x) for x in lines]
         times = performance.times_said.get(line.name, 0)
         got = f"{' / '.join(understood) or 'nothing'} (it was said {times} times)"
-        yield Check(f'"{line.text}" was understood', expected in understood, expected, got)
+        yield Check(
+            f'"{line.text}" was understood',
+            any(is_said(line.text, x) for x in lines),
+            expected,
+            got,
+        )
 
 
 def _spoken(performance: Performance) -> Iterator[Check]:
     text = " / ".join(_transcript(performance, "assistant"))
     for words, reason in performance.story.spoken:
         expected = f'the agent says "{words}"'
-        yield Check(reason, words in plain(text), expected, text or "it said nothing")
+        yield Check(reason, plain(words) in plain(text), expected, text or "it said nothing")
 
 
 def _interruption(performance: Performance) -> Iterator[Check]:

@@ -8,8 +8,10 @@ when the agent has finished, and once more where it was not understood, as peopl
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from typing import Any
 
 from chorus.demo.carrier.client import CarrierCall, CarrierClient
@@ -27,6 +29,9 @@ REPLY_TIMEOUT_S = 30.0
 BEGIN_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 15.0
 TIMES_SAID = 2
+_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_DIGITS = {name: str(digit) for digit, name in enumerate(_NAMES)}
+_BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
 @dataclass(slots=True)
@@ -181,7 +186,7 @@ async def _say(
         after = watch.events.index(event) + 1
         if event["kind"] == "reply_heard":
             return understood
-        understood = plain(event["data"]["text"]) == plain(line.text)
+        understood = is_said(line.text, event["data"]["text"])
         if understood and not finish:
             return True
 
@@ -198,6 +203,15 @@ def _answer(event: Event) -> bool:
     return event["kind"] == "turn_committed"
 
 
+def is_said(line: str, understood: str) -> bool:
+    """Whether a line was understood, give or take a word: "I'll" for "I will" is no mistake. Its
+    figures must be the same."""
+    meant, heard = plain(line).split(), plain(understood).split()
+    figures = [[word for word in words if word.isdecimal()] for words in (meant, heard)]
+    return figures[0] == figures[1] and SequenceMatcher(None, meant, heard).ratio() >= 0.75
+
+
 def plain(text: str) -> str:
-    """Words alone, to compare what was said with what was understood."""
-    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+    """Words alone, and figures as digits, to compare what was said with what was understood."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return _BETWEEN_DIGITS.sub("", " ".join(_DIGITS.get(word, word) for word in words))

@@ -13,9 +13,7 @@ from typing import Any
 
 import httpx
 
-from chorus.settings import Settings
-
-START_TIMEOUT_S = 45.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 
 
@@ -49,7 +47,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(folder: Path, *, twilio_api_url: str) -> AsyncGenerator[Platform]:
+async def platform(folder: Path, *, twilio_api_url: str, models: Path) -> AsyncGenerator[Platform]:
     """A server that is ready, gone when the block is left. The folder stays: the recordings in
     it are what a visitor wants to hear."""
     key = f"sk_live_{secrets.token_urlsafe(32)}"
@@ -57,7 +55,7 @@ async def platform(folder: Path, *, twilio_api_url: str) -> AsyncGenerator[Platf
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHORUS_")}
     environment |= {
         "CHORUS_DATA_DIR": str(folder / "data"),
-        "CHORUS_MODELS_DIR": str(Settings.read(os.environ).models_dir.absolute()),
+        "CHORUS_MODELS_DIR": str(models),
         "CHORUS_PORT": "0",
         "CHORUS_BOOTSTRAP_API_KEY": key,
         "CHORUS_TWILIO_API_URL": twilio_api_url,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,7 +20,6 @@ import time
 import wave
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +44,8 @@ from chorus.demo.story import (
     SHOP_NUMBER,
     Story,
 )
-from chorus.demo.voices import recite
+from chorus.demo.voices import Cast, cast_of, missing, recite
+from chorus.settings import Settings
 from chorus.speech.engines import EngineFailed
 
 STORIES = (INBOUND, OUTBOUND)
@@ -54,7 +55,6 @@ LOG_LINES = 30
 _ACCOUNT = "AC" + "1" * 32
 # Signs the carrier's webhooks on this machine; it opens nothing else.
 _AUTH_TOKEN = "demo" * 8
-_NEEDED = {"pocketsphinx": "the offline transcriber", "espeakng_loader": "the offline voice"}
 
 
 def demo(*, as_json: bool) -> int:
@@ -149,14 +149,16 @@ async def _play(show: Show, result: _Result) -> None:
 
 
 async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
-    missing = [f"{what} ({name})" for name, what in _NEEDED.items() if find_spec(name) is None]
-    if missing:
+    cast = cast_of(_models())
+    if absent := missing(cast):
         raise DemoFailed(
-            f"{' and '.join(missing)} not installed; run: pip install 'chorus-voice[local]'"
+            f"{' and '.join(absent)} not installed; run: pip install 'chorus-voice[local]'"
         )
     show.line("Two telephone calls on this machine: no account, no key, no internet.", "bold")
     show.line("Starting the carrier, the shop and the platform…", "dim")
     folder.append(Path(tempfile.mkdtemp(prefix="chorus-demo-")))
+    # Half of them, such as Whisper for what espeak-ng says, would not understand each other.
+    models = cast.models if cast.piper else folder[0] / "models"
     strangers = Strangers()
     async with AsyncExitStack() as stack:
         # All is begun side by side; on failure the stack takes down what had begun. The platform,
@@ -165,12 +167,14 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
             async with asyncio.TaskGroup() as group:
                 carrier_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
                 serving = group.create_task(
-                    stack.enter_async_context(platform(folder[0], twilio_api_url=carrier_url))
+                    stack.enter_async_context(
+                        platform(folder[0], twilio_api_url=carrier_url, models=models)
+                    )
                 )
                 carrying = group.create_task(stack.enter_async_context(carrier_running(listening)))
                 shop = group.create_task(stack.enter_async_context(shop_running()))
                 reciting = group.create_task(
-                    recite(line.text for story in STORIES for line in story.lines)
+                    recite((line.text for story in STORIES for line in story.lines), cast)
                 )
         recited, shop_url, server = reciting.result(), shop.result(), serving.result()
         carrier = carrying.result()
@@ -178,7 +182,11 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
         show.line(f"  carrier   {carrier.url}   in the place of Twilio")
         show.line(f"  shop      {shop_url}   which the agents' tools ask")
         show.line(f"  platform  {server.url}   chorus serve, in {server.folder}")
-        stage = await _set_up(server, carrier, shop_url, recited)
+        show.line(f"  hears     {cast.ears}")
+        show.line(f"  speaks    {cast.voice}")
+        if not cast.piper:
+            show.line("            With `chorus models pull` both are those of a real call.", "dim")
+        stage = await _set_up(server, carrier, shop_url, recited, cast)
         performances = [await _perform(show, stage, story) for story in STORIES]
         recordings = [await _recording(server, each) for each in performances]
         async with httpx.AsyncClient() as http:
@@ -194,7 +202,11 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
 
 
 async def _set_up(
-    server: Platform, carrier: CarrierClient, shop_url: str, recited: dict[str, bytes]
+    server: Platform,
+    carrier: CarrierClient,
+    shop_url: str,
+    recited: dict[str, bytes],
+    cast: Cast,
 ) -> Stage:
     """Everything that a customer would make in the API, and the number at the carrier."""
     await carrier.add_account(_ACCOUNT, _AUTH_TOKEN)
@@ -213,7 +225,7 @@ async def _set_up(
     models = (await server.get("/slm-models", limit=100))["data"]
     voices = (await server.get("/voices", limit=100))["data"]
     model = next((m for m in models if m["provider"] == "chorus"), None)
-    voice = next((v for v in voices if v["language"] == AGENT_VOICE), None)
+    voice = next((v for v in voices if _is_agents(v, cast)), None)
     if model is None or voice is None:
         raise DemoFailed(f"the platform has no script model or no voice for {AGENT_VOICE}")
     agents: dict[str, str] = {}
@@ -224,7 +236,7 @@ async def _set_up(
             systemPrompt=story.prompt,
             slmModelId=model["id"],
             voiceId=voice["id"],
-            voiceSpeed=AGENT_SPEED,
+            voiceSpeed=1.0 if cast.piper else AGENT_SPEED,
             # A busy machine's end-of-turn model may be too late; then silence decides, sooner
             # than it would have to for people who think while they speak.
             fallbackSilenceMs=FALLBACK_SILENCE_MS,
@@ -245,6 +257,16 @@ async def _set_up(
     )
     await carrier.add_number(SHOP_NUMBER, _ACCOUNT, f"{server.url}/twilio/voice")
     return Stage(server, carrier, agents, line["id"], recited)
+
+
+def _models() -> Path:
+    return Settings.read(os.environ).models_dir.absolute()
+
+
+def _is_agents(voice: dict[str, Any], cast: Cast) -> bool:
+    if cast.piper is None:
+        return voice["provider"] == "espeak" and voice["language"] == AGENT_VOICE
+    return voice["slug"] == f"piper-{cast.piper}".lower()
 
 
 def _parameter(name: str, about: str) -> dict[str, Any]:

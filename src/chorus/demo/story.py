@@ -63,7 +63,7 @@ INBOUND = Story(
 
 script:
 at start: say "Garden shop, hello. Which order is it about?"
-when caller says "the number is four two seven":
+when caller says "the number is four two seven" or "the number is {ORDER}":
     call order with number = "{ORDER}"
     then say "You ordered {{result.item}}. They come on {{result.day}}, between nine and six."
     say "The driver telephones you half an hour before, and he needs somebody who can help him"
@@ -109,7 +109,7 @@ otherwise: say "{AGAIN}"
 """,
     greeting="Hello {{name}}, this is the garden shop.",
     lines=(
-        ScriptedLine("hello", "Hello, what can I do for you?"),
+        ScriptedLine("hello", "Hello what can I do for you?"),
         ScriptedLine("home", "I will be at home all morning"),
         ScriptedLine("place", "Please leave them behind the house"),
         ScriptedLine("thanks", "Thank you very much for calling"),
