@@ -19,7 +19,7 @@ from chorus.wire import Cursor
 async def calls(api: Api, count: int, **values: Any) -> list[str]:
     """Ids, the newest first. Three at a time are of the same moment."""
     organization_id, now = await api.organization_id(), utcnow()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": uuid.uuid4(),
             "organization_id": organization_id,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -158,7 +158,7 @@ Statements = dict[str, Any]
 
 
 @contextmanager
-def heard(database: Database) -> Iterator[Statements]:
+def heard(database: Database) -> Generator[Statements]:
     """Every statement that is sent, and what it was sent with."""
     found: Statements = {}
 
@@ -182,10 +182,10 @@ async def plans(database: Database, statements: Statements) -> list[tuple[str, l
         if not sqlite:
             await connection.exec_driver_sql("SET enable_seqscan = off")
         for statement, parameters in statements.items():
-            if isinstance(parameters, list):
-                parameters = parameters[0]  # of many rows, the first
+            # Of many rows, the first.
+            values = cast("Any", parameters[0] if isinstance(parameters, list) else parameters)
             explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
-            rows = (await connection.exec_driver_sql(explain + statement, parameters)).all()
+            rows = (await connection.exec_driver_sql(explain + statement, values)).all()
             found.append((statement, [str(row[-1]) for row in rows]))
     return found
 

@@ -30,6 +30,7 @@ from chorus.calls.chat_routes import chat_routes
 from chorus.calls.check_routes import check_routes
 from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import CallDesk
+from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
 from chorus.calls.recover import end_own_calls, let_go
 from chorus.calls.routes import one_call_routes, outbound_routes
@@ -62,6 +63,7 @@ ROUTERS = (
     ("/v1", numbers),
     ("/v1", tools),
     ("/v1", calls),
+    ("/v1", export_routes),
     ("/v1", one_call_routes),
     ("/v1", chat_routes),
     ("/v1", check_routes),

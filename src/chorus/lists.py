@@ -12,23 +12,25 @@ than what was shown while there is more: who reads by `offset` until there are `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.db import Tenant, UtcDateTime
+from chorus.db import Database, Tenant, UtcDateTime
 from chorus.wire import Cursor, Found, ListQuery
 
 COUNTED = 10_000
+BATCH = 500
 _DEEP = 500
 """From this offset on its place is looked up in the index alone, before any row is read."""
 
 _AT, _ID, _COUNT = "chorus_at", "chorus_id", "chorus_count"
 
 T = TypeVar("T", bound=Tenant)
+Sort = Literal["-createdAt", "createdAt"]
 Rows = sa.Select[*tuple[Any, ...]]
 Key = tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]
 
@@ -48,9 +50,13 @@ async def page(
         offset = 0
     else:
         offset = wanted.offset
-    columns = (key[0].label(_AT), key[1].label(_ID), _count(query).scalar_subquery().label(_COUNT))
+    columns = (
+        key[0].label(_AT),
+        key[1].label(_ID),
+        _count(query, COUNTED).scalar_subquery().label(_COUNT),
+    )
     rows = await session.execute(
-        _ordered(query.add_columns(*columns), key, wanted, after)
+        _ordered(query.add_columns(*columns), key, wanted.sort, after)
         .limit(wanted.limit + 1)
         .offset(offset)
     )
@@ -66,15 +72,38 @@ async def of(
     return [row[table] for row in rows], found
 
 
+async def batches(
+    database: Database, query: Rows, key: Key, sort: Sort
+) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
+    """All rows of `query`, some hundred at a time, each from a session of its own: whoever takes
+    them slowly holds none. What is added behind the place that has been reached is seen."""
+    query = query.add_columns(key[0].label(_AT), key[1].label(_ID))
+    after: Cursor | None = None
+    while True:
+        async with database.reading() as session:
+            page = _ordered(query, key, sort, after).limit(BATCH)
+            rows = (await session.execute(page)).mappings().all()
+        if rows:
+            yield rows
+        if len(rows) < BATCH:
+            return
+        after = Cursor(rows[-1][_AT], rows[-1][_ID])
+
+
+async def count(session: AsyncSession, query: Rows, most: int) -> int:
+    """How many rows there are, up to one more than `most`."""
+    return await session.scalar(_count(query, most)) or 0
+
+
 async def _at(session: AsyncSession, query: Rows, key: Key, wanted: ListQuery) -> Cursor | None:
     """The place of the last row that `offset` skips; None beyond the end."""
-    places = _ordered(query.with_only_columns(*key), key, wanted, None)
+    places = _ordered(query.with_only_columns(*key), key, wanted.sort, None)
     row = (await session.execute(places.limit(1).offset(wanted.offset - 1))).first()
     return None if row is None else Cursor(row[0], row[1])
 
 
-def _ordered(query: Rows, key: Key, wanted: ListQuery, after: Cursor | None) -> Rows:
-    oldest_first = wanted.sort == "createdAt"
+def _ordered(query: Rows, key: Key, sort: Sort, after: Cursor | None) -> Rows:
+    oldest_first = sort == "createdAt"
     if after is not None:
         place = sa.tuple_(sa.literal(after.at, UtcDateTime), sa.literal(after.id, sa.Uuid))
         here = sa.tuple_(*key)
@@ -82,8 +111,8 @@ def _ordered(query: Rows, key: Key, wanted: ListQuery, after: Cursor | None) -> 
     return query.order_by(*(key if oldest_first else (column.desc() for column in key)))
 
 
-def _count(query: Rows) -> sa.Select[int]:
-    some = query.with_only_columns(sa.literal(1).label("one")).limit(COUNTED + 1).subquery()
+def _count(query: Rows, most: int) -> sa.Select[int]:
+    some = query.with_only_columns(sa.literal(1).label("one")).limit(most + 1).subquery()
     return sa.select(sa.func.count()).select_from(some)
 
 
@@ -94,12 +123,12 @@ async def _found(
     wanted: ListQuery,
 ) -> Found:
     """`rows`: those of the page and, where there is one, the row after them."""
-    count: int = rows[0][_COUNT] if rows else await session.scalar(_count(query)) or 0
+    total: int = rows[0][_COUNT] if rows else await count(session, query, COUNTED)
     more = len(rows) > wanted.limit
     shown = min(len(rows), wanted.limit)
     last = rows[shown - 1] if more else None
     cursor = None if last is None else Cursor(last[_AT], last[_ID]).text()
-    if count <= COUNTED:
-        return Found(count, True, cursor)
+    if total <= COUNTED:
+        return Found(total, True, cursor)
     so_far = wanted.offset + shown + more if rows else 0
     return Found(max(COUNTED, so_far), False, cursor)

@@ -215,7 +215,9 @@ class ListQuery(PageQuery):
     ] = "-createdAt"
 
 
-class NameQuery(PageQuery):
+class Searched(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
     search: Annotated[
         str | None, Field(max_length=255, description="Only those whose name contains this.")
     ] = None
@@ -226,7 +228,11 @@ class NameQuery(PageQuery):
         return (self.search or "").strip() or None
 
 
-class SearchQuery(NameQuery, ListQuery):
+class NameQuery(Searched, PageQuery):
+    """A list that is not in the database and can be searched."""
+
+
+class SearchQuery(Searched, ListQuery):
     """A list of the database that can be searched."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -12,9 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
 from chorus.agents import queries as agents
-from chorus.calls.schemas import FINAL, CallOut, CallQuery, ListedCall, TransferCall
+from chorus.calls.schemas import (
+    FINAL,
+    CallFilters,
+    CallOut,
+    CallQuery,
+    ExportQuery,
+    ListedCall,
+    TransferCall,
+)
 from chorus.calls.tables import CallEvent, CallRow
-from chorus.db import named_like, scoped
+from chorus.db import Database, named_like, scoped
 from chorus.errors import not_found
 from chorus.process import Process
 from chorus.wire import Found
@@ -43,6 +51,23 @@ async def page(
     return shown, found
 
 
+def exported(
+    database: Database, organization_id: uuid.UUID, wanted: ExportQuery
+) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
+    """Rows of calls for an export, some hundred at a time."""
+    columns = [*_LISTED, _table.c.transcript, _table.c.analysis] if wanted.texts else _LISTED
+    query = sa.select(*columns).where(*_conditions(organization_id, wanted))
+    return lists.batches(database, query, (_table.c.created_at, _table.c.id), wanted.sort)
+
+
+async def count(
+    session: AsyncSession, organization_id: uuid.UUID, wanted: CallFilters, most: int
+) -> int:
+    """How many there are, up to one more than `most`."""
+    query = sa.select(_table.c.id).where(*_conditions(organization_id, wanted))
+    return await lists.count(session, query, most)
+
+
 async def _legs(
     session: AsyncSession, organization_id: uuid.UUID, calls: Sequence[uuid.UUID], process: Process
 ) -> Mapping[uuid.UUID, list[dict[str, Any]]]:
@@ -59,7 +84,7 @@ async def _legs(
     return legs
 
 
-def _conditions(organization_id: uuid.UUID, wanted: CallQuery) -> list[sa.ColumnElement[bool]]:
+def _conditions(organization_id: uuid.UUID, wanted: CallFilters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = [_table.c.organization_id == organization_id]
     for column, value in (
         (_table.c.status, wanted.status),
@@ -135,17 +160,24 @@ async def present(
     return CallOut.model_validate(values)
 
 
+def as_exported(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row as exports have it: without links."""
+    cost = row["cost_micros"]
+    return {
+        **row,
+        "is_final": row["status"] in FINAL,
+        "cost": None if cost is None else cost / 1_000_000,
+    }
+
+
 def _values(call: CallRow, process: Process) -> dict[str, Any]:
     row = {column.key: getattr(call, column.key) for column in sa.inspect(CallRow).columns}
     return _shown({**row, "metadata": call.meta}, process)
 
 
 def _shown(row: Mapping[Any, Any], process: Process) -> dict[str, Any]:
-    cost = row["cost_micros"]
     return {
-        **row,
-        "is_final": row["status"] in FINAL,
-        "cost": None if cost is None else cost / 1_000_000,
+        **as_exported(row),
         "recording_url": process.links.url("recording", row["id"])
         if row["recording_path"]
         else None,

@@ -14,10 +14,11 @@ from chorus.wire import (
     Anything,
     Flag,
     In,
+    ListQuery,
     Metadata,
     Out,
     Phone,
-    SearchQuery,
+    Searched,
     Time,
     TimeIn,
     Variables,
@@ -203,8 +204,8 @@ class EventOut(Out):
     created_at: Time
 
 
-class CallQuery(SearchQuery):
-    """Which calls to list; all that is given must hold."""
+class CallFilters(Searched):
+    """Which calls are meant; all that is given must hold."""
 
     search: Annotated[
         str | None,
@@ -218,3 +219,32 @@ class CallQuery(SearchQuery):
         TimeIn | None, Field(alias="from", description="Created at this time or later.")
     ] = None
     to: Annotated[TimeIn | None, Field(description="Created before this time.")] = None
+
+
+class CallQuery(CallFilters, ListQuery):
+    """Which calls to list; all that is given must hold."""
+
+
+class ExportQuery(CallFilters):
+    """Which calls to export, and how; all that is given must hold."""
+
+    format: Annotated[
+        Literal["csv", "jsonl"], Field(description="CSV with a head, or a JSON object a line.")
+    ] = "csv"
+    texts: Annotated[
+        bool, Field(description="With the transcript and the analysis of each call.")
+    ] = False
+    sort: Annotated[
+        Literal["-createdAt", "createdAt"], Field(description="The newest first, or the oldest.")
+    ] = "-createdAt"
+
+
+class ExportedCall(_Call):
+    """A call as exports have it. Without `recordingUrl`, which holds for a limited time."""
+
+    recording_url: Annotated[str | None, Field(exclude=True)] = None
+
+
+class ExportedCallWithTexts(ExportedCall):
+    transcript: list[TranscriptEntry] | None
+    analysis: Analysis | None
