@@ -14,10 +14,11 @@ import numpy as np
 from scripts.material import LANGUAGES, MODELS
 
 from bench.prompts import RATE_HZ, Floats, Prompt, pcm16, prompts, silence, to_16k
-from chorus.speech.engines import Heard
+from chorus.speech.engines import Heard, Words
 from chorus.speech.eot.smart_turn import SmartTurn
 from chorus.speech.eot.smart_turn_model import SmartTurnModel, end_of
 from chorus.speech.models import find_model
+from chorus.speech.stt.whisper import is_unfinished
 from chorus.speech.stt.whisper_model import WhisperModel
 
 TAIL_MS = 200.0
@@ -55,7 +56,9 @@ def turns(count: int) -> list[str]:
                 probability = _judge(model, _loud(audio))
                 took_ms.append((time.process_time() - began) * 1000)
                 heard = ears.decode(to_16k(np.concatenate([audio, silence(96)])), (language,))
-                judged.append(_Judged(whole, probability, is_marked(heard.text)))
+                words = Words(heard.text, True, 0, 0, language=language)
+                marked = bool(heard.text) and not is_unfinished(words)
+                judged.append(_Judged(whole, probability, marked))
         rows.append(_row(language, judged, took_ms))
         everything += judged
     rows.append(_row("all", everything, took_ms))
@@ -90,11 +93,6 @@ def _row(language: str, judged: list[_Judged], took_ms: list[float]) -> str:
         ]
     cells += [f"{area(False):.3f}", f"{area(True):.3f}", f"{np.median(took_ms):.0f} ms"]
     return f"| {' | '.join(cells)} |"
-
-
-def is_marked(text: str) -> bool:
-    """Three dots are no end."""
-    return text.rstrip("\"'”’»").endswith((".", "?", "!")) and not text.endswith("..")
 
 
 def single_sentences(language: str) -> list[Prompt]:

@@ -24,6 +24,7 @@ from scripts.material import MODELS, SPEECH
 from bench import calls_local, noise
 from bench.endings import turns
 from bench.hearing import finalizing, halves, hearing
+from bench.phrases import phrases
 from bench.prompts import samples, to_16k, word_errors
 from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
     parts: dict[str, Callable[[int], list[str]]] = {
         "hearing": hearing,
         "halves": halves,
+        "phrases": phrases,
         "finalizing": finalizing,
         "noise": noise.tables,
         "speaking": speaking,

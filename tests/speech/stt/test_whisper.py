@@ -13,7 +13,7 @@ from tests.material import needs_model, needs_speech
 from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K
 from chorus.speech.engines import EngineFailed, Hints, Transcriber, Words
-from chorus.speech.stt.whisper import Whisper, WhisperStream
+from chorus.speech.stt.whisper import Whisper, WhisperStream, is_unfinished
 from chorus.speech.threads import ModelThreads
 
 pytestmark = [needs_model("whisper-tiny.en"), needs_speech("en")]
@@ -106,7 +106,7 @@ def test_a_pause_inside_a_sentence_does_not_cost_its_second_half():
         call.stream.finalize()
         await call.finals(2)
 
-    first, second = call(work)
+    first, second = (w for w in call(work) if w.final)
     heard = written(f"{first.text} {second.text}", "en")
     assert heard[-1] == "extended"
     assert heard.count("conference") == 1
@@ -155,3 +155,55 @@ def test_the_mark_between_two_sentences_begins_none():
     first, second = call(work)
     assert first.text.endswith(".")
     assert second.text[0].isalnum(), second.text
+
+
+def timed(audio, after) -> tuple[list[tuple[float, Words]], float]:
+    """Words with when they came after `finalize`, in milliseconds; `after(call)` follows it."""
+    came: list[tuple[float, Words]] = []
+
+    async def work(call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        call.stream.speech_started(0)
+        call.feed(audio)
+        call.feed(silence(100))
+        call.stream.finalize()
+        seen = 0
+        while not any(w.final for w in call.words):
+            await asyncio.sleep(0.005)
+            if len(call.words) > seen:
+                seen = len(call.words)
+                came.extend((loop.time() * 1000, w) for w in call.words[len(came) :])
+                after(call)
+        came.extend((loop.time() * 1000, w) for w in call.words[len(came) :])
+
+    call(work)
+    return came, came[-1][0] - came[0][0]
+
+
+def test_words_without_a_mark_are_final_only_after_a_longer_silence():
+    said = prompt("please-try-call-later")
+    cut = said.audio[: int(len(said.audio) * 0.55)]
+    (first, *_, last), between_ms = timed(cut, lambda _: None)
+    assert not first[1].final
+    assert last[1].final
+    assert first[1].text == last[1].text
+    assert 300 < between_ms < 1500
+    # Whoever goes on has them at once, before what follows.
+    _, between_ms = timed(cut, lambda call: call.stream.speech_started(0))
+    assert between_ms < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "unfinished"),
+    [
+        ("Please try your call", "en", True),
+        ("Please try your call...", "en", True),
+        ("Please try your call again.", "en", False),
+        ('He said "no."', "en", False),
+        ("Quelle heure est-il ?", "fr", False),
+        ("", "en", False),
+        ("สวัสดีครับ", "th", False),
+    ],
+)
+def test_what_has_no_mark(text: str, language: str, unfinished: bool):
+    assert is_unfinished(Words(text, True, 0, 0, language=language)) is unfinished
