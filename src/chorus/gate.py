@@ -28,6 +28,7 @@ log = logging.getLogger("chorus.http")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 API_PATHS = ("/v1", "/api")
+_UPLOAD = re.compile(r"/v1/knowledge-bases/[^/]+/documents/upload")
 
 
 def is_api(path: str) -> bool:
@@ -77,7 +78,7 @@ class Gate:
                     quota = self._process.limits.take(principal, state["address"])
                     if not quota.allowed:
                         raise errors.rate_limited(quota.retry_after_s)
-                body = self._limited(headers, receive)
+                body = self._limited(scope["path"], headers, receive)
                 await self._app(scope, body, answer)
             except Exception as error:
                 ours = errors.translate(error)
@@ -104,9 +105,12 @@ class Gate:
         token = sessions.token_of(headers, process.settings) if "cookie" in headers else None
         return await process.sessions.principal(token) if token else None
 
-    def _limited(self, headers: Headers, receive: Receive) -> Receive:
+    def _limited(self, path: str, headers: Headers, receive: Receive) -> Receive:
         """`receive`, which raises `Error` 413 as soon as the body is known to be too large."""
-        most = self._process.settings.max_request_bytes
+        settings = self._process.settings
+        most = settings.max_request_bytes
+        if _UPLOAD.fullmatch(path):
+            most = max(most, settings.max_upload_bytes)
         length = headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > most:
             raise errors.too_large(most)

@@ -71,7 +71,7 @@ class Route(APIRoute):
     most_bytes = 0
     """Of a body; 0 is the server's own limit."""
 
-    async def before(self, process: Process, request: _Read) -> None:
+    async def before(self, process: Process, request: Request) -> None:
         """What takes long and must not hold up those who wait for the session's turn to write."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -120,7 +120,8 @@ class Route(APIRoute):
 class _Hashing(Route):
     """A route that may be given a password: `request.state.password_hash`, null without one."""
 
-    async def before(self, process: Process, request: _Read) -> None:
+    async def before(self, process: Process, request: Request) -> None:
+        assert isinstance(request, _Read)
         body = cast("dict[str, Any]", request.parsed)
         password = body.get("password") if isinstance(request.parsed, dict) else None
         request.state.password_hash = None
@@ -132,7 +133,8 @@ class _Choosing(Route):
     """A route that may be given what a vendor offers: of vendors that were never asked what that
     is, the lists are fetched first."""
 
-    async def before(self, process: Process, request: _Read) -> None:
+    async def before(self, process: Process, request: Request) -> None:
+        assert isinstance(request, _Read)
         body = cast("dict[str, Any]", request.parsed)
         if isinstance(request.parsed, dict) and any(body.get(name) for name in _CHOICES):
             principal: Principal = request.state.principal
@@ -301,6 +303,7 @@ _NOUNS = {
     "api-keys": "API key",
     "background-sounds": "Background sound",
     "calls": "Call",
+    "knowledge-bases": "Knowledge base",
     "members": "Member",
     "phone-numbers": "Phone number",
     "provider-keys": "Provider key",
@@ -322,8 +325,11 @@ def _without_strange_ids(run: Run, path: str) -> Run:
         try:
             return await run(request)
         except RequestValidationError as error:
-            if noun and any(tuple(each["loc"]) == ("path", "id") for each in error.errors()):
+            strange = {each["loc"][1] for each in error.errors() if each["loc"][0] == "path"}
+            if noun and "id" in strange:
                 raise errors.not_found(noun) from None
+            if "documentId" in strange:
+                raise errors.not_found("Document") from None
             raise
 
     return checked
@@ -428,9 +434,9 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": _SENTENCES[status]} for status in statuses}
 
 
-def router(tag: str) -> APIRouter:
-    """For API keys and members."""
-    return _router(tag, Route, bearer)
+def router(tag: str, kind: type[Route] = Route) -> APIRouter:
+    """For API keys and members. `kind`: a class of a resource's own."""
+    return _router(tag, kind, bearer)
 
 
 def hashing_router(tag: str) -> APIRouter:

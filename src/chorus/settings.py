@@ -76,6 +76,7 @@ class Settings:
     max_scheduled_calls: int = 1000
     max_connections_per_address: int = 256
     max_request_bytes: int = 1_048_576
+    max_upload_bytes: int = 10_485_760
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     drain_s: int = 30
@@ -348,6 +349,13 @@ VARIABLES: tuple[Variable, ...] = (
         readers.number(1024, 104_857_600),
         "1048576",
         "Largest request body in bytes.",
+    ),
+    Variable(
+        "CHORUS_MAX_UPLOAD_BYTES",
+        "max_upload_bytes",
+        readers.number(1024, 26_214_400),
+        "10485760",
+        "Largest request body in bytes where a document is uploaded.",
     ),
     Variable(
         "CHORUS_CORS_ORIGINS",

@@ -25,6 +25,8 @@ from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom, NoEngine
 from chorus.db import Database, scoped
+from chorus.durable.durable import Durable
+from chorus.knowledge.library import Library, OpenBases
 from chorus.llm.model import Message
 from chorus.outbound import Outbound
 from chorus.settings import Settings
@@ -66,13 +68,17 @@ async def _talk(
     catalogues = Catalogues(settings, database, lambda: secrets, Catalogue.of(settings))
     engines = EngineRoom(settings, catalogues.base)
     outbound = Outbound(allow_private=settings.allow_private_addresses)
+    library = Library(settings, database, outbound, Durable(settings), lambda: engines.threads)
     try:
-        taken = await _agent(database, secrets, catalogues, name, organization_id)
+        taken, knowledge = await _agent(
+            database, secrets, catalogues, library, name, organization_id
+        )
         models = engines.thinking(taken.choice)
         await outbound.open()
         print(f"{taken.spec.name}, {models.engines[0].name}. An empty line or Ctrl-D ends it.")
-        await _converse(Chat(taken.spec, models, outbound, variables))
+        await _converse(Chat(taken.spec, models, outbound, variables, knowledge))
     finally:
+        await library.aclose()
         await outbound.aclose()
         await engines.aclose()
         await database.close()
@@ -83,10 +89,11 @@ async def _agent(
     database: Database,
     secrets: Secrets,
     catalogues: Catalogues,
+    library: Library,
     name: str,
     organization_id: str | None,
-) -> Snapshot:
-    """The agent of that id or name. Raises `Refused`."""
+) -> tuple[Snapshot, OpenBases | None]:
+    """The agent of that id or name, and what it may look into. Raises `Refused`."""
     async with database.reading() as session:
         owner = await organization(session, organization_id)
         try:
@@ -109,7 +116,11 @@ async def _agent(
             )
             known = ", ".join(names.all()[:20]) or "none yet"
             raise Refused(f"There is no agent {name!r}. Agents: {known}.")
-        return taken
+        spec = taken.spec
+        knowledge = await library.open(
+            session, owner, spec.knowledge_base_ids, spec.knowledge_instructions
+        )
+        return taken, knowledge
 
 
 async def _converse(chat: Chat) -> None:
@@ -168,6 +179,9 @@ def _line(kind: str, data: dict[str, Any]) -> str:
                 result = f"{result[:_RESULT_CHARS]}…"
             status = f"HTTP {data['status']}, " if data["status"] else ""
             return f"  -> {status}{data['elapsedMs']} ms: {result}"
+        case "knowledge":
+            where = "; ".join(passage["document"] for passage in data["passages"]) or "nothing"
+            return f"  found in {data['elapsedMs']} ms: {where}"
         case "variables":
             return f"  (no value for {', '.join(data['missing'])}; see --var)"
         case "replaced":

@@ -23,6 +23,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/calls/{id}/say": {"text": "a"},
     "/v1/provider-keys/{id}/rotate": {"apiKey": "k"},
     "/v1/calls/{id}/inject": {"text": "a"},
+    "/v1/knowledge-bases/{id}/documents": {"name": "a", "text": "a"},
+    "/v1/knowledge-bases/{id}/search": {"query": "a"},
 }
 
 
@@ -46,6 +48,7 @@ async def make_everything(api: Api) -> dict[str, str]:
             "id"
         ],
     }
+    made["knowledge-bases"] = (await api.made("/v1/knowledge-bases", {"name": "wall-base"}))["id"]
     wall_key = {"provider": "custom", "name": "wall-provider", "baseUrl": "https://a.example/v1"}
     wall_key["apiKey"] = "k"
     made["provider-keys"] = (await api.made("/v1/provider-keys", wall_key))["id"]
@@ -146,6 +149,7 @@ async def test_nothing_of_anothers_can_be_named_in_a_body(api: Api):
     own = (await client.post("/v1/agents", json={"name": "own"})).json()["data"]["id"]
     for path, body in (
         ("/v1/agents", {"name": "a", "toolIds": [made["tools"]]}),
+        ("/v1/agents", {"name": "a", "knowledgeBaseIds": [made["knowledge-bases"]]}),
         (
             "/v1/phone-numbers",
             {

@@ -27,7 +27,11 @@ RULES = {
     r".* not exist.*": "a reference",
     # One field is right or wrong by another.
     r".* (is|are) required with .*": "which settings a provider needs",
-    r".* is not used with .*": "which settings a provider knows",
+    r".* is not used with(out)? .*": "which settings a provider, or a document, knows",
+    r".* must have exactly one of text and url": "one way to send a document or the other",
+    r".* must have a url for refreshHours to be of use": "what can be fetched again",
+    r".* must have no format with a url: .*": "who tells what it is",
+    r"File must (be txt, md, html, pdf, docx or csv, .*|not be empty)": "the name of a file",
     r".* must be before .*": "two times",
     r".*briefing is for warm transfers.*": "a cold transfer has none",
     r".*merge release is for cold transfers.*": "a warm transfer has none",

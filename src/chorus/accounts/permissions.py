@@ -32,6 +32,7 @@ TABLE: dict[str, Rule] = {
     "agents": Rule("agents", "viewer", "developer"),
     "phone-numbers": Rule("phone numbers", "viewer", "developer"),
     "tools": Rule("tools", "viewer", "developer"),
+    "knowledge-bases": Rule("knowledge bases", "viewer", "developer"),
     # A call is its own record of who was called when: the audit log is of settings.
     "calls": Rule("calls", "viewer", "developer", audited=False),
     "call-stats": Rule("sums over calls", "viewer", None),

@@ -18,6 +18,7 @@ from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentTool
 from chorus.catalogue.catalogue import Catalogue
 from chorus.errors import Problem
+from chorus.knowledge import queries as knowledge
 from chorus.process import Process
 from chorus.tools import queries as tools
 from chorus.wire import is_plain_http
@@ -152,9 +153,12 @@ async def checked(
         for place, id in enumerate(tool_ids)
         if id in absent
     ]
+    base_ids: list[uuid.UUID] = values.get("knowledge_base_ids") or []
+    absent = await knowledge.missing(session, agent.organization_id, base_ids)
     problems += [
         Problem(f"knowledgeBaseIds.{place}", "Knowledge base not found")
-        for place, _ in enumerate(values.get("knowledge_base_ids") or [])
+        for place, id in enumerate(base_ids)
+        if id in absent
     ]
     for name, field, noun in (
         ("post_call_webhook_url", "postCallWebhookUrl", "Post call webhook URL"),

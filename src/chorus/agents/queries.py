@@ -57,6 +57,20 @@ def ids_named(organization_id: uuid.UUID, search: str) -> sa.Select[uuid.UUID]:
     return query.with_only_columns(Agent.id)
 
 
+async def using_knowledge_base(
+    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, most: int = 20
+) -> list[tuple[uuid.UUID, str]]:
+    """Agents that may look into a knowledge base, by id and name."""
+    listed_ids = sa.cast(Agent.knowledge_base_ids, sa.Text)  # JSON; an id is in nothing else
+    query = (
+        scoped(Agent, organization_id)
+        .where(listed_ids.contains(str(id)))
+        .order_by(Agent.name, Agent.id)
+        .with_only_columns(Agent.id, Agent.name)
+    )
+    return [(row.id, row.name) for row in await session.execute(query.limit(most))]
+
+
 async def tool_ids(
     session: AsyncSession, agents: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, list[uuid.UUID]]:

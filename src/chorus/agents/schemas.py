@@ -202,7 +202,6 @@ class ModelOptions(In):
 
 
 # Of what calls do not do yet. What is stored is as it will be needed.
-_STORED = "Checked and stored; calls of this version do not use it."
 
 # `edit.checked` makes it the id.
 EntryId = Annotated[OneLine, Field(min_length=1, max_length=255)]
@@ -330,7 +329,10 @@ class AgentCreate(In):
     language_hint: Language | None = None
     knowledge_search_instructions: Annotated[
         Annotated[Text, Field(max_length=2000)] | None,
-        Field(description=f"When to look into the knowledge bases. {_STORED}"),
+        Field(
+            description="When to look into the knowledge bases, told to the model with a tool "
+            "`search_knowledge`; null looks something up for each turn of the caller."
+        ),
     ] = None
     background_sound_id: UUID | None = None
     background_sound_volume: Share = 0.15
@@ -348,7 +350,7 @@ class AgentCreate(In):
     tool_ids: UniqueIds = []
     knowledge_base_ids: Annotated[
         UniqueIds,
-        Field(description="This version has no knowledge bases: any id is refused as not found."),
+        Field(description="What the agent answers from."),
     ] = []
     transfer_targets: Annotated[
         list[TransferTarget],

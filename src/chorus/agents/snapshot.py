@@ -186,6 +186,8 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         silence_reminders=agent.silence_reminders,
         tools=tuple(tools),
         transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),
+        knowledge_base_ids=tuple(agent.knowledge_base_ids),
+        knowledge_instructions=agent.knowledge_search_instructions,
         hold_message=agent.hold_message,
         hold_music_url=agent.hold_music_url,
         background_sound=str(agent.background_sound_id) if agent.background_sound_id else None,

@@ -138,7 +138,13 @@ async def chat_with_agent(
         raise errors.unavailable(str(failure)) from None
     except SecretsUnreadable as failure:
         raise errors.conflict("secrets_unreadable", str(failure)) from None
-    chat = Chat(taken.spec, models, switchboard.outbound, wish.context_variables)
+    knowledge = await switchboard.library.open(
+        session,
+        organization_id,
+        taken.spec.knowledge_base_ids,
+        taken.spec.knowledge_instructions,
+    )
+    chat = Chat(taken.spec, models, switchboard.outbound, wish.context_variables, knowledge)
     messages = tuple(_message(message) for message in wish.messages)
     return ChatResponse(switchboard.chats, organization_id, chat.answer(messages))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts.secrets import SecretsUnreadable, digest
 from chorus.agents.schemas import AgentPatch
@@ -26,6 +27,7 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
+from chorus.knowledge.library import OpenBases
 from chorus.lines.line import Line, LineCause, LineEnded, TellingLine
 from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
@@ -140,6 +142,24 @@ async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
     return taken
 
 
+async def _knowledge(switchboard: Switchboard, row: CallRow, taken: Snapshot) -> OpenBases | None:
+    """What the agent may look into. A call is held without it rather than not at all."""
+    spec = taken.spec
+    if not spec.knowledge_base_ids:
+        return None
+    try:
+        async with switchboard.database.reading() as session:
+            opened = await switchboard.library.open(
+                session, row.organization_id, spec.knowledge_base_ids, spec.knowledge_instructions
+            )
+    except (SQLAlchemyError, OSError) as failure:
+        log.error("call %s: its documents cannot be opened: %s", row.id, failure)
+        return None
+    if opened is not None:
+        switchboard.spawn(opened.warm(), "open documents")
+    return opened
+
+
 async def _converse(
     switchboard: Switchboard,
     line: Line,
@@ -148,6 +168,7 @@ async def _converse(
     engines: Engines,
     leg: SecondLeg | None,
 ) -> None:
+    knowledge = await _knowledge(switchboard, row, taken) if leg is None else None
     recording = f"recordings/{row.id}.wav"
     spec = CallSpec(
         call_id=str(row.id),
@@ -172,6 +193,7 @@ async def _converse(
         switchboard.outbound,
         exchange=exchange,
         second=leg,
+        knowledge=knowledge,
     )
     switchboard.began(row.id, call, line)
     try:

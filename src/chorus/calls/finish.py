@@ -23,6 +23,7 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Outcome
+from chorus.talk.dialogue import TranscriptLine
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ async def _write(
         record: dict[str, Any] = {
             "duration_seconds": (outcome.duration_ms + 500) // 1000,
             "turn_count": outcome.turn_count,
-            "transcript": [{"role": x.role, "content": x.content} for x in outcome.transcript],
+            "transcript": [_entry(line) for line in outcome.transcript],
             "timeline": timeline,
             "recording_path": recording_path,
         }
@@ -130,6 +131,13 @@ async def _write(
     journal.pending.clear()
     if not moved:
         log.error("call %s was over before its conversation ended", journal.call_id)
+
+
+def _entry(line: TranscriptLine) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": line.role, "content": line.content}
+    if line.sources:
+        entry["sources"] = [source.as_data() for source in line.sources]
+    return entry
 
 
 def _delays() -> Any:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -88,9 +89,26 @@ class TestCallOut(Out):
     expires_at: Annotated[Time, Field(description="Until then the token can be shown.")]
 
 
+class TranscriptSource(Out):
+    """A document of which the model was shown passages for its answer."""
+
+    document_id: UUID
+    document: str
+    page: int | None
+    url: str | None
+
+
 class TranscriptEntry(Out):
     role: Literal["user", "assistant"]
     content: str
+    sources: Annotated[
+        list[TranscriptSource],
+        Field(
+            description="Of an answer for which passages of documents were shown to the model; "
+            "absent otherwise. The passages are in the events `knowledge_found`.",
+            exclude_if=operator.not_,
+        ),
+    ] = []
 
 
 class AnalysisProblem(Out):

@@ -27,6 +27,7 @@ from chorus.db import Database
 from chorus.durable.durable import Durable
 from chorus.durable.heartbeat import Heartbeat
 from chorus.durable.identity import Identity
+from chorus.knowledge.library import Library
 from chorus.lines.carriers import running
 from chorus.lines.line import Line
 from chorus.news import News
@@ -55,6 +56,9 @@ class Switchboard:
         self.hold_sounds = HoldSounds(self.outbound)
         self.carriers = running(settings)
         self.durable = Durable(settings)
+        self.library = Library(
+            settings, database, self.outbound, self.durable, lambda: self.engines.threads
+        )
         self.live: dict[uuid.UUID, Call] = {}
         self.second_legs: dict[uuid.UUID, SecondLeg] = {}
         """Of transfers of calls that are held here, by the id of the second call."""
@@ -169,6 +173,7 @@ class Switchboard:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
         await self.durable.close()
+        await self.library.aclose()
         await self.journals.flush()
         self.ticker.stop()
         for carrier in self.carriers.values():

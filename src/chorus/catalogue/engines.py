@@ -292,11 +292,13 @@ class EngineRoom:
         if weights := local.whisper_for(models, choice.language):
             return self._once(
                 f"transcriber {weights.name}",
-                lambda: local.local_whisper(models, weights, self._threads()),
+                lambda: local.local_whisper(models, weights, self.threads),
             )
         return self._once("transcriber local", local.local_transcriber)
 
-    def _threads(self) -> ModelThreads:
+    @property
+    def threads(self) -> ModelThreads:
+        """Those that all models of this process run on."""
         return self._once("model threads", ModelThreads)
 
     def _voice(self, voice: VoiceEntry) -> speech.Voice:
@@ -316,7 +318,7 @@ class EngineRoom:
                 espeak = self._once("voice espeak", local.local_voice)
                 return self._once(
                     "voice piper",
-                    lambda: local.local_piper(self._settings.models_dir, self._threads(), espeak),
+                    lambda: local.local_piper(self._settings.models_dir, self.threads, espeak),
                 )
             case other:
                 raise NoEngine(f"this process has no voice engine {other!r}")

@@ -56,8 +56,8 @@ class AnthropicModel(OpenAIModel):
             "messages": _messages(fitting(prompt, options, learnt)),
             "stream": True,
         }
-        if prompt.system:
-            body["system"] = [{"type": "text", "text": prompt.system, **_CACHED}]
+        if prompt.whole_system:
+            body["system"] = [{"type": "text", "text": prompt.whole_system, **_CACHED}]
         if prompt.tools:
             body["tools"] = [
                 {

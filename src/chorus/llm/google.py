@@ -53,8 +53,8 @@ class GoogleModel(OpenAIModel):
         body: dict[str, Any] = {
             "contents": _contents(fitting(prompt, options, learnt), self.endpoint.vendor)
         }
-        if prompt.system:
-            body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+        if prompt.whole_system:
+            body["systemInstruction"] = {"parts": [{"text": prompt.whole_system}]}
         if prompt.tools:
             declared = [
                 {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 
@@ -52,12 +52,35 @@ class ToolSpec:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """`json_schema` asks for a reply that is JSON of that schema; a model that cannot be held to
-    it is free to ignore it, so `system` must ask too, and the reply must be checked."""
+    it is free to ignore it, so `system` must ask too, and the reply must be checked. `background`
+    belongs to the system prompt and `passages` to the user's last message; they are apart from them
+    because they hold the text of documents, which a script is not to take for its own, or for the
+    caller's words."""
 
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     json_schema: Mapping[str, Any] | None = None
+    background: str = ""
+    passages: str = ""
+
+    @property
+    def whole_system(self) -> str:
+        """The system prompt with its background."""
+        return f"{self.system}\n\n{self.background}".strip() if self.background else self.system
+
+    @property
+    def shown(self) -> tuple[Message, ...]:
+        """The messages, the user's last one with the passages before it."""
+        if not self.passages:
+            return self.messages
+        messages = list(self.messages)
+        for place in reversed(range(len(messages))):
+            if messages[place].role == "user":
+                content = f"{self.passages}\n{messages[place].content}"
+                messages[place] = replace(messages[place], content=content)
+                break
+        return tuple(messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ def body_of(
     body: dict[str, Any] = {
         "model": model,
         "messages": [
-            {"role": "system", "content": prompt.system},
+            {"role": "system", "content": prompt.whole_system},
             *(_message(message, vendor, learnt) for message in messages),
         ],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if not prompt.system:
+    if not prompt.whole_system:
         del body["messages"][0]
     if prompt.tools:
         body["tools"] = [
@@ -62,15 +62,15 @@ def body_of(
 
 def size_of(prompt: Prompt) -> int:
     """Tokens, estimated."""
-    return tokens(prompt.system) + sum(map(message_tokens, prompt.messages))
+    return tokens(prompt.whole_system) + sum(map(message_tokens, prompt.shown))
 
 
 def fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[Message]:
     """The messages that fit into the window, in an order that every vendor takes."""
     known = [w for w in (options.context_window, learnt.window) if w is not None]
-    messages: Sequence[Message] = prompt.messages
+    messages: Sequence[Message] = prompt.shown
     if known:
-        messages = within(min(known), prompt.system, prompt.tools, messages)
+        messages = within(min(known), prompt.whole_system, prompt.tools, messages)
     return alternating(messages)
 
 

@@ -8,11 +8,15 @@ from chorus.billing import tables as billing
 from chorus.calls import tables as calls
 from chorus.db import Base
 from chorus.durable import tables as durable
+from chorus.knowledge import tables as knowledge
 from chorus.numbers import tables as numbers
 from chorus.providers import tables as providers
 from chorus.tools import tables as tools
 from chorus.webhooks import tables as webhooks
 
-TABLES = (accounts, agents, billing, calls, durable, numbers, providers, tools, webhooks)
+TABLES = (
+    *(accounts, agents, billing, calls, durable, knowledge, numbers, providers, tools),
+    webhooks,
+)
 
 metadata = Base.metadata

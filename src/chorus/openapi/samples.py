@@ -13,6 +13,8 @@ NUMBER = "c7a9d3f0-8f4e-4b7b-8a0e-51a6f9c2d102"
 TOOL = "1f6e8a57-3c42-4d0b-b1f8-90c5e7a3d203"
 CALL = "e2b7c6d4-05a1-4a8e-8d7c-6b3f1a9e5304"
 ORGANIZATION = "5d1a4c3b-7e2f-4c69-9b80-a4d2e6f1c405"
+BASE = "3c8e1f70-2d4b-4a96-8b1c-7e5f0a9d6107"
+DOCUMENT = "a4d7b2c1-9e8f-4c3a-b5d6-0f1e2a3b4c08"
 OTHER = "94f3b2a1-6d5c-4e7f-8a9b-0c1d2e3f4506"
 
 _MODEL_OPTIONS: dict[str, Any] = {
@@ -103,6 +105,32 @@ SCHEMAS: dict[str, Any] = {
         "contextVariables": {"practice": "Dr. Lind", "visits": 3},
         "metadata": {"customer": "4711"},
     },
+    "KnowledgeBaseCreate": {
+        "name": "Handbook",
+        "description": "What the front desk is asked.",
+    },
+    "KnowledgeBasePatch": {"name": "Handbook of the practice"},
+    "DocumentCreate": {
+        "name": "Opening hours",
+        "text": "# Opening hours\n\nWe are open from nine to five, and closed on Sundays.",
+        "format": "md",
+    },
+    "DocumentPatch": {"name": "Opening hours in winter"},
+    "Document": {"status": "ready", "problem": None, "chunkCount": 1, "characters": 52},
+    "KnowledgeSearch": {"query": "Are you open on Sundays?", "limit": 5},
+    "FoundPassage": {
+        "chunkId": "4711",
+        "document": "Opening hours",
+        "heading": "Opening hours",
+        "text": "We are open from nine to five, and closed on Sundays.",
+        "score": 0.0328,
+    },
+    "KnowledgeFound": {"ways": ["words", "meaning"], "elapsedMs": 9.4},
+    "Chunk": {
+        "id": "4711",
+        "heading": "Opening hours",
+        "text": "We are open from nine to five, and closed on Sundays.",
+    },
     "ProviderKeyCreate": {
         "provider": "deepgram",
         "apiKey": "the-key-from-the-vendors-console",
@@ -158,6 +186,8 @@ IDS = {
     "PhoneNumber": NUMBER,
     "Tool": TOOL,
     "ProviderKey": OTHER,
+    "KnowledgeBase": BASE,
+    "Document": DOCUMENT,
     "Call": CALL,
     "ListedCall": CALL,
     "Organization": ORGANIZATION,
@@ -184,6 +214,8 @@ FIELDS: dict[str, Any] = {
     "hasCredentials": True,
     "hasPostCallWebhookSecret": False,
     "isDefault": True,
+    "knowledgeBaseId": BASE,
+    "documentId": DOCUMENT,
     "metadata": {"customer": "4711"},
     "name": "Front desk",
     "number": "+14155550100",

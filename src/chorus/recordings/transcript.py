@@ -16,7 +16,8 @@ def as_json(call: Mapping[str, Any]) -> dict[str, Any]:
         "answeredAt": _time(call["answered_at"]),
         "endedAt": _time(call["ended_at"]),
         "transcript": [
-            {"role": entry["role"], "content": entry["content"]} for entry in call["transcript"]
+            {name: entry[name] for name in ("role", "content", "sources") if name in entry}
+            for entry in call["transcript"]
         ],
     }
 

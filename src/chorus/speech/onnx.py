@@ -28,6 +28,15 @@ def open_session(path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] =
     """Load a model for single-threaded use; `rewrite` may change the file's content first. Raises
     `EngineFailed` (stage `load`) if onnxruntime is not installed or the file is not a model."""
     try:
+        model = rewrite(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise EngineFailed(vendor, "load", f"{path.name}: {error}") from error
+    return open_session_of(model, vendor, path.name)
+
+
+def open_session_of(model: bytes, vendor: str, name: str = "model") -> Session:
+    """As `open_session`, for a model in memory; `name` is what an error calls it."""
+    try:
         import onnxruntime  # heavy: only where a model is really used
     except ImportError as error:
         raise EngineFailed(vendor, "load", "onnxruntime is not installed") from error
@@ -40,8 +49,8 @@ def open_session(path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] =
     options.log_severity_level = 3
     try:
         session = runtime.InferenceSession(
-            rewrite(path.read_bytes()), sess_options=options, providers=["CPUExecutionProvider"]
+            model, sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises classes of its own that it does not export
-        raise EngineFailed(vendor, "load", f"{path.name}: {error}") from error
+        raise EngineFailed(vendor, "load", f"{name}: {error}") from error
     return cast(Session, session)

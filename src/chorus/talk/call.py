@@ -28,6 +28,7 @@ from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import heard_as
 from chorus.talk.keypad import Keypad
+from chorus.talk.knowledge import Knowledge, LookUps
 from chorus.talk.leg import Leg
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
 from chorus.talk.preparing import acting_of
@@ -59,7 +60,8 @@ FIRST_PACKET_TIMEOUT_S = 5.0
 class Call:
     """One conversation on one line. `run` once. The operator's verbs (`say`, `advise`,
     `hang_up`, `transfer`) may be called while it runs. `exchange` places the second calls of its
-    transfers; `second`: it is one itself. `recording_writer` is for tests."""
+    transfers; `second`: it is one itself. `knowledge` is what the agent may look into.
+    `recording_writer` is for tests."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Call:
         *,
         exchange: Exchange | None = None,
         second: SecondLeg | None = None,
+        knowledge: Knowledge | None = None,
         recording_writer: Executor | None = None,
     ) -> None:
         self.spec = spec
@@ -84,10 +87,13 @@ class Call:
         self._journal = journal
         self._ticker = ticker
         self.transfers = Transfers(self, exchange)
+        self._look_ups = self._looking(knowledge)
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._keypad = Keypad(lambda: self.call_ms, self.note)
-        self._acting = acting_of(spec, outbound, self._tool_done, self._keypad, self._tools())
+        self._acting = acting_of(
+            spec, outbound, self._tool_done, self._keypad, self._tools(), self._look_ups
+        )
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
         self._line_over = False
@@ -183,6 +189,8 @@ class Call:
             self._ending.cancel()
         if self._ticket is not None:
             self._ticket.remove()
+        if self._look_ups is not None:
+            self._look_ups.close()
         self.bridge.close()
         if self._talk is not None:
             try:
@@ -474,8 +482,17 @@ class Call:
             tasks,
             system=self._filled(agent.system_prompt),
             acting=self._acting,
-            keypad=self._keypad,
+        self._look_ups = self._looking(knowledge)
         )
+
+    def _looking(self, knowledge: Knowledge | None) -> LookUps | None:
+        if knowledge is None:
+            return None
+
+        def last_heard() -> str:
+            return self._talk.dialogue.last_heard if self._talk is not None else ""
+
+        return LookUps(knowledge, self.spec.agent.language, last_heard=last_heard, note=self.note)
 
     def _filled(self, template: str) -> str:
         filled = fill(template, self.spec.variables)

@@ -16,6 +16,7 @@ from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
 from chorus.talk.keypad import Keypad
+from chorus.talk.knowledge import LookUps
 from chorus.talk.leg import Leg
 from chorus.talk.mailbox import LEAVE_MESSAGE, Mailbox
 from chorus.talk.preparing import (
@@ -52,6 +53,7 @@ class Cascade:
         system: str,
         acting: Acting,
         keypad: Keypad,
+        look_ups: LookUps | None = None,
     ) -> None:
         line = leg.line
         self._agent = agent
@@ -66,7 +68,7 @@ class Cascade:
         self._silent: asyncio.Event = asyncio.Event()  # nothing that was said waits for its words
         self._conversation = Conversation(
             turns=turns_of(agent, engines.end_of_turn),
-            mind=mind_of(agent, engines, line.format, system, acting, self._voicing),
+            mind=mind_of(agent, engines, line.format, system, acting, self._voicing, look_ups),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             waiting=waiting_of(agent),

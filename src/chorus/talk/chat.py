@@ -26,6 +26,7 @@ from chorus.outbound import Outbound
 from chorus.speech.ranking import Ranking
 from chorus.talk.asking import ask, of_its_own
 from chorus.talk.dialogue import result_data
+from chorus.talk.knowledge import Found, Knowledge, LookUps
 from chorus.talk.preparing import acting_of
 from chorus.talk.spec import AgentSpec, CallSpec
 from chorus.talk.text.phrases import apology
@@ -40,7 +41,8 @@ GRACE_MS = 5000
 @dataclass(frozen=True, slots=True)
 class ChatEvent:
     """`kind` and its JSON-ready `data`: `text` (delta), `tool_call`, `tool_result`, `variables`
-    (missing), `replaced` (a model that failed, by the next), `error`, and `done` at the end."""
+    (missing), `knowledge` (passages that were found), `replaced` (a model that failed, by the
+    next), `error`, and `done` at the end."""
 
     kind: str
     data: dict[str, Any]
@@ -69,6 +71,9 @@ class _State:
     def do_after_reply(self, do: Callable[[], None]) -> None:
         """Nobody is on the line: there is no tool in a chat that asks for it."""
 
+    def cite(self, found: Found) -> None:
+        self.notes.append(ChatEvent("knowledge", found.as_data()))
+
     def asked(self, model: LanguageModel) -> None:
         self.model = model.name
 
@@ -87,11 +92,13 @@ class Chat:
         models: Ranking[LanguageModel],
         outbound: Outbound,
         variables: Mapping[str, Any] | None = None,
+        knowledge: Knowledge | None = None,
     ) -> None:
         self._agent = agent
         self._models = models
         self._outbound = outbound
         self._spec = CallSpec("", "inbound", "", agent, variables or {})
+        self._knowledge = knowledge
         self.last: tuple[Message, ...] = ()
         """What the answer that was done last adds to the history."""
 
@@ -144,13 +151,28 @@ class Chat:
     async def _think(
         self, system: str, messages: tuple[Message, ...], state: _State
     ) -> AsyncGenerator[ChatEvent, None]:
-        acting = acting_of(self._spec, self._outbound, lambda _: None)
+        look_ups = self._looking(messages)
+        acting = acting_of(self._spec, self._outbound, lambda _: None, look_ups=look_ups)
+        background, passages = "", ""
+        if look_ups is not None:
+            background = look_ups.background
+            if messages and messages[-1].role == "user":
+                found = await look_ups.of_turn(messages[-1].content)
+                passages = look_ups.passages(found)
+                if found is not None:
+                    yield ChatEvent("knowledge", found.as_data())
         taken = {call.id for message in messages for call in message.tool_calls}
         try:
             for _ in range(MAX_ROUNDS):
                 said: list[str] = []
                 calls: list[ToolCall] = []
-                prompt = Prompt(system, (*messages, *state.messages), acting.specs)
+                prompt = Prompt(
+                    system,
+                    (*messages, *state.messages),
+                    acting.specs,
+                    background=background,
+                    passages=passages,
+                )
                 asked = ask(self._models, prompt, on_asked=state.asked, on_replaced=state.replaced)
                 async with aclosing(asked) as items:
                     async for item in items:
@@ -175,6 +197,8 @@ class Chat:
                     actions.append(acting.begin(call, state))
                 for action in actions:
                     result = await action.wait()
+                    while state.notes:
+                        yield state.notes.pop(0)
                     yield ChatEvent("tool_result", result_data(action))
                     state.messages.append(
                         Message("tool", result.content, tool_call_id=action.call.id)
@@ -184,6 +208,15 @@ class Chat:
             raise ModelFailed(state.model, f"called tools {MAX_ROUNDS} times over")
         finally:
             await acting.finish(GRACE_MS)
+            if look_ups is not None:
+                look_ups.close()
+
+    def _looking(self, messages: tuple[Message, ...]) -> LookUps | None:
+        if self._knowledge is None:
+            return None
+        said = [m.content for m in messages if m.role == "assistant" and m.content]
+        heard = said[-1] if said else ""
+        return LookUps(self._knowledge, self._agent.language, last_heard=lambda: heard)
 
 
 def message_data(message: Message) -> dict[str, Any]:

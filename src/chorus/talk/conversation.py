@@ -86,8 +86,7 @@ class Conversation:
         self._unanswered: Unanswered | None = None
         self._tasks = tasks
         self._host = host
-        self._note = host.note
-        self._end = host.hang_up
+        self._note, self._end = host.note, host.hang_up
         self._draft: Reply | None = None
         self._reply: Reply | None = None
         self._announcements = Announcements()
@@ -113,11 +112,12 @@ class Conversation:
         if self._reply is not None:
             soon = self.speaking.heard(EARLY_ANSWER_MS)
             self._turns.agent_text(self.speaking.heard().text, soon.text)
-        if words.final:
-            self._latencies.words(self._host.call_ms)
         self._turns.words(
             words.text, words.final, words.spoken_at_ms, words.heard_to_ms, self.hearing.now_ms
         )
+        if words.final:
+            self._latencies.words(self._host.call_ms)
+            self._mind.expect(self._turns.text)
         if words.turn_over is not None:
             self._turns.vendor_verdict(words.turn_over, words.heard_to_ms, self.hearing.now_ms)
         self._carry_out()

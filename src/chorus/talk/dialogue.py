@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chorus.llm.model import Message, ToolCall
+from chorus.talk.knowledge import Source
 from chorus.talk.tools.acting import ToolRun
 
 UNHEARD_MS = 200
@@ -62,6 +63,7 @@ class AgentReply:
     unsaid: str = ""
     interrupted: bool = False
     estimated: bool = False
+    sources: tuple[Source, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """For the timeline; JSON-ready."""
@@ -98,10 +100,11 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """One line of the transcript."""
+    """One line of the transcript. `sources`: passages that the model was shown for it."""
 
     role: Literal["user", "assistant"]
     content: str
+    sources: tuple[Source, ...] = ()
 
 
 class Dialogue:
@@ -193,7 +196,7 @@ class Dialogue:
                 else:
                     lines.append(TranscriptLine("user", entry.text))
             elif isinstance(entry, AgentReply) and entry.heard:
-                lines.append(TranscriptLine("assistant", entry.heard))
+                lines.append(TranscriptLine("assistant", entry.heard, entry.sources))
         return tuple(lines)
 
     def touched(self) -> None:

@@ -16,12 +16,14 @@ from chorus.audio.mix import Background
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
 from chorus.talk.keypad import Keypad
+from chorus.talk.knowledge import LookUps
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
 from chorus.talk.text.pronunciations import Pronunciations
 from chorus.talk.thinking import ReplyContext
 from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.tools.end_call import EndCall
 from chorus.talk.tools.http import request_tools
+from chorus.talk.tools.search_knowledge import SearchKnowledge
 from chorus.talk.tools.tool import Tool
 from chorus.talk.turns.turns import Turns
 from chorus.talk.voicing import Voicing
@@ -58,6 +60,7 @@ def mind_of(
     system: str,
     acting: Acting,
     voicing: Voicing,
+    look_ups: LookUps | None,
 ) -> ReplyContext:
     """`system`: the agent's prompt with its variables filled in."""
     return ReplyContext(
@@ -67,6 +70,7 @@ def mind_of(
         system=system,
         acting=acting,
         language=agent.language,
+        look_ups=look_ups,
     )
 
 
@@ -76,9 +80,12 @@ def acting_of(
     on_result: Callable[[ToolRun], None],
     keypad: Keypad | None = None,
     more: Sequence[Tool] = (),
+    look_ups: LookUps | None = None,
 ) -> Acting:
     """The tools of the agent, `more`, and those that every agent has. What was entered on `keypad`
     is a variable for them; without one (a chat) nothing is."""
+    if look_ups is not None and look_ups.by_tool:
+        more = (*more, SearchKnowledge(look_ups))
     agent, end_call = spec.agent, EndCall(spec.agent.allow_end_call)
     taken = (end_call.spec.name, *(tool.spec.name for tool in more))
     variables = ChainMap(keypad.values if keypad else {}, dict(spec.variables))

@@ -116,6 +116,8 @@ class AgentSpec:
     key_inputs: tuple[KeyInput, ...] = ()
     allow_press_keys: bool = False
     transfer_targets: tuple[TransferTarget, ...] = ()
+    knowledge_base_ids: tuple[str, ...] = ()
+    knowledge_instructions: str | None = None
     hold_message: str | None = None
     hold_music_url: str | None = None
     background_sound: str | None = None

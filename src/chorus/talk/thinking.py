@@ -29,6 +29,7 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.ranking import Ranking
 from chorus.talk.asking import ask, of_its_own
 from chorus.talk.dialogue import AgentReply, ToolRound
+from chorus.talk.knowledge import Found, LookUps, Source
 from chorus.talk.tasks import Tasks
 from chorus.talk.text.clauses import Clauses
 from chorus.talk.timeline import Stage
@@ -50,6 +51,17 @@ class ReplyContext:
     system: str
     acting: Acting
     language: str | None = None
+    look_ups: LookUps | None = None
+
+    @property
+    def background(self) -> str:
+        """The documents of a small base, for the system prompt."""
+        return self.look_ups.background if self.look_ups is not None else ""
+
+    def expect(self, text: str) -> None:
+        """The caller's words are final: what they ask for may be looked up already."""
+        if self.look_ups is not None:
+            self.look_ups.expect(text)
 
 
 class ReplyEvents(Protocol):
@@ -71,6 +83,8 @@ class Reply:
         self.turn = turn
         self.text = text
         self.version = version
+        self.found: list[Found] = []  # in documents
+        self._passages = ""
         self.utterance = Utterance(mind.format)
         self.entry = AgentReply(turn)
         self.committed = asyncio.Event()
@@ -108,6 +122,8 @@ class Reply:
 
     def commit(self) -> None:
         self.committed.set()
+        for found in self.found:
+            self._tell(found)
 
     def cancel(self) -> None:
         """Stop the model and the voice. A tool with effects that has begun goes on to its end,
@@ -126,6 +142,17 @@ class Reply:
     def do_after_reply(self, do: Callable[[], None]) -> None:
         """For a tool; see `CallControl`."""
         self.then = do
+
+    def cite(self, found: Found) -> None:
+        """For a tool; see `CallControl`."""
+        self.found.append(found)
+        self.entry.sources = Source.of(p for each in self.found for p in each.passages)
+        if self.committed.is_set():
+            self._tell(found)
+
+    def _tell(self, found: Found) -> None:
+        if self._mind.look_ups is not None:
+            self._mind.look_ups.tell(self.turn, found)
 
     @property
     def speaks(self) -> bool:
@@ -152,6 +179,7 @@ class Reply:
 
     async def _think(self, messages: tuple[Message, ...]) -> None:
         try:
+            await self._look_up()
             for _ in range(MAX_ROUNDS):
                 calls = await self._ask(messages)
                 if not calls:
@@ -167,6 +195,16 @@ class Reply:
             self.failure = failure
         self._script.put(None)
 
+    async def _look_up(self) -> None:
+        """What the caller's turn asks for, in documents; in bounded time."""
+        look_ups = self._mind.look_ups
+        if look_ups is None or self.turn is None:
+            return
+        found = await look_ups.of_turn(self.text)
+        if found is not None:
+            self._passages = look_ups.passages(found)
+            self.cite(found)
+
     def _stop_thinking(self) -> None:
         """No more requests; tools that only read are given up."""
         if self._thinking is not None:
@@ -180,7 +218,13 @@ class Reply:
         splitter = Clauses(self._mind.language)
         said: list[str] = []
         calls: list[ToolCall] = []
-        prompt = Prompt(self._mind.system, messages, self._mind.acting.specs)
+        prompt = Prompt(
+            self._mind.system,
+            messages,
+            self._mind.acting.specs,
+            background=self._mind.background,
+            passages=self._passages,
+        )
         asked = ask(self._mind.models, prompt, on_asked=self._asked, on_replaced=self._replaced)
         async with aclosing(asked) as items:
             async for item in items:

@@ -32,7 +32,7 @@ class Weights:
     in the documentation were measured."""
 
     name: str
-    kind: Literal["transcriber", "voice"]
+    kind: Literal["transcriber", "voice", "embedder"]
     does: str
     licence: str
     languages: tuple[str, ...]
@@ -91,6 +91,10 @@ def _piper(
 
 # Of all sizes that know more than English.
 _VOCABULARY = (459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913")
+EMBEDDER = "all-minilm-l6-v2"
+_MINILM_AT = (
+    "/sentence-transformers/all-MiniLM-L6-v2/resolve/1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+)
 _VOICES_AT = "c10ece1aade47bb51c153c893d14e5bf8e5b7117"
 
 MANIFEST: tuple[Weights, ...] = (
@@ -197,6 +201,28 @@ MANIFEST: tuple[Weights, ...] = (
         "MIT (the voice); recordings of M-AILABS: name them, and claim no endorsement",
         (28_130_791, "1368de15f123275a7ef951c9e5e30be0f58a032daa14a0da44037443c1d1d21b"),
         (4_161, "146ab9c634afe524e9fb7530f2510df7a42fb1db56b52658ca1fb3d98001a62a"),
+    ),
+    Weights(
+        name=EMBEDDER,
+        kind="embedder",
+        does="finds passages of documents in English by their meaning",
+        licence="Apache-2.0",
+        languages=("en",),
+        files=(
+            File(
+                "model.safetensors",
+                f"{_MINILM_AT}/model.safetensors",
+                90_868_376,
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+            File(
+                "tokenizer.json",
+                f"{_MINILM_AT}/tokenizer.json",
+                466_247,
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+        ),
+        tried=True,
     ),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chorus.llm.model import ToolSpec
+from chorus.talk.knowledge import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class CallControl(Protocol):
     def do_after_reply(self, do: Callable[[], None]) -> None:
         """`do` is called when the reply that uses the tool was heard to its end; the model is not
         asked again. It is never called if the caller takes the turn before."""
+        ...
+
+    def cite(self, found: Found) -> None:
+        """The reply may rest on what was found."""
         ...
 
 

@@ -1,0 +1,147 @@
+"""What a process needs to keep documents and to look into them; the switchboard owns it.
+
+`Library` hands the parts to each other: who reads, who makes vectors, who searches. `OpenBases` is
+what one conversation gets: the bases of its agent, opened when the call begins.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.db import Database, scoped
+from chorus.durable.durable import Durable
+from chorus.knowledge.embedding.minilm import MiniLM, installed
+from chorus.knowledge.search import PASSAGE, Search, passage_of
+from chorus.knowledge.shelf import Shelf
+from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
+from chorus.outbound import Outbound
+from chorus.settings import Settings
+from chorus.speech.threads import ModelThreads
+from chorus.talk.knowledge import Found, Passage
+
+log = logging.getLogger(__name__)
+
+WHOLE_CHARACTERS = 12_000
+"""An agent's bases of no more text than this, about 4,000 tokens, are shown to its model whole."""
+PASSAGES = 5
+_LOOK_AGAIN_S = 10.0
+
+
+class Library:
+    """One a process. `threads`: those that models run on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        outbound: Outbound,
+        durable: Durable,
+        threads: Callable[[], ModelThreads],
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.outbound = outbound
+        self.durable = durable
+        self._threads = threads
+        self._shelf = Shelf(database)
+        self._search = Search(database, self._shelf)
+        self._embedder: MiniLM | None = None
+        self._looked_s = -_LOOK_AGAIN_S
+
+    @property
+    def embedder(self) -> MiniLM | None:
+        """None as long as its files are not in the folder of models; looked for now and then."""
+        now = time.monotonic()
+        if self._embedder is None and now - self._looked_s >= _LOOK_AGAIN_S:
+            self._looked_s = now
+            self._embedder = installed(self.settings.models_dir, self._threads())
+        return self._embedder
+
+    async def find(
+        self,
+        organization_id: uuid.UUID,
+        base_ids: Sequence[uuid.UUID],
+        question: str,
+        *,
+        count: int = PASSAGES,
+        within_s: float,
+        by_meaning: bool = True,
+    ) -> Found:
+        """See `Search.find`."""
+        return await self._search.find(
+            organization_id,
+            base_ids,
+            question,
+            embedder=self.embedder if by_meaning else None,
+            count=count,
+            within_s=within_s,
+        )
+
+    async def open(
+        self,
+        session: AsyncSession,
+        organization_id: uuid.UUID,
+        base_ids: Sequence[str],
+        instructions: str | None,
+    ) -> OpenBases | None:
+        """For a conversation that begins; None where there is nothing to look into."""
+        if not base_ids:
+            return None
+        rows = await session.execute(
+            scoped(KnowledgeBase, organization_id)
+            .where(KnowledgeBase.id.in_([uuid.UUID(id) for id in base_ids]))
+            .with_only_columns(
+                KnowledgeBase.id, KnowledgeBase.characters, KnowledgeBase.chunk_count
+            )
+        )
+        bases = rows.all()
+        ids = tuple(id for id, _, count in bases if count)
+        if not ids:
+            return None
+        whole: tuple[Passage, ...] = ()
+        if sum(characters for _, characters, _ in bases) <= WHOLE_CHARACTERS:
+            whole = await everything(session, ids)
+        return OpenBases(self, organization_id, ids, instructions, whole)
+
+    async def aclose(self) -> None:
+        await self._search.aclose()
+        await self._shelf.aclose()
+
+
+async def everything(session: AsyncSession, base_ids: Sequence[uuid.UUID]) -> tuple[Passage, ...]:
+    """All chunks of some bases, document by document."""
+    rows = await session.execute(
+        sa.select(*PASSAGE)
+        .join(Document, Document.id == Chunk.document_id)
+        .where(Chunk.knowledge_base_id.in_(base_ids))
+        .order_by(Document.created_at, Document.id, Chunk.position)
+    )
+    return tuple(map(passage_of, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBases:
+    """Implements `talk.knowledge.Knowledge`."""
+
+    library: Library
+    organization_id: uuid.UUID
+    base_ids: tuple[uuid.UUID, ...]
+    instructions: str | None
+    whole: tuple[Passage, ...] = ()
+
+    async def find(self, question: str, *, within_s: float) -> Found:
+        return await self.library.find(
+            self.organization_id, self.base_ids, question, within_s=within_s
+        )
+
+    async def warm(self) -> None:
+        """Have loaded what the first question would wait for."""
+        if not self.whole:
+            await self.find("opening", within_s=60.0)

@@ -1,0 +1,206 @@
+"""Finding passages: by their words and by their meaning, and the two together.
+
+Both ways are asked at the same time and give up to `_RANKED` chunks each. A chunk's place in each
+list counts 1 / (60 + place), and the sums decide (reciprocal rank fusion, Cormack and others 2009):
+no measure of the one has to be compared with the other's. What the vectors find is left out below a
+cosine of `_FLOOR`: nothing found is better than something wrong. Whichever way has no answer when
+the time is up is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.db import Database, scoped
+from chorus.knowledge import words
+from chorus.knowledge.embedding.minilm import MiniLM
+from chorus.knowledge.shelf import Shelf
+from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
+from chorus.talk.knowledge import Found, Passage, Way
+
+log = logging.getLogger(__name__)
+
+MOST_CHARACTERS = 3500
+_RANKED = 40
+_RANK_BASE = 60
+_FLOOR = 0.25
+_READING_S = 0.010
+"""Of the time, what is kept for reading the passages themselves."""
+
+PASSAGE = (
+    *(Chunk.id, Chunk.text, Chunk.heading, Chunk.page),
+    *(Document.id, Document.name, Document.url),
+)
+"""What `passage_of` takes."""
+
+Scored = dict[int, float]
+
+
+class Search:
+    """One a process. `embedder` None: passages are found by their words alone."""
+
+    def __init__(self, database: Database, shelf: Shelf) -> None:
+        self._database = database
+        self._shelf = shelf
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def find(
+        self,
+        organization_id: uuid.UUID,
+        base_ids: Sequence[uuid.UUID],
+        question: str,
+        *,
+        embedder: MiniLM | None,
+        count: int,
+        within_s: float,
+    ) -> Found:
+        """Passages out of those of `base_ids` that are the organization's. Never raises."""
+        begun_s = time.monotonic()
+        until_s = begun_s + within_s
+        by_words = self._begin(self._by_words(organization_id, base_ids, question))
+        asked: dict[Way, asyncio.Task[list[int]]] = {"words": by_words}
+        if embedder is not None:
+            asked["meaning"] = self._begin(
+                self._by_meaning(organization_id, base_ids, question, embedder)
+            )
+        await asyncio.wait(asked.values(), timeout=max(0.0, within_s - _READING_S))
+        ranks: dict[Way, list[int]] = {}
+        problem: str | None = None
+        for way, task in asked.items():
+            if not task.done():
+                continue
+            failure = task.exception()
+            if failure is None:
+                ranks[way] = task.result()
+            else:
+                log.warning("looking up by %s failed: %s", way, failure)
+                problem = "The documents cannot be searched at the moment."
+        scores = fused(list(ranks.values()))
+        best = sorted(scores, key=lambda id: (-scores[id], id))[:count]
+        passages: tuple[Passage, ...] = ()
+        late = len(ranks) < len(asked)
+        if best:
+            reading = self._begin(self._passages(organization_id, best))
+            await asyncio.wait({reading}, timeout=max(0.0, until_s - time.monotonic()))
+            if not reading.done():
+                late, ranks = True, {}
+            elif reading.exception() is not None:
+                problem, ranks = "The documents cannot be searched at the moment.", {}
+            else:
+                passages = chosen(best, scores, reading.result())
+        return Found(
+            question,
+            passages,
+            tuple(ranks),
+            elapsed_ms=1000 * (time.monotonic() - begun_s),
+            late=late,
+            problem=problem if not ranks else None,
+        )
+
+    async def aclose(self) -> None:
+        if self._running:
+            await asyncio.wait(tuple(self._running), timeout=5)
+
+    def _begin(self, work: Any) -> asyncio.Task[Any]:
+        """Never cancelled: a statement that is broken off costs its connection. It ends soon."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: who asked may have gone
+
+    async def _by_words(
+        self, organization_id: uuid.UUID, base_ids: Sequence[uuid.UUID], question: str
+    ) -> list[int]:
+        async with self._database.reading() as session:
+            mine = await revisions(session, organization_id, base_ids)
+            return await words.ranked(session, list(mine), question, _RANKED)
+
+    async def _by_meaning(
+        self,
+        organization_id: uuid.UUID,
+        base_ids: Sequence[uuid.UUID],
+        question: str,
+        embedder: MiniLM,
+    ) -> list[int]:
+        asking = asyncio.ensure_future(embedder.question(question))
+        try:
+            async with self._database.reading() as session:
+                mine = await revisions(session, organization_id, base_ids)
+            bases = [
+                await self._shelf.base(id, revision, embedder.name) for id, revision in mine.items()
+            ]
+            vector = await asking
+        except BaseException:
+            asking.cancel()
+            raise
+        found: list[tuple[int, float]] = []
+        for base in bases:
+            found += await asyncio.to_thread(base.nearest, vector, _RANKED)
+        found.sort(key=lambda pair: -pair[1])
+        return [id for id, cosine in found[:_RANKED] if cosine >= _FLOOR]
+
+    async def _passages(self, organization_id: uuid.UUID, ids: Sequence[int]) -> dict[int, Passage]:
+        async with self._database.reading() as session:
+            rows = await session.execute(
+                sa.select(*PASSAGE)
+                .join(Document, Document.id == Chunk.document_id)
+                .where(Chunk.id.in_(ids), Document.organization_id == organization_id)
+            )
+            return {passage.chunk_id: passage for passage in map(passage_of, rows)}
+
+
+def passage_of(row: Any) -> Passage:
+    id, text, heading, page, document, name, url = row
+    return Passage(id, str(document), name, text, heading, page, url)
+
+
+async def revisions(
+    session: AsyncSession, organization_id: uuid.UUID, base_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """Those of `base_ids` that are the organization's, with their revisions."""
+    rows = await session.execute(
+        scoped(KnowledgeBase, organization_id)
+        .where(KnowledgeBase.id.in_(base_ids))
+        .with_only_columns(KnowledgeBase.id, KnowledgeBase.revision)
+    )
+    return {row.id: row.revision for row in rows}
+
+
+def fused(lists: Sequence[Sequence[int]]) -> Scored:
+    """Ids by the sum of 1 / (60 + place) over the lists that they are in."""
+    scores: Scored = {}
+    for ids in lists:
+        for place, id in enumerate(ids, start=1):
+            scores[id] = scores.get(id, 0.0) + 1 / (_RANK_BASE + place)
+    return scores
+
+
+def chosen(
+    best: Sequence[int], scores: Mapping[int, float], passages: Mapping[int, Passage]
+) -> tuple[Passage, ...]:
+    """In their order, until they are `MOST_CHARACTERS`; what was deleted meanwhile is missing."""
+    found: list[Passage] = []
+    characters = 0
+    for id in best:
+        passage = passages.get(id)
+        if passage is None:
+            continue
+        characters += len(passage.text)
+        if found and characters > MOST_CHARACTERS:
+            break
+        found.append(replace(passage, score=scores[id]))
+    return tuple(found)
