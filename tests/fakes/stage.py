@@ -30,6 +30,7 @@ from chorus.lines.line import LineEnded, LineMove
 from chorus.lines.loopback.line import FAIR, LoopbackLine, Weather, pair
 from chorus.outbound import Outbound, OutboundAnswer
 from chorus.talk.call import Call, Outcome
+from chorus.talk.knowledge import Knowledge
 from chorus.talk.spec import AgentSpec, CallSpec, Engines, HttpTool, StandIns
 from chorus.talk.timeline import Happening
 
@@ -236,6 +237,7 @@ def play(
     stand_ins: StandIns | None = None,
     lossless: bool = False,
     exchange: FakeExchange | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Result:
     """Hold one call; returns when it is over. A scene that ends without the call ending fails
     after the agent's maximum duration. Whatever happened, the call must have ended as a call
@@ -271,6 +273,7 @@ def play(
             ticker,
             cast("Outbound", client),
             exchange=exchange,
+            knowledge=knowledge,
             recording_writer=Inline(),
         )
         if exchange is not None:
