@@ -8,6 +8,7 @@ from typing import Any
 
 from chorus.llm.model import ToolCall
 from chorus.outbound import Outbound
+from chorus.talk.knowledge import Found
 from chorus.talk.spec import HttpTool
 from chorus.talk.tools import acting as running
 from chorus.talk.tools.acting import ToolRun
@@ -22,6 +23,9 @@ class NoCall:
         raise AssertionError("a request does not act on the call")
 
     def do_after_reply(self, do: Callable[[], None]) -> None:
+        raise AssertionError("a request does not act on the call")
+
+    def cite(self, found: Found) -> None:
         raise AssertionError("a request does not act on the call")
 
 

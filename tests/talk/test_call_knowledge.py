@@ -58,9 +58,8 @@ def test_what_fits_a_turn_is_shown_with_it_and_named_in_the_record() -> None:
     system, messages = shown(result, 0)
     assert system == "You are a test."
     [message] = messages
-    assert re.search(
-        r"\n(\w{8})\n\(1\) Handbook, Visiting, page 3: We are open until five.\n\1\n", message
-    )
+    told = r"\n(\w{8})\n\(1\) Handbook, Visiting, page 3: We are open until five.\n\1\n"
+    assert re.search(told, message)
     assert message.endswith(f"\n[The caller says:]\n{QUESTION}")
     # Of the turn before, the words are shown again, not the passages.
     assert shown(result)[1][0] == QUESTION

@@ -60,11 +60,9 @@ async def list_documents(
     query: Annotated[SearchQuery, Query()],
 ) -> Page[DocumentOut]:
     base = await queries.one(session, organization_id, id)
-    found, total = await queries.documents(
-        session, base, limit=query.limit, offset=query.offset, search=query.wanted
-    )
+    found, known = await queries.documents(session, base, query)
     shown = [DocumentOut.model_validate(document) for document in found]
-    return page(DocumentOut, shown, total, query)
+    return page(DocumentOut, shown, known, query)
 
 
 @document_routes.post(

@@ -8,23 +8,20 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.db import listed, named_like, scoped
+from chorus import lists
+from chorus.db import named_like, scoped
 from chorus.errors import not_found
 from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
+from chorus.wire import Found, SearchQuery
 
 
 async def page(
-    session: AsyncSession,
-    organization_id: uuid.UUID,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[KnowledgeBase], int]:
+    session: AsyncSession, organization_id: uuid.UUID, wanted: SearchQuery
+) -> tuple[list[KnowledgeBase], Found]:
     query = scoped(KnowledgeBase, organization_id)
-    if search:
+    if search := wanted.wanted:
         query = query.where(named_like(KnowledgeBase.name, search))
-    return await listed(session, query, KnowledgeBase, limit, offset)
+    return await lists.of(session, query, KnowledgeBase, wanted)
 
 
 async def one(
@@ -50,17 +47,12 @@ async def missing(
 
 
 async def documents(
-    session: AsyncSession,
-    base: KnowledgeBase,
-    *,
-    limit: int,
-    offset: int,
-    search: str | None = None,
-) -> tuple[list[Document], int]:
+    session: AsyncSession, base: KnowledgeBase, wanted: SearchQuery
+) -> tuple[list[Document], Found]:
     query = scoped(Document, base.organization_id).where(Document.knowledge_base_id == base.id)
-    if search:
+    if search := wanted.wanted:
         query = query.where(named_like(Document.name, search))
-    return await listed(session, query, Document, limit, offset)
+    return await lists.of(session, query, Document, wanted)
 
 
 async def document(

@@ -39,11 +39,9 @@ async def list_bases(
     organization_id: InOrganization,
     query: Annotated[SearchQuery, Query()],
 ) -> Page[KnowledgeBaseOut]:
-    bases, total = await queries.page(
-        session, organization_id, limit=query.limit, offset=query.offset, search=query.wanted
-    )
+    bases, known = await queries.page(session, organization_id, query)
     shown = [KnowledgeBaseOut.model_validate(base) for base in bases]
-    return page(KnowledgeBaseOut, shown, total, query)
+    return page(KnowledgeBaseOut, shown, known, query)
 
 
 @routes.post(

@@ -36,7 +36,7 @@ class KnowledgeBase(Tenant, Base):
     chunk_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     characters: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
 
-    __table_args__ = (sa.Index(None, "organization_id", "created_at"),)
+    __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)
 
 
 class Document(Tenant, Base):
@@ -69,7 +69,7 @@ class Document(Tenant, Base):
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
-        sa.Index(None, "knowledge_base_id", "created_at"),
+        sa.Index(None, "knowledge_base_id", "created_at", "id"),
         sa.Index(None, "organization_id"),
         sa.Index(
             None,

@@ -28,10 +28,10 @@ from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import heard_as
 from chorus.talk.keypad import Keypad
-from chorus.talk.knowledge import Knowledge, LookUps
+from chorus.talk.knowledge import Knowledge
 from chorus.talk.leg import Leg
 from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
-from chorus.talk.preparing import acting_of
+from chorus.talk.preparing import acting_of, look_ups_of
 from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
@@ -60,8 +60,7 @@ FIRST_PACKET_TIMEOUT_S = 5.0
 class Call:
     """One conversation on one line. `run` once. The operator's verbs (`say`, `advise`,
     `hang_up`, `transfer`) may be called while it runs. `exchange` places the second calls of its
-    transfers; `second`: it is one itself. `knowledge` is what the agent may look into.
-    `recording_writer` is for tests."""
+    transfers; `second`: it is one. `knowledge` is looked into. `recording_writer` is for tests."""
 
     def __init__(
         self,
@@ -87,13 +86,12 @@ class Call:
         self._journal = journal
         self._ticker = ticker
         self.transfers = Transfers(self, exchange)
-        self._look_ups = self._looking(knowledge)
+        looks = self._look_ups = look_ups_of(spec.agent, knowledge, lambda: self._talk, self.note)
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._keypad = Keypad(lambda: self.call_ms, self.note)
-        self._acting = acting_of(
-            spec, outbound, self._tool_done, self._keypad, self._tools(), self._look_ups
-        )
+        more = (self._keypad, self._tools(), looks)
+        self._acting = acting_of(spec, outbound, self._tool_done, *more)
         self._ending: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self._first_packet = asyncio.Event()
         self._line_over = False
@@ -189,8 +187,6 @@ class Call:
             self._ending.cancel()
         if self._ticket is not None:
             self._ticket.remove()
-        if self._look_ups is not None:
-            self._look_ups.close()
         self.bridge.close()
         if self._talk is not None:
             try:
@@ -399,8 +395,7 @@ class Call:
         return Leg(name, line, self, recording.track(side), recording.track("right"))
 
     # --- callbacks of the legs, the detector and the ticker ---------------------------------------
-    # What goes wrong in one of these ends this call and no other: the caller of a callback is
-    # shared by all calls of the process. Once there is a reason to end they do nothing.
+    # A fault in one of these ends this call alone. Once there is a reason to end they do nothing.
 
     def _heard(self, chunk: bytes, at_ms: float) -> None:
         if self._talk is None or self._ending.done():
@@ -473,26 +468,17 @@ class Call:
         return (self._loop.time() - self._answered_at) * 1000
 
     def _conversation(self, caller: Leg, tasks: Tasks) -> Talk:
-        agent = self.spec.agent
         return Cascade(
-            agent,
+            self.spec.agent,
             self._engines,
             caller,
             self,
             tasks,
-            system=self._filled(agent.system_prompt),
+            system=self._filled(self.spec.agent.system_prompt),
             acting=self._acting,
-        self._look_ups = self._looking(knowledge)
+            keypad=self._keypad,
+            look_ups=self._look_ups,
         )
-
-    def _looking(self, knowledge: Knowledge | None) -> LookUps | None:
-        if knowledge is None:
-            return None
-
-        def last_heard() -> str:
-            return self._talk.dialogue.last_heard if self._talk is not None else ""
-
-        return LookUps(knowledge, self.spec.agent.language, last_heard=last_heard, note=self.note)
 
     def _filled(self, template: str) -> str:
         filled = fill(template, self.spec.variables)

@@ -61,6 +61,7 @@ class Cascade:
         self._mouth = leg.mouth
         self._keypad = keypad
         self._host = host
+        self._look_ups = look_ups
         self._tasks = tasks
         self._deaf = False
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
@@ -163,6 +164,8 @@ class Cascade:
 
     def close(self) -> None:
         self._over = True
+        if self._look_ups is not None:
+            self._look_ups.close()
         self._conversation.close()
 
     async def last_words(self) -> None:

@@ -16,8 +16,9 @@ from chorus.audio.mix import Background
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
 from chorus.talk.keypad import Keypad
-from chorus.talk.knowledge import LookUps
+from chorus.talk.knowledge import Knowledge, LookUps
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
+from chorus.talk.talk import Talk
 from chorus.talk.text.pronunciations import Pronunciations
 from chorus.talk.thinking import ReplyContext
 from chorus.talk.tools.acting import Acting, ToolRun
@@ -72,6 +73,23 @@ def mind_of(
         language=agent.language,
         look_ups=look_ups,
     )
+
+
+def look_ups_of(
+    agent: AgentSpec,
+    knowledge: Knowledge | None,
+    talk: Callable[[], Talk | None],
+    note: Callable[..., None],
+) -> LookUps | None:
+    """None for an agent that has nothing to look into. `talk`: the conversation, once there is."""
+    if knowledge is None:
+        return None
+
+    def last_heard() -> str:
+        held = talk()
+        return held.dialogue.last_heard if held is not None else ""
+
+    return LookUps(knowledge, agent.language, last_heard=last_heard, note=note)
 
 
 def acting_of(

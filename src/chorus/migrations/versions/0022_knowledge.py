@@ -1,7 +1,7 @@
 """Knowledge bases, their documents, and what is found of them
 
-Revision ID: 0020
-Revises: 0019
+Revision ID: 0022
+Revises: 0021
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from chorus.db import UtcDateTime, choice
 
-revision: str = "0020"
-down_revision: str | None = "0019"
+revision: str = "0022"
+down_revision: str | None = "0021"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -38,9 +38,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_knowledge_bases"),
     )
     op.create_index(
-        "ix_knowledge_bases_organization_id_created_at",
+        "ix_knowledge_bases_organization_id_created_at_id",
         "knowledge_bases",
-        ["organization_id", "created_at"],
+        ["organization_id", "created_at", "id"],
     )
     op.create_table(
         "knowledge_documents",
@@ -73,9 +73,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_knowledge_documents"),
     )
     op.create_index(
-        "ix_knowledge_documents_knowledge_base_id_created_at",
+        "ix_knowledge_documents_knowledge_base_id_created_at_id",
         "knowledge_documents",
-        ["knowledge_base_id", "created_at"],
+        ["knowledge_base_id", "created_at", "id"],
     )
     op.create_index(
         "ix_knowledge_documents_organization_id", "knowledge_documents", ["organization_id"]
