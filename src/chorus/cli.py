@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("what", nargs="?", choices=["sip"], help="sip: ask each number's trunk")
     doctor.set_defaults(command=_doctor)
 
+    scenario = commands.add_parser(
+        "voximplant-scenario", help="print the scenario that carries calls at Voximplant"
+    )
+    scenario.set_defaults(command=_voximplant_scenario)
+
     talk = commands.add_parser("talk", help="write to an agent, and see its answers and tools")
     talk.add_argument("agent", help="its id, or its name")
     talk.add_argument(
@@ -121,6 +126,17 @@ def _parser() -> argparse.ArgumentParser:
     prices = verbs.add_parser("prices", help="check the price file and show what it says")
     prices.set_defaults(command=_billing_prices)
     return parser
+
+
+def _voximplant_scenario(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.lines.voximplant.scenario import scenario
+
+    if not settings.url.startswith("https://"):
+        print(
+            "Warning: Voximplant reaches https only; set CHORUS_PUBLIC_URL first.", file=sys.stderr
+        )
+    print(scenario(settings.url, settings.media_base), end="")
+    return 0
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:

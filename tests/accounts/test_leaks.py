@@ -50,6 +50,7 @@ async def put_in_everything(api: Api) -> tuple[dict[str, str], list[str]]:
             "voximplantAccountId": "1",
             "voximplantApiKey": secret("voximplant"),
             "voximplantRuleId": "2",
+            "voximplantScenarioSecret": secret("voximplant-scenario"),
         },
     ]
     for place, number in enumerate(numbers):

@@ -7,6 +7,7 @@ import time
 from array import array
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,8 @@ import pytest_asyncio
 from tests.fakes.server import Server, start
 from tests.lines.jambonz import standin as jambonz_standin
 from tests.lines.jambonz.board import settings as jambonz_settings
+from tests.lines.voximplant.board import settings as voximplant_settings
+from tests.lines.voximplant.board import standin as voximplant_standin
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -133,6 +136,54 @@ async def test_jambonz_calls_in_and_out_are_held_and_recorded(office: Office) ->
         assert call["callSid"] == out.sid
         # Refused, with the reason and the code.
         jambonz.person = jambonz_standin.Person(answer=486)
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert (call["status"], call["endedReason"]) == ("failed", "busy")
+        assert call["endedDetail"] == "SIP 486 Busy Here"
+
+
+async def test_voximplant_calls_in_and_out_are_held_and_recorded(
+    office: Office, tmp_path: Path
+) -> None:
+    async with voximplant_standin(tmp_path) as voximplant:
+        voximplant.serves(office.server.url)
+        number = await office.made(
+            "/phone-numbers",
+            number=OURS,
+            provider="voximplant",
+            agentId=office.agent_id,
+            **voximplant_settings(voximplant.url),
+        )
+        id = await voximplant.ring(**{"X-Order-Id": "77"})
+        ringing = await voximplant.listening(id)
+        while not (await voximplant.heard(id)).replace(b"\xff", b""):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        await voximplant.do("hangup", id=id)
+        await voximplant.until(id, lambda call: call["over"])
+        of_number = f"/calls?phoneNumberId={number['id']}"
+        (row,) = await office.until(of_number, lambda calls: calls and _is_over(calls[0]))
+        call = await office.got(f"/calls/{row['id']}")
+        assert (call["provider"], call["direction"]) == ("voximplant", "inbound")
+        assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")
+        assert (call["customerNumber"], call["callSid"]) == (THEIRS, ringing["leg"])
+        assert call["contextVariables"] == {"sip_x_order_id": "77"}
+        assert _said(call).startswith("Good day")
+        # Out, and ended over the API.
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        await office.until(f"/calls/{placed['id']}", lambda c: c["status"] == "in_progress")
+        await voximplant.listening(id + 1)
+        answer = await office.http.post(f"/v1/calls/{placed['id']}/hangup")
+        assert answer.status_code in (200, 202, 204), answer.text
+        await voximplant.until(id + 1, lambda call: call["over"])
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert call["status"] == "completed"
+        # Refused, with the reason and the code.
+        await voximplant.do("board", person={"answer": 486, "reason": "Busy Here"})
         placed = await office.made(
             "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
         )

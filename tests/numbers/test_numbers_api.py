@@ -23,7 +23,12 @@ JAMBONZ = {
     "jambonzBaseUrl": "https://jambonz.example.com/api",
     "jambonzWebhookSecret": SECRET,
 }
-VOXIMPLANT = {"voximplantAccountId": "1", "voximplantApiKey": SECRET, "voximplantRuleId": "2"}
+VOXIMPLANT = {
+    "voximplantAccountId": "1",
+    "voximplantApiKey": SECRET,
+    "voximplantRuleId": "2",
+    "voximplantScenarioSecret": SECRET,
+}
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("twilio", TWILIO),
     ("sip", REGISTRATION),
@@ -260,3 +265,15 @@ async def test_a_number_as_people_write_it_is_kept_as_e164(api: Api, written: st
     created = await api.post("/v1/phone-numbers", json=body("twilio", TWILIO, number=written))
     assert created.status_code == 201, created.text
     assert created.json()["data"]["number"] == NUMBER
+
+
+async def test_the_scenario_is_there_to_be_copied(sqlite_api: Api):
+    api = sqlite_api
+    number = await api.made("/v1/phone-numbers", body("voximplant", VOXIMPLANT))
+    shown = (await api.get(f"/v1/phone-numbers/{number['id']}/scenario")).json()["data"]
+    assert f'const CHORUS_URL = "{api.process.settings.url}";' in shown["script"]
+    assert f"const VERSION = {shown['version']};" in shown["script"]
+    assert SECRET not in shown["script"]
+    other = await api.made("/v1/phone-numbers", body("twilio", TWILIO, number="+14155559999"))
+    answer = await api.get(f"/v1/phone-numbers/{other['id']}/scenario")
+    assert answer.status_code == 404

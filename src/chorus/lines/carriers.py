@@ -8,7 +8,7 @@ from chorus.lines.jambonz.carrier import JAMBONZ
 from chorus.lines.loopback.carrier import LOOPBACK
 from chorus.lines.sip.kind import SIP
 from chorus.lines.twilio.carrier import TWILIO
-from chorus.lines.voximplant.kind import VOXIMPLANT
+from chorus.lines.voximplant.carrier import VOXIMPLANT
 from chorus.settings import Settings
 
 CARRIERS: tuple[CarrierKind, ...] = (

@@ -185,6 +185,16 @@ class StreamedLine:
             self.end(LineCause.LOCAL)
 
     async def transfer(self, to: str) -> None:
+        await self._ask_to_move(to)
+        self._move = "done"
+        self._inbox.moved(LineMove.TRANSFERRED)
+        if self._ended_meanwhile is not None:
+            self.end(LineCause.TRANSFERRED)
+        else:
+            # The stream stops at once, and says so.
+            self._loop.call_later(STOP_GRACE_S, self.end, LineCause.TRANSFERRED)
+
+    async def _ask_to_move(self, to: str) -> None:
         if self.over or self._leaving or self._move is not None:
             raise MoveRefused("the call is over, or is being transferred")
         if self._redirect is None or not _TARGET.fullmatch(to):
@@ -197,13 +207,6 @@ class StreamedLine:
             if (ended := self._ended_meanwhile) is not None:
                 self.end(ended.cause, ended.detail)
             raise
-        self._move = "done"
-        self._inbox.moved(LineMove.TRANSFERRED)
-        if self._ended_meanwhile is not None:
-            self.end(LineCause.TRANSFERRED)
-        else:
-            # The stream stops at once, and says so.
-            self._loop.call_later(STOP_GRACE_S, self.end, LineCause.TRANSFERRED)
 
     # The socket's side.
 

@@ -7,12 +7,16 @@ from uuid import UUID
 
 from fastapi import Query
 
+from chorus.errors import not_found
+from chorus.lines.voximplant.carrier import VOXIMPLANT
+from chorus.lines.voximplant.scenario import VERSION, scenario
 from chorus.numbers import edit, queries
 from chorus.numbers.schemas import (
     PhoneNumberCreate,
     PhoneNumberOut,
     PhoneNumberPatch,
     PhoneNumberQuery,
+    ScenarioOut,
 )
 from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Deleted, Page, page
@@ -59,6 +63,25 @@ async def get_number(
 ) -> Data[PhoneNumberOut]:
     number = await queries.one(session, organization_id, id)
     return Data(data=queries.present(number))
+
+
+@routes.get(
+    "/phone-numbers/{id}/scenario",
+    operation_id="getPhoneNumberScenario",
+    summary="Get the scenario that runs at Voximplant",
+    responses=failures(404),
+)
+async def get_scenario(
+    process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
+) -> Data[ScenarioOut]:
+    """JavaScript to be copied into a scenario of the number's application, with this server's
+    addresses in it and no secret. 404 for a number of another provider."""
+    number = await queries.one(session, organization_id, id)
+    if number.provider != VOXIMPLANT.name:
+        raise not_found("Scenario")
+    settings = process.settings
+    text = scenario(settings.url, settings.media_base)
+    return Data(data=ScenarioOut(version=VERSION, script=text))
 
 
 @routes.patch(

@@ -147,6 +147,13 @@ class RegistrationOut(Out):
     expires_at: Time | None
 
 
+class ScenarioOut(Out):
+    """What runs at the carrier on Chorus' behalf."""
+
+    version: int
+    script: str
+
+
 class PhoneNumberOut(Out):
     """A phone number. Secrets are never returned; `hasCredentials` says that there are some."""
 
