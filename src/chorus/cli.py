@@ -66,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="say what works here, and how to get the rest")
     doctor.add_argument("--json", action="store_true", help="for programs")
-    doctor.add_argument("what", nargs="?", choices=["sip"], help="sip: ask each number's trunk")
+    doctor.add_argument(
+        "what",
+        nargs="?",
+        choices=["sip", "carriers"],
+        help="sip: ask each number's trunk; carriers: ask the other numbers' carriers",
+    )
     doctor.set_defaults(command=_doctor)
 
     scenario = commands.add_parser(
@@ -234,6 +239,8 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:
     if options.what == "sip":
         from chorus.doctor_sip import report
+    elif options.what == "carriers":
+        from chorus.doctor_carriers import report
     else:
         from chorus.doctor import report
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from array import array
 from collections.abc import AsyncGenerator
@@ -81,6 +83,21 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Off
             yield here
     finally:
         assert await asyncio.to_thread(server.stop) == 0
+
+
+async def _doctor(office: Office) -> tuple[int | None, str]:
+    """What `chorus doctor carriers` says, beside the server."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chorus", "doctor", "carriers",
+        env={
+            **os.environ,
+            "CHORUS_DATA_DIR": str(office.server.data_dir),
+            "CHORUS_ALLOW_PRIVATE_ADDRESSES": "1",
+        },
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
 
 
 def _is_over(call: Any) -> bool:
@@ -182,6 +199,11 @@ async def test_voximplant_calls_in_and_out_are_held_and_recorded(
         await voximplant.until(id + 1, lambda call: call["over"])
         call = await office.until(f"/calls/{placed['id']}", _is_over)
         assert call["status"] == "completed"
+        # jambonz is not there any more.
+        status, says = await _doctor(office)
+        assert status == 1
+        assert f"ok       {OURS} at voximplant: the carrier takes these settings" in says
+        assert f"PROBLEM  {OURS} at jambonz: jambonz gave no clear answer" in says
         # Refused, with the reason and the code.
         await voximplant.do("board", person={"answer": 486, "reason": "Busy Here"})
         placed = await office.made(
