@@ -128,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     balance = verbs.add_parser("balance", help="show an organization's balance")
     balance.add_argument("--organization", help="id, needed only where there are several")
     balance.set_defaults(command=_billing_balance)
+    recount = verbs.add_parser(
+        "recount", help="make the daily sums of usage anew from the ledger, while no call ends"
+    )
+    recount.add_argument("--organization", help="id, needed only where there are several")
+    recount.set_defaults(command=_billing_recount)
     prices = verbs.add_parser("prices", help="check the price file and show what it says")
     prices.set_defaults(command=_billing_prices)
     return parser
@@ -303,6 +308,12 @@ def _billing_balance(settings: Settings, options: argparse.Namespace) -> int:
     from chorus.billing import command
 
     return command.show_balance(settings, options)
+
+
+def _billing_recount(settings: Settings, options: argparse.Namespace) -> int:
+    from chorus.billing import command
+
+    return command.recount(settings, options)
 
 
 def _billing_prices(settings: Settings, options: argparse.Namespace) -> int:

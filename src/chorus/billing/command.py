@@ -8,7 +8,7 @@ import sys
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.command import Refused, on_database, organization
-from chorus.billing import balance, ledger
+from chorus.billing import balance, ledger, sums
 from chorus.billing.prices import MILLION, PACKAGED, Prices, WrongPrices
 from chorus.billing.schemas import MOST_DOLLARS, micros
 from chorus.settings import Settings
@@ -36,6 +36,15 @@ def show_balance(settings: Settings, options: argparse.Namespace) -> int:
         if not settings.billing:
             lines.append("Nobody is charged: CHORUS_BILLING is not 1.")
         return "\n".join(lines)
+
+    return on_database(settings, work)
+
+
+def recount(settings: Settings, options: argparse.Namespace) -> int:
+    async def work(session: AsyncSession) -> str:
+        organization_id = await organization(session, options.organization)
+        count = await sums.recount(session, organization_id)
+        return f"{count} sums of days were made anew from the ledger."
 
     return on_database(settings, work)
 

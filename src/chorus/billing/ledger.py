@@ -1,9 +1,9 @@
 """Writing the ledger: charges of calls and top-ups, each with its effect on the balance.
 
 `charge` compares what a call used with what its lines say already and writes a line for each
-difference, in the caller's transaction. So it may be run again, by anybody, at any time: what
-was written is not written again, what became known later is added. Two that do it at once would
-write the same keys, which the database refuses.
+difference, in the caller's transaction, and adds it to the sums of its day (`sums.py`). So it may
+be run again, by anybody, at any time: what was written is not written again, what became known
+later is added. Two that do it at once would write the same keys, which the database refuses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.billing import balance
+from chorus.billing import balance, sums
 from chorus.billing.charges import Charge, Item, Used, charges
 from chorus.billing.prices import Meter, PriceList
 from chorus.billing.tables import LedgerLine
@@ -63,6 +63,7 @@ async def charge(
         written[Item(cast("Meter", meter), engine, discarded)] += quantity
         sequences[meter] += 1
         cost += micros
+    known_meters = set(sequences)
     lines: list[dict[str, Any]] = []
     for due in charges(bill.used, prices):
         more = due.quantity - written[due.item]
@@ -73,6 +74,7 @@ async def charge(
     added = sum(line["amount_micros"] for line in lines)
     if lines:
         await session.execute(sa.insert(LedgerLine), lines)
+        await sums.add(session, lines, known_meters)
     if added and from_balance:
         await balance.move(session, bill.organization_id, -added)
     return cost + added

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi import Query
 
 from chorus import errors
-from chorus.billing import balance, ledger, queries
+from chorus.billing import balance, ledger, queries, usage
 from chorus.billing.prices import MILLION
 from chorus.billing.schemas import (
     BalanceOut,
@@ -87,8 +87,8 @@ async def get_usage(
     start = query.from_ or end - _USUAL
     if start >= end:
         raise errors.invalid_field("from", "From must be before to")
-    groups = await queries.usage(session, organization_id, start, end, query.group_by)
-    total = await queries.totals(session, organization_id, start, end)
+    groups = await usage.usage(session, organization_id, start, end, query.group_by)
+    total = await usage.totals(session, organization_id, start, end)
     return Data(
         data=UsageOut(from_=start, to=end, group_by=query.group_by, total=total, groups=groups)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -73,6 +73,35 @@ class LedgerLine(Base):
             postgresql_where=sa.text("kind = 'top_up'"),
         ),
     )
+
+
+class UsageDay(Base):
+    """What the calls of one day, in UTC, used of one meter: sums of the ledger (`sums.py`).
+
+    `by` says of what `of_id` is the id: of the organization, an agent, or a number (all zeros: of
+    calls without one). `calls` have this meter; `first_calls` are those of them that count here
+    when meters are added up, so that no call counts twice. `amount_micros` holds
+    `discarded_micros`.
+    """
+
+    __tablename__ = "usage_days"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    by: Mapped[str] = mapped_column(
+        choice("organization", "agent", "phone_number", name="by"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    of_id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True)
+    meter: Mapped[str] = mapped_column(choice(*METERS, name="meter"), primary_key=True)
+    calls: Mapped[int]
+    first_calls: Mapped[int]
+    quantity: Mapped[int] = mapped_column(sa.BigInteger)
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
+    discarded_micros: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class Balance(Base):
