@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from chorus import languages
 from chorus.accounts.keys import KeyRing
@@ -17,6 +20,8 @@ from chorus.clock import Clock, SystemClock
 from chorus.db import Database
 from chorus.recordings.links import Links
 from chorus.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,5 +75,10 @@ class Process:
         await self.sessions.flush()
 
     async def close(self) -> None:
-        await self.flush()
-        await self.database.close()
+        try:
+            await self.flush()
+        except (SQLAlchemyError, OSError) as failure:
+            # Minutes of one column: no reason for a stop to fail, or to leave connections open.
+            log.warning("when keys and sessions were last used was not written: %s", failure)
+        finally:
+            await self.database.close()
