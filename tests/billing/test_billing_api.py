@@ -163,8 +163,7 @@ async def test_an_inbound_call_is_refused_and_leaves_nothing(paid: Api):
     await paid.patch(f"/v1/phone-numbers/{number}", json={"agentId": body["agentId"]})
     switchboard: Switchboard = paid.app.state.switchboard
     async with paid.process.database.reading() as session:
-        route = await routing.by_number(session, "twilio", NUMBER["number"], switchboard.secrets)
-    assert route is not None
+        (route,) = await routing.of_number(session, "twilio", NUMBER["number"], switchboard.secrets)
     declined = await answer(switchboard, route, "CA1", "+14155551234", {})
     assert isinstance(declined, Declined)
     assert "balance" in declined.reason

@@ -350,3 +350,29 @@ async def test_what_another_leg_heard_is_not_the_calls(carrier: Carrier):
     other = await carrier.post(f"/twilio/amd/{id}", AnsweredBy="human", CallSid="CA" + "6" * 32)
     assert other.status_code == 204
     assert await waiting(carrier.api) == []
+
+
+async def test_a_stranger_who_names_our_number_gets_none_of_its_calls(sqlite_api: Api):
+    stranger = await sqlite_api.another_organization()
+    # They came first, and even know the account's SID.
+    settings = {"number": OURS, "twilioAccountSid": ACCOUNT, "twilioAuthToken": "made up"}
+    assert (await stranger.post("/v1/phone-numbers", json=settings)).status_code == 201
+    wish = await parties(sqlite_api)
+    path = f"/v1/phone-numbers/{wish['phoneNumberId']}"
+    change = {
+        "agentId": wish["agentId"],
+        "twilioAccountSid": ACCOUNT,
+        "twilioAuthToken": TOKEN,
+    }
+    assert (await sqlite_api.patch(path, json=change)).status_code == 200
+    carrier = Carrier(sqlite_api)
+    assert "<Stream" in (await carrier.ring()).text
+    (call,) = await rows(sqlite_api)
+    assert str(call.phone_number_id) == wish["phoneNumberId"]
+    # What they sign themselves is theirs, and touches nothing of ours.
+    assert "<Reject" in (await carrier.post("/twilio/voice", "made up")).text
+    over = {"CallStatus": "completed"}
+    assert (await carrier.post("/twilio/status", "made up", **over)).status_code == 204
+    assert [row.status for row in await rows(sqlite_api)] == ["ringing"]
+    assert (await carrier.post("/twilio/status", **over)).status_code == 204
+    assert [row.ended_at is not None for row in await rows(sqlite_api)] == [True]

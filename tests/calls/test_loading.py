@@ -45,8 +45,7 @@ async def route_to_an_agent(api: Api) -> Route:
     await api.made("/v1/phone-numbers", number)
     switchboard: Switchboard = api.app.state.switchboard
     async with switchboard.database.reading() as session:
-        route = await routing.by_number(session, "twilio", OURS, switchboard.secrets)
-    assert route is not None
+        (route,) = await routing.of_number(session, "twilio", OURS, switchboard.secrets)
     return route
 
 

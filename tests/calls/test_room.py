@@ -111,8 +111,7 @@ async def route(api: Api) -> Route:
     path = f"/v1/phone-numbers/{wish['phoneNumberId']}"
     assert (await api.patch(path, json={"agentId": wish["agentId"]})).status_code == 200
     async with api.process.database.reading() as session:
-        found = await routing.by_number(session, "twilio", "+14155550000", board(api).secrets)
-    assert found is not None
+        (found,) = await routing.of_number(session, "twilio", "+14155550000", board(api).secrets)
     return found
 
 

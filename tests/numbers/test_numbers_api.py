@@ -192,10 +192,17 @@ async def test_patch_holds_the_merged_number_to_its_provider(api: Api):
     assert await stored(api, number["id"]) == TWILIO
 
 
-async def test_one_number_of_a_provider_exists_once(api: Api):
-    await api.made("/v1/phone-numbers", body("twilio", TWILIO))
+async def test_nobody_takes_a_number_from_another_by_naming_it(api: Api):
     stranger = await api.another_organization()
-    response = await stranger.post("/v1/phone-numbers", json=body("twilio", TWILIO))
+    theirs = await stranger.post("/v1/phone-numbers", json=body("twilio", TWILIO))
+    assert theirs.status_code == 201
+    ours = await api.made("/v1/phone-numbers", body("twilio", TWILIO))
+    assert (await stranger.get(f"/v1/phone-numbers/{ours['id']}")).status_code == 404
+
+
+async def test_one_number_of_a_provider_exists_once_in_an_organization(api: Api):
+    await api.made("/v1/phone-numbers", body("twilio", TWILIO))
+    response = await api.post("/v1/phone-numbers", json=body("twilio", TWILIO))
     assert response.status_code == 409
     assert response.json()["code"] == "phone_number_taken"
     other = await api.made("/v1/phone-numbers", body("twilio", TWILIO, number="+442071838750"))

@@ -43,9 +43,12 @@ class CallDesk:
         self._switchboard = switchboard
         self._provider = provider
 
-    async def connection_of_number(self, number: str) -> Connection | None:
-        route = await self._route(number)
-        return route.connection if route else None
+    async def connections_of_number(self, number: str) -> Sequence[Connection]:
+        async with self._switchboard.database.reading() as session:
+            routes = await routing.of_number(
+                session, self._provider, number, self._switchboard.secrets
+            )
+        return [route.connection for route in routes]
 
     async def connection_of_call(self, call_id: str) -> Connection | None:
         call = await self._call(call_id)
@@ -61,20 +64,23 @@ class CallDesk:
             routes = await routing.of_provider(session, self._provider, self._switchboard.secrets)
         return [route.connection for route in routes]
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
+        query = sa.select(CallRow.id).where(
+            CallRow.provider == self._provider, CallRow.call_sid == leg_id
+        )
+        if phone_number_id is not None:
+            query = query.where(CallRow.phone_number_id == uuid.UUID(phone_number_id))
         async with self._switchboard.database.reading() as session:
-            id = await session.scalar(
-                sa.select(CallRow.id)
-                .where(CallRow.provider == self._provider, CallRow.call_sid == leg_id)
-                .order_by(CallRow.created_at.desc())
-                .limit(1)
-            )
+            id = await session.scalar(query.order_by(CallRow.created_at.desc()).limit(1))
         return None if id is None else str(id)
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:
-        route = await self._route(inbound.to)
-        if route is None:
-            return Refused("nobody has this number")
+        async with self._switchboard.database.reading() as session:
+            route = await routing.by_id(
+                session, uuid.UUID(inbound.phone_number_id), self._switchboard.secrets
+            )
+        if route is None or route.provider != self._provider:
+            return Refused("nobody has this number any more")
         taken = await answer(
             self._switchboard, route, inbound.leg_id, inbound.from_, inbound.variables
         )
@@ -153,12 +159,6 @@ class CallDesk:
 
     async def converse(self, line: Line, call_id: str) -> None:
         await converse(self._switchboard, line, uuid.UUID(call_id))
-
-    async def _route(self, number: str) -> routing.Route | None:
-        async with self._switchboard.database.reading() as session:
-            return await routing.by_number(
-                session, self._provider, number, self._switchboard.secrets
-            )
 
     async def _call(self, call_id: str) -> CallRow | None:
         try:

@@ -4,7 +4,7 @@ A carrier (`lines/<carrier>/`) knows its protocol and nothing else. Whose number
 agent may take the call, and what becomes of it is behind the `Desk`, which `calls/` implements
 once for all carriers. In the order of a call's life:
 
-1. `connection_of_number` or `connection_of_call`: whose credentials a request must match;
+1. `connections_of_number` or `connection_of_call`: whose credentials a request must match;
 2. `answer` for a call that comes in; a call that goes out is placed with the carrier's `Dialler`;
 3. `progress`: it rings, it was answered, it is over; `machine`: what answered it;
 4. `claim`, then `converse`: its audio is here, and the conversation is held on it.
@@ -33,12 +33,14 @@ class Connection:
 @dataclass(frozen=True, slots=True)
 class InboundCall:
     """Somebody rings. `leg_id` is the carrier's own id of the call, `to` our number in E.164;
-    `from_` is empty or a word such as `anonymous` when it is withheld. `params` are the fields in
-    which the carrier announced the call; `variables` become the call's context variables."""
+    `phone_number_id` is that of the `Connection` that the request proved to be for. `from_` is
+    empty or a word such as `anonymous` when it is withheld. `params` are the fields in which the
+    carrier announced the call; `variables` become the call's context variables."""
 
     leg_id: str
     from_: str
     to: str
+    phone_number_id: str
     params: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -108,8 +110,10 @@ class Desk(Protocol):
     """Implemented by `calls/`, once for each carrier. Whatever it raises is a failure of this
     server's, and the carrier is told so in its own way (a 500, a SIP 500)."""
 
-    async def connection_of_number(self, number: str) -> Connection | None:
-        """Whose credentials a request for our `number` must match. None refuses the request."""
+    async def connections_of_number(self, number: str) -> Sequence[Connection]:
+        """All that name this number, whoever did so first being first. Any organization may say
+        that a number is its own: a request is for the one whose credentials it matches, and for
+        nobody without any."""
         ...
 
     async def connection_of_call(self, call_id: str) -> Connection | None:
@@ -120,9 +124,9 @@ class Desk(Protocol):
         """Those of all this carrier's numbers, for one that registers them."""
         ...
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
-        """The id of the newest call that the carrier knows by this id. The carrier checks that
-        whoever named it may speak of that call."""
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
+        """The id of the newest call that the carrier knows by this id, of one phone number or,
+        where anybody may speak of any call, of all."""
         ...
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:

@@ -80,7 +80,7 @@ async def _apply(
     try:
         await session.flush()
     except IntegrityError as error:
-        if breaks_unique(error, PhoneNumber, "provider", "number"):
+        if breaks_unique(error, PhoneNumber, "organization_id", "provider", "number"):
             raise errors.conflict(
                 "phone_number_taken",
                 "This phone number is already in use",

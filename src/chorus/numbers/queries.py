@@ -45,14 +45,6 @@ async def one(
     return number
 
 
-async def by_number(session: AsyncSession, provider: str, number: str) -> PhoneNumber | None:
-    """Whose number an inbound call is for: the one query that knows no organization, because it
-    is what finds the organization."""
-    return await session.scalar(
-        sa.select(PhoneNumber).where(PhoneNumber.provider == provider, PhoneNumber.number == number)
-    )
-
-
 def connection(number: PhoneNumber, secrets: Secrets) -> dict[str, Any]:
     """All of a carrier's settings by their names in the API, secrets included: for the line
     that uses them, not to be shown."""

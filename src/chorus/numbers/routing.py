@@ -1,7 +1,7 @@
 """Whose number it is: what the lines ask before anybody is known.
 
 The only queries of phone numbers that are not scoped to a tenant: a carrier's webhook names a
-number, and the number names the organization.
+number, and what it proves (`lines/`) says which of those that name it, and so which organization.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets
+from chorus.accounts.tables import Organization
 from chorus.lines.desk import Connection, RegistrationState
 from chorus.numbers import queries
 from chorus.numbers.tables import PhoneNumber
@@ -30,14 +31,13 @@ class Route:
     connection: Connection = field(repr=False)
 
 
-async def by_number(
+async def of_number(
     session: AsyncSession, provider: str, number: str, secrets: Secrets
-) -> Route | None:
-    """The route of a carrier's number, E.164. Raises `SecretsUnreadable`."""
-    row = await session.scalar(
-        sa.select(PhoneNumber).where(PhoneNumber.provider == provider, PhoneNumber.number == number)
-    )
-    return _route(row, secrets) if row else None
+) -> list[Route]:
+    """All that name this number of a carrier, E.164, at most one of each organization: the oldest
+    first, those of suspended organizations last. Raises `SecretsUnreadable`."""
+    rows = await session.scalars(_of(provider).where(PhoneNumber.number == number))
+    return [_route(row, secrets) for row in rows]
 
 
 async def by_id(session: AsyncSession, id: uuid.UUID, secrets: Secrets) -> Route | None:
@@ -46,9 +46,18 @@ async def by_id(session: AsyncSession, id: uuid.UUID, secrets: Secrets) -> Route
 
 
 async def of_provider(session: AsyncSession, provider: str, secrets: Secrets) -> list[Route]:
-    """All numbers of a carrier. Raises `SecretsUnreadable`."""
-    rows = await session.scalars(sa.select(PhoneNumber).where(PhoneNumber.provider == provider))
-    return [_route(row, secrets) for row in rows]
+    """All numbers of a carrier, in the order of `of_number`. Raises `SecretsUnreadable`."""
+    return [_route(row, secrets) for row in await session.scalars(_of(provider))]
+
+
+def _of(provider: str) -> sa.Select[PhoneNumber]:
+    """Whoever was suspended for naming somebody else's number is not before them."""
+    return (
+        sa.select(PhoneNumber)
+        .join(Organization, Organization.id == PhoneNumber.organization_id)
+        .where(PhoneNumber.provider == provider)
+        .order_by(Organization.suspended_at.is_not(None), PhoneNumber.created_at, PhoneNumber.id)
+    )
 
 
 def _route(row: PhoneNumber, secrets: Secrets) -> Route:

@@ -36,7 +36,9 @@ class PhoneNumber(Tenant, Base):
     registration: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     __table_args__ = (
-        # Over all organizations: an inbound call is routed by carrier and number alone.
-        sa.UniqueConstraint("provider", "number"),
+        # Not over all organizations: nobody has proved that a number is theirs by naming it.
+        sa.UniqueConstraint("organization_id", "provider", "number"),
+        # By which an inbound call finds those that name its number (`routing.of_number`).
+        sa.Index(None, "provider", "number"),
         sa.Index(None, "organization_id", "created_at", "id"),
     )

@@ -36,7 +36,7 @@ def settings(api_url: str, **more: Any) -> dict[str, Any]:
 class JambonzDesk(TestDesk):
     settings: dict[str, Any]
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
         call_id = f"call-{leg_id[-6:]}"
         return call_id if call_id in self.calls else None
 

@@ -74,8 +74,8 @@ class OpenDesk:
         self._changed = asyncio.Event()
         self.on_talk: Callable[[Talk], None] = lambda talk: talk.sing(1000, 30)
 
-    async def connection_of_number(self, number: str) -> Connection | None:
-        return next((c for c in self.numbers if c.number == number), None)
+    async def connections_of_number(self, number: str) -> Sequence[Connection]:
+        return [c for c in self.numbers if c.number == number]
 
     async def connection_of_call(self, call_id: str) -> Connection | None:
         return None
@@ -83,7 +83,7 @@ class OpenDesk:
     async def connections(self) -> Sequence[Connection]:
         return self.numbers
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
         return None
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:

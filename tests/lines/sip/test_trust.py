@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.lines.sip.net import Net, Phone, Time
@@ -66,6 +68,30 @@ def test_of_two_numbers_at_one_address_the_one_that_is_called() -> None:
     hop = Hop("udp", "203.0.113.9", 5060)
     assert gate.admit(_invite("+49893012345"), hop) is other
     assert gate.admit(_invite(NUMBER), hop) is one
+
+
+def test_whoever_names_a_number_later_gets_no_call_of_it() -> None:
+    gate = Gatekeeper(lambda: 0.0)
+    ours, theirs = _listed(), replace(_listed("203.0.113.9"), phone_number_id="theirs")
+    gate.set_listed([ours, theirs])
+    assert gate.admit(_invite(NUMBER), Hop("udp", "203.0.113.9", 5060)) is ours
+    settings = {"sipUsername": "1", "sipPassword": "x", "sipProxy": "pbx.example.com"}
+    ours, theirs = _trunk(**settings), replace(_trunk(**settings), phone_number_id="theirs")
+    hop = Hop("udp", "198.51.100.7", 5060)
+    registrations: list[Registration] = []
+    # The stranger's was made first, or came back after a change of ours.
+    for trunk in (theirs, ours):
+        registration = cast("Registration", SimpleNamespace(token=trunk.phone_number_id))
+        registration.hop, registration.accepted = hop, trunk is ours
+        registrations.append(registration)
+        gate.add(trunk, registration)
+    # A password that the registrar never took gets nothing.
+    assert gate.admit(_invite(NUMBER), hop) is ours
+    registrations[0].accepted = True
+    gate.set_order([ours.phone_number_id, theirs.phone_number_id])
+    assert gate.admit(_invite(NUMBER), hop) is ours
+    # The registrar alone knows the part that cannot be guessed.
+    assert gate.admit(_invite(theirs.phone_number_id, NUMBER), hop) is theirs
 
 
 def test_strangers_are_answered_seldom() -> None:

@@ -101,13 +101,15 @@ class TestDesk:
     _tokens: dict[str, str] = field(default_factory=dict)
     calls: set[str] = field(default_factory=set)
     lines: dict[str, Talk] = field(default_factory=dict[str, "Talk"])
+    others: list[Connection] = field(default_factory=list[Connection])
+    """Of organizations that name our number too, and did so first."""
 
     @property
     def connection(self) -> Connection:
         return connection_of(self.account)
 
-    async def connection_of_number(self, number: str) -> Connection | None:
-        return self.connection if number == OURS else None
+    async def connections_of_number(self, number: str) -> list[Connection]:
+        return [*self.others, self.connection] if number == OURS else []
 
     async def connection_of_call(self, call_id: str) -> Connection | None:
         return self.connection if call_id in self.calls else None
@@ -115,9 +117,10 @@ class TestDesk:
     async def connections(self) -> list[Connection]:
         return [self.connection]
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
         talk = self.lines.get(leg_id)
-        return talk.call_id if talk else None
+        ours = phone_number_id in (None, self.connection.phone_number_id)
+        return talk.call_id if talk and ours else None
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:
         self.inbound.append(inbound)

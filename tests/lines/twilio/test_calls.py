@@ -28,7 +28,6 @@ from chorus.demo.carrier.person import (
 )
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import audible
-from chorus.lines.desk import Connection
 from chorus.lines.dtmf import tones
 from chorus.lines.line import Dial, LineCause, LineMove, MoveRefused, TransferableLine
 from chorus.lines.streamed import MAX_BAD
@@ -386,10 +385,8 @@ async def test_a_number_with_the_same_account_sid_ends_nobody_elses_call(
     call = await carrier.call(OURS, THEIRS)
     talk = await board.desk.talk()
 
-    async def theirs(number: str) -> Connection:
-        return connection_of(replace(board.desk.account, auth_token="a token of their own"))
-
-    monkeypatch.setattr(board.desk, "connection_of_number", theirs)
+    theirs = connection_of(replace(board.desk.account, auth_token="a token of their own"))
+    board.desk.others.append(replace(theirs, phone_number_id="theirs"))
     assert await completed(board, "a token of their own", call.sid) == 204
     await asyncio.sleep(0.2)
     assert not talk.ended

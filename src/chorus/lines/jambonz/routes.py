@@ -78,9 +78,11 @@ class _Posted:
         self.body = json_object(raw)
         self.leg_id = text_field(self.body, "call_sid")
 
-    def trusted(self, connection: Connection | None) -> Connection:
-        """`connection`, if its account sent this. Raises `HTTPException` 403."""
-        if connection is not None:
+    def trusted(self, *connections: Connection | None) -> Connection:
+        """The one of them whose account sent this. Raises `HTTPException` 403."""
+        for connection in connections:
+            if connection is None:
+                continue
             account = JambonzAccount.of(connection)
             right_account = self.body.get("account_sid") in (None, account.account_sid)
             header = self._request.headers.get(HEADER)
@@ -116,11 +118,12 @@ class _Webhooks:
         if posted.body.get("direction") == "outbound":
             return await self._placed(posted)
         to = posted.our_number
-        connection = posted.trusted(await self._desk.connection_of_number(to))
+        connection = posted.trusted(*await self._desk.connections_of_number(to))
         inbound = InboundCall(
             leg_id=posted.leg_id,
             from_=e164(posted.body.get("from")) or str(posted.body.get("from") or "")[:64],
             to=to,
+            phone_number_id=connection.phone_number_id,
             params=_plain(posted.body),
             variables=_variables(posted.body),
         )
@@ -154,12 +157,15 @@ class _Webhooks:
 
     async def status(self, request: Request) -> Response:
         posted = await _posted(request)
-        call_id = posted.tag(CALL_TAG) or await self._desk.call_of_leg(posted.leg_id)
-        if not call_id:
-            # A call that was refused, or one that another application holds.
-            posted.trusted(await self._desk.connection_of_number(posted.our_number))
-            return Response(status_code=204)
-        posted.trusted(await self._desk.connection_of_call(call_id))
+        call_id = posted.tag(CALL_TAG)
+        if call_id:
+            posted.trusted(await self._desk.connection_of_call(call_id))
+        else:
+            ours = posted.trusted(*await self._desk.connections_of_number(posted.our_number))
+            call_id = await self._desk.call_of_leg(posted.leg_id, ours.phone_number_id)
+            if not call_id:
+                # A call that was refused, or one that another application holds.
+                return Response(status_code=204)
         if posted.body.get("parent_call_sid"):
             return Response(status_code=204)  # of the leg that a transfer dialled
         progress = progress_of(posted.body, posted.leg_id, call_id)

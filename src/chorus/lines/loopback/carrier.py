@@ -148,7 +148,12 @@ class _FarEnd:
     async def ring(self, request: Request) -> Response:
         wish = await _body(request)
         leg_id = f"loop-{secrets.token_hex(8)}"
-        inbound = InboundCall(leg_id, _text(wish, "from"), _text(wish, "to"))
+        from_, to = _text(wish, "from"), _text(wish, "to")
+        # Nothing proves here whose number it is: it is for whoever had it first.
+        found = await self._desk.connections_of_number(to)
+        if not found:
+            return JSONResponse({"refused": "nobody has this number"}, 403)
+        inbound = InboundCall(leg_id, from_, to, found[0].phone_number_id)
         decision = await self._desk.answer(inbound)
         if not isinstance(decision, Admitted):
             return JSONResponse(

@@ -148,7 +148,10 @@ class SipAgent:
         for id, trunk in wanted.items():
             if id not in self.trunks:
                 self._add(id, trunk)
-        self.gate.set_listed(t for t in self.trunks.values() if t.mode == "ip_allowlist")
+        # In the order of the numbers, not in that in which they were last changed.
+        self.gate.set_order(wanted)
+        ordered = [self.trunks[id] for id in wanted]
+        self.gate.set_listed(trunk for trunk in ordered if trunk.mode == "ip_allowlist")
 
     def _add(self, id: str, trunk: Trunk) -> None:
         self.trunks[id] = trunk

@@ -70,7 +70,9 @@ class Calls:
     async def _answer(self, call: IncomingCall, trunk: Trunk, leg_id: str) -> None:
         call.ring()
         variables = headers.variables_of(call.request)
-        inbound = InboundCall(leg_id, _caller(call), trunk.number, variables=variables)
+        inbound = InboundCall(
+            leg_id, _caller(call), trunk.number, trunk.phone_number_id, variables=variables
+        )
         said = await self.desk.answer(inbound)
         if not isinstance(said, Admitted):
             log.info("call %s to %s is refused: %s", leg_id, trunk.number, said.reason)

@@ -118,8 +118,8 @@ async def _registers(agent: SipAgent, trunk: Trunk, connection: Connection) -> F
 class _Nobody:
     """A `Desk` that takes no call."""
 
-    async def connection_of_number(self, number: str) -> Connection | None:
-        return None
+    async def connections_of_number(self, number: str) -> Sequence[Connection]:
+        return ()
 
     async def connection_of_call(self, call_id: str) -> Connection | None:
         return None
@@ -127,7 +127,7 @@ class _Nobody:
     async def connections(self) -> Sequence[Connection]:
         return ()
 
-    async def call_of_leg(self, leg_id: str) -> str | None:
+    async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
         return None
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:

@@ -87,6 +87,8 @@ class Registration:
         self.token = secrets.token_hex(16)
         self.hop: Hop | None = None
         """Where the binding lives: over a stream, calls come on the same connection."""
+        self.accepted = False
+        """The registrar took it, once at least."""
         self._context = context
         self._contact = contact
         self._changed = changed
@@ -158,6 +160,7 @@ class Registration:
         now_s = self._context.timers.time()
         if isinstance(response, Response) and response.status < 300:
             granted_s = self._granted(response)
+            self.accepted = True
             self._wait_s = FIRST_WAIT_S
             since_s = self.standing.since_s if self.standing.state == "registered" else now_s
             self._stand(Standing("registered", since_s, now_s + granted_s))

@@ -3,10 +3,14 @@
 A trunk is known by where a request comes from *and* by what it says:
 
 - one that registers: by the unguessable user part of our Contact, which only the registrar was
-  told; or by coming from the registrar's own address (or connection) and calling the trunk's
-  number or user name;
+  told; or by coming from the address (or connection) of a registrar that took our password, and
+  calling the trunk's number or user name;
 - one of an allowlist: by coming from the listed address, over the listed transport, and calling
   the trunk's number, in the Request-URI, To, or what diverted it.
+
+Two organizations may name the same number at the same address, and nothing in a request without
+the unguessable part tells them apart: then it is for the older of the two, so that whoever comes
+later gets no call and takes none away.
 
 Anything else never becomes a call. It gets no answer, or a refusal a few times a second: a scanner
 that hears nothing looks elsewhere, and a misconfigured PBX still finds its 403 in its log.
@@ -48,7 +52,18 @@ class Gatekeeper:
         self.turned_away = 0
 
     def set_listed(self, trunks: Iterable[Trunk]) -> None:
+        """The oldest first."""
         self._listed = list(trunks)
+
+    def set_order(self, phone_number_ids: Iterable[str]) -> None:
+        """Of those that register, which is older."""
+        place = {id: number for number, id in enumerate(phone_number_ids)}
+        self._registered = dict(
+            sorted(
+                self._registered.items(),
+                key=lambda each: place.get(each[1][0].phone_number_id, len(place)),
+            )
+        )
 
     def add(self, trunk: Trunk, registration: Registration) -> None:
         self._registered[registration.token] = (trunk, registration)
@@ -63,11 +78,17 @@ class Gatekeeper:
         if known is not None:
             return known[0]
         options = request.method == "OPTIONS"
+        placed: list[Trunk] = []
         for trunk, registration in self._registered.values():
-            if _same_place(registration.hop, hop) and (
-                options or _means(trunk, called, trunk.account.username if trunk.account else "")
-            ):
+            # Where it was only sent to, anybody's number may have been sent.
+            if not registration.accepted or not _same_place(registration.hop, hop):
+                continue
+            if options:
                 return trunk
+            if _means(trunk, called, trunk.account.username if trunk.account else ""):
+                placed.append(trunk)
+        if placed:
+            return _best(placed, called)
         try:
             address = ipaddress.ip_address(hop.ip)
         except ValueError:

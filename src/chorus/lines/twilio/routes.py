@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chorus.lines.desk import Admitted, Desk, InboundCall
+from chorus.lines.desk import Admitted, Connection, Desk, InboundCall
 from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
@@ -55,13 +55,12 @@ class _Webhooks:
     async def voice(self, request: Request) -> Response:
         form = await read_form(request)
         to = form.get("To", "")
-        account = await self._account_of_number(form)
-        if account is None or not signed(request, self._links.voice_url, form, account):
-            raise _forbidden(request)
+        ours = await self._number_that_signed(request, self._links.voice_url, form)
         inbound = InboundCall(
             leg_id=_required(form, "CallSid"),
             from_=form.get("From", ""),
             to=to,
+            phone_number_id=ours.phone_number_id,
             params=plain(form),
         )
         try:
@@ -81,14 +80,13 @@ class _Webhooks:
 
     async def number_status(self, request: Request) -> Response:
         """What is set on a number as its "call status changes" webhook names no call of ours: the
-        account that signed may speak of the calls that are its own."""
+        number whose account signed may speak of its own calls."""
         form = await read_form(request)
-        account = await self._account_of_number(form)
-        if account is None or not signed(request, self._links.status_url(None), form, account):
-            raise _forbidden(request)
-        call_id = await self._desk.call_of_leg(_required(form, "CallSid"))
-        # A call SID and an account SID alone are anybody's to write into a number of theirs.
-        if call_id is not None and await self._account_of_call(call_id) == account:
+        ours = await self._number_that_signed(request, self._links.status_url(None), form)
+        # A call SID alone is anybody's to send.
+        leg_id = _required(form, "CallSid")
+        call_id = await self._desk.call_of_leg(leg_id, ours.phone_number_id)
+        if call_id is not None:
             await self._note(form, call_id)
         return Response(status_code=204)
 
@@ -133,11 +131,17 @@ class _Webhooks:
         await self._desk.machine(result)
         return Response(status_code=204)
 
-    async def _account_of_number(self, form: Form) -> TwilioAccount | None:
-        """That of the number called, if the form says that it comes from it."""
-        connection = await self._desk.connection_of_number(form.get("To", ""))
-        account = TwilioAccount.of(connection, self._api_url) if connection else None
-        return account if account and account.account_sid == form.get("AccountSid") else None
+    async def _number_that_signed(self, request: Request, url: str, form: Form) -> Connection:
+        """Of those that name the number that was called, the one whose account signed this: that
+        somebody else names it too, even with the same account SID, changes nothing. Raises
+        `HTTPException` 403."""
+        for connection in await self._desk.connections_of_number(form.get("To", "")):
+            account = TwilioAccount.of(connection, self._api_url)
+            if account.account_sid == form.get("AccountSid") and signed(
+                request, url, form, account
+            ):
+                return connection
+        raise _forbidden(request)
 
     async def _account_of_call(self, call_id: str) -> TwilioAccount | None:
         connection = await self._desk.connection_of_call(call_id)

@@ -60,11 +60,12 @@ class _Asked:
         body = await _body(request)
         leg_id = text_field(body, "legId")
         to = e164(body.get("to"))
-        _trusted(request, await self._desk.connection_of_number(to))
+        connection = _trusted(request, *await self._desk.connections_of_number(to))
         inbound = InboundCall(
             leg_id=leg_id,
             from_=e164(body.get("from")) or printable(str(body.get("from") or ""))[:64],
             to=to,
+            phone_number_id=connection.phone_number_id,
             variables=_variables(body),
         )
         try:
@@ -92,12 +93,14 @@ async def _body(request: Request) -> dict[str, Any]:
     return json_object(await read_body(request, "application/json"))
 
 
-def _trusted(request: Request, connection: Connection | None) -> None:
-    """Raises `HTTPException` 403 for a request that does not show the number's secret."""
-    if connection is not None:
+def _trusted(request: Request, *connections: Connection | None) -> Connection:
+    """The one whose secret the request shows. Raises `HTTPException` 403."""
+    for connection in connections:
+        if connection is None:
+            continue
         account = VoximplantAccount.of(connection)
         if account.shows(request.headers.get("authorization")):
-            return
+            return connection
     peer = request.client.host if request.client else "?"
     log.warning("%s from %s refused: not the scenario's secret", request.url.path, peer)
     raise HTTPException(403, "the request does not show the number's secret")
