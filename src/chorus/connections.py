@@ -10,7 +10,6 @@ with how many.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import resource
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chorus.addresses import household
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Connections:
 
     def enter(self, address: str) -> bool:
         """Whether there is room for one more."""
-        name = _network(address)
+        name = household(address)
         if self._count >= self._most:
             self.turned_away(address, "too many connections in all")
             return False
@@ -69,7 +69,7 @@ class Connections:
         return True
 
     def leave(self, address: str) -> None:
-        name = _network(address)
+        name = household(address)
         self._of[name] -= 1
         self._count -= 1
         if self._of[name] <= 0:
@@ -78,7 +78,7 @@ class Connections:
     def turned_away(self, address: str, why: str) -> None:
         """One line at once, and then one for all that follow within some seconds."""
         if self._telling is not None:
-            self._turned_away[(_network(address), why)] += 1
+            self._turned_away[(household(address), why)] += 1
             return
         log.warning("connection from %s closed: %s", address, why)
         self._telling = asyncio.get_running_loop().call_later(_TOLD_EVERY_S, self._tell)
@@ -162,14 +162,3 @@ def protocol(connections: Connections) -> type[HttpToolsProtocol]:
                 self._address = None
 
     return ConnectionProtocol
-
-
-def _network(address: str) -> str:
-    """One household has a whole /64 of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 6 and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network(f"{parsed}/64", strict=False))
-    return address

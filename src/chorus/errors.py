@@ -232,7 +232,7 @@ def _snake(words: str) -> str:
     return words.lower().replace(" ", "_")
 
 
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+_HTTP_CODES = {429: "rate_limited", 503: "unavailable"}
 
 
 def translate(error: Exception) -> Error:

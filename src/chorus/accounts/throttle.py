@@ -11,7 +11,6 @@ database: several servers share them.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.tables import LoginAttempts, Member, MemberSession
+from chorus.addresses import household
 from chorus.db import Database
 
 FORGOTTEN_AFTER = timedelta(hours=24)
@@ -52,7 +52,7 @@ class Attempt:
     address: str
 
     def bounds(self) -> dict[str, Bound]:
-        address = _network(self.address)
+        address = household(self.address)
         found = {self._of_address: ADDRESS}
         if self.account is not None:
             found[_hash("pair", self.account, address)] = PAIR
@@ -61,7 +61,7 @@ class Attempt:
 
     @property
     def _of_address(self) -> str:
-        return _hash("address", _network(self.address))
+        return _hash("address", household(self.address))
 
     async def _is_known(self, session: AsyncSession) -> bool:
         """Whether the account is logged in from this address: what strangers try elsewhere must not
@@ -72,7 +72,7 @@ class Attempt:
             .where(Member.email == self.account)
             .limit(_SESSIONS)
         )
-        return _network(self.address) in {_network(address) for address in found}
+        return household(self.address) in {household(address) for address in found}
 
     async def begin(self, database: Database, now: datetime) -> int:
         """Count it; returns 0, or how many seconds to wait, and then it is not counted."""
@@ -129,17 +129,6 @@ async def sweep(database: Database, now: datetime) -> None:
     async with database.writing() as session:
         old = LoginAttempts.last_at < now - FORGOTTEN_AFTER
         await session.execute(sa.delete(LoginAttempts).where(old))
-
-
-def _network(address: str) -> str:
-    """One household has a whole /64 of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 6 and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network(f"{parsed}/64", strict=False))
-    return address
 
 
 def _hash(*parts: str) -> str:

@@ -26,6 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chorus.lines.carrier import Carrier
 from chorus.lines.desk import Connection, Desk
 from chorus.lines.line import Line, LineCause
+from chorus.lines.strangers import Strangers, TurnedAway
 from chorus.lines.websocket import direct
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,6 @@ Way = TypeVar("Way", Receive, Send)
 
 # The start message follows the handshake at once.
 START_TIMEOUT_S = 10.0
-# Handshakes whose token is being looked at. Each costs little, but anybody can make one.
-MAX_UNAUTHENTICATED = 500
-_TOLD_EVERY_S = 10.0
 # How long the close may wait for a peer that does not read.
 CLOSE_TIMEOUT_S = 5.0
 # A first message is a few hundred bytes.
@@ -147,19 +145,27 @@ class MediaSocket:
         self._desk = desk
         self._carrier = carrier
         self._protocol = protocol
-        self._unauthenticated = 0
-        self._told_s = -_TOLD_EVERY_S
-        self._untold = 0
+        self._strangers = Strangers("a media stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
+        address = (scope.get("client") or ("unknown",))[0]
         try:
-            shown = await self._authenticate(scope)
+            with self._strangers.look(address):
+                shown = await self._authenticate(scope)
+        except TurnedAway:
+            await close_socket(send, LATER)  # a 403, as it was not accepted
+            return
+        except NotOurs as refused:
+            self._strangers.refused(address, str(refused))
+            await close_socket(send, refused.code)  # a 403 too
+            return
+        try:
             await send(self._accept(scope))
             start = await self._start(receive)
         except NotOurs as refused:
-            self._tell(scope, refused)
-            # Before it was accepted, this is a 403.
+            # It showed its call's token: it is no stranger.
+            self._strangers.tell(address, str(refused))
             await close_socket(send, refused.code)
             return
         await self._converse(start, shown.call_id, scope, receive, send)
@@ -170,23 +176,17 @@ class MediaSocket:
         return {"type": "websocket.accept", "subprotocol": agreed}
 
     async def _authenticate(self, scope: Scope) -> Shown:
-        if self._unauthenticated >= MAX_UNAUTHENTICATED:
-            raise NotOurs(LATER, f"{MAX_UNAUTHENTICATED} others are being looked at")
-        self._unauthenticated += 1
-        try:
-            shown = self._protocol.shown(scope)
-            for text in (shown.call_id, shown.token):
-                if not 0 < len(text) <= MAX_FIELD_CHARS:
-                    raise NotOurs(POLICY, "its call id or its token is no short text")
-            # Before the token is used up: a wrong signature must not cost the call its audio.
-            connection = await self._desk.connection_of_call(shown.call_id)
-            if connection is None or self._protocol.genuine(scope, connection) is False:
-                raise NotOurs(POLICY, "its call is unknown or its signature wrong")
-            if not await self._desk.claim(shown.call_id, shown.token):
-                raise NotOurs(POLICY, "its token is wrong or used up")
-            return shown
-        finally:
-            self._unauthenticated -= 1
+        shown = self._protocol.shown(scope)
+        for text in (shown.call_id, shown.token):
+            if not 0 < len(text) <= MAX_FIELD_CHARS:
+                raise NotOurs(POLICY, "its call id or its token is no short text")
+        # Before the token is used up: a wrong signature must not cost the call its audio.
+        connection = await self._desk.connection_of_call(shown.call_id)
+        if connection is None or self._protocol.genuine(scope, connection) is False:
+            raise NotOurs(POLICY, "its call is unknown or its signature wrong")
+        if not await self._desk.claim(shown.call_id, shown.token):
+            raise NotOurs(POLICY, "its token is wrong or used up")
+        return shown
 
     async def _start(self, receive: Receive) -> MediaStart:
         try:
@@ -194,20 +194,6 @@ class MediaSocket:
                 return await self._read_start(receive)
         except TimeoutError:
             raise NotOurs(POLICY, f"no start within {START_TIMEOUT_S:g} s") from None
-
-    def _tell(self, scope: Scope, refused: NotOurs) -> None:
-        """One line at once, and then the number of all that follow within some seconds."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self._told_s + _TOLD_EVERY_S:
-            self._untold += 1
-            return
-        log.warning(
-            "a media stream from %s was closed: %s%s",
-            (scope.get("client") or ("unknown",))[0],
-            refused,
-            f" (and {self._untold} before it)" if self._untold else "",
-        )
-        self._told_s, self._untold = now_s, 0
 
     async def _read_start(self, receive: Receive) -> MediaStart:
         while True:

@@ -109,7 +109,7 @@ async def test_a_flood_of_strangers_holds_up_no_call(
             await connect(f"{base}/real/guess-{n}")
         assert refused.value.response.status_code == 403
 
-    with caplog.at_level(logging.WARNING, "chorus.lines.media_socket"):
+    with caplog.at_level(logging.WARNING, "chorus.lines.strangers"):
         await asyncio.gather(*(guess(n) for n in range(100)))
         await carrier.call(OURS, THEIRS)
         talk = await board.desk.talk()
@@ -120,7 +120,7 @@ async def test_a_flood_of_strangers_holds_up_no_call(
 async def test_too_many_handshakes_at_once_are_refused(
     board: Switchboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.media_socket.MAX_UNAUTHENTICATED", 0)
+    monkeypatch.setattr("chorus.lines.strangers.AT_ONCE", 0)
     with pytest.raises(InvalidStatus):
         await connect(await board.media_url())
     assert board.desk.claims == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping
 
 import httpx
@@ -12,7 +14,7 @@ from tests.lines.twilio.switchboard import ACCOUNT, OURS, THEIRS, TOKEN, TestDes
 
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.twiml import OpenStream, read_twiml
-from chorus.lines.desk import Stage
+from chorus.lines.desk import Connection, Stage
 from chorus.lines.line import LineCause
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.carrier import TwilioCarrier
@@ -35,9 +37,10 @@ RING = {
 class Visitor:
     """Somebody who posts to the routes."""
 
-    def __init__(self, http: httpx.AsyncClient, desk: TestDesk) -> None:
+    def __init__(self, http: httpx.AsyncClient, desk: TestDesk, app: FastAPI) -> None:
         self.http = http
         self.desk = desk
+        self.app = app
 
     async def post(
         self,
@@ -60,7 +63,7 @@ async def visitor() -> AsyncGenerator[Visitor]:
     app.router.routes.extend(TwilioCarrier(PUBLIC + "/", "http://127.0.0.1:1").routes(desk))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://inside:8000") as http:
-        yield Visitor(http, desk)
+        yield Visitor(http, desk, app)
 
 
 async def test_a_signed_ring_is_answered_with_a_stream(visitor: Visitor) -> None:
@@ -204,3 +207,63 @@ def test_a_public_url_that_is_none_is_refused(url: str) -> None:
 def test_plain_http_streams_over_plain_websockets() -> None:
     url = Links("http://127.0.0.1:8080/").media_url("a", "b")
     assert url == "ws://127.0.0.1:8080/twilio/media/a/b"
+
+
+async def test_who_sends_too_much_that_is_not_signed_is_turned_away(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("chorus.lines.strangers.REFUSALS", 5)
+    looked_up: list[str] = []
+    look_up = visitor.desk.connections_of_number
+
+    async def counting(number: str) -> list[Connection]:
+        looked_up.append(number)
+        return await look_up(number)
+
+    monkeypatch.setattr(visitor.desk, "connections_of_number", counting)
+    # Whatever is genuine counts for nothing.
+    genuine = [await visitor.post("/twilio/voice", RING) for _ in range(10)]
+    assert {answer.status_code for answer in genuine} == {200}
+    looked_up.clear()
+    with caplog.at_level(logging.WARNING, "chorus.lines.strangers"):
+        wrong = [await visitor.post("/twilio/voice", RING, token="no") for _ in range(8)]
+        unsigned = await visitor.http.post("/twilio/voice", data=RING)
+    assert [answer.status_code for answer in wrong] == [403] * 5 + [429] * 3
+    assert 0 < int(wrong[-1].headers["retry-after"]) <= 60
+    assert unsigned.status_code == 429
+    assert len(looked_up) == 5
+    assert len(caplog.messages) == 1  # in ten seconds
+    elsewhere = httpx.ASGITransport(visitor.app, client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=elsewhere, base_url="http://inside") as http:
+        answer = await Visitor(http, visitor.desk, visitor.app).post("/twilio/voice", RING)
+    assert answer.status_code == 200
+
+
+async def test_a_webhook_without_a_signature_looks_for_nobody(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: str) -> list[Connection]:
+        raise AssertionError("looked for the number")
+
+    monkeypatch.setattr(visitor.desk, "connections_of_number", never)
+    assert (await visitor.http.post("/twilio/voice", data=RING)).status_code == 403
+
+
+async def test_only_so_many_are_looked_at_at_once(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.strangers.AT_ONCE", 3)
+    go = asyncio.Event()
+    look_up = visitor.desk.connections_of_number
+
+    async def slowly(number: str) -> list[Connection]:
+        await go.wait()
+        return await look_up(number)
+
+    monkeypatch.setattr(visitor.desk, "connections_of_number", slowly)
+    asked = [asyncio.create_task(visitor.post("/twilio/voice", RING)) for _ in range(5)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    go.set()
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503, 503]
+    assert {a.headers["retry-after"] for a in answers if a.status_code == 503} == {"1"}

@@ -1,6 +1,7 @@
 """The websocket of a browser's call, and what is left of the call while it has none.
 
-1. refuse the handshake of a page of another site, and while too many sockets wait;
+1. refuse the handshake of a page of another site, and while too many sockets wait, in all or of
+   one address;
 2. accept, and wait a few seconds for the first message, believing nothing else;
 3. `start` claims the call with its token, and the conversation is held for as long as it lasts:
    by the handler of this socket, also when the socket itself is lost;
@@ -32,13 +33,12 @@ from chorus.lines.media_socket import (
     POLICY,
     close_socket,
 )
+from chorus.lines.strangers import Strangers, TurnedAway
 from chorus.lines.websocket import direct
 
 log = logging.getLogger(__name__)
 
 FIRST_TIMEOUT_S = 10.0
-# Sockets that have not shown a token yet. Each costs little, but anybody can open one.
-MAX_WAITING = 500
 # Of RFC 6455 §7.4.2, for what is between us and our pages.
 NOT_HERE, TAKEN_OVER = 4004, 4009
 
@@ -56,30 +56,27 @@ class BrowserSocket:
     def __init__(self, desk: Desk, origins: Callable[[], Collection[str] | None]) -> None:
         self._desk = desk
         self._origins = origins
-        self._waiting = 0
+        self._strangers = Strangers("a browser")
         self._calls: dict[str, _Held] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._waiting >= MAX_WAITING:
-            log.error("a browser was refused: %d others wait for their start", MAX_WAITING)
-            await send({"type": "websocket.close", "code": LATER})
-            return
         if not self._may_come(scope):
             await send({"type": "websocket.close", "code": POLICY})  # a 403
             return
-        self._waiting += 1
+        address = (scope.get("client") or ("unknown",))[0]
         try:
-            await send({"type": "websocket.accept"})
-            try:
+            with self._strangers.look(address):
+                await send({"type": "websocket.accept"})
                 first = await _first(receive)
                 held = None if isinstance(first, Resume) else await self._claimed(first)
-            except _Refused as refused:
-                log.warning("a browser at %s was refused: %s", scope.get("client"), refused)
-                await _bye(send, "refused", str(refused), POLICY)
-                return
-        finally:
-            self._waiting -= 1
+        except TurnedAway:
+            await send({"type": "websocket.close", "code": LATER})
+            return
+        except _Refused as refused:
+            self._strangers.refused(address, str(refused))
+            await _bye(send, "refused", str(refused), POLICY)
+            return
         if isinstance(first, Resume):
             await self._resume(first, scope, receive, send)
         elif held is not None:

@@ -5,7 +5,8 @@ POST /twilio/status/{call_id}  how a call fares (`/twilio/status`: set on a numb
 POST /twilio/amd/{call_id}     what answering-machine detection heard
 
 Each POST is read within limits, then its signature is checked, and only then is anything
-believed. 403 says no more than that, also when the number is not ours.
+believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
+that is turned away (`lines/strangers.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,17 +22,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chorus.lines.desk import Admitted, Connection, Desk, InboundCall
+from chorus.lines.strangers import Strangers, TurnedAway
 from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
 from chorus.lines.twilio.status import CallStatus, StatusUpdate, machine_result
-from chorus.lines.twilio.webhook import Form, number, plain, read_form, signed
+from chorus.lines.twilio.webhook import SIGNATURE, Form, number, plain, read_form, signed
 
 log = logging.getLogger(__name__)
 
 # Twilio waits 15 s for TwiML, then plays an error to the caller.
 ANSWER_TIMEOUT_S = 10.0
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+Whose = Callable[[Form], Awaitable[Sequence[Connection]]]
+"""Whose webhook it may be, by what it says."""
 _STATUSES = {status.value: status for status in CallStatus}
 
 
@@ -51,11 +55,11 @@ class _Webhooks:
         self._desk = desk
         self._links = links
         self._api_url = api_url
+        self._strangers = Strangers("a webhook")
 
     async def voice(self, request: Request) -> Response:
-        form = await read_form(request)
+        form, ours = await self._signed(request, self._links.voice_url, self._of_number)
         to = form.get("To", "")
-        ours = await self._number_that_signed(request, self._links.voice_url, form)
         inbound = InboundCall(
             leg_id=_required(form, "CallSid"),
             from_=form.get("From", ""),
@@ -81,8 +85,7 @@ class _Webhooks:
     async def number_status(self, request: Request) -> Response:
         """What is set on a number as its "call status changes" webhook names no call of ours: the
         number whose account signed may speak of its own calls."""
-        form = await read_form(request)
-        ours = await self._number_that_signed(request, self._links.status_url(None), form)
+        form, ours = await self._signed(request, self._links.status_url(None), self._of_number)
         # A call SID alone is anybody's to send.
         leg_id = _required(form, "CallSid")
         call_id = await self._desk.call_of_leg(leg_id, ours.phone_number_id)
@@ -91,12 +94,9 @@ class _Webhooks:
         return Response(status_code=204)
 
     async def status(self, request: Request) -> Response:
-        form = await read_form(request)
         call_id = _call_id(request)
-        account = await self._account_of_call(call_id)
         url = self._links.status_url(call_id)
-        if account is None or not signed(request, url, form, account):
-            raise _forbidden(request)
+        form, _ = await self._signed(request, url, self._of_call(call_id))
         await self._note(form, call_id)
         return Response(status_code=204)
 
@@ -116,12 +116,9 @@ class _Webhooks:
             await self._desk.progress(progress)
 
     async def machine(self, request: Request) -> Response:
-        form = await read_form(request)
         call_id = _call_id(request)
-        account = await self._account_of_call(call_id)
         url = self._links.machine_url(call_id)
-        if account is None or not signed(request, url, form, account):
-            raise _forbidden(request)
+        form, _ = await self._signed(request, url, self._of_call(call_id))
         result = machine_result(
             call_sid=_required(form, "CallSid"),
             call_id=call_id,
@@ -131,21 +128,45 @@ class _Webhooks:
         await self._desk.machine(result)
         return Response(status_code=204)
 
-    async def _number_that_signed(self, request: Request, url: str, form: Form) -> Connection:
-        """Of those that name the number that was called, the one whose account signed this: that
-        somebody else names it too, even with the same account SID, changes nothing. Raises
-        `HTTPException` 403."""
-        for connection in await self._desk.connections_of_number(form.get("To", "")):
-            account = TwilioAccount.of(connection, self._api_url)
-            if account.account_sid == form.get("AccountSid") and signed(
-                request, url, form, account
-            ):
-                return connection
-        raise _forbidden(request)
+    async def _signed(self, request: Request, url: str, whose: Whose) -> tuple[Form, Connection]:
+        """What was sent to `url`, and by whom: of those that it may be from, the one whose account
+        signed it. Raises `HTTPException` 403, 429, 503, or as `read_form`."""
+        address = request.client.host if request.client else "unknown"
+        try:
+            self._strangers.knock(address)
+            form = await read_form(request)
+            with self._strangers.look(address):
+                # Without one, nobody has to be looked for.
+                found = await whose(form) if SIGNATURE in request.headers else ()
+                for connection in found:
+                    if signed(request, url, form, TwilioAccount.of(connection, self._api_url)):
+                        return form, connection
+        except TurnedAway as away:
+            status, wait = 503 if away.busy else 429, {"Retry-After": str(away.wait_s)}
+            raise HTTPException(status, str(away), wait) from None
+        except HTTPException as broken:
+            self._strangers.refused(address, broken.detail)
+            raise
+        self._strangers.refused(
+            address, f"{request.url.path} is not signed by the number's account"
+        )
+        raise HTTPException(403, "the webhook is not signed by the number's account")
 
-    async def _account_of_call(self, call_id: str) -> TwilioAccount | None:
-        connection = await self._desk.connection_of_call(call_id)
-        return TwilioAccount.of(connection, self._api_url) if connection else None
+    async def _of_number(self, form: Form) -> Sequence[Connection]:
+        """Those that name the number that was called and the account that the form is from: that
+        somebody names both who has not the account's token changes nothing."""
+        return [
+            connection
+            for connection in await self._desk.connections_of_number(form.get("To", ""))
+            if connection.settings["twilioAccountSid"] == form.get("AccountSid")
+        ]
+
+    def _of_call(self, call_id: str) -> Whose:
+        async def whose(_: Form) -> Sequence[Connection]:
+            connection = await self._desk.connection_of_call(call_id)
+            return () if connection is None else (connection,)
+
+        return whose
 
 
 def _call_id(request: Request) -> str:
@@ -160,9 +181,3 @@ def _required(form: Form, name: str) -> str:
     if not text or len(text) > 256:
         raise HTTPException(400, f"the webhook's field {name} is missing or too long")
     return text
-
-
-def _forbidden(request: Request) -> HTTPException:
-    peer = request.client.host if request.client else "?"
-    log.warning("%s from %s refused: not signed by the number's account", request.url.path, peer)
-    return HTTPException(403, "the webhook is not signed by the number's account")

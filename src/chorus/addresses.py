@@ -1,0 +1,16 @@
+"""Addresses of those who knock, as they are counted."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def household(address: str) -> str:
+    """The address itself or, of IPv6, its /64: one household has a whole one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 6 and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network(f"{parsed}/64", strict=False))
+    return address
