@@ -212,7 +212,7 @@ def problems_of(errors: Sequence[Any]) -> list[Problem]:
         loc = [
             part[:_LONGEST_NAME] if isinstance(part, str) else part
             for part in error["loc"][1:]
-            if part != "[key]"
+            if part not in ("[key]", "[array]", "[object]")
         ]
         path = ".".join(str(part) for part in loc)
         named = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")

@@ -42,6 +42,9 @@ _ABSENT = object()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = re.compile(r"[A-Za-z0-9_-]{32}")
 
+ARRAY, OBJECT = "[array]", "[object]"
+"""Tags of a field that may be either; they are in no path that an error names."""
+
 
 class In(BaseModel):
     """A request's object. Types are strict: "5" is no number and 1 is no boolean."""
@@ -285,6 +288,40 @@ def e164(value: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def dialled(value: str) -> str:
+    """A number to call: E.164, or the figures of one without its country, which `at_home` reads.
+    Raises `ValueError`."""
+    figures = value.translate(_WRITTEN)
+    if figures.startswith("+"):
+        return e164(value)
+    if len(value) > 40 or not re.fullmatch(r"[0-9]{3,18}", figures):
+        raise ValueError("must be in E.164 format, such as +14155551234")
+    return figures
+
+
+def at_home(figures: str, own: str) -> str:
+    """What `figures`, without a plus, mean in the country of the number `own`, as E.164: with or
+    without its country code, its long-distance prefix or the one for calls abroad. Raises
+    `ValueError` where that is nothing, or more than one number."""
+    code = phonenumbers.parse(own).country_code or 0
+    country = phonenumbers.region_code_for_country_code(code)
+    found: set[str] = set()
+    for text in (figures, f"+{figures}"):
+        try:
+            number = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            continue
+        abroad = text.startswith("+") and number.country_code != code
+        if abroad or phonenumbers.is_possible_number_with_reason(number) != _POSSIBLE:
+            continue
+        found.add(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    if len(found) == 1:
+        return found.pop()
+    if not found:
+        raise ValueError(f"is not a phone number of +{code}; write it as E.164, +14155551234")
+    raise ValueError(f"may be {' or '.join(sorted(found))}; write the one that is meant")
+
+
 def web_url(value: str) -> str:
     """Raises `ValueError` unless the text is an absolute http or https URL."""
     try:
@@ -364,6 +401,15 @@ Phone = Annotated[
     # Told, not enforced, by the schema: `e164` says better what is wrong.
     Field(json_schema_extra={"pattern": r"^\+[0-9 ()./-]{2,39}$", "example": "+14155551234"}),
     AfterValidator(e164),
+]
+Dialled = Annotated[
+    StrictStr,
+    Field(
+        description="E.164, such as +14155551234. Without the plus it is read as in the country of "
+        "the number that calls, where that is unambiguous.",
+        json_schema_extra={"pattern": r"^\+?[0-9 ()./-]{3,39}$", "example": "+14155551234"},
+    ),
+    AfterValidator(dialled),
 ]
 Url = Annotated[
     StrictStr,

@@ -154,7 +154,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
             "backgroundSoundId": "x",
             "firstSpeaker": "both",
             "colour": "red",
-            "postCallExtractionSchema": [{"name": "a", "type": "date"}],
+            "postCallExtractionSchema": [{"name": "a", "type": "time"}],
         },
     )
     assert response.status_code == 400
@@ -171,7 +171,7 @@ async def test_all_wrong_fields_are_named_at_once(sqlite_api: Api):
         "firstSpeaker": "First speaker must be one of user, agent",
         "colour": "colour is not a known field",
         "postCallExtractionSchema.0.type": (
-            "Type must be one of string, number, integer, boolean, array, object"
+            "Type must be one of string, number, integer, boolean, array, object, date"
         ),
     }
 

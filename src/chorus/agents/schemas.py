@@ -12,13 +12,11 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     model_validator,
 )
 
-from chorus.agents.key_input import FIELD, KeyInput, field_name, unique_inputs
+from chorus.agents.extraction import ExtractionField, ExtractionSchema
+from chorus.agents.key_input import KeyInput, unique_inputs
 from chorus.llm.options import OWN_FIELDS
 from chorus.wire import (
     Flag,
@@ -46,38 +44,6 @@ def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("must be a language code such as en or pt-BR")
     return value
-
-
-def _allowed(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        return check(value)
-    except ValidationError:
-        raise ValueError("must be a text of up to 500 characters, a number, or a boolean") from None
-
-
-AllowedValue = Annotated[
-    Annotated[Text, Field(max_length=500)] | Number | Flag, WrapValidator(_allowed)
-]
-
-
-class ExtractionField(In):
-    """One value to take out of a finished call."""
-
-    name: Annotated[Text, told(FIELD), AfterValidator(field_name)]
-    type: Literal["string", "number", "integer", "boolean", "array", "object"]
-    description: Annotated[Text, Field(max_length=2000)] = ""
-    required: Flag = False
-    enum: Annotated[
-        list[AllowedValue] | None,
-        Field(min_length=1, max_length=100, description="The values that are allowed."),
-    ] = None
-
-
-def _unique_names(fields: list[ExtractionField]) -> list[ExtractionField]:
-    names = [field.name for field in fields]
-    if len(set(names)) < len(names):
-        raise ValueError("must not hold the same name twice")
-    return fields
 
 
 def _keys(value: str) -> str:
@@ -314,9 +280,7 @@ class AgentCreate(In):
     ] = []
     is_active: Flag = True
     post_call_summary_enabled: Flag = False
-    post_call_extraction_schema: Annotated[
-        list[ExtractionField], Field(max_length=100), AfterValidator(_unique_names)
-    ] = []
+    post_call_extraction_schema: ExtractionSchema = []
     post_call_webhook_url: Url | None = None
     first_speaker: Literal["user", "agent"] = "user"
     agent_greeting: Annotated[Text, Field(max_length=1000)] | None = None
@@ -401,7 +365,7 @@ class AgentOut(Out):
     key_inputs: list[KeyInput]
     is_active: bool
     post_call_summary_enabled: bool
-    post_call_extraction_schema: list[ExtractionField]
+    post_call_extraction_schema: list[ExtractionField] | dict[str, Any]
     post_call_webhook_url: str | None
     has_post_call_webhook_secret: bool
     first_speaker: Literal["user", "agent"]

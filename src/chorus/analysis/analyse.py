@@ -97,7 +97,7 @@ async def _answer(
     most = (window - _RESERVED_TOKENS) * _CHARACTERS_PER_TOKEN
     most = max(_LEAST_CHARACTERS, min(most, _MOST_CHARACTERS))
     text = shown(lines_of(call.transcript), most)
-    return model.name, await ask(model, text, fields, summary=summary)
+    return model.name, await ask(model, text, fields, summary=summary, day=call.day)
 
 
 def _as_data(answer: Answer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, cast
 
 import orjson
@@ -64,9 +65,15 @@ class Answer:
 
 
 async def ask(
-    model: LanguageModel, transcript: str, fields: Sequence[Field], *, summary: bool
+    model: LanguageModel,
+    transcript: str,
+    fields: Sequence[Field],
+    *,
+    summary: bool,
+    day: date | None = None,
 ) -> Answer:
-    asking = _Asking(model, fields, summary=summary)
+    """`day` is when the call was, for what its speakers say of days."""
+    asking = _Asking(model, fields, summary=summary, day=day)
     failure = ""
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -79,9 +86,12 @@ async def ask(
 
 
 class _Asking:
-    def __init__(self, model: LanguageModel, fields: Sequence[Field], *, summary: bool) -> None:
+    def __init__(
+        self, model: LanguageModel, fields: Sequence[Field], *, summary: bool, day: date | None
+    ) -> None:
         self._model = model
         self._fields = fields
+        self._day = day
         self._wants_summary = summary
         self._found: dict[str, Any] = {}
         self._summary: str | None = None
@@ -115,6 +125,8 @@ class _Asking:
     async def _reply(self, messages: Sequence[Message]) -> str:
         schema = answer_schema(self._fields, summary=self._wants_summary)
         tasks = [_SUMMARIZE] * self._wants_summary + [_EXTRACT] * bool(self._fields)
+        if self._day is not None:
+            tasks.append(f"The call was on {self._day:%A}, {self._day.isoformat()}.")
         system = _SYSTEM.format(schema=orjson.dumps(schema).decode(), tasks="\n".join(tasks))
         pieces: list[str] = []
         size = 0

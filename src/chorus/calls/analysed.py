@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,8 @@ class Conversation:
     agent_id: uuid.UUID
     transcript: Sequence[Mapping[str, Any]]
     variables: Mapping[str, Any]
+    day: date
+    """On which it began, in UTC."""
 
 
 async def to_analyse(session: AsyncSession, call_id: uuid.UUID) -> Conversation | None:
@@ -38,7 +41,11 @@ async def to_analyse(session: AsyncSession, call_id: uuid.UUID) -> Conversation 
     if await _is_analysed(session, call_id):
         return None
     return Conversation(
-        call.organization_id, call.agent_id, call.transcript, call.context_variables
+        call.organization_id,
+        call.agent_id,
+        call.transcript,
+        call.context_variables,
+        (call.started_at or call.created_at).date(),
     )
 
 

@@ -16,6 +16,7 @@ from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.carriers import BY_NAME
 from chorus.numbers import queries as numbers
+from chorus.wire import at_home
 
 _LATEST = timedelta(days=366)
 
@@ -41,6 +42,7 @@ async def place(
             "detectMachine",
             f"Phone number is of {number.provider}, which does not tell mailboxes from persons",
         )
+    to = _dialled(wish.to, number.number)
     now = utcnow()
     at = wish.scheduled_at or now
     later = at > now
@@ -63,7 +65,7 @@ async def place(
         provider=number.provider,
         direction="outbound",
         status="queued",
-        customer_number=wish.to,
+        customer_number=to,
         context_variables=wish.context_variables,
         meta=wish.metadata,
         scheduled_at=wish.scheduled_at,
@@ -75,3 +77,12 @@ async def place(
     await session.flush()
     await switchboard.news.tell(session, "calls queued")
     return call
+
+
+def _dialled(to: str, own: str) -> str:
+    if to.startswith("+"):
+        return to
+    try:
+        return at_home(to, own)
+    except ValueError as wrong:
+        raise errors.invalid_field("to", f"To {wrong}") from None

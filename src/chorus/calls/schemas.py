@@ -13,12 +13,12 @@ from pydantic import Field
 from chorus.agents.schemas import AgentPatch
 from chorus.wire import (
     Anything,
+    Dialled,
     Flag,
     In,
     ListQuery,
     Metadata,
     Out,
-    Phone,
     Searched,
     Time,
     TimeIn,
@@ -49,7 +49,7 @@ class CallCreate(In):
 
     agent_id: UUID
     phone_number_id: UUID
-    to: Phone
+    to: Dialled
     context_variables: Variables = {}
     metadata: Metadata = {}
     scheduled_at: Annotated[
