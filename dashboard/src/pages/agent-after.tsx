@@ -7,7 +7,7 @@ import { t } from "../words";
 import { Bool, type Group, hint, label, Lines, Marks, of, Rows } from "./agent-field";
 
 type Value = Schemas["ExtractionField"];
-const TYPES = ["string", "number", "integer", "boolean", "array", "object"] as const;
+const TYPES = ["string", "number", "integer", "boolean", "date", "array", "object"] as const;
 const FRESH: Value = { name: "", type: "string", description: "", required: false, enum: null };
 
 export function After({ form }: Group) {
@@ -19,24 +19,33 @@ export function After({ form }: Group) {
         {label("postCallExtractionSchema")} <Marks form={form} field="postCallExtractionSchema" />
       </h2>
       <p className="quiet small">{hint("postCallExtractionSchema")}</p>
-      <Rows
-        items={shown.postCallExtractionSchema}
-        onChange={(items) => set("postCallExtractionSchema", items)}
-        fresh={FRESH}
-        add={t("extraction.add")}
-        row={(item, put, n) => {
-          const at = (name: string) => ({ field: `postCallExtractionSchema.${name}`, wrong: form.wrong(`postCallExtractionSchema.${n}.${name}`) });
-          return (
-            <>
-              <TextField {...at("name")} label={t("name")} mono value={item.name} onChange={(name) => put({ ...item, name })} />
-              <SelectField {...at("type")} label={t("type")} value={item.type} onChange={(type) => put({ ...item, type: type as Value["type"] })} choices={TYPES.map((id) => ({ id, label: id }))} />
-              <TextField {...at("description")} label={t("description")} value={item.description ?? ""} onChange={(description) => put({ ...item, description })} />
-              <Lines {...at("enum")} label={t("extraction.enum")} rows={1} value={(item.enum ?? []).map(String)} onChange={(values) => put({ ...item, enum: allowed(item, values) })} />
-              <SwitchField {...at("required")} label={t("required")} value={item.required ?? false} onChange={(required) => put({ ...item, required })} />
-            </>
-          );
-        }}
-      />
+      {Array.isArray(shown.postCallExtractionSchema) ? (
+        <Rows
+          items={shown.postCallExtractionSchema}
+          onChange={(items) => set("postCallExtractionSchema", items)}
+          fresh={FRESH}
+          add={t("extraction.add")}
+          row={(item, put, n) => {
+            const at = (name: string) => ({ field: `postCallExtractionSchema.${name}`, wrong: form.wrong(`postCallExtractionSchema.${n}.${name}`) });
+            return (
+              <>
+                <TextField {...at("name")} label={t("name")} mono value={item.name} onChange={(name) => put({ ...item, name })} />
+                <SelectField {...at("type")} label={t("type")} value={item.type} onChange={(type) => put({ ...item, type: type as Value["type"] })} choices={TYPES.map((id) => ({ id, label: id }))} />
+                <TextField {...at("description")} label={t("description")} value={item.description ?? ""} onChange={(description) => put({ ...item, description })} />
+                <Lines {...at("enum")} label={t("extraction.enum")} rows={1} value={(item.enum ?? []).map(String)} onChange={(values) => put({ ...item, enum: allowed(item, values) })} />
+                <SwitchField {...at("required")} label={t("required")} value={item.required ?? false} onChange={(required) => put({ ...item, required })} />
+              </>
+            );
+          }}
+        />
+      ) : (
+        <>
+          <p className="note">{t("extraction.schema")}</p>
+          <pre className="mono small" dir="ltr">
+            {JSON.stringify(shown.postCallExtractionSchema, null, 2)}
+          </pre>
+        </>
+      )}
       {form.wrong("postCallExtractionSchema") && <p className="note bad">{form.wrong("postCallExtractionSchema")}</p>}
       <TextField {...of(form, "postCallWebhookUrl")} hint={hint("postCallWebhookUrl")} value={shown.postCallWebhookUrl ?? ""} onChange={(value) => set("postCallWebhookUrl", value || null)} type="url" placeholder="https://" dir="ltr" />
       <Secret form={form} />

@@ -102,6 +102,7 @@ export const arAgents: Record<keyof typeof enAgents, string> = {
   "transfer.warm": "بعد السؤال أولًا",
   "transfer.warm_briefing": "بعد إحاطة",
   "extraction.add": "إضافة قيمة",
+  "extraction.schema": "هذا مخطط JSON حُدِّد عبر الواجهة البرمجية.",
   trial: "جرّبه",
   "trial.ways": "طرق التجربة",
   "trial.variables": "قيم متغيرات التعليمات:",

@@ -102,6 +102,7 @@ export const deAgents: Record<keyof typeof enAgents, string> = {
   "transfer.warm": "Warm: erst fragen",
   "transfer.warm_briefing": "Warm, mit Einweisung",
   "extraction.add": "Wert hinzufügen",
+  "extraction.schema": "Es ist ein JSON-Schema, das über die API gesetzt wurde.",
   trial: "Ausprobieren",
   "trial.ways": "Wege, ihn auszuprobieren",
   "trial.variables": "Werte für die Variablen des Prompts:",

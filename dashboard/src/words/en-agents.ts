@@ -100,6 +100,7 @@ export const enAgents = {
   "transfer.warm": "Warm: ask first",
   "transfer.warm_briefing": "Warm, with a briefing",
   "extraction.add": "Add a value",
+  "extraction.schema": "It is a JSON Schema, set over the API.",
   trial: "Try it",
   "trial.ways": "Ways to try it",
   "trial.variables": "Values for the variables of the prompt:",
