@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Postgres
+from tests.conftest import Postgres, settings_for
 from tests.fakes.server import API_KEY, Server, serving, start
+
+from chorus.serve import unsafe
 
 # A start takes some seconds, on a busy machine many; nothing here measures it.
 pytestmark = pytest.mark.timeout(400)
@@ -145,3 +147,21 @@ def test_nobody_else_on_the_machine_may_read_what_it_writes(tmp_path: Path):
     assert folder.stat().st_mode & 0o077 == 0
     for path in folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize(
+    ("host", "public_url", "warns"),
+    [
+        ("127.0.0.1", None, False),
+        ("localhost", None, False),
+        ("::1", None, False),
+        ("0.0.0.0", None, True),
+        ("10.0.0.7", "http://voice.example", True),
+        ("0.0.0.0", "https://voice.example", False),
+    ],
+)
+def test_keys_in_clear_on_the_network_are_warned_of(
+    tmp_path: Path, host: str, public_url: str | None, warns: bool
+):
+    settings = settings_for(tmp_path, host=host, public_url=public_url)
+    assert (unsafe(settings, host) is not None) is warns

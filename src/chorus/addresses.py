@@ -14,3 +14,11 @@ def household(address: str) -> str:
     if parsed.version == 6 and parsed.ipv4_mapped is None:
         return str(ipaddress.ip_network(f"{parsed}/64", strict=False))
     return address
+
+
+def is_public(address: str) -> bool:
+    """Whether it is somebody's on the internet, and not of this machine or a private network."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 
@@ -23,6 +23,7 @@ from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
 from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
+from chorus.addresses import is_public
 from chorus.agents.routes import routes as agents
 from chorus.billing.routes import routes as billing
 from chorus.calls.after import AFTER_CALL
@@ -42,7 +43,7 @@ from chorus.catalogue.routes import routes as catalogue
 from chorus.chores import Running
 from chorus.cors import Cors
 from chorus.durable.work import Periodic
-from chorus.gate import Gate
+from chorus.gate import Gate, address_of
 from chorus.knowledge.document_routes import document_routes, upload_routes
 from chorus.knowledge.ingest import INGEST, REFRESH
 from chorus.knowledge.routes import routes as knowledge
@@ -180,7 +181,10 @@ def _life(
 
 def _add_health(app: FastAPI, switchboard: Switchboard, archive: Archive) -> None:
     @app.api_route("/healthz", methods=["GET", "HEAD"], include_in_schema=False)
-    async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
+    async def healthz(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
+        if is_public(address_of(request.scope)):
+            # Which version to attack, and how busy it is, is nobody's business on the internet.
+            return JSONResponse({"status": "ok"})
         return JSONResponse(
             {
                 "status": "ok",
@@ -191,10 +195,12 @@ def _add_health(app: FastAPI, switchboard: Switchboard, archive: Archive) -> Non
             }
         )
 
+    looks = ready.Looks(switchboard)
+
     @app.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]  a route
         """Whether this process can do its work, and what is missing if it cannot."""
-        found = await ready.parts(switchboard)
+        found = dict(await looks.parts())
         fine = all(state == "ok" for state in found.values())
         status = {"status": "ready" if fine else "unavailable"}
         if archive.tried:

@@ -73,7 +73,7 @@ class Gate:
         with logs.named(request_id):
             try:
                 if is_api(scope["path"]):
-                    principal = await self._principal(headers)
+                    principal = await self._principal(headers, state["address"])
                     state["principal"] = principal
                     quota = self._process.limits.take(principal, state["address"])
                     if not quota.allowed:
@@ -94,16 +94,30 @@ class Gate:
             finally:
                 self._note({**scope, "method": asked}, status, started)
 
-    async def _principal(self, headers: Headers) -> Principal | None:
-        """A request that names a key is a key's, also if the key is wrong and there is a cookie."""
+    async def _principal(self, headers: Headers, address: str) -> Principal | None:
+        """Raises `Error` 429 for an address that guesses."""
+        limits = self._process.limits
+        quota = limits.may_guess(address)
+        principal, given = await self._found(headers, looks_up=quota.allowed)
+        if principal is None and given:
+            if not quota.allowed:
+                raise errors.rate_limited(quota.retry_after_s)
+            limits.guessed(address)
+        return principal
+
+    async def _found(self, headers: Headers, *, looks_up: bool) -> tuple[Principal | None, bool]:
+        """Who asks, and whether something was given to know them by. A request that names a key is
+        a key's, also if the key is wrong and there is a cookie."""
         process = self._process
         if "authorization" in headers:
             scheme, _, key = headers["authorization"].partition(" ")
             if scheme.lower() != "bearer":
-                return None
-            return await process.keys.principal(key.strip())
+                return None, False
+            return await process.keys.principal(key.strip(), looks_up=looks_up), True
         token = sessions.token_of(headers, process.settings) if "cookie" in headers else None
-        return await process.sessions.principal(token) if token else None
+        if not token:
+            return None, False
+        return await process.sessions.principal(token, looks_up=looks_up), True
 
     def _limited(self, path: str, headers: Headers, receive: Receive) -> Receive:
         """`receive`, which raises `Error` 413 as soon as the body is known to be too large."""

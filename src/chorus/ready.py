@@ -43,6 +43,21 @@ async def parts(switchboard: Switchboard) -> dict[str, str]:
     return found
 
 
+class Looks:
+    """One look at a time, shared by all who ask meanwhile: anybody may ask, and each reads the
+    database."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+        self._looking: asyncio.Task[dict[str, str]] | None = None
+
+    async def parts(self) -> dict[str, str]:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(parts(self._switchboard), name="readiness")
+        # Whoever goes away leaves it to the others.
+        return await asyncio.shield(self._looking)
+
+
 def _schema(found: str | None) -> str:
     try:
         wanted = migrations.head()

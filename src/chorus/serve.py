@@ -12,6 +12,8 @@ import asyncio
 import dataclasses
 import errno
 import gc
+import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -28,6 +30,8 @@ from chorus.db import Database
 from chorus.lines.websocket import DirectProtocol
 from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # A carrier's audio message is below 4 KB; whatever is larger is no audio.
 _WS_MAX_BYTES = 256 * 1024
@@ -58,6 +62,8 @@ def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
         return 1
     if key is not None:
         _announce(key, given=settings.bootstrap_api_key is not None)
+    if risk := unsafe(settings, host):
+        log.warning(risk)
     # The port that it is now, for URLs that the server tells of itself.
     settings = dataclasses.replace(settings, host=host, port=listener.getsockname()[1])
     app = create_app(settings)
@@ -87,6 +93,21 @@ def _serve(settings: Settings, host: str, listener: socket.socket) -> int:
         signal.signal(number, _leave)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def unsafe(settings: Settings, host: str) -> str | None:
+    """A sentence if whoever is on the way can read along: keys, passwords and what callers say."""
+    try:
+        near = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        near = host == "localhost"
+    if near or settings.url.startswith("https://"):
+        return None
+    return (
+        f"listening on {host} over plain http: keys, passwords and calls cross the network in "
+        "clear. Put a proxy with TLS in front, and its address into CHORUS_PUBLIC_URL "
+        "(docs/operations.md)"
+    )
 
 
 async def _prepared(settings: Settings) -> tuple[str | None, str | None]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import httpx
 import pytest
 from alembic.config import Config
 from sqlalchemy.exc import OperationalError
 from tests.conftest import settings_for
 from tests.fakes.api import KEY, Api, running
 
-from chorus import logs
+from chorus import logs, ready
 from chorus.accounts.limits import RateLimits
+from chorus.calls.switchboard import Switchboard
 
 
 async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
@@ -248,3 +252,54 @@ def test_a_record_is_one_line_of_the_log(
     assert "\x9b" not in first
     assert all(line.startswith("    ") for line in others[1:])
     assert not any("\x1b" in line for line in others)
+
+
+async def test_strangers_on_the_internet_learn_little(sqlite_api: Api):
+    for address, told in (("127.0.0.1", True), ("10.1.2.3", True), ("8.8.8.8", False)):
+        transport = httpx.ASGITransport(sqlite_api.app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://chorus") as http:
+            answer = await http.get("/healthz")
+        assert answer.status_code == 200
+        assert ("version" in answer.json()) is told, address
+
+
+async def test_many_who_ask_for_readiness_are_one_look(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    looks = 0
+    parts = ready.parts
+
+    async def counted(switchboard: Switchboard) -> dict[str, str]:
+        nonlocal looks
+        looks += 1
+        return await parts(switchboard)
+
+    monkeypatch.setattr(ready, "parts", counted)
+    answers = await asyncio.gather(*(sqlite_api.get("/readyz") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert looks == 1
+    await sqlite_api.get("/readyz")
+    assert looks == 2, "nothing is kept"
+
+
+async def test_who_guesses_keys_is_refused_without_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with running(settings_for(tmp_path, rate_limit_per_minute=2)) as api:
+        ring: Any = getattr(api.process.keys, "_ring")  # noqa: B009  it is the ring's own
+        looked_up = 0
+        look_up = ring._look_up
+
+        async def counting(hashed: str) -> Any:
+            nonlocal looked_up
+            looked_up += 1
+            return await look_up(hashed)
+
+        monkeypatch.setattr(ring, "_look_up", counting)
+        assert (await api.get("/v1/agents")).status_code == 200
+        answers = [await api.client_with(f"sk_live_{n:032}").get("/v1/agents") for n in range(40)]
+        assert answers[-1].status_code == 429
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert looked_up == 1 + 20
+        # Whoever is known is not held up by it.
+        assert (await api.get("/v1/agents")).status_code == 200

@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 from xml.etree import ElementTree as Xml
 
@@ -376,3 +377,19 @@ async def test_a_stranger_who_names_our_number_gets_none_of_its_calls(sqlite_api
     assert [row.status for row in await rows(sqlite_api)] == ["ringing"]
     assert (await carrier.post("/twilio/status", **over)).status_code == 204
     assert [row.ended_at is not None for row in await rows(sqlite_api)] == [True]
+
+
+async def test_a_recording_of_the_webhook_takes_no_call_over(carrier: Carrier):
+    shown = stream(await carrier.ring())
+    async with carrier.api.process.database.writing() as session:
+        long_ago = utcnow() - timedelta(minutes=2)
+        await session.execute(sa.update(CallRow).values(created_at=long_ago))
+    assert "<Reject" in (await carrier.ring()).text
+    # The first token still holds.
+    assert await claim(board(carrier.api), shown["callId"], shown["token"])
+
+
+async def test_what_the_caller_says_to_be_is_one_printable_line(carrier: Carrier):
+    await carrier.ring(From="<script>\r\n\x1b[31m+1\u202e")
+    [call] = await rows(carrier.api)
+    assert call.customer_number == "<script>[31m+1"

@@ -180,11 +180,12 @@ class KeyRing:
         self._ring = Ring(self._look_up, now)
         self._used: dict[uuid.UUID, datetime] = {}
 
-    async def principal(self, key: str) -> Principal | None:
-        """Whose key this is; None if nobody's, or if it was revoked or has expired."""
+    async def principal(self, key: str, *, looks_up: bool = True) -> Principal | None:
+        """Whose key this is; None if nobody's, or if it was revoked or has expired. Without looking
+        up, of keys that were used within seconds."""
         if not key.startswith(PREFIXES) or len(key) > 256:
             return None
-        found = await self._ring.get(digest(key))
+        found = await self._ring.get(digest(key), looks_up=looks_up)
         if found is None or (found.expires_at and found.expires_at <= utcnow()):
             return None
         self._used[found.id] = utcnow()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from chorus.accounts.principal import Principal
 
 _WINDOW_S = 60
+_GUESSES = 10
+"""Wrong keys for each request that an address without one may send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,21 @@ class RateLimits:
         all_ = self._count(whole, f"organization:{principal.organization_id}")
         return all_ if not all_.allowed or all_.remaining < own.remaining else own
 
+    def may_guess(self, address: str) -> Quota:
+        """Whether a key that is not known here is looked for: whoever showed very many wrong ones
+        is refused without."""
+        return self._count(_GUESSES * self._per_minute, f"wrong:{address}", takes=0, needs=1)
+
+    def guessed(self, address: str) -> None:
+        """Count a key that was nobody's."""
+        self._count(_GUESSES * self._per_minute, f"wrong:{address}")
+
     def look(self, address: str) -> Quota:
         """What is left for an address, without counting a request."""
         return self._count(self._per_minute, f"address:{address}", takes=0)
 
-    def _count(self, limit: int, name: str, takes: int = 1) -> Quota:
+    def _count(self, limit: int, name: str, takes: int = 1, needs: int | None = None) -> Quota:
+        """`needs` is what there must be room for, where that is more than what is taken."""
         now = time.time()
         minute, past_s = divmod(now, _WINDOW_S)
         self._sweep(int(minute))
@@ -90,7 +102,7 @@ class RateLimits:
             count = self._counts[name] = _Count(int(minute))
         count.move_to(int(minute))
         weighed = count.now + count.before * (1 - past_s / _WINDOW_S)
-        allowed = weighed + takes <= limit
+        allowed = weighed + (takes if needs is None else needs) <= limit
         if allowed:
             count.now += takes
             weighed += takes

@@ -25,10 +25,13 @@ class Ring(Generic[T]):
         self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._forgotten = 0
 
-    async def get(self, hashed: str) -> T | None:
+    async def get(self, hashed: str, *, looks_up: bool = True) -> T | None:
+        """Without looking up, only what is remembered."""
         until, found = self._known.get(hashed, (0.0, None))
         if found is not None and self._now() < until:
             return found
+        if not looks_up:
+            return None
         self._known.pop(hashed, None)
         forgotten = self._forgotten
         found = await self._look_up(hashed)

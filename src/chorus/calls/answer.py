@@ -13,6 +13,7 @@ import secrets as random
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -27,6 +28,9 @@ from chorus.db import utcnow
 from chorus.numbers.routing import Route
 
 log = logging.getLogger(__name__)
+
+_ASKED_AGAIN_WITHIN = timedelta(seconds=60)
+"""A carrier that lost our answer asks again at once; what comes later is a recording of that."""
 
 # A carrier waits for the answer to its webhook, Twilio for 15 s; its caller hears it ring.
 _LOADED_WITHIN_S = 8.0
@@ -82,6 +86,8 @@ async def answer(
         if known is not None:
             if known.answered_at is not None or known.ended_at is not None:
                 return Declined("the call was answered before")
+            if utcnow() > known.created_at + _ASKED_AGAIN_WITHIN:
+                return Declined("the call was announced before, and long ago")
             known.token_hash = digest(token)
             known.lease_owner = switchboard.heartbeat.name
             return Taken(known.id, token)
@@ -96,7 +102,7 @@ async def answer(
             provider=route.provider,
             direction="inbound",
             status="queued",
-            customer_number=customer_number[:64],
+            customer_number=_printable(customer_number)[:64],
             token_hash=digest(token),
             lease_owner=switchboard.heartbeat.name,
             started_at=utcnow(),
@@ -108,3 +114,9 @@ async def answer(
         await session.flush()
         await advance(session, call.id, call.organization_id, "ringing")
     return Taken(call.id, token)
+
+
+def _printable(text: str) -> str:
+    """What the caller's side wrote as the number: no line breaks and the like, which lists, logs
+    and files of others would trip over."""
+    return "".join(char for char in text if char.isprintable()).strip()
