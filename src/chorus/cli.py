@@ -198,6 +198,8 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
     add.add_argument("--invite", action="store_true", help="print an invitation instead")
     password = verbs.add_parser("set-password", help="give a member a new password")
     password.add_argument("email")
+    factor = verbs.add_parser("drop-second-factor", help="for a member who lost it")
+    factor.add_argument("email")
     suspend = verbs.add_parser("suspend", help="refuse an organization's keys and members")
     suspend.add_argument("id")
     suspend.add_argument("--resume", action="store_true", help="let them in again")
@@ -205,7 +207,12 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
     limit = verbs.add_parser("limit", help="set how high an organization may set its limits")
     limit.add_argument("--rate-limit", help="requests a minute, or none")
     limit.add_argument("--concurrent-calls", help="calls at once, or none for the server's own")
-    for verb, function in ((add, "add_member"), (password, "set_password"), (limit, "limit")):
+    for verb, function in (
+        (add, "add_member"),
+        (password, "set_password"),
+        (factor, "drop_second_factor"),
+        (limit, "limit"),
+    ):
         verb.add_argument("--organization", help="id, needed only where there are several")
         verb.set_defaults(command=_orgs(function))
 

@@ -9,16 +9,26 @@ account exists or not, so neither the answer nor the time that it takes tells.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.accounts import audit, first_owner, members, organizations, sessions
+from chorus.accounts import (
+    audit,
+    first_owner,
+    members,
+    organizations,
+    second_factor,
+    sessions,
+)
 from chorus.accounts.principal import Principal
+from chorus.accounts.second_factor import Begun
 from chorus.accounts.tables import Member, MemberSession, Organization
-from chorus.accounts.throttle import Attempt
+from chorus.accounts.throttle import CODES, Attempt
 from chorus.db import after_commit, scoped
 from chorus.process import Process
 
@@ -54,7 +64,7 @@ async def log_in(
     """Who is a member of several organizations names one; otherwise the one is meant that the
     password is of, and of several such the one that was used last. Addresses are not verified, so
     what another organization does with one must not decide. Raises `Error` 401 for what is wrong,
-    403, 429."""
+    and for what a code is needed for too (`second_factor.required`), 403, 429."""
     attempt = Attempt(email, visitor.address)
     await _count(process, attempt)
     await process.passwords.prepare()
@@ -75,14 +85,37 @@ async def log_in(
         if found is None or found.password_hash != stored:
             raise _wrong()  # changed or removed since it was read
         found.password_hash = renewed
-        return await _enter(process, session, found, visitor, attempt, "createSession")
+        if not second_factor.is_on(found):
+            return await _enter(process, session, found, visitor, attempt, "createSession")
+    # The attempt stays counted until the code is right.
+    raise second_factor.required(process.secrets, found, process.clock.utcnow())
+
+
+async def show_code(process: Process, visitor: Visitor, challenge: str, code: str) -> Entered:
+    """The second step of `log_in`. Raises `Error` 401 for a challenge that is none or has ended,
+    400 for a wrong code, 403, 429."""
+    now = process.clock.utcnow()
+    found = second_factor.read(process.secrets, challenge, now)
+    if found is None:
+        raise _ended()
+    attempt = _codes_of(found.member_id, visitor)
+    await _count(process, attempt)
+    async with process.database.writing() as session:
+        member = await second_factor.locked(session, found.organization_id, found.member_id)
+        if member is None or not found.is_of(member) or not second_factor.is_on(member):
+            raise _ended()
+        if not second_factor.accept(process.secrets, member, code, now):
+            raise second_factor.wrong_code()
+        await Attempt(member.email, visitor.address).succeeded(session, now)
+        return await _enter(process, session, member, visitor, attempt, "createSession")
 
 
 async def accept(
     process: Process, visitor: Visitor, token: str, password: str, name: str | None
 ) -> Entered:
     """Set the password of an invitation and log in. Whatever sessions there were end. Raises
-    `Error` 404 for an invitation that is none or has ended, 429."""
+    `Error` 404 for an invitation that is none or has ended, 401 where a code is needed too (the
+    password is set then), 429."""
     # A token cannot be guessed: nobody's attempts may hold up another's, and the address counts.
     attempt = Attempt(None, visitor.address)
     await _count(process, attempt)
@@ -94,7 +127,11 @@ async def accept(
         if name is not None:
             member.name = name
         await sessions.end_all(session, process.sessions, member.id)
-        return await _enter(process, session, member, visitor, attempt, "acceptInvitation")
+        if not second_factor.is_on(member):
+            return await _enter(process, session, member, visitor, attempt, "acceptInvitation")
+        await attempt.succeeded(session, process.clock.utcnow())
+        _note(session, member, visitor, "acceptInvitation", ["password"])
+    raise second_factor.required(process.secrets, member, process.clock.utcnow())
 
 
 async def create_owner(
@@ -157,6 +194,107 @@ async def change_password(
         )
 
 
+async def begin_second_factor(
+    process: Process, visitor: Visitor, principal: Principal, password: str
+) -> Begun:
+    """Raises `Error` 400 for a wrong password, 409, 429."""
+    await _prove(process, visitor, principal, password)
+    host = urlsplit(process.settings.url).hostname or "chorus"
+    async with process.database.writing() as session:
+        member = await _own(session, principal)
+        begun = second_factor.begin(process.secrets, member, host)
+        _note(session, member, visitor, "createSecondFactor")
+    return begun
+
+
+async def confirm_second_factor(
+    process: Process, visitor: Visitor, principal: Principal, code: str
+) -> Member:
+    """Ends all other sessions of the member. Raises `Error` 400 for a wrong code, 409, 429."""
+    attempt = _codes_of(principal.id, visitor)
+    await _count(process, attempt)
+    now = process.clock.utcnow()
+    async with process.database.writing() as session:
+        member = await _own(session, principal)
+        second_factor.confirm(process.secrets, member, code, now)
+        await attempt.succeeded(session, now)
+        await sessions.end_all(session, process.sessions, member.id, but=principal.session_id)
+        _note(session, member, visitor, "confirmSecondFactor")
+    return member
+
+
+async def remove_second_factor(
+    process: Process, visitor: Visitor, principal: Principal, password: str, code: str
+) -> Member:
+    """Raises `Error` 400 for a wrong password or code, 409 if there is none in use, 429."""
+    await _prove(process, visitor, principal, password)
+    attempt = _codes_of(principal.id, visitor)
+    await _count(process, attempt)
+    now = process.clock.utcnow()
+    async with process.database.writing() as session:
+        member = await _own(session, principal)
+        if not second_factor.is_on(member):
+            raise errors.conflict("no_second_factor", "There is no second factor in use")
+        if not second_factor.accept(process.secrets, member, code, now):
+            raise second_factor.wrong_code()
+        second_factor.remove(member)
+        await attempt.succeeded(session, now)
+        _note(session, member, visitor, "deleteSecondFactor")
+    return member
+
+
+async def _prove(process: Process, visitor: Visitor, principal: Principal, password: str) -> None:
+    """That whoever has the session is its member. Raises `Error` 400, 429."""
+    attempt = Attempt(principal.name, visitor.address)
+    await _count(process, attempt)
+    async with process.database.reading() as session:
+        member = await members.one(session, principal.organization_id, principal.id)
+    if not await process.passwords.matches(member.password_hash, password):
+        raise errors.invalid_field("password", "Password is wrong")
+    async with process.database.writing() as session:
+        await attempt.succeeded(session, process.clock.utcnow())
+
+
+async def _own(session: AsyncSession, principal: Principal) -> Member:
+    member = await second_factor.locked(session, principal.organization_id, principal.id)
+    if member is None:
+        raise errors.not_found("Member")
+    return member
+
+
+def _codes_of(member_id: uuid.UUID, visitor: Visitor) -> Attempt:
+    return Attempt(f"second factor of {member_id}", visitor.address, CODES)
+
+
+def _note(
+    session: AsyncSession,
+    member: Member,
+    visitor: Visitor,
+    action: str,
+    fields: Sequence[str] = (),
+) -> None:
+    audit.record(
+        session,
+        _principal(member),
+        action,
+        "members",
+        member.id,
+        fields=fields,
+        request_id=visitor.request_id,
+        address=visitor.address,
+    )
+
+
+def _principal(member: Member) -> Principal:
+    return Principal(
+        kind="member",
+        id=member.id,
+        name=member.email,
+        organization_id=member.organization_id,
+        role=member.role,  # pyright: ignore[reportArgumentType]  the column allows these
+    )
+
+
 async def _enter(
     process: Process,
     session: AsyncSession,
@@ -178,16 +316,9 @@ async def _enter(
         # A token that was there before the login is never one afterwards.
         await sessions.end_by_token(session, process.sessions, visitor.token)
     row, token = await sessions.begin(session, member, now, visitor.address, visitor.user_agent)
-    principal = Principal(
-        kind="member",
-        id=member.id,
-        name=member.email,
-        organization_id=member.organization_id,
-        role=member.role,  # pyright: ignore[reportArgumentType]  the column allows these
-    )
     audit.record(
         session,
-        principal,
+        _principal(member),
         action,
         "sessions",
         row.id,
@@ -226,6 +357,10 @@ def _the(member: Member) -> sa.Select[Member]:
 
 def _outdated(process: Process, stored: str) -> bool:
     return process.passwords.is_outdated(stored)
+
+
+def _ended() -> errors.Error:
+    return errors.Error(401, "invalid_challenge", "The log-in has ended; begin it anew")
 
 
 def _wrong() -> errors.Error:

@@ -26,10 +26,11 @@ new_members = hashing_router("Accounts")
 
 
 def _shown(row: Member) -> dict[str, object]:
-    names = MemberOut.model_fields.keys() - {"has_password"}
+    names = MemberOut.model_fields.keys() - {"has_password", "has_second_factor"}
     return {
         **{name: getattr(row, name) for name in names},
         "has_password": row.password_hash is not None,
+        "has_second_factor": row.second_factor_at is not None,
     }
 
 
@@ -112,6 +113,20 @@ async def delete_member(
     """The member's sessions end. 409 for the last owner."""
     await members.remove(session, process.sessions, principal, id)
     return Data(data=Deleted(id=id))
+
+
+@routes.delete(
+    "/members/{id}/second-factor",
+    operation_id="deleteMemberSecondFactor",
+    summary="Take a member's second factor away",
+    responses=failures(403, 404),
+)
+async def delete_member_second_factor(
+    process: InProcess, session: InSession, principal: InPrincipal, id: UUID
+) -> Data[MemberOut]:
+    """For one who lost both the app and the recovery codes. The member's sessions end. Not for API
+    keys, and for an owner's only by an owner."""
+    return Data(data=_member(await members.drop_factor(session, process.sessions, principal, id)))
 
 
 @routes.post(

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, lists
-from chorus.accounts import audit, sessions
+from chorus.accounts import audit, second_factor, sessions
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import forbidden
 from chorus.accounts.principal import Principal
@@ -151,6 +151,20 @@ async def invite_again(
     token = _invite(member, now)
     await session.flush()
     return member, token
+
+
+async def drop_factor(
+    session: AsyncSession, ring: SessionRing, principal: Principal, id: uuid.UUID
+) -> Member:
+    """Nothing happens if there is none. Raises `Error` 403, 404."""
+    member = await one(session, principal.organization_id, id)
+    require_rank(principal, member.role)
+    if principal.kind == "key":
+        raise forbidden("An API key may not take a second factor away: that takes an admin")
+    second_factor.remove(member)
+    await sessions.end_all(session, ring, member.id, but=principal.session_id)
+    await session.flush()
+    return member
 
 
 async def invited(session: AsyncSession, token: str, now: datetime) -> Member:

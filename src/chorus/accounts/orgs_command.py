@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts import audit, members, organizations
+from chorus.accounts import audit, members, organizations, second_factor
 from chorus.accounts.command import Refused, on_database, organization, user
 from chorus.accounts.passwords import Passwords
 from chorus.accounts.ring import CACHE_S
@@ -116,6 +116,28 @@ def set_password(settings: Settings, options: argparse.Namespace) -> int:
         await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
         _note(session, organization_id, "changePassword", "members", member.id, ["password"])
         return f"Set. Sessions of {email} end within {CACHE_S:.0f} seconds."
+
+    return on_database(settings, work)
+
+
+def drop_second_factor(settings: Settings, options: argparse.Namespace) -> int:
+    email = _email(options.email)
+    if email is None:
+        return 2
+
+    async def work(session: AsyncSession) -> str:
+        organization_id = await organization(session, options.organization)
+        member = await session.scalar(
+            scoped(Member, organization_id).where(Member.email == email).with_for_update()
+        )
+        if member is None:
+            raise Refused(f"There is no member {email} in this organization")
+        if not second_factor.is_on(member):
+            raise Refused(f"{email} has no second factor")
+        second_factor.remove(member)
+        await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
+        _note(session, organization_id, "deleteMemberSecondFactor", "members", member.id, [])
+        return f"Gone: the password alone logs {email} in."
 
     return on_database(settings, work)
 

@@ -55,7 +55,9 @@ TABLE: dict[str, Rule] = {
     "audit-log": Rule("the audit log", "admin", None),
     "sessions": Rule("their own sessions", "viewer", "viewer", keys=False),
     "password": Rule("their own password", None, "viewer", keys=False),
+    "second-factor": Rule("their own second factor", "viewer", "viewer", keys=False),
     "POST /sessions": Rule("logging in", None, None, open=True),
+    "POST /sessions/second-factor": Rule("finishing a log-in", None, None, open=True),
     "POST /invitations": Rule("accepting an invitation", None, None, open=True),
     "POST /owners": Rule("becoming the first owner", None, None, open=True),
 }

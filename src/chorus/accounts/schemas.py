@@ -199,6 +199,7 @@ class MemberOut(Out):
     name: str | None
     role: Role
     has_password: Annotated[bool, Field(description="False until an invitation is accepted.")]
+    has_second_factor: Annotated[bool, Field(description="Whether a code is asked for too.")]
     invitation_expires_at: Time | None
     last_login_at: Time | None
     created_at: Time
@@ -238,6 +239,55 @@ class SessionCreate(In):
             "meant in which the address was used last."
         ),
     ] = None
+
+
+Code = Annotated[
+    Text,
+    Field(
+        min_length=6,
+        max_length=32,
+        description="Six figures of the authenticator app, or a recovery code. Each counts once.",
+    ),
+]
+
+
+class SessionFinish(In):
+    """The second step of a log-in."""
+
+    challenge: Annotated[
+        Text,
+        Field(max_length=2048, description="From the answer `second_factor_required`; 5 minutes."),
+    ]
+    code: Code
+
+
+class SecondFactorCreate(In):
+    password: Password
+
+
+class SecondFactorConfirm(In):
+    code: Code
+
+
+class SecondFactorRemove(In):
+    password: Password
+    code: Code
+
+
+class SecondFactorOut(Out):
+    """The second factor of the member who asks."""
+
+    enabled: bool
+    confirmed_at: Time | None
+    recovery_codes_left: int
+
+
+class NewSecondFactorOut(Out):
+    """What an authenticator app needs, and what replaces it; shown this once."""
+
+    secret: Annotated[str, Field(description="In base 32, for apps that take it by hand.")]
+    uri: Annotated[str, Field(description="`otpauth://totp/…`, for a QR code or a link.")]
+    recovery_codes: Annotated[list[str], Field(description="Each stands for one code.")]
 
 
 class PasswordChange(In):

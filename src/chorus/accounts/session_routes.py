@@ -7,16 +7,22 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
-from chorus.accounts import login, members, organizations, sessions
+from chorus.accounts import login, members, organizations, second_factor, sessions
 from chorus.accounts.login import Entered, Visitor
 from chorus.accounts.principal import Principal
 from chorus.accounts.schemas import (
     CurrentSessionOut,
     InvitationAccept,
+    NewSecondFactorOut,
     OwnerCreate,
     PasswordChange,
     PasswordChanged,
+    SecondFactorConfirm,
+    SecondFactorCreate,
+    SecondFactorOut,
+    SecondFactorRemove,
     SessionCreate,
+    SessionFinish,
     SessionMember,
     SessionOrganization,
     SessionOut,
@@ -57,6 +63,15 @@ def _current(row: MemberSession, member: Member, organization: Organization) -> 
     )
 
 
+def _factor(member: Member) -> SecondFactorOut:
+    on = second_factor.is_on(member)
+    return SecondFactorOut(
+        enabled=on,
+        confirmed_at=member.second_factor_at,
+        recovery_codes_left=len(member.recovery_hashes or []) if on else 0,
+    )
+
+
 def _entered(process: Process, response: Response, entered: Entered) -> Data[CurrentSessionOut]:
     sessions.set_cookie(response, process.settings, entered.token)
     return Data(data=_current(entered.session, entered.member, entered.organization))
@@ -76,6 +91,23 @@ async def create_session(
     whether the address is a member's nor what was wrong; 429 tells how long to wait."""
     visitor = _visitor(request, process)
     entered = await login.log_in(process, visitor, wish.email, wish.password, wish.organization_id)
+    return _entered(process, response, entered)
+
+
+@public_sessions.post(
+    "/sessions/second-factor",
+    operation_id="finishSession",
+    summary="Finish a log-in with a code",
+    status_code=201,
+    responses=failures(403),
+)
+async def finish_session(
+    request: Request, response: Response, process: InProcess, wish: SessionFinish
+) -> Data[CurrentSessionOut]:
+    """For members with a second factor, whose `POST /v1/sessions` is answered 401 with the code
+    `second_factor_required` and a `challenge`. A wrong code is 400; after some, 429."""
+    visitor = _visitor(request, process)
+    entered = await login.show_code(process, visitor, wish.challenge, wish.code)
     return _entered(process, response, entered)
 
 
@@ -129,6 +161,61 @@ async def change_password(
         process, visitor, principal, wish.current_password, wish.new_password
     )
     return Data(data=PasswordChanged())
+
+
+@routes.get(
+    "/second-factor",
+    operation_id="getSecondFactor",
+    summary="Say whether there is a second factor",
+)
+async def get_second_factor(session: InSession, principal: InPrincipal) -> Data[SecondFactorOut]:
+    return Data(data=_factor(await members.one(session, principal.organization_id, principal.id)))
+
+
+@own_sessions.post(
+    "/second-factor",
+    operation_id="createSecondFactor",
+    summary="Begin to use a second factor",
+    status_code=201,
+    responses=failures(403, 409),
+)
+async def create_second_factor(
+    request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorCreate
+) -> Data[NewSecondFactorOut]:
+    """Nothing changes until a first code has confirmed it. 409 while there is one in use."""
+    visitor = _visitor(request, process)
+    begun = await login.begin_second_factor(process, visitor, principal, wish.password)
+    return Data(data=NewSecondFactorOut.model_validate(begun))
+
+
+@own_sessions.post(
+    "/second-factor/confirmation",
+    operation_id="confirmSecondFactor",
+    summary="Use the second factor from now on",
+    responses=failures(403, 409),
+)
+async def confirm_second_factor(
+    request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorConfirm
+) -> Data[SecondFactorOut]:
+    """All other sessions of the member end."""
+    visitor = _visitor(request, process)
+    member = await login.confirm_second_factor(process, visitor, principal, wish.code)
+    return Data(data=_factor(member))
+
+
+@own_sessions.post(
+    "/second-factor/removal",
+    operation_id="deleteSecondFactor",
+    summary="Stop using a second factor",
+    responses=failures(403, 409),
+)
+async def delete_second_factor(
+    request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorRemove
+) -> Data[SecondFactorOut]:
+    """Takes the password and a code."""
+    visitor = _visitor(request, process)
+    member = await login.remove_second_factor(process, visitor, principal, wish.password, wish.code)
+    return Data(data=_factor(member))
 
 
 @routes.get("/sessions", operation_id="listSessions", summary="List the own sessions")

@@ -81,7 +81,11 @@ class IdempotentRequest(Base):
 
 class Member(Tenant, Base):
     """A person of one organization, who logs in with `email`, kept in lower case. Without a
-    password there is an invitation, of which the SHA-256 is kept; it ends by itself."""
+    password there is an invitation, of which the SHA-256 is kept; it ends by itself.
+
+    `second_factor_at` is when a second factor was confirmed, null while there is none;
+    `second_factor_step` is the last step of the clock of which a code was used; of recovery codes
+    the SHA-256 is kept (`second_factor.py`)."""
 
     __tablename__ = "members"
 
@@ -92,6 +96,12 @@ class Member(Tenant, Base):
     invitation_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
     invitation_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    second_factor_secret: Mapped[str | None] = mapped_column(Encrypted)
+    second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    second_factor_step: Mapped[int] = mapped_column(
+        sa.BigInteger, default=0, server_default=sa.text("0")
+    )
+    recovery_hashes: Mapped[list[str] | None] = mapped_column(Json)
 
     __table_args__ = (sa.UniqueConstraint("organization_id", "email"),)
 

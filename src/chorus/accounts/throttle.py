@@ -41,6 +41,9 @@ class Bound:
 PAIR = Bound(free=5, most_s=900)
 ADDRESS = Bound(free=30, most_s=900)
 ACCOUNT = Bound(free=50, most_s=60)
+CODES = Bound(free=10, most_s=3600)
+"""Of an account's second factor: who tries its codes knows the password already, and of a million
+codes three are right at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,14 @@ class Attempt:
 
     account: str | None
     address: str
+    of_account: Bound = ACCOUNT
 
     def bounds(self) -> dict[str, Bound]:
         address = household(self.address)
         found = {self._of_address: ADDRESS}
         if self.account is not None:
             found[_hash("pair", self.account, address)] = PAIR
-            found[_hash("account", self.account)] = ACCOUNT
+            found[_hash("account", self.account)] = self.of_account
         return found
 
     @property
