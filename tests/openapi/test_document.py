@@ -15,8 +15,15 @@ from chorus.openapi.document import operations
 Node = dict[str, Any]
 
 COOKIE = [{"session": []}]
-SECURITY = dict.fromkeys(("/sessions", "/sessions/current", "/sessions/{id}", "/password"), COOKIE)
-OPEN = {("post", "/v1/sessions"), ("post", "/v1/invitations"), ("post", "/v1/owners")}
+OWN = (
+    *("/sessions", "/sessions/current", "/sessions/{id}", "/password"),
+    *("/second-factor", "/second-factor/confirmation", "/second-factor/removal"),
+)
+SECURITY = dict.fromkeys(OWN, COOKIE)
+OPEN = {
+    ("post", f"/v1/{path}")
+    for path in ("sessions", "sessions/second-factor", "invitations", "owners")
+}
 
 
 async def document(api: Api) -> Node:

@@ -12,6 +12,8 @@ export class ApiError extends Error {
     readonly requestId: string,
     readonly details: { field: string; message: string }[],
     readonly retryAfter?: number,
+    /** Of a log-in that wants a code of the second factor too. */
+    readonly challenge?: string,
   ) {
     super(message);
   }
@@ -51,7 +53,7 @@ export async function body<A extends Answer>(asked: Promise<A>): Promise<Body<A>
     throw new ApiError(0, "unreachable", "The server cannot be reached.", "", []);
   }
   if (answer.error !== undefined || !answer.response.ok) {
-    const told = (answer.error ?? {}) as Partial<Schemas["Failure"]>;
+    const told = (answer.error ?? {}) as Partial<Schemas["Failure"]> & { challenge?: string };
     const status = answer.response.status;
     if (status === 401 && told.code === "invalid_api_key") expired();
     throw new ApiError(
@@ -61,6 +63,7 @@ export async function body<A extends Answer>(asked: Promise<A>): Promise<Body<A>
       told.requestId ?? answer.response.headers.get("x-request-id") ?? "",
       told.details ?? [],
       told.retryAfter,
+      told.challenge,
     );
   }
   return answer.data as Body<A>;

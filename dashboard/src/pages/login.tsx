@@ -1,12 +1,13 @@
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useEffect, useState } from "react";
-import { api, data } from "../api/client";
+import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, session } from "../api/session";
 import { Button, Failure } from "../parts/basic";
 import { TextField } from "../parts/fields";
 import { Mark } from "../parts/icons";
 import { t } from "../words";
+import { CodeField } from "./second-factor";
 
 /** The page around a form by which one comes in. */
 export function Door({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
@@ -31,13 +32,39 @@ export function Door({ title, lead, children }: { title: string; lead?: ReactNod
 export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
-  const enter = useMutation({
-    mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })),
-    onSuccess: (entered) => {
+  const [code, setCode] = useState("");
+  const done = {
+    onSuccess: (entered: Schemas["CurrentSession"]) => {
       queries.setQueryData(session.queryKey, entered);
       onDone();
     },
+  };
+  const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), ...done });
+  // The password was right, and there is a second factor.
+  const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
+  const finish = useMutation({
+    mutationFn: (challenge: string) => data(api.POST("/v1/sessions/second-factor", { body: { challenge, code } })),
+    onError: (error) => {
+      // It took too long: once more from the password on.
+      if (error instanceof ApiError && error.code === "invalid_challenge") enter.reset();
+    },
+    ...done,
   });
+  if (challenge)
+    return (
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          finish.mutate(challenge);
+        }}
+      >
+        <CodeField value={code} onChange={setCode} autoFocus />
+        <Failure error={finish.error} />
+        <Button type="submit" look="strong" isDisabled={finish.isPending}>
+          {t("login")}
+        </Button>
+      </form>
+    );
   const submit = (event: FormEvent) => {
     event.preventDefault();
     enter.mutate();
@@ -46,7 +73,7 @@ export function LoginForm({ email: known, onDone }: { email?: string; onDone: ()
     <form onSubmit={submit}>
       <TextField label={t("email")} type="email" name="email" autoComplete="username" required value={email} onChange={setEmail} autoFocus={!known} />
       <TextField label={t("password")} type="password" name="password" autoComplete="current-password" required value={password} onChange={setPassword} autoFocus={!!known} />
-      <Failure error={enter.error} />
+      <Failure error={enter.error ?? finish.error} />
       <Button type="submit" look="strong" isDisabled={enter.isPending}>
         {t("login")}
       </Button>

@@ -8,6 +8,7 @@ import { NumberField, TextField } from "../parts/fields";
 import { Pages, useOffset } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { number, t } from "../words";
+import { SecondFactor } from "./second-factor";
 
 export function Organization() {
   const found = useQuery({ queryKey: ["organization"], queryFn: () => data(api.GET("/v1/organization")) });
@@ -89,6 +90,7 @@ export function Security() {
           </div>
         </form>
       </section>
+      <SecondFactor />
       <section className="card">
         <div className="row">
           <h2 className="grow">{t("sessions")}</h2>
