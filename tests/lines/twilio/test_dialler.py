@@ -6,12 +6,14 @@ import asyncio
 import socket
 from dataclasses import replace
 
+import httpx
 import pytest
 from tests.lines.twilio.switchboard import OURS, THEIRS, TOKEN, Switchboard
 
 from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.person import Person
 from chorus.lines.line import Dial, DialFailed, LineCause
+from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import ApiFailed, TwilioApi, TwilioDialler
 
@@ -196,3 +198,26 @@ async def test_many_calls_at_once_share_one_pool(
     await carrier.expect(THEIRS, Person(answer="busy"), times=20)
     dials = [board.dial(Dial(f"m-{n}", THEIRS, OURS)) for n in range(20)]
     assert len(set(await asyncio.gather(*dials))) == 20
+
+
+async def test_an_api_may_be_below_a_path() -> None:
+    """As SignalWire's is, below /api/laml."""
+    asked: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(201, json={"sid": "CA1", "status": "queued"})
+
+    api = TwilioApi()
+    await api.open()
+    assert api._made is not None
+    http, client = await api._made
+    await http.aclose()
+    made: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    made.set_result((httpx.AsyncClient(transport=httpx.MockTransport(answer)), client))
+    api._made = made
+    account = TwilioAccount("P1", "PT1", "https://space.signalwire.example/api/laml")
+    dialler = TwilioDialler(api, account, Links("https://voice.example"), "token")
+    assert await dialler.dial(Dial("d-9", THEIRS, OURS)) == "CA1"
+    assert asked == ["/api/laml/2010-04-01/Accounts/P1/Calls.json"]
+    await api.aclose()

@@ -267,3 +267,26 @@ async def test_only_so_many_are_looked_at_at_once(
     answers = await asyncio.gather(*asked)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503, 503]
     assert {a.headers["retry-after"] for a in answers if a.status_code == 503} == {"1"}
+
+
+async def test_a_relative_signs_with_a_key_and_a_header_of_its_own(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SignalWire: https://developer.signalwire.com/guides/webhook-security"""
+    account = TwilioAccount(ACCOUNT, TOKEN, signing_key="PSK_of_the_project")
+    settings = {
+        "twilioAccountSid": ACCOUNT,
+        "twilioAuthToken": TOKEN,
+        "twilioSigningKey": account.signing_key,
+    }
+    number = Connection("a number", OURS, settings)
+
+    async def theirs(_: str) -> list[Connection]:
+        return [number]
+
+    monkeypatch.setattr(visitor.desk, "connections_of_number", theirs)
+    assert "PSK" not in repr(account)
+    for key, status in ((TOKEN, 403), (account.signing_key, 200)):
+        headers = {"X-SignalWire-Signature": sign(key, VOICE, RING)}
+        answer = await visitor.http.post("/twilio/voice", data=RING, headers=headers)
+        assert answer.status_code == status

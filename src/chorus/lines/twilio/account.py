@@ -11,14 +11,24 @@ TWILIO_API_URL = "https://api.twilio.com"
 
 @dataclass(frozen=True, slots=True)
 class TwilioAccount:
-    """Credentials of an account. `api_url` is the origin of any API that speaks Twilio's
-    (Somleng, SignalWire, the demo's carrier)."""
+    """Credentials of an account. `api_url` is where any API is that speaks Twilio's (Somleng,
+    SignalWire, the demo's carrier). `signing_key` is what signs where that is not the token."""
 
     account_sid: str
     auth_token: str = field(repr=False)
     api_url: str = TWILIO_API_URL
+    signing_key: str = field(default="", repr=False)
+
+    @property
+    def signs_with(self) -> str:
+        return self.signing_key or self.auth_token
 
     @classmethod
     def of(cls, connection: Connection, api_url: str) -> TwilioAccount:
         settings = connection.settings
-        return cls(settings["twilioAccountSid"], settings["twilioAuthToken"], api_url)
+        return cls(
+            settings["twilioAccountSid"],
+            settings["twilioAuthToken"],
+            api_url,
+            settings.get("twilioSigningKey") or "",
+        )

@@ -88,8 +88,9 @@ TWILIO = CarrierKind(
     settings=(
         Setting("twilioAccountSid", secret=True),
         Setting("twilioAuthToken", secret=True),
+        Setting("twilioSigningKey", secret=True),
     ),
-    forms=(Form(required=("twilioAccountSid", "twilioAuthToken")),),
+    forms=(Form(required=("twilioAccountSid", "twilioAuthToken"), optional=("twilioSigningKey",)),),
     make=_make,
     detects_machines=True,
     presses_on_answer=True,

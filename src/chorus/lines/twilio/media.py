@@ -31,7 +31,7 @@ from chorus.lines.media_socket import (
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.stream import TwilioLine
-from chorus.lines.twilio.webhook import SIGNATURE
+from chorus.lines.twilio.webhook import signature_of
 
 Redirect = Callable[[str, str, str], Awaitable[None]]
 """Of the call with this id and SID, to this TwiML. Raises `MoveRefused`."""
@@ -54,12 +54,12 @@ class TwilioMedia:
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         """A handshake without a signature is let pass: relatives of Twilio send none, and its token
         cannot be guessed."""
-        signature = Headers(scope=scope).get(SIGNATURE)
+        signature = signature_of(Headers(scope=scope))
         if signature is None:
             return None
         shown = self.shown(scope)
         url = self._links.media_url(shown.call_id, shown.token)
-        validator: Any = RequestValidator(TwilioAccount.of(connection, self._api_url).auth_token)
+        validator: Any = RequestValidator(TwilioAccount.of(connection, self._api_url).signs_with)
         # Documented with and without a slash at the end.
         return any(validator.validate(end, {}, signature) is True for end in (url, f"{url}/"))
 

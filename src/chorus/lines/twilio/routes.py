@@ -27,7 +27,7 @@ from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
 from chorus.lines.twilio.status import CallStatus, StatusUpdate, machine_result
-from chorus.lines.twilio.webhook import SIGNATURE, Form, number, plain, read_form, signed
+from chorus.lines.twilio.webhook import Form, number, plain, read_form, signature_of, signed
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class _Webhooks:
             form = await read_form(request)
             with self._strangers.look(address):
                 # Without one, nobody has to be looked for.
-                found = await whose(form) if SIGNATURE in request.headers else ()
+                found = await whose(form) if signature_of(request.headers) else ()
                 for connection in found:
                     if signed(request, url, form, TwilioAccount.of(connection, self._api_url)):
                         return form, connection

@@ -1,7 +1,7 @@
 """Reading a webhook: a small form, signed by the account that it speaks for.
 
 1. `read_form`: only `application/x-www-form-urlencoded`, bounded in bytes, fields and time;
-2. `signed`: `X-Twilio-Signature` over the public URL and every field.
+2. `signed`: `X-Twilio-Signature`, or that of a relative, over the public URL and every field.
 
 https://www.twilio.com/docs/usage/security#validating-requests
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import ImmutableMultiDict
+from starlette.datastructures import Headers, ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from twilio.request_validator import RequestValidator
@@ -21,7 +21,8 @@ from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.webhook_body import read_body
 
 MAX_FIELDS = 200
-SIGNATURE = "X-Twilio-Signature"
+# SignalWire computes its own in the same way.
+SIGNATURES = ("X-Twilio-Signature", "X-SignalWire-Signature")
 
 Form = ImmutableMultiDict[str, str]
 
@@ -45,13 +46,17 @@ async def read_form(request: Request) -> Form:
 def signed(request: Request, url: str, form: Form, account: TwilioAccount) -> bool:
     """Whether the account's holder sent exactly this to exactly `url` (the public one; the
     query that came with the request is appended)."""
-    signature = request.headers.get(SIGNATURE)
+    signature = signature_of(request.headers)
     if not signature:
         return False
     query = request.url.query
     full_url = f"{url}?{query}" if query else url
-    validator: Any = RequestValidator(account.auth_token)
+    validator: Any = RequestValidator(account.signs_with)
     return validator.validate(full_url, form, signature) is True
+
+
+def signature_of(headers: Headers) -> str | None:
+    return next((headers[name] for name in SIGNATURES if name in headers), None)
 
 
 def plain(form: Form) -> Mapping[str, str]:
