@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "allowEndCall": True,
     "allowPressKeys": False,
     "keyInputs": [],
+    "answering": None,
     "isActive": True,
     "postCallSummaryEnabled": False,
     "postCallExtractionSchema": [],
@@ -157,6 +158,7 @@ async def test_every_field_is_stored(api: Api):
         "fallbackSilenceMs": 0,
         "allowEndCall": False,
         "allowPressKeys": True,
+        "answering": {"mailbox": "hang_up", "menu": "navigate", "menuGoal": "A person"},
         "keyInputs": [{"name": "pin", "minLength": 4, "maxLength": 4, "secret": True}],
         "isActive": False,
         "postCallSummaryEnabled": True,
@@ -195,6 +197,16 @@ async def test_every_field_is_stored(api: Api):
         "ringTimeoutSeconds": 30,
         "postDialDigits": None,
         "whenUnavailable": None,
+    }
+    wish["answering"] |= {
+        "message": None,
+        "beepWaitSeconds": 30,
+        "unavailable": "hang_up",
+        "menuLimitSeconds": 120,
+        "screening": "say_who_calls",
+        "introduction": None,
+        "screeningWaitSeconds": 45,
+        "silence": "talk",
     }
     wish["keyInputs"][0] |= {
         "description": "",
@@ -262,6 +274,8 @@ async def test_null_where_it_is_allowed_and_nowhere_else(sqlite_api: Api, field:
             "keyInputs.0",
             "maxLength must not be less",
         ),
+        ({"answering": {"mailbox": "shout"}}, "answering.mailbox", "must be"),
+        ({"answering": {"beepWaitSeconds": 1}}, "answering.beepWaitSeconds", "5"),
         ({"keyInputs": [{"name": "a b"}]}, "keyInputs.0.name", "letters, digits or underscores"),
         ({"keyInputs": [{"name": "a"}, {"name": "a"}]}, "keyInputs", "same name twice"),
         (

@@ -16,7 +16,7 @@ from tests.fakes.stage import BOOK, LOOK_UP, Result, Stage, Tools, agent, play
 
 from chorus.lines.line import LineCause, LineEnded
 from chorus.llm.model import Prompt, ToolCall
-from chorus.talk.conversation import LEAVE_TIMEOUT_S
+from chorus.talk.announcing import SAID_WITHIN_S
 from chorus.talk.text import phrases
 
 LONG = "First there was nothing at all, then there was something, and after that came us."
@@ -252,7 +252,7 @@ def test_the_longest_time_ends_a_call_also_while_the_agent_speaks() -> None:
 
     result = play(scene, agent=agent(max_call_duration_s=3), model=FakeModel([LONG]))
     assert result.ending == ("completed", "max_duration")
-    assert 3000 <= result.outcome.duration_ms <= 3000 + LEAVE_TIMEOUT_S * 1000
+    assert 3000 <= result.outcome.duration_ms <= 3000 + SAID_WITHIN_S * 1000
     assert result.transcript[-2:] == [("assistant", LONG), ("assistant", phrases.goodbye(None))]
 
 
@@ -283,7 +283,7 @@ def test_the_longest_time_may_be_over_in_the_middle_of_anything(
     )
     # An agent that is saying goodbye by itself when the time is over has ended the call.
     assert result.ending in [("completed", "max_duration"), ("completed", "agent_ended")]
-    assert limit_s * 1000 <= result.outcome.duration_ms <= (limit_s + LEAVE_TIMEOUT_S) * 1000 + 40
+    assert limit_s * 1000 <= result.outcome.duration_ms <= (limit_s + SAID_WITHIN_S) * 1000 + 40
     last = LONG if result.ending[1] == "agent_ended" else phrases.goodbye(None)
     assert any(said.endswith(last) for role, said in result.transcript if role == "assistant")
     assert len(result.of("tool_result")) == len(result.of("tool_called"))

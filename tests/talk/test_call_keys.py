@@ -108,7 +108,7 @@ def test_nothing_is_entered() -> None:
     [missing] = result.timeline.of("keys_missing")
     [heard, _] = result.timeline.of("reply_heard")
     assert missing.at_ms - heard.at_ms == pytest.approx(10_000, abs=200)
-    assert "pressed no key for order" in str(result.prompts[-1])
+    assert "No key was pressed for order" in str(result.prompts[-1])
 
 
 def test_too_few_keys_are_told() -> None:

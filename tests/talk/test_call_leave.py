@@ -7,7 +7,7 @@ from tests.fakes.llm import FakeModel
 from tests.fakes.speech import FakeVoice
 from tests.fakes.stage import Result, Stage, agent, play
 
-from chorus.talk.conversation import LEAVE_TIMEOUT_S
+from chorus.talk.announcing import SAID_WITHIN_S
 from chorus.talk.text.phrases import goodbye
 
 GOODBYE = goodbye("en")
@@ -60,7 +60,7 @@ def test_the_goodbye_is_heard_and_ends_the_call(before: object) -> None:
     assert result.transcript[-1] == ("assistant", GOODBYE) or result.transcript[-2:-1] == [
         ("assistant", GOODBYE)
     ]
-    assert result.outcome.duration_ms - started <= LEAVE_TIMEOUT_S * 1000 + 100
+    assert result.outcome.duration_ms - started <= SAID_WITHIN_S * 1000 + 100
 
 
 def ended_after_ms(result: Result) -> float:
@@ -74,7 +74,7 @@ def test_a_goodbye_that_cannot_be_said_in_time_ends_the_call_all_the_same() -> N
 
     result = play(scene, voice=FakeVoice(first_audio_ms=60_000))
     assert result.ending == ("completed", "insufficient_funds")
-    assert ended_after_ms(result) <= LEAVE_TIMEOUT_S * 1000 + 200
+    assert ended_after_ms(result) <= SAID_WITHIN_S * 1000 + 200
 
 
 def test_a_goodbye_that_the_voice_cannot_say_ends_the_call_without_an_apology() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.llm import FakeModel
 from tests.fakes.stage import AGENT, Result, Stage, agent, play
 
-from chorus.talk.mailbox import GREETING_MS, LEAVE_MESSAGE, QUIET_MS
+from chorus.talk.answered.mailbox import GREETING_MS, LEAVE_MESSAGE, QUIET_MS
 
 MESSAGE = "This is the garden shop. Your order is ready."
 

@@ -21,7 +21,7 @@ FIELDS = [
     *("event", "callId", "organizationId", "agentId", "phoneNumberId", "direction", "status"),
     *("isFinal", "customerNumber", "durationSeconds", "duration", "startedAt", "endedAt"),
     *("recordingUrl", "transcriptUrl", "transcript", "summary", "extractedData"),
-    *("endedReason", "endedDetail", "cost", "contextVariables", "metadata"),
+    *("answeredBy", "endedReason", "endedDetail", "cost", "contextVariables", "metadata"),
 ]
 
 
@@ -56,6 +56,7 @@ async def test_the_body_is_the_calls_record(post: Post, receiver: Receiver):
         "summary": "They agreed.",
         "extractedData": {"mood": "good"},
         "endedReason": "agent_ended",
+        "answeredBy": None,
         "endedDetail": None,
         "cost": 0.250001,
         "contextVariables": {"name": "Jane"},

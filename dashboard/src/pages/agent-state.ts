@@ -17,7 +17,7 @@ export const DEFAULTS: Record<Exclude<Field, "name">, unknown> = {
   transcriberId: null, transcriberFallbackIds: [], languageHint: null, languages: [], keyterms: [],
   turnEndpointDelay: 100, minTurnDuration: 50, minInterruptionDuration: 100, frameActivationThreshold: 0.35,
   postSpeechCooldown: 400, ultravadEotThreshold: null, speculativeSilenceMs: 150, fallbackSilenceMs: 3000,
-  allowEndCall: true, allowPressKeys: false, keyInputs: [], isActive: true, postCallSummaryEnabled: false, postCallExtractionSchema: [],
+  allowEndCall: true, allowPressKeys: false, keyInputs: [], answering: null, isActive: true, postCallSummaryEnabled: false, postCallExtractionSchema: [],
   postCallWebhookUrl: null, firstSpeaker: "user", agentGreeting: null, agentGreetingEnabled: false,
   firstMessageUninterruptible: false, firstMessageDelay: 0, maxCallDurationSeconds: 600,
   silenceTimeoutSeconds: 30, silenceReminders: 2, knowledgeSearchInstructions: null, knowledgeBaseIds: [],

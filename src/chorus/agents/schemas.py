@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from chorus.agents.answering import Answering
 from chorus.agents.extraction import ExtractionField, ExtractionSchema
 from chorus.agents.key_input import KeyInput, unique_inputs
 from chorus.llm.options import OWN_FIELDS
@@ -316,6 +317,13 @@ class AgentCreate(In):
         UniqueIds,
         Field(description="What the agent answers from."),
     ] = []
+    answering: Annotated[
+        Answering | None,
+        Field(
+            description="What to do about who answers a call that was placed. Null: nobody listens "
+            "for it, and what answers is talked to."
+        ),
+    ] = None
     transfer_targets: Annotated[
         list[TransferTarget],
         Field(
@@ -384,6 +392,7 @@ class AgentOut(Out):
     hold_music_url: str | None
     tool_ids: list[UUID]
     knowledge_base_ids: list[UUID]
+    answering: Answering | None
     transfer_targets: list[TransferTarget]
     created_at: Time
     updated_at: Time

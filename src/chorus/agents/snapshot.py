@@ -28,7 +28,7 @@ from chorus.catalogue.catalogue import (
 from chorus.catalogue.choice import Choice
 from chorus.db import scoped
 from chorus.process import Process
-from chorus.talk.spec import AgentSpec, HttpTool, KeyInput, TransferTarget
+from chorus.talk.spec import AgentSpec, Answering, HttpTool, KeyInput, TransferTarget
 from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
 from chorus.tools.tables import Tool
@@ -185,6 +185,7 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         silence_timeout_s=agent.silence_timeout_seconds,
         silence_reminders=agent.silence_reminders,
         tools=tuple(tools),
+        answering=answering(agent.answering) if agent.answering is not None else None,
         transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),
         knowledge_base_ids=tuple(agent.knowledge_base_ids),
         knowledge_instructions=agent.knowledge_search_instructions,
@@ -206,6 +207,23 @@ def key_input(stored: Mapping[str, Any]) -> KeyInput:
         timeout_s=stored["timeoutSeconds"],
         gap_ms=stored["gapSeconds"] * 1000,
         secret=stored["secret"],
+    )
+
+
+def answering(stored: Mapping[str, Any]) -> Answering:
+    """As `answering.Answering` is stored, without what is null."""
+    return Answering(
+        mailbox=stored["mailbox"],
+        message=stored.get("message"),
+        beep_wait_s=stored["beepWaitSeconds"],
+        unavailable=stored["unavailable"],
+        menu=stored["menu"],
+        menu_goal=stored["menuGoal"],
+        menu_limit_s=stored["menuLimitSeconds"],
+        screening=stored["screening"],
+        introduction=stored.get("introduction"),
+        screening_wait_s=stored["screeningWaitSeconds"],
+        silence=stored["silence"],
     )
 
 

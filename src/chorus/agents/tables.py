@@ -63,6 +63,7 @@ class Agent(Tenant, Base):
     hold_message: Mapped[str | None] = mapped_column(sa.Text)
     hold_music_url: Mapped[str | None] = mapped_column(sa.Text)
     knowledge_base_ids: Mapped[list[str]] = mapped_column(Json)
+    answering: Mapped[dict[str, Any] | None] = mapped_column(Json)
     transfer_targets: Mapped[list[dict[str, Any]]] = mapped_column(Json)
 
     __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)

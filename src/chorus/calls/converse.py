@@ -174,7 +174,8 @@ async def _converse(
         call_id=str(row.id),
         direction="outbound" if row.direction == "outbound" else "inbound",
         customer_number=row.customer_number,
-        agent=taken.spec,
+        # Who answers is a question about calls that are placed.
+        agent=taken.spec if row.direction == "outbound" else replace(taken.spec, answering=None),
         variables=row.context_variables,
         recording_path=str(switchboard.settings.data_dir / recording),
     )

@@ -113,6 +113,12 @@ async def _write(
             "timeline": timeline,
             "recording_path": recording_path,
         }
+        if (verdict := outcome.answered_by) is not None:
+            record["answered_by"] = {
+                "who": verdict.who,
+                "confidence": verdict.confidence,
+                "atMs": round(verdict.at_ms),
+            }
         moved = await end(
             session,
             switchboard,

@@ -37,7 +37,7 @@ _HAS_SOUND = sa.and_(
 _OWN_WORDS = frozenset(
     [
         *("by", "callSid", "field", "id", "model", "name", "provider", "purpose", "reason"),
-        *("remedy", "stage", "status", "transcriber", "vendor", "voice", "who"),
+        *("remedy", "stage", "status", "transcriber", "vendor", "voice", "who", "why"),
     ]
 )
 

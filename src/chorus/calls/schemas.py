@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from chorus.agents.schemas import AgentPatch
+from chorus.talk.answered.verdict import Who
 from chorus.wire import (
     Anything,
     Dialled,
@@ -146,6 +147,14 @@ class TransferCall(ListedTransferCall):
     transcript: list[TranscriptEntry] | None
 
 
+class AnsweredBy(Out):
+    """Who answered, as far as was heard; the last that was found out."""
+
+    who: Who
+    confidence: Annotated[float, Field(description="0 to 1.")]
+    at_ms: Annotated[int, Field(description="When it was found out, after the answer.")]
+
+
 class _Call(Out):
     id: UUID
     organization_id: UUID
@@ -166,6 +175,10 @@ class _Call(Out):
         Field(description="Holds for a limited time; .wav in it may be changed to .mp3."),
     ]
     turn_count: int
+    answered_by: Annotated[
+        AnsweredBy | None,
+        Field(description="Of calls that were placed, by agents with `answering`."),
+    ]
     ended_reason: str | None
     ended_detail: Annotated[
         str | None,

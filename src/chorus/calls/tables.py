@@ -40,6 +40,7 @@ class CallRow(Tenant, Base):
     `recording_path` is the recording's key in the store; `kept.py` says what becomes of it.
     `agent_changes` are those of the agent that count for this call alone (`browser.py`), as the API
     has them, until the call is over.
+    `answered_by` is what was heard of who answered: {"who", "confidence", "atMs"}.
     `timeline` is the summary that the call leaves: {"turns": [latencies of each turn], ...}.
     """
 
@@ -79,6 +80,7 @@ class CallRow(Tenant, Base):
     lease_owner: Mapped[str | None] = mapped_column(sa.String(128))
     scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     detect_machine: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    answered_by: Mapped[dict[str, Any] | None] = mapped_column(Json)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     dialled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

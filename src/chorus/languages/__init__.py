@@ -3,8 +3,9 @@
 A file is TOML, named by the language's ISO 639-1 code: `backchannels`, a list of what people say
 while they listen; `only_here`, those among them that mean something else in another language;
 `open_words`, after which a sentence goes on, and `number_words`, its figures from zero to nine;
-`[phrases]`, what the agent says on its own account, each of `PHRASES`; and `[reading]`, how figures
-and marks are read (`told.py`). `backchannels` and `[phrases]` must be there.
+`[phrases]`, what the agent says on its own account, each of `PHRASES`; `[reading]`, how figures
+and marks are read (`told.py`); and `[answered]`, lists of what is heard on calling a mailbox, a
+menu or a person, each of `ANSWERED`. `backchannels` and `[phrases]` must be there.
 
 A server may have a folder of its own (`use`). A file there is laid over the one of the same name
 here: a list replaces the list, and in tables each entry its entry. A new file is a new language.
@@ -26,6 +27,7 @@ PHRASES = (
     *("ask_again", "apology", "goodbye", "still_there"),
     *("nobody_free", "caller_left", "caller_waits", "take_or_leave", "not_connected"),
 )
+ANSWERED = ("screening", "unavailable", "after_tone", "menu", "mailbox", "person", "hello")
 _LISTS = ("backchannels", "only_here", "open_words", "number_words")
 _LARGEST = 256 * 1024  # bytes of a file
 # Codes of the same language, or of one that is closer to it than to English.
@@ -49,7 +51,7 @@ class LanguageWrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`phrases` by name, all of `PHRASES`."""
+    """`phrases` by name, all of `PHRASES`; `answered` by name, some of `ANSWERED`."""
 
     code: str
     backchannels: tuple[str, ...]
@@ -58,6 +60,7 @@ class Language:
     number_words: frozenset[str] = frozenset()
     phrases: Mapping[str, str] = field(default_factory=dict[str, str])
     reading: Told = field(default_factory=Told)
+    answered: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 class Languages(Mapping[str, Language]):
@@ -142,7 +145,7 @@ def _check(data: Mapping[str, Any]) -> None:
     for name, value in data.items():
         if name in _LISTS:
             _texts(name, value)
-        elif name in ("phrases", "reading"):
+        elif name in ("phrases", "reading", "answered"):
             if not isinstance(value, dict):
                 raise ReadingWrong(f"{name} must be a table")
         else:
@@ -152,6 +155,11 @@ def _check(data: Mapping[str, Any]) -> None:
             raise ReadingWrong(f"phrases.{name} is no name that is known")
         if not isinstance(text, str) or not text.strip():
             raise ReadingWrong(f"phrases.{name} must be a text")
+
+    for name, value in cast("dict[str, Any]", data.get("answered", {})).items():
+        if name not in ANSWERED:
+            raise ReadingWrong(f"answered.{name} is no name that is known")
+        _texts(f"answered.{name}", value)
 
 
 def _texts(name: str, value: object) -> None:
@@ -190,4 +198,5 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         frozenset(texts["number_words"]),
         phrases,
         Told.read(data.get("reading", {})),
+        {name: tuple(texts) for name, texts in data.get("answered", {}).items()},
     )

@@ -42,6 +42,12 @@ _AGENT: dict[str, Any] = {
             "enum": ["appointment", "prescription", "other"],
         }
     ],
+    "answering": {
+        "mailbox": "leave_message",
+        "message": "This is {{practice}}. Please call us back about your visit.",
+        "screening": "say_who_calls",
+        "introduction": "This is {{practice}}, about your visit on Friday.",
+    },
     "keyInputs": [
         {
             "name": "pin",

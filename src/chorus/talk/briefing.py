@@ -15,13 +15,15 @@ from typing import Any
 
 from chorus.talk.dialogue import TranscriptLine
 from chorus.talk.second_leg import SecondLeg
-from chorus.talk.spec import AgentSpec, TransferTarget
+from chorus.talk.spec import AgentSpec, Answering, TransferTarget
 from chorus.talk.text import phrases
 from chorus.talk.tools.deciding import ACCEPT, DECLINE, Accept, Decline
 from chorus.talk.tools.template import fill
 
 MAX_HISTORY_CHARS = 8000
 """Of the conversation with the caller; its end, where it is longer."""
+HEARD = Answering("talk", unavailable="talk", menu="talk", screening="talk", waits=False)
+"""Who answers is found out; what follows from it is the transfer's business."""
 LONGEST_S = 3600
 """Of the second leg's own conversation: the transfer ends it long before."""
 
@@ -47,6 +49,7 @@ def second_leg(
         tools=(),
         key_inputs=(),
         allow_press_keys=False,
+        answering=None if target.type == "cold" else HEARD,
         transfer_targets=(),
         first_message_delay_ms=0,
         first_message_uninterruptible=False,

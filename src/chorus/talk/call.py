@@ -16,22 +16,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, Literal, ParamSpec, cast
+from typing import Any, Literal, ParamSpec
 
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording, Side
-from chorus.lines.line import Line, LineEnded, LineMove
+from chorus.lines.line import Line, LineCause, LineEnded, LineMove
 from chorus.outbound import Outbound
-from chorus.speech.engines import EngineFailed
+from chorus.talk.answered.verdict import Verdict
 from chorus.talk.bridge import Bridge
 from chorus.talk.cascade import Cascade
 from chorus.talk.dialogue import Dialogue
-from chorus.talk.hearing import heard_as
 from chorus.talk.keypad import Keypad
 from chorus.talk.knowledge import Knowledge
 from chorus.talk.leg import Leg
-from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome
-from chorus.talk.preparing import acting_of, look_ups_of
+from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome, blame
+from chorus.talk.preparing import acting_of, look_ups_of, recording_of
 from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines, Journal
 from chorus.talk.talk import Talk
@@ -39,7 +38,7 @@ from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import ToolRun
-from chorus.talk.tools.keys import CollectKeys, PressKeys
+from chorus.talk.tools.keys import key_tools
 from chorus.talk.tools.template import fill
 from chorus.talk.tools.tool import Tool
 from chorus.talk.transfer import Exchange, Wish
@@ -103,6 +102,7 @@ class Call:
         self._recording: Recording | None = None
         self._ticket: Ticket | None = None
         self._duration_ms: float | None = None
+        self._verdict: Verdict | None = None
         self.outcome: Outcome | None = None
 
     # --- from beginning to end ------------------------------------------------------------------
@@ -116,7 +116,12 @@ class Call:
                 callSid=self._line.leg_id,
                 transcriber=self._engines.transcriber.name,
             )
-            self._recording = self._open_recording()
+            self._recording = recording_of(
+                self.spec,
+                self._line.format,
+                lambda fault: self.note("recording_failed", detail=fault),
+                self._recording_writer,
+            )
             caller = self._caller = self.legs[CALLER] = self._leg(CALLER, self._line, "left")
             caller.listen(self._heard)
             async with asyncio.TaskGroup() as group:
@@ -136,21 +141,11 @@ class Call:
             reason = "worker_lost"
             raise
         except Exception as failure:
-            reason, detail = self._blame(failure)
+            reason, detail = blame(failure, self.spec.call_id)
         finally:
             await self._put_down(reason, detail)
         assert self.outcome is not None  # set by _put_down on every way out
         return self.outcome
-
-    def _blame(self, failure: Exception) -> tuple[str, str]:
-        """The reason of a call that an exception ended: an engine's, or a fault of ours."""
-        broken = failure
-        while isinstance(broken, ExceptionGroup):
-            broken = cast("ExceptionGroup[Exception]", broken).exceptions[0]
-        if isinstance(broken, EngineFailed):
-            return "provider_error", str(broken)
-        log.error("call %s broke", self.spec.call_id, exc_info=failure)
-        return "internal_error", type(broken).__name__
 
     async def _wait_for_end(self) -> tuple[str, str]:
         """The first reason to end: somebody's, or the clock's."""
@@ -175,6 +170,7 @@ class Call:
                 await self._first_packet.wait()
         except TimeoutError:
             self.note("no_audio_yet", waitedMs=round(FIRST_PACKET_TIMEOUT_S * 1000))
+        await talk.may_open()
         await asyncio.sleep(agent.first_message_delay_ms / 1000)
         opening.held_back = False
 
@@ -226,6 +222,7 @@ class Call:
             turn_count=dialogue.turn_count,
             transcript=dialogue.transcript(),
             recording_fault=recording.failed if recording else None,
+            answered_by=self._verdict,
         )
         self.note(
             "ended",
@@ -299,8 +296,16 @@ class Call:
         self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
         if is_machine and self._second is not None:
             self._second.decide("mailbox", who)
-        elif is_machine and self._talk is not None and not self._ending.done():
-            self._talk.machine(greeting_over=message_ended)
+        elif self._talk is not None and not self._ending.done():
+            self._talk.carrier_heard(is_machine=is_machine, greeting_over=message_ended)
+
+    def who_answered(self, verdict: Verdict) -> None:
+        """It was heard who answered, or that it is somebody else."""
+        self._verdict = verdict
+        told = {"confidence": verdict.confidence, "why": verdict.why}
+        self.note("who_answered", who=verdict.who, **told)
+        if self._second is not None and verdict.who not in ("person", "silence"):
+            self._second.decide("mailbox", verdict.who)
 
     # --- a transfer -------------------------------------------------------------------------------
 
@@ -310,15 +315,8 @@ class Call:
             self.transfers.begin(wish)
 
     def _tools(self) -> tuple[Tool, ...]:
-        agent = self.spec.agent
-        tools: list[Tool] = []
-        if agent.key_inputs:
-            tools.append(CollectKeys(agent.key_inputs, self._keypad.begin))
-        if agent.allow_press_keys:
-            tools.append(PressKeys(lambda keys: self.press_keys(keys, by="agent"), self.no_keys))
-        if self._second is not None:
-            return (*tools, *self._second.tools)
-        return (*tools, *self.transfers.tools())
+        keys = key_tools(self.spec.agent, self._keypad.begin, self)
+        return (*keys, *(self._second.tools if self._second else self.transfers.tools()))
 
     @property
     def talk(self) -> Talk | None:
@@ -422,6 +420,8 @@ class Call:
             reason, detail = LINE_REASONS[ended.cause], ended.detail
             if self.transfers.connected:
                 reason, detail = "transferred", detail or "the caller hung up"
+            elif self._talk is not None and ended.cause is LineCause.FAR_END:
+                reason = self._talk.if_hung_up or reason
             self.hang_up(reason, detail)
         elif self.legs.pop(leg.name, None) is leg:
             self.note("leg_ended", leg=leg.name, cause=str(ended.cause), detail=ended.detail)
@@ -458,7 +458,7 @@ class Call:
         talk.tick()
 
     def _broke(self, failure: Exception) -> None:
-        self.hang_up(*self._blame(failure))
+        self.hang_up(*blame(failure, self.spec.call_id))
 
     # --- preparing ------------------------------------------------------------------------------
 
@@ -478,6 +478,7 @@ class Call:
             acting=self._acting,
             keypad=self._keypad,
             look_ups=self._look_ups,
+            filled=self._filled,
         )
 
     def _filled(self, template: str) -> str:
@@ -485,16 +486,6 @@ class Call:
         if filled.missing:
             self.note("variables_missing", names=list(filled.missing))
         return filled.text
-
-    def _open_recording(self) -> Recording | None:
-        if self.spec.recording_path is None:
-            return None
-        return Recording(
-            self.spec.recording_path,
-            heard_as(self._line.format).rate_hz,
-            on_failed=lambda fault: self.note("recording_failed", detail=fault),
-            writer=self._recording_writer,
-        )
 
     def note(self, kind: str, /, **data: object) -> None:
         self._journal.note(Happening(round(self.call_ms), kind, data))

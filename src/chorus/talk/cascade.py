@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from chorus.speech.engines import EngineFailed, Hints, Words
+from chorus.audio.codec import decode
+from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, Hints, Words
 from chorus.talk.announcing import Announcement
+from chorus.talk.answered.reception import Reception
+from chorus.talk.answered.tones import Tones
 from chorus.talk.conversation import Conversation
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.hearing import Hearing, heard_as
 from chorus.talk.keypad import Keypad
 from chorus.talk.knowledge import LookUps
 from chorus.talk.leg import Leg
-from chorus.talk.mailbox import LEAVE_MESSAGE, Mailbox
 from chorus.talk.preparing import (
     background_of,
     mind_of,
@@ -39,7 +41,8 @@ LAST_WORDS_S = 1.5
 
 
 class Cascade:
-    """Implements `Talk` on one leg. `system` is the agent's prompt with its variables filled in.
+    """Implements `Talk` on one leg. `system` is the agent's prompt with its variables filled in,
+    which `filled` does with other templates.
     Raises `ValueError` and `EngineFailed` where the engines cannot take the line's format."""
 
     def __init__(
@@ -53,6 +56,7 @@ class Cascade:
         system: str,
         acting: Acting,
         keypad: Keypad,
+        filled: Callable[[str], str],
         look_ups: LookUps | None = None,
     ) -> None:
         line = leg.line
@@ -77,8 +81,12 @@ class Cascade:
             tasks=tasks,
             host=host,
         )
-        self._mailbox = Mailbox(self._conversation.suspend, self._leave_message)
-        self._guarded_words = host.guarded(self._conversation.words)
+        self._reception = Reception(agent, self._conversation, host, filled)
+        self._tones = Tones(line.format.rate_hz)
+        if self._reception.listens:
+            self._conversation.machines = self._reception
+            leg.listen(self._hear_tones)
+        self._guarded_words = host.guarded(self._understood)
         self._transcribing = Transcribing(
             engines.transcribers,
             heard_as(line.format),
@@ -135,28 +143,36 @@ class Cascade:
         self._conversation.tick()
 
     def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:
-        return self._conversation.open_with(greeting, uninterruptible=uninterruptible)
+        announcer = self._conversation.announcer
+        return announcer.open_with(greeting, uninterruptible=uninterruptible)
 
     def say(self, text: str) -> None:
-        self._conversation.say(text)
+        self._conversation.announcer.say(text, lasting=True)
 
     def take_leave(self, text: str, reason: str, detail: str = "") -> None:
         self._conversation.take_leave(text, reason, detail)
 
     def say_first(self, text: str, then: Callable[[], None]) -> None:
-        self._conversation.say_first(text, then)
+        self._conversation.announcer.say_first(text, then)
 
     def advise(self, text: str) -> None:
         self._conversation.advise(text)
 
-    def machine(self, *, greeting_over: bool) -> None:
-        self._mailbox.answered(self._hearing.now_ms, greeting_over=greeting_over)
+    def carrier_heard(self, *, is_machine: bool, greeting_over: bool) -> None:
+        self._reception.carrier(is_machine=is_machine, greeting_over=greeting_over)
+
+    async def may_open(self) -> None:
+        await self._reception.may_open()
+
+    @property
+    def if_hung_up(self) -> str | None:
+        return self._reception.if_hung_up
 
     def tool_done(self, action: ToolRun) -> None:
         self._conversation.tool_done(action)
 
     def suspend(self) -> None:
-        self._mailbox.forget()
+        self._reception.somebody_else()
         self._conversation.suspend()
 
     def resume(self) -> None:
@@ -184,13 +200,20 @@ class Cascade:
         await self._voicing.aclose()
 
     def _frame(self, voiced: bool, now_ms: float) -> None:
+        # Before the turn may end: a machine is not answered.
+        self._reception.frame(voiced, now_ms, VAD_FRAME_MS)
         self._conversation.frame(voiced, now_ms)
-        self._mailbox.frame(voiced, now_ms)
 
-    def _leave_message(self) -> None:
-        self._host.note("greeting_over")
-        self._conversation.resume()
-        self._conversation.interject(LEAVE_MESSAGE)
+    def _understood(self, words: Words) -> None:
+        self._reception.words(words.text, final=words.final, heard_to_ms=words.heard_to_ms)
+        self._conversation.words(words)
+
+    def _hear_tones(self, chunk: bytes, _at_ms: float) -> None:
+        if not self._reception.hears_tones:
+            self._leg.forget(self._hear_tones)
+            return
+        for tone in self._tones.feed(decode(self._leg.format, chunk)):
+            self._reception.tone(tone)
 
     def _voice_replaced(self, failure: EngineFailed) -> None:
         self._host.note(

@@ -12,11 +12,11 @@ end-of-turn model, all in the call's one group.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
-from chorus.talk.announcing import Announcement, Announcements
+from chorus.talk.announcing import Announcement, Announcements, Announcer
 from chorus.talk.dialogue import Dialogue, Unanswered, result_data, with_keys
 from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
@@ -24,7 +24,7 @@ from chorus.talk.judging import Judge
 from chorus.talk.keypad import Keypad
 from chorus.talk.speaking import Speaking
 from chorus.talk.talk import Host
-from chorus.talk.tasks import Tasks, once_in_time
+from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
 from chorus.talk.thinking import Reply, ReplyContext
 from chorus.talk.timeline import Latencies
@@ -49,10 +49,11 @@ from chorus.talk.turns.words import same_words
 from chorus.talk.utterance import Utterance
 from chorus.talk.waiting import Waiting
 
+if TYPE_CHECKING:
+    from chorus.talk.answered.reception import Reception
+
 EARLY_ANSWER_MS = 400
 """A question with no more than this to go when the caller speaks counts as asked."""
-LEAVE_TIMEOUT_S = 15.0
-"""For the last words of a call, with what is being said when they come up."""
 
 
 class Conversation:
@@ -82,7 +83,6 @@ class Conversation:
         self._keypad = keypad
         keypad.attach(turns.expect_keys)
         self._suspended = False
-        self._leaving = False
         self._unanswered: Unanswered | None = None
         self._tasks = tasks
         self._host = host
@@ -90,9 +90,14 @@ class Conversation:
         self._draft: Reply | None = None
         self._reply: Reply | None = None
         self._announcements = Announcements()
+        self.announcer = Announcer(
+            self._announcements, self.dialogue, tasks, self._own_reply, self._discard
+        )
+        self.machines: Reception | None = None
+        """Where it is found out who answered: it is asked before a machine is."""
+        self._missed = False  # a turn was over while the agent was silent
         self._announced: Announcement | None = None  # the last that was begun
         self._latencies = Latencies()
-        self._latency: dict[str, int | None] | None = None  # of a reply that is on its way
         self._failures = Failures(host.note)
         self._judge = Judge(end_of_turn, language, self._failures)
 
@@ -147,9 +152,7 @@ class Conversation:
         quiet = quiet and not self._suspended
         missed = self._keypad.tick(quiet=quiet, keyed=bool(self._turns.digits))
         if missed is not None:
-            self.interject(
-                f"The caller pressed no key for {missed.name} in {missed.timeout_s:g} s."
-            )
+            self.announcer.speak_up(f"No key was pressed for {missed.name}.")
         quiet = quiet and not self._keypad.waiting
         due = self._waiting.tick(self._host.call_ms, quiet=quiet)
         if due is not None:
@@ -161,61 +164,30 @@ class Conversation:
         if leave:
             self.take_leave(phrases.goodbye(self._language), "silence")
         else:
-            self._prepare(phrases.still_there(self._language))
+            self.announcer.say(phrases.still_there(self._language))
 
     # --- what the operator asks for -----------------------------------------------------------
-
-    def say(self, text: str) -> None:
-        """Speak `text` as soon as nobody else does."""
-        self._prepare(text, lasting=True)
 
     def take_leave(self, text: str, reason: str, detail: str = "") -> None:
         """Say `text`, which may not be interrupted, and end the call when it was heard, or when
         it could not be in time."""
-        if self._leaving:
+        if self.announcer.leaving:
             return
-        self._leaving, self._suspended = True, False
-        self.say_first(text, lambda: self._end(reason, detail))
+        self.announcer.leaving, self._suspended = True, False
+        self.announcer.say_first(text, lambda: self._end(reason, detail))
 
-    def say_first(self, text: str, then: Callable[[], None]) -> None:
-        """Say `text`, which may not be interrupted; `then` is called, once, when it was heard, or
-        when it could not be in time."""
-        once = once_in_time(self._tasks, then, LEAVE_TIMEOUT_S)
-        reply = self._new_reply(None, "")
-        reply.do_after_reply(once)
-        reply.say(self._tasks, text)
-        self._announcements.add(Announcement(reply, uninterruptible=True, lasting=True))
+    def deliver(self, text: str | None, reason: str) -> None:
+        """Leave a message in one go, `text` or the model's, and end the call for `reason`."""
+        if not self.announcer.leaving:
+            self.announcer.leaving, self._suspended = True, False
+            self.announcer.deliver(text, lambda: self._end(reason), reason)
 
     def advise(self, text: str) -> None:
         """A note for the model, from the next reply on."""
         self._note("operator_note", text=text)
         self.dialogue.note(text)
 
-    def interject(self, note: str) -> None:
-        """Have the model speak now, with `note` to go by, instead of what was to be said."""
-        if self._leaving:
-            return
-        for withdrawn in self._announcements.withdraw():
-            self._discard(withdrawn)
-        self.dialogue.note(note)
-        reply = self._new_reply(None, "")
-        reply.think(self._tasks, self.dialogue.messages())
-        self._announcements.add(Announcement(reply, lasting=True))
-
     # --- its beginning and its end ------------------------------------------------------------
-
-    def open_with(self, greeting: str | None, *, uninterruptible: bool) -> Announcement:
-        """Prepare the agent's first message, from the model where there is no greeting; the
-        sound is made at once, and held back until the owner lets it go. A caller who is faster
-        is answered instead, unless the message may not be interrupted: then it must be heard."""
-        reply = self._new_reply(None, "")
-        if greeting:
-            reply.say(self._tasks, greeting)
-        else:
-            reply.think(self._tasks, self.dialogue.messages())
-        opening = Announcement(reply, uninterruptible, lasting=uninterruptible, held_back=True)
-        self._announcements.add(opening)
-        return opening
 
     def close(self) -> None:
         """The call is over: settle what was heard and drop the rest. What the caller had begun
@@ -229,8 +201,7 @@ class Conversation:
         self._drop_draft()
         if self._reply is not None:
             self._settle(self._reply)
-        for reply in self._announcements.withdraw(everything=True):
-            self._discard(reply)
+        self.announcer.withdraw(everything=True)
 
     def late_words(self, text: str) -> None:
         """Final words of what was said before `close`."""
@@ -255,7 +226,20 @@ class Conversation:
             self._carry_out()
 
     def resume(self) -> None:
-        self._suspended = False
+        self._suspended = self._missed = False
+
+    def come_back(self, note: str | None = None) -> None:
+        """As `resume`; the model knows `note`, and answers what was said meanwhile."""
+        missed = self._missed
+        self.resume()
+        if missed and not self._announcements:
+            self.announcer.speak_up(note)
+        elif note is not None:
+            self.dialogue.note(note)
+
+    def patience(self, ms: float | None) -> None:
+        """How long a silence ends a turn from now on; None: as the agent has it."""
+        self._turns.patience(ms)
 
     # --- turn-taking's decisions --------------------------------------------------------------
 
@@ -286,7 +270,7 @@ class Conversation:
             case Unheard():
                 self._note("unheard")
                 if not self._suspended:
-                    self._prepare(phrases.ask_again(self._language))
+                    self.announcer.say(phrases.ask_again(self._language))
             case Retract():
                 self._retract(event.turn)
             case PauseAgent():
@@ -306,7 +290,7 @@ class Conversation:
 
     def _begin_draft(self, event: Draft) -> None:
         self._drop_draft()
-        if self._suspended:
+        if self._suspended or self._opens():
             return
         draft = self._draft = self._new_reply(event.turn, event.text)
         self._note("draft_started", turn=event.turn)
@@ -327,18 +311,25 @@ class Conversation:
         )
         self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
         self._waiting.answered()
+        if self.machines is not None:
+            self.machines.turn(text)
         if self._suspended:
+            self._missed = True
             self.dialogue.caller_said(event.turn, text)
             self._turns.reply_done(self.hearing.now_ms)
             return
+        if self._opens() and (opening := self._announcements.take_opening()) is not None:
+            # Who was called has said hello: they hear the agent's first message.
+            reply, usable = opening.reply, True
+            reply.turn = reply.entry.turn = event.turn
         if reply is None or not usable:
             if reply is not None:
                 self._discard(reply)
             messages = self.dialogue.messages_with(text)
             reply = self._new_reply(event.turn, text)
             reply.think(self._tasks, messages)
-        for withdrawn in self._announcements.withdraw():
-            self._discard(withdrawn)
+        if not reply.mute:
+            self.announcer.withdraw()
         self.dialogue.caller_said(event.turn, text)
         self._begin(reply)
 
@@ -348,7 +339,8 @@ class Conversation:
         self._drop_draft()
         reply = self._reply
         if reply is not None and reply.turn == turn:
-            self._reply = self._latency = None
+            self._reply = None
+            self._latencies.take()
             self.speaking.stop(self._host.call_ms)
             self._discard(reply)
         self.dialogue.retract(turn)
@@ -359,7 +351,7 @@ class Conversation:
             return
         self._settle(reply)
         if announced and announced.reply is reply and announced.lasting and not reply.entry.heard:
-            self._prepare(reply.utterance.text, lasting=True)  # it is to be said all the same
+            self.announcer.say(reply.utterance.text, lasting=True)  # it is to be said all the same
 
     async def _ask(self, event: AskEndOfTurn) -> None:
         heard = self.hearing.since(
@@ -372,8 +364,18 @@ class Conversation:
 
     # --- replies ------------------------------------------------------------------------------
 
-    def _new_reply(self, turn: int | None, text: str) -> Reply:
-        return Reply(self._mind, self, turn=turn, text=text, version=self.dialogue.version)
+    def _new_reply(self, turn: int, text: str) -> Reply:
+        reply = Reply(self._mind, self, turn=turn, text=text, version=self.dialogue.version)
+        reply.mute = self.machines is not None and self.machines.mutes(text)
+        return reply
+
+    def _opens(self) -> bool:
+        """The agent's first message waits for who was called to say something."""
+        machines = self.machines
+        return machines is not None and machines.waits_for_hello and self._announcements.opens
+
+    def _own_reply(self) -> Reply:
+        return Reply(self._mind, self, turn=None, text="", version=self.dialogue.version)
 
     def _begin(self, reply: Reply) -> None:
         """The reply has the floor: what it has to say is heard from now on."""
@@ -381,12 +383,6 @@ class Conversation:
         self.dialogue.reply_began(reply.entry)
         reply.commit()
         self.speaking.play(reply.utterance, self._host.call_ms)
-
-    def _prepare(self, text: str, *, lasting: bool = False) -> None:
-        """Have the agent say `text` on its own account, as soon as nobody speaks."""
-        reply = self._new_reply(None, "")
-        reply.say(self._tasks, text)
-        self._announcements.add(Announcement(reply, lasting=lasting))
 
     def _announce(self) -> None:
         announcement = self._announcements.next(self._turns.state)
@@ -449,11 +445,11 @@ class Conversation:
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
             due_ms = self._host.call_ms + ahead_ms
-            self._latency = self._latencies.sent(reply.turn, reply.reached, due_ms)
+            self._latencies.sent(reply.turn, reply.reached, due_ms)
 
     def _note_latency(self, heard_ms: float) -> None:
         """The turn is answered only now: until it is heard, a reply may be taken back."""
-        latency, self._latency = self._latency, None
+        latency = self._latencies.take()
         if latency is not None and heard_ms > 0:
             self._note("turn_latency", **latency)
 
@@ -487,12 +483,12 @@ class Conversation:
 
     def reply_finished(self, reply: Reply) -> None:
         if reply.failure is not None and not reply.cancelled:
-            leaving = self._leaving or reply.ends_call
+            leaving = self.announcer.leaving or reply.ends_call
             remedy = self._failures.of_reply(
                 reply.failure, draft=reply is self._draft, leaving=leaving
             )
             if remedy == "apology":
-                self._prepare(phrases.apology(self._language))
+                self.announcer.say(phrases.apology(self._language))
             elif remedy == "call_ended" and not leaving:
                 detail = f"{reply.failure.vendor}: {reply.failure.detail}"
                 self.take_leave(phrases.goodbye(self._language), "provider_error", detail)

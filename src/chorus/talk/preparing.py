@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from chorus.audio import sounds
 from chorus.audio.frame import AudioFormat
 from chorus.audio.mix import Background
+from chorus.audio.record import Recording
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
+from chorus.talk.hearing import heard_as
 from chorus.talk.keypad import Keypad
 from chorus.talk.knowledge import Knowledge, LookUps
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
@@ -125,3 +128,16 @@ async def background_of(agent: AgentSpec, format: AudioFormat) -> Background | N
         return None
     pcm16 = await asyncio.to_thread(sounds.load, agent.background_sound, format.rate_hz)
     return Background(pcm16, agent.background_volume, format)
+
+
+def recording_of(
+    spec: CallSpec,
+    line: AudioFormat,
+    on_failed: Callable[[str], None],
+    writer: Executor | None,
+) -> Recording | None:
+    """Of a call on a line of this format; `writer` is for tests."""
+    if spec.recording_path is None:
+        return None
+    rate_hz = heard_as(line).rate_hz
+    return Recording(spec.recording_path, rate_hz, on_failed=on_failed, writer=writer)

@@ -88,6 +88,34 @@ class KeyInput:
     secret: bool = False
 
 
+MailboxAction = Literal["leave_message", "hang_up", "talk"]
+MenuAction = Literal["navigate", "hang_up", "talk"]
+ScreeningAction = Literal["say_who_calls", "hang_up", "talk"]
+OtherAction = Literal["hang_up", "talk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What to do when it is no person who answers a call that was placed. `message` None: the
+    model makes it. `introduction`: who calls and why, in a sentence, for a program that screens
+    calls; None: the model's. `menu_goal`: what is to be reached in a menu. All three are
+    templates."""
+
+    mailbox: MailboxAction = "leave_message"
+    message: str | None = None
+    beep_wait_s: int = 30
+    unavailable: OtherAction = "hang_up"
+    menu: MenuAction = "hang_up"
+    menu_goal: str = ""
+    menu_limit_s: int = 120
+    screening: ScreeningAction = "say_who_calls"
+    introduction: str | None = None
+    screening_wait_s: int = 45
+    silence: OtherAction = "talk"
+    waits: bool = True
+    """The agent's first message waits until who was called has said something, or says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
     """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
@@ -115,6 +143,7 @@ class AgentSpec:
     tools: tuple[HttpTool, ...] = ()
     key_inputs: tuple[KeyInput, ...] = ()
     allow_press_keys: bool = False
+    answering: Answering | None = None
     transfer_targets: tuple[TransferTarget, ...] = ()
     knowledge_base_ids: tuple[str, ...] = ()
     knowledge_instructions: str | None = None

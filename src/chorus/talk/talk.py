@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
+from chorus.talk.answered.verdict import Verdict
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.tools.acting import ToolRun
 
@@ -30,6 +31,10 @@ class Host(Protocol):
 
     def hang_up(self, reason: str, detail: str = "") -> None:
         """End the call. The first reason stands."""
+        ...
+
+    def who_answered(self, verdict: Verdict) -> None:
+        """It was found out who answered, or that it is somebody else."""
         ...
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
@@ -95,9 +100,19 @@ class Talk(Protocol):
         """The model is told `text` with its next reply."""
         ...
 
-    def machine(self, *, greeting_over: bool) -> None:
-        """A mailbox has picked up. The agent is silent until its greeting is over, and leaves a
-        message then. May be called once for each."""
+    def carrier_heard(self, *, is_machine: bool, greeting_over: bool) -> None:
+        """What the carrier's detection found; it may come twice, when a mailbox is heard and when
+        its greeting is over. To a mailbox the agent is silent until then, and leaves a message."""
+        ...
+
+    async def may_open(self) -> None:
+        """Returns when the agent's first message may be heard: whoever answered is a person, or
+        says nothing."""
+        ...
+
+    @property
+    def if_hung_up(self) -> str | None:
+        """The reason of the call's end, if the other side hangs up now and there is one to tell."""
         ...
 
     def tool_done(self, action: ToolRun) -> None:

@@ -93,6 +93,7 @@ class Reply:
         self.end_reason, self.end_detail = "agent_ended", ""
         self.then: Callable[[], None] | None = None  # once it was heard to its end
         self.cancelled = False
+        self.mute = False  # what it says is written for nobody
         self.reached: dict[Stage, float] = {}
         self.failure: ModelFailed | EngineFailed | None = None
         self.input_tokens = 0
@@ -136,8 +137,9 @@ class Reply:
             done.cut = True
 
     def end_after_reply(self, reason: str = "agent_ended", detail: str = "") -> None:
-        """For a tool; see `CallControl`."""
-        self.ends_call, self.end_reason, self.end_detail = True, reason, detail
+        """For a tool; see `CallControl`. The first reason stands."""
+        if not self.ends_call:
+            self.ends_call, self.end_reason, self.end_detail = True, reason, detail
 
     def do_after_reply(self, do: Callable[[], None]) -> None:
         """For a tool; see `CallControl`."""
@@ -157,7 +159,7 @@ class Reply:
     @property
     def speaks(self) -> bool:
         """For a tool; see `CallControl`."""
-        return any(done.text.strip() for done in self.entry.rounds)
+        return not self.mute and any(done.text.strip() for done in self.entry.rounds)
 
     @property
     def thought(self) -> bool:
@@ -270,6 +272,8 @@ class Reply:
         await asyncio.gather(*(action.wait() for action in done.actions.values()))
 
     def _add_clause(self, text: str) -> None:
+        if self.mute:
+            return
         if self._text_ended:  # what follows a tool is not glued to what came before it
             self._text_ended = False
             text = f" {text}"

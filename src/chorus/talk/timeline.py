@@ -83,6 +83,7 @@ class Latencies:
     def __init__(self) -> None:
         self._clocks: dict[int, TurnClock] = {}
         self._words_ms: float | None = None
+        self._on_its_way: dict[str, int | None] | None = None
 
     def opened(self, turn: int) -> None:
         """A new turn, or one that was taken back and goes on."""
@@ -106,11 +107,13 @@ class Latencies:
         self._clocks.pop(turn, None)
         self._words_ms = None
 
-    def sent(
-        self, turn: int, reached: Mapping[Stage, float], at_ms: float
-    ) -> dict[str, int | None]:
-        """The latency of `turn`; it and those before it are forgotten."""
-        data = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
+    def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> None:
+        """The reply to `turn` is on its way; the clocks of it and those before it are forgotten."""
+        self._on_its_way = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
         for over in [t for t in self._clocks if t <= turn]:
             del self._clocks[over]
-        return data
+
+    def take(self) -> dict[str, int | None] | None:
+        """The latency of the reply that is on its way, once."""
+        latency, self._on_its_way = self._on_its_way, None
+        return latency

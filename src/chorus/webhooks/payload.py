@@ -9,6 +9,7 @@ from uuid import UUID
 
 from chorus.calls.schemas import (
     FINAL,
+    AnsweredBy,
     Direction,
     Status,
     TranscriptEntry,
@@ -53,6 +54,7 @@ class CallPayload(Out):
     transcript: list[TranscriptEntry] | None
     summary: str | None
     extracted_data: dict[str, Any] | None
+    answered_by: AnsweredBy | None
     ended_reason: str | None
     ended_detail: str | None
     cost: float | None
@@ -112,6 +114,7 @@ def of_call(call: CallRow, event: CallEvent, links: Links) -> str:
         transcript=call.transcript,  # type: ignore[arg-type] # validated
         summary=analysis.get("summary"),
         extracted_data=analysis.get("extractions"),
+        answered_by=call.answered_by,  # type: ignore[arg-type] # validated
         ended_reason=call.ended_reason,
         ended_detail=call.ended_detail,
         cost=None if cost is None else cost / 1_000_000,

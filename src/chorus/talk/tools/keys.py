@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, Protocol, cast
 
 from chorus.llm.model import ToolSpec
-from chorus.talk.spec import KeyInput
+from chorus.talk.spec import AgentSpec, KeyInput
 from chorus.talk.tools.tool import CallControl, ToolResult, as_json, failed
 
 COLLECT_KEYS = "collect_keys"
 PRESS_KEYS = "press_keys"
+SAY_TO_MENU = "say_to_menu"
 MAX_KEYS = 32
+MAX_WORDS = 200
 _KEYS = re.compile(rf"[0-9A-D*#wW]{{1,{MAX_KEYS}}}")
 NOT_PRESSED = as_json(
     {"cancelled": True, "note": "The other side spoke first: nothing was pressed."}
@@ -105,6 +107,61 @@ class PressKeys:
         self.press(keys)
         control.do_after_reply(_nothing)  # what it led to is heard
         return ToolResult(as_json({"ok": True}), ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SayToMenu:
+    """Implements `Tool`. `say` speaks to a menu that wants to hear a word."""
+
+    say: Callable[[str], None]
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec(
+            SAY_TO_MENU,
+            "Say a word or two to an automatic menu that asks for words and takes no keys.",
+            {
+                "type": "object",
+                "properties": {"words": {"type": "string", "description": "As it wants them."}},
+                "required": ["words"],
+                "additionalProperties": False,
+            },
+        )
+
+    @property
+    def has_effects(self) -> bool:
+        return True
+
+    async def run(self, arguments: str, control: CallControl) -> ToolResult:
+        words = _text(arguments, "words").strip()
+        if not words or len(words) > MAX_WORDS:
+            return failed(f"words must be a text of 1 to {MAX_WORDS} characters.")
+        self.say(words)
+        control.do_after_reply(_nothing)
+        return ToolResult(as_json({"ok": True}), ok=True)
+
+
+class Presses(Protocol):
+    """The call, as far as keys go."""
+
+    def press_keys(self, keys: str, *, by: Literal["agent", "api"] = "api") -> None: ...
+    def no_keys(self) -> str | None: ...
+    def say(self, text: str) -> None: ...
+
+
+def key_tools(
+    agent: AgentSpec, begin: Callable[[KeyInput], None], call: Presses
+) -> tuple[CollectKeys | PressKeys | SayToMenu, ...]:
+    """Those that the agent has."""
+    tools: list[CollectKeys | PressKeys | SayToMenu] = []
+    if agent.key_inputs:
+        tools.append(CollectKeys(agent.key_inputs, begin))
+    navigates = agent.answering is not None and agent.answering.menu == "navigate"
+    if agent.allow_press_keys or navigates:
+        tools.append(PressKeys(lambda keys: call.press_keys(keys, by="agent"), call.no_keys))
+    if navigates:
+        tools.append(SayToMenu(call.say))
+    return tuple(tools)
 
 
 def _told(wanted: KeyInput) -> str:

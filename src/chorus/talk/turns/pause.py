@@ -57,6 +57,7 @@ class Pause:
         "_give_up",
         "_key_gap",
         "_key_rule",
+        "_least_fallback_ms",
         "_least_gap_ms",
         "_min_turn",
         "_question",
@@ -79,6 +80,7 @@ class Pause:
         self._fallback = framed_ms(fallback)
         self._give_up = framed_ms(fallback + 1000)
         self._least_gap_ms = delay
+        self._least_fallback_ms = fallback
         self.expect_keys(None)
         self._min_turn = framed_ms(settings.min_turn_duration_ms)
         self._events = events
@@ -94,6 +96,12 @@ class Pause:
         """Numbers end so from now on; None: as usual."""
         self._key_rule = rule or KeyRule()
         self._key_gap = framed_ms(max(self._key_rule.gap_ms, self._least_gap_ms))
+
+    def patience(self, ms: float | None) -> None:
+        """A turn takes so much silence from now on; None: as usual."""
+        self._endpoint = framed_ms(max(ms or 0.0, self._least_gap_ms))
+        self._fallback = framed_ms(max(ms or 0.0, self._least_fallback_ms))
+        self._give_up = self._fallback + framed_ms(1000)
 
     def keyed(self, digits: str) -> bool:
         """Whether these keys are a whole number."""

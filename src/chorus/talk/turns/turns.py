@@ -184,6 +184,10 @@ class Turns:
         """By what rule keys end a turn from now on; None: by `#` and by a pause of 1.5 s."""
         self._pause.expect_keys(rule)
 
+    def patience(self, ms: float | None) -> None:
+        """How long a silence ends a turn at the least from now on; None: as it is set."""
+        self._pause.patience(ms)
+
     def verdict(self, question: int, p: float, now: float) -> None:
         """The end-of-turn model's answer; only the one to the latest question counts."""
         if self._floor.state in ("user", "pause") and self._pause.answer(question, p):

@@ -1,8 +1,8 @@
 """When a message may be left: a mailbox is recorded only after its greeting.
 
-The agent is silent from the moment in which the carrier says that a machine has picked up. The
-greeting is over when the carrier says that too; where it never does, when the mailbox has spoken
-and been quiet for a while; and whatever it does, after a time.
+The agent is silent from the moment in which it is known that a machine has picked up. The greeting
+is over when the beep is heard or the carrier says so; where neither comes, when the mailbox has
+spoken and been quiet for a while; and whatever it does, after a time.
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ LEAVE_MESSAGE = (
 
 
 class Mailbox:
-    """`wait` silences the agent, `leave` has it leave a message; each is called once at most. Times
-    are those of the audio, in milliseconds."""
+    """`wait` silences the agent, `leave` has it leave a message; each is called once at most. A
+    greeting of more than `longest_ms` is spoken over. Times are those of the audio, in
+    milliseconds."""
 
-    def __init__(self, wait: Callable[[], None], leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wait: Callable[[], None],
+        leave: Callable[[], None],
+        longest_ms: float = GREETING_MS,
+    ) -> None:
+        self._longest_ms = longest_ms
         self._wait = wait
         self._leave = leave
         self._began_ms: float | None = None
@@ -34,10 +41,11 @@ class Mailbox:
         self._greeting_over = False
         self._done = False
 
-    def answered(self, now_ms: float, *, greeting_over: bool) -> None:
-        """The carrier has heard a machine, or the end of its greeting."""
+    def answered(self, now_ms: float, *, greeting_over: bool, spoke: bool = False) -> None:
+        """A machine was heard, or the end of its greeting. `spoke`: it has begun its greeting."""
         if self._began_ms is None and not self._done:
             self._began_ms = now_ms
+            self._spoke = spoke
             self._wait()
         self._greeting_over = self._greeting_over or greeting_over
 
@@ -60,4 +68,4 @@ class Mailbox:
             self._quiet_since_ms = now_ms
         elif self._spoke and now_ms - self._quiet_since_ms >= QUIET_MS:
             return True
-        return now_ms - began_ms >= GREETING_MS
+        return now_ms - began_ms >= self._longest_ms

@@ -1,0 +1,1 @@
+"""Who answered a call that was placed: found out by ear and by words, whatever the carrier says."""
