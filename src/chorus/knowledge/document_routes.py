@@ -17,7 +17,7 @@ from chorus.wire import Data, Deleted, Page, PageQuery, SearchQuery, page
 document_routes = router(TAG)
 upload_routes = router(TAG, UploadRoute)
 
-DocumentId = Annotated[UUID, Path(alias="documentId")]
+DocumentId = Annotated[UUID, Path(alias="documentId", description="The document.")]
 
 _UPLOAD: dict[str, Any] = {
     "requestBody": {

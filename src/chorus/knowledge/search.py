@@ -1,10 +1,10 @@
 """Finding passages: by their words and by their meaning, and the two together.
 
 Both ways are asked at the same time and give up to `_RANKED` chunks each. A chunk's place in each
-list counts 1 / (60 + place), and the sums decide (reciprocal rank fusion, Cormack and others 2009):
-no measure of the one has to be compared with the other's. What the vectors find is left out below a
-cosine of `_FLOOR`: nothing found is better than something wrong. Whichever way has no answer when
-the time is up is left out.
+list counts 1 / (60 + place), words half as much, and the sums decide (reciprocal rank fusion,
+Cormack and others 2009): no measure of the one has to be compared with the other's. What the
+vectors find is left out below a cosine of `_FLOOR`: nothing found is better than something wrong.
+Whichever way has no answer when the time is up is left out.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ MOST_CHARACTERS = 3500
 _RANKED = 40
 _RANK_BASE = 60
 _FLOOR = 0.25
+_WEIGHTS: dict[Way, float] = {"words": 0.5, "meaning": 1.0}
+"""By bench/knowledge: callers ask in words of their own, of which some are in any text."""
 _READING_S = 0.010
 """Of the time, what is kept for reading the passages themselves."""
 
@@ -43,6 +45,8 @@ PASSAGE = (
 """What `passage_of` takes."""
 
 Scored = dict[int, float]
+Known = dict[uuid.UUID, sa.Row[uuid.UUID, int, int]]
+"""Bases: id, revision, chunk_count."""
 
 
 class Search:
@@ -66,12 +70,12 @@ class Search:
         """Passages out of those of `base_ids` that are the organization's. Never raises."""
         begun_s = time.monotonic()
         until_s = begun_s + within_s
-        by_words = self._begin(self._by_words(organization_id, base_ids, question))
-        asked: dict[Way, asyncio.Task[list[int]]] = {"words": by_words}
+        mine: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
+        asked: dict[Way, asyncio.Task[list[int]]] = {
+            "words": self._begin(self._by_words(organization_id, base_ids, question, mine))
+        }
         if embedder is not None:
-            asked["meaning"] = self._begin(
-                self._by_meaning(organization_id, base_ids, question, embedder)
-            )
+            asked["meaning"] = self._begin(self._by_meaning(question, embedder, mine))
         await asyncio.wait(asked.values(), timeout=max(0.0, within_s - _READING_S))
         ranks: dict[Way, list[int]] = {}
         problem: str | None = None
@@ -84,7 +88,7 @@ class Search:
             else:
                 log.warning("looking up by %s failed: %s", way, failure)
                 problem = "The documents cannot be searched at the moment."
-        scores = fused(list(ranks.values()))
+        scores = fused(ranks)
         best = sorted(scores, key=lambda id: (-scores[id], id))[:count]
         passages: tuple[Passage, ...] = ()
         late = len(ranks) < len(asked)
@@ -123,30 +127,34 @@ class Search:
             task.exception()  # looked at: who asked may have gone
 
     async def _by_words(
-        self, organization_id: uuid.UUID, base_ids: Sequence[uuid.UUID], question: str
-    ) -> list[int]:
-        async with self._database.reading() as session:
-            mine = await revisions(session, organization_id, base_ids)
-            return await words.ranked(session, list(mine), question, _RANKED)
-
-    async def _by_meaning(
         self,
         organization_id: uuid.UUID,
         base_ids: Sequence[uuid.UUID],
         question: str,
-        embedder: MiniLM,
+        mine: asyncio.Future[Known],
     ) -> list[int]:
-        asking = asyncio.ensure_future(embedder.question(question))
+        """Tells `mine`, too, what the bases are."""
         try:
             async with self._database.reading() as session:
-                mine = await revisions(session, organization_id, base_ids)
+                bases = await known(session, organization_id, base_ids)
+                mine.set_result(bases)
+                total = sum(base.chunk_count for base in bases.values())
+                return await words.ranked(session, list(bases), question, _RANKED, total)
+        finally:
+            if not mine.done():
+                mine.cancel()
+
+    async def _by_meaning(
+        self, question: str, embedder: MiniLM, mine: asyncio.Future[Known]
+    ) -> list[int]:
+        vector = await embedder.question(question)
+        try:
             bases = [
-                await self._shelf.base(id, revision, embedder.name) for id, revision in mine.items()
+                await self._shelf.base(id, base.revision, embedder.name)
+                for id, base in (await mine).items()
             ]
-            vector = await asking
-        except BaseException:
-            asking.cancel()
-            raise
+        except asyncio.CancelledError:
+            return []  # the database is away, as the other way has said
         found: list[tuple[int, float]] = []
         for base in bases:
             found += await asyncio.to_thread(base.nearest, vector, _RANKED)
@@ -168,24 +176,24 @@ def passage_of(row: Any) -> Passage:
     return Passage(id, str(document), name, text, heading, page, url)
 
 
-async def revisions(
+async def known(
     session: AsyncSession, organization_id: uuid.UUID, base_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, int]:
-    """Those of `base_ids` that are the organization's, with their revisions."""
+) -> Known:
+    """Those of `base_ids` that are the organization's."""
     rows = await session.execute(
         scoped(KnowledgeBase, organization_id)
         .where(KnowledgeBase.id.in_(base_ids))
-        .with_only_columns(KnowledgeBase.id, KnowledgeBase.revision)
+        .with_only_columns(KnowledgeBase.id, KnowledgeBase.revision, KnowledgeBase.chunk_count)
     )
-    return {row.id: row.revision for row in rows}
+    return {row.id: row for row in rows}
 
 
-def fused(lists: Sequence[Sequence[int]]) -> Scored:
-    """Ids by the sum of 1 / (60 + place) over the lists that they are in."""
+def fused(ranks: Mapping[Way, Sequence[int]]) -> Scored:
+    """Ids by the sum of weight / (60 + place) over the lists that they are in."""
     scores: Scored = {}
-    for ids in lists:
+    for way, ids in ranks.items():
         for place, id in enumerate(ids, start=1):
-            scores[id] = scores.get(id, 0.0) + 1 / (_RANK_BASE + place)
+            scores[id] = scores.get(id, 0.0) + _WEIGHTS[way] / (_RANK_BASE + place)
     return scores
 
 

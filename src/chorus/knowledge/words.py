@@ -24,6 +24,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 BUDGET = 4000
+SHARE = 0.2
+"""Of the chunks: a word that more of them have is a frequent one."""
+_FEW = 3
 MOST_WORDS = 24
 _WORD = re.compile(r"[^\W_]+")
 
@@ -43,19 +46,24 @@ async def add(session: AsyncSession, document_id: uuid.UUID) -> None:
 
 
 async def ranked(
-    session: AsyncSession, base_ids: Sequence[uuid.UUID], question: str, count: int
+    session: AsyncSession,
+    base_ids: Sequence[uuid.UUID],
+    question: str,
+    count: int,
+    chunk_count: int,
 ) -> list[int]:
-    """The ids of the chunks that fit best, the best first."""
+    """The ids of the chunks that fit best, the best first. `chunk_count`: of all in the bases."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(question)))[:MOST_WORDS]
     if not words or not base_ids:
         return []
     known = await _counts(session, base_ids, words)
     some = sorted((number, word) for word, number in known.items() if number)
+    most = min(BUDGET - 1, max(_FEW, round(SHARE * chunk_count)))
     rare: list[tuple[int, str]] = []
     total = 0
     for number, word in some:
         total += number
-        if number >= BUDGET or total > BUDGET:
+        if number > most or total > BUDGET:
             break
         rare.append((number, word))
     if rare:
