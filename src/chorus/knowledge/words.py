@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-BUDGET = 4000
+BUDGET = 2000
 SHARE = 0.2
 """Of the chunks: a word that more of them have is a frequent one."""
 _FEW = 3
