@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="two calls from end to end on this machine")
     demo.add_argument("--json", action="store_true", help="for programs")
+    demo.add_argument(
+        "--line",
+        choices=("twilio", "sip"),
+        default="twilio",
+        help="what carries the calls: media streams as Twilio has them (default), or SIP",
+    )
     demo.set_defaults(command=_demo)
 
     _add_models(commands.add_parser("models", help="fetch the models that hear and speak"))
@@ -268,7 +274,7 @@ def _talk(settings: Settings, options: argparse.Namespace) -> int:
 def _demo(_: Settings, options: argparse.Namespace) -> int:
     from chorus.demo.run import demo
 
-    return demo(as_json=options.json)
+    return demo(as_json=options.json, line=options.line)
 
 
 def _keys_create(settings: Settings, options: argparse.Namespace) -> int:

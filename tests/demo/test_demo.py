@@ -58,6 +58,34 @@ def test_both_calls_reach_their_goal(temporary: Path) -> None:
     assert "\x1b[" not in done.stderr
 
 
+@pytest.mark.timeout(240)
+def test_a_call_over_sip_reaches_its_goal(
+    temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first of the two calls: `chorus demo --line sip` holds both."""
+    assert run.demo(as_json=True, line="sip", stories=(INBOUND,)) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out.splitlines()[-1])
+    (call,) = result["calls"]
+    assert (call["provider"], call["direction"]) == ("sip", "inbound")
+    assert (call["status"], call["endedReason"]) == ("completed", "agent_ended")
+    assert "in the place of a PBX, over SIP" in printed.err
+    assert "(talks over the agent)" in printed.err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_both_calls_over_sip_reach_their_goal(temporary: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--json", "--line", "sip"],
+        capture_output=True, text=True, timeout=220, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["ok"] is True
+    assert [call["direction"] for call in result["calls"]] == ["inbound", "outbound"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are counted through /proc")
 @pytest.mark.parametrize(
     ("told", "until"),
@@ -179,6 +207,6 @@ def test_told_to_stop_it_does_not_complain_of_what_stops_with_it(
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(10)
 
-    monkeypatch.setattr(run, "_both_calls", told)
+    monkeypatch.setattr(run, "_calls", told)
     assert run.demo(as_json=False) == 130
     assert "Stopped." in capsys.readouterr().out

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,11 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(folder: Path, *, twilio_api_url: str, models: Path) -> AsyncGenerator[Platform]:
-    """A server that is ready, gone when the block is left. The folder stays: the recordings in
+async def platform(
+    folder: Path, *, models: Path, carrier: Mapping[str, str]
+) -> AsyncGenerator[Platform]:
+    """A server that is ready, gone when the block is left. `carrier`: variables that say how it
+    reaches the demo's. The folder stays: the recordings in
     it are what a visitor wants to hear."""
     key = f"sk_live_{secrets.token_urlsafe(32)}"
     log = (folder / "server.log").open("wb")
@@ -58,7 +61,7 @@ async def platform(folder: Path, *, twilio_api_url: str, models: Path) -> AsyncG
         "CHORUS_MODELS_DIR": str(models),
         "CHORUS_PORT": "0",
         "CHORUS_BOOTSTRAP_API_KEY": key,
-        "CHORUS_TWILIO_API_URL": twilio_api_url,
+        **carrier,
         # The tool server of the demo is on this machine.
         "CHORUS_ALLOW_PRIVATE_ADDRESSES": "1",
         "CHORUS_RATE_LIMIT_PER_MINUTE": "6000",

@@ -45,6 +45,7 @@ from chorus.demo.story import (
     Story,
 )
 from chorus.demo.voices import Cast, cast_of, missing, recite
+from chorus.demo.ways import Way, way_of
 from chorus.settings import Settings
 from chorus.speech.engines import EngineFailed
 
@@ -52,20 +53,18 @@ STORIES = (INBOUND, OUTBOUND)
 LIMIT_S = 200.0
 FALLBACK_SILENCE_MS = 1500
 LOG_LINES = 30
-_ACCOUNT = "AC" + "1" * 32
-# Signs the carrier's webhooks on this machine; it opens nothing else.
-_AUTH_TOKEN = "demo" * 8
 
 
-def demo(*, as_json: bool) -> int:
-    """Run it; returns the exit status. With `as_json` the last line of standard output is one
-    JSON object, and the show goes to standard error."""
+def demo(*, as_json: bool, line: str = "twilio", stories: tuple[Story, ...] = STORIES) -> int:
+    """Run it; returns the exit status. `line` is what carries the calls: `twilio` or `sip`.
+    With `as_json` the last line of standard output is one JSON object, and the show goes to
+    standard error."""
     show = Show(sys.stderr if as_json else sys.stdout)
     # It warns of children that were reaped while it was cancelled; here that is Ctrl-C.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     result = _Result()
     try:
-        asyncio.run(_until_told(_play(show, result), result))
+        asyncio.run(_until_told(_play(show, result, way_of(line), stories), result))
     except KeyboardInterrupt:
         show.line("\nStopped.", "red")
         return 130
@@ -119,12 +118,12 @@ async def _until_told(playing: Any, result: _Result) -> None:
         raise KeyboardInterrupt from None
 
 
-async def _play(show: Show, result: _Result) -> None:
+async def _play(show: Show, result: _Result, way: Way, stories: tuple[Story, ...]) -> None:
     begun_s = time.monotonic()
     folder: list[Path] = []
     try:
         async with asyncio.timeout(LIMIT_S):
-            await _both_calls(show, result, folder)
+            await _calls(show, result, folder, way, stories)
     except* (DemoFailed, EngineFailed, httpx.HTTPError, OSError, RuntimeError) as failed:
         result.broken = "; ".join(_causes(failed))
     if result.told_to_stop:
@@ -148,7 +147,9 @@ async def _play(show: Show, result: _Result) -> None:
     show.line(f"  {folder[0]}   the recordings and the log; delete it when you like")
 
 
-async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
+async def _calls(
+    show: Show, result: _Result, folder: list[Path], way: Way, stories: tuple[Story, ...]
+) -> None:
     cast = cast_of(_models())
     if absent := missing(cast):
         raise DemoFailed(
@@ -168,26 +169,28 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
                 carrier_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
                 serving = group.create_task(
                     stack.enter_async_context(
-                        platform(folder[0], twilio_api_url=carrier_url, models=models)
+                        platform(folder[0], models=models, carrier=way.variables(carrier_url))
                     )
                 )
-                carrying = group.create_task(stack.enter_async_context(carrier_running(listening)))
+                carrying = group.create_task(
+                    stack.enter_async_context(carrier_running(listening, way.sip))
+                )
                 shop = group.create_task(stack.enter_async_context(shop_running()))
                 reciting = group.create_task(
-                    recite((line.text for story in STORIES for line in story.lines), cast)
+                    recite((line.text for story in stories for line in story.lines), cast)
                 )
         recited, shop_url, server = reciting.result(), shop.result(), serving.result()
         carrier = carrying.result()
         await stack.enter_async_context(_beside(strangers.run()))
-        show.line(f"  carrier   {carrier.url}   in the place of Twilio")
+        show.line(f"  carrier   {carrier.url}   in the place of {way.stands_for}")
         show.line(f"  shop      {shop_url}   which the agents' tools ask")
         show.line(f"  platform  {server.url}   chorus serve, in {server.folder}")
         show.line(f"  hears     {cast.ears}")
         show.line(f"  speaks    {cast.voice}")
         if not cast.piper:
             show.line("            With `chorus models pull` both are those of a real call.", "dim")
-        stage = await _set_up(server, carrier, shop_url, recited, cast)
-        performances = [await _perform(show, stage, story) for story in STORIES]
+        stage = await _set_up(server, carrier, shop_url, recited, cast, way)
+        performances = [await _perform(show, stage, story) for story in stories]
         recordings = [await _recording(server, each) for each in performances]
         async with httpx.AsyncClient() as http:
             order = (await http.get(f"{shop_url}/orders/{ORDER}")).json()
@@ -196,7 +199,8 @@ async def _both_calls(show: Show, result: _Result, folder: list[Path]) -> None:
         result.checks += check(performance, recorded)
         path = str(recorded.path) if recorded else None
         result.calls.append(performance.call | {"recordingPath": path})
-    result.checks.append(check_order(order))
+    if stories == STORIES:
+        result.checks.append(check_order(order))
     if strangers.looks:
         result.checks.append(check_network(strangers.found))
 
@@ -207,9 +211,9 @@ async def _set_up(
     shop_url: str,
     recited: dict[str, bytes],
     cast: Cast,
+    way: Way,
 ) -> Stage:
     """Everything that a customer would make in the API, and the number at the carrier."""
-    await carrier.add_account(_ACCOUNT, _AUTH_TOKEN)
     number = {"name": "number", "type": "string", "description": "The order", "required": True}
     order_url = f"{shop_url}/orders/{{number}}"
     tools = [
@@ -246,17 +250,8 @@ async def _set_up(
             toolIds=tools,
         )
         agents[story.direction] = agent["id"]
-    line = await server.create(
-        "/phone-numbers",
-        name="Garden shop",
-        number=SHOP_NUMBER,
-        provider="twilio",
-        twilioAccountSid=_ACCOUNT,
-        twilioAuthToken=_AUTH_TOKEN,
-        agentId=agents["inbound"],
-    )
-    await carrier.add_number(SHOP_NUMBER, _ACCOUNT, f"{server.url}/twilio/voice")
-    return Stage(server, carrier, agents, line["id"], recited)
+    number_id = await way.connect(server, carrier, agents["inbound"])
+    return Stage(server, carrier, agents, number_id, recited)
 
 
 def _models() -> Path:

@@ -2,7 +2,8 @@
 
 Prints one line of JSON, `{"url": "http://127.0.0.1:<port>"}`, once it takes connections. With
 `--with-parent` it ends when its standard input is closed, so that it never outlives a test; with
-`--socket` it takes connections where its parent listens already.
+`--socket` it takes connections where its parent listens already. With `--sip` its people have SIP
+telephones instead of media streams.
 """
 
 from __future__ import annotations
@@ -32,18 +33,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--with-parent", action="store_true", help="end when standard input is closed"
     )
+    parser.add_argument(
+        "--sip",
+        nargs=3,
+        metavar=("NUMBER", "PORT", "PEER"),
+        help="people with SIP telephones of this number on this UDP port, the platform's on PEER",
+    )
     given = parser.parse_args(arguments)
     if given.socket is None:
         listening = socket.create_server(("127.0.0.1", given.port))
     else:
         listening = socket.socket(fileno=given.socket)
-    asyncio.run(_serve(listening, given.with_parent))
+    asyncio.run(_serve(listening, given.with_parent, given.sip))
 
 
-async def _serve(listening: socket.socket, with_parent: bool) -> None:
+async def _serve(
+    listening: socket.socket, with_parent: bool, sip: tuple[str, str, str] | None
+) -> None:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with httpx.AsyncClient() as http:
         exchange = Exchange(http)
+        if sip is not None:
+            # Only here: media streams need none of it.
+            from chorus.demo.carrier.sip import SipTelephones
+
+            number, port, peer_port = sip
+            exchange.telephones = SipTelephones(exchange, number, int(port), int(peer_port))
+            await exchange.telephones.start()
         app = Starlette(routes=[*Api(exchange).routes(), *Control(exchange).routes()])
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
@@ -56,7 +72,11 @@ async def _serve(listening: socket.socket, with_parent: bool) -> None:
                 lambda _: setattr(server, "should_exit", True)
             )
         print(json.dumps({"url": url}), flush=True)
-        await server.serve(sockets=[listening])
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            if exchange.telephones is not None:
+                await exchange.telephones.aclose()
 
 
 if __name__ == "__main__":

@@ -144,12 +144,16 @@ class CarrierClient:
 
 
 @asynccontextmanager
-async def running(listening: socket.socket | None = None) -> AsyncGenerator[CarrierClient]:
+async def running(
+    listening: socket.socket | None = None, sip: tuple[str, int, int] | None = None
+) -> AsyncGenerator[CarrierClient]:
     """A carrier in a process of its own, gone when the block is left: where somebody listens
-    already (so that its address is known before it is there), or on a free port."""
+    already (so that its address is known before it is there), or on a free port. `sip`: the
+    people's number, their telephones' port, and the platform's."""
     handed = () if listening is None else (listening.fileno(),)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "chorus.demo.carrier", "--with-parent"),
+        *(() if sip is None else ("--sip", *map(str, sip))),
         *(argument for fd in handed for argument in ("--socket", str(fd))),
         pass_fds=handed,
         stdin=asyncio.subprocess.PIPE,

@@ -4,6 +4,7 @@ POST /control/accounts               {sid, auth_token}
 POST /control/numbers                {number, account_sid, voice_url, status_url?}
 POST /control/people                 {number, person, times?}   who answers the next calls
 POST /control/calls                  {to, from, person}         somebody calls one of our numbers
+                                                                (over SIP where there is a port)
 POST /control/calls/{sid}/steps      {steps}                    more for the person to do
 GET  /control/calls/{sid}            state, figures
 GET  /control/calls/{sid}/heard      what the person heard, as it was played: 8 kHz µ-law
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -26,8 +27,11 @@ from starlette.routing import Route
 
 from chorus.demo.carrier.call import Order, SimulatedCall
 from chorus.demo.carrier.exchange import Account, Exchange, Fault, Number
+from chorus.demo.carrier.handset import Handset
 from chorus.demo.carrier.person import Person, Say, Step, Steps, say
-from chorus.demo.carrier.stream import MediaStream
+
+if TYPE_CHECKING:
+    from chorus.demo.carrier.sip import SipCall
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -105,10 +109,13 @@ class Control:
 
     async def call(self, request: Request) -> Response:
         body = await _body(request, NewCall)
+        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
+        if self._exchange.telephones is not None:
+            dialled = await self._exchange.telephones.call(body.to, person)
+            return JSONResponse({"sid": dialled.sid}, 201)
         number = self._exchange.numbers.get(body.to)
         if number is None:
             raise HTTPException(404, f"number {body.to} is not known")
-        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
         call = SimulatedCall(
             exchange=self._exchange,
             account=number.account,
@@ -157,20 +164,21 @@ class Control:
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
-    def _known(self, request: Request) -> SimulatedCall:
-        call = self._exchange.calls.get(request.path_params["sid"])
+    def _known(self, request: Request) -> SimulatedCall | SipCall:
+        sid, telephones = request.path_params["sid"], self._exchange.telephones
+        call = self._exchange.calls.get(sid) or (telephones and telephones.calls.get(sid))
         if call is None:
             raise HTTPException(404, "no such call")
         return call
 
-    def _stream(self, request: Request) -> MediaStream:
+    def _stream(self, request: Request) -> Handset:
         stream = self._known(request).stream
         if stream is None:
             raise HTTPException(409, "the call has no media stream yet")
         return stream
 
 
-def _figures(stream: MediaStream) -> dict[str, Any]:
+def _figures(stream: Handset) -> dict[str, Any]:
     return {
         "stream_sid": stream.stream_sid,
         "responses": stream.responses,

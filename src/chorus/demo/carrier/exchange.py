@@ -14,6 +14,7 @@ from chorus.demo.carrier.person import Person
 
 if TYPE_CHECKING:
     from chorus.demo.carrier.call import SimulatedCall
+    from chorus.demo.carrier.sip import SipTelephones
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Exchange:
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
     calls: dict[str, SimulatedCall] = field(default_factory=dict[str, "SimulatedCall"])
+    telephones: SipTelephones | None = None
     faults: list[Fault] = field(default_factory=list[Fault])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     # Kept, so that a call that nobody waits for is not collected while it runs.

@@ -1,4 +1,4 @@
-"""A person acts: takes the steps one after the other, on a media stream."""
+"""A person acts: takes the steps one after the other, at a telephone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from chorus.demo.carrier import person as p
 from chorus.demo.carrier.exchange import Exchange
+from chorus.demo.carrier.handset import Handset
 from chorus.demo.carrier.sound import said
-from chorus.demo.carrier.stream import MediaStream
 
 
 class Actor:
@@ -25,7 +25,7 @@ class Actor:
         for step in steps:
             self._steps.put_nowait(step)
 
-    async def run(self, stream: MediaStream) -> None:
+    async def run(self, stream: Handset) -> None:
         await stream.opened.wait()
         while True:
             step = await self._steps.get()
@@ -39,7 +39,7 @@ class Actor:
                 self._exchange.tell(kind, self._call_sid, step=step.do)
 
 
-async def _take(stream: MediaStream, step: p.Step) -> bool:
+async def _take(stream: Handset, step: p.Step) -> bool:
     """Whether what the step waited for came in time."""
     match step:
         case p.Say():
