@@ -37,6 +37,8 @@ from chorus.calls.recover import end_own_calls, let_go
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
+from chorus.calls.supervise import route as supervise_route
+from chorus.calls.supervise_routes import supervise_routes
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.transfer_routes import transfer_routes
 from chorus.catalogue.routes import routes as catalogue
@@ -79,6 +81,7 @@ ROUTERS = (
     ("/v1", control_routes),
     ("/v1", live_routes),
     ("/v1", transfer_routes),
+    ("/v1", supervise_routes),
     ("/v1", stats_routes),
     ("/v1", recordings),
     ("/v1", catalogue),
@@ -148,6 +151,8 @@ def _add_carriers(app: FastAPI, switchboard: Switchboard) -> None:
             is_socket = isinstance(route, WebSocketRoute)
             if "media" in roles or ("api" in roles and not is_socket):
                 app.router.routes.append(route)
+    if "media" in roles:
+        app.router.routes.append(supervise_route(switchboard))
 
 
 def _life(

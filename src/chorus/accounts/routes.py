@@ -51,6 +51,8 @@ def _organization(row: Organization, process: Process) -> OrganizationOut:
         max_concurrent_calls=row.max_concurrent_calls or process.settings.max_concurrent_calls,
         max_concurrent_calls_ceiling=organizations.ceiling_of_calls(row, process.settings),
         max_queued_calls=row.max_queued_calls,
+        supervision_tone=row.supervision_tone,
+        supervision_announcement=row.supervision_announcement,
         recording_retention_days=row.recording_retention_days,
         transcript_retention_days=row.transcript_retention_days,
         created_at=row.created_at,

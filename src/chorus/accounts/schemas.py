@@ -14,6 +14,7 @@ from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import SCOPES_OF_RESOURCES
 from chorus.accounts.principal import SCOPES, Role
 from chorus.wire import (
+    Flag,
     In,
     ListQuery,
     Name,
@@ -151,6 +152,13 @@ class _OrganizationChange(In):
             "was said in events."
         ),
     ]
+    supervision_tone: Annotated[
+        Flag, Field(description="Callers hear two short notes when somebody begins to listen.")
+    ]
+    supervision_announcement: Annotated[
+        Annotated[Text, Field(max_length=300)] | None,
+        Field(description="Said to callers when somebody begins to listen."),
+    ]
 
 
 if TYPE_CHECKING:
@@ -169,6 +177,8 @@ class OrganizationOut(Out):
     max_queued_calls: int
     recording_retention_days: int | None
     transcript_retention_days: int | None
+    supervision_tone: bool
+    supervision_announcement: str | None
     created_at: Time
     updated_at: Time
 

@@ -43,7 +43,7 @@ LOOK_SELDOM_S = 1.0
 RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
-Verb = Literal["hang_up", "say", "advise", "transfer", "press_keys"]
+Verb = Literal["hang_up", "say", "advise", "transfer", "press_keys", "supervise"]
 News = Literal["answered_by", "line_over"]
 
 
@@ -188,6 +188,9 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
                 call.say(text)
             case "advise":
                 call.advise(text)
+            case "supervise":
+                told = orjson.loads(text)
+                call.supervisors.set_mode(told["id"], told["mode"])
             case "press_keys":
                 call.press_keys(text)
             case "transfer":

@@ -102,6 +102,7 @@ class Switchboard:
         """Begin to load what every call needs, which takes seconds: the API answers meanwhile, and
         `loaded` says when a call can be held."""
         self.recordings.mkdir(parents=True, exist_ok=True)
+        self.heartbeat.media_url = self.settings.media_base
         await self.heartbeat.start()
         self.ticker.start()
         if "media" in self.settings.roles:

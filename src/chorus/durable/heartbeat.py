@@ -32,6 +32,8 @@ class Heartbeat:
         self, database: Database, name: str, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = name
+        self.media_url: str | None = None
+        """Where the audio of its calls arrives; known once the server listens."""
         self._database = database
         self._incarnation = uuid.uuid4()
         self._others: Stillness[str] = Stillness(2 * BEAT_S, monotonic)
@@ -124,5 +126,6 @@ class Heartbeat:
             "id": self.name,
             "incarnation": self._incarnation,
             "beat": 0,
+            "media_url": self.media_url,
             "started_at": utcnow(),
         }

@@ -71,6 +71,8 @@ _AGENT: dict[str, Any] = {
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
+    "SupervisorCreate": {"hears": "both"},
+    "SupervisorMode": {"mode": "talk"},
     "PressKeys": {"keys": "1ww204#"},
     "TransferWish": {"target": "Reception", "reason": "Ada Lovelace wants to move her visit."},
     "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},

@@ -33,6 +33,7 @@ from chorus.talk.outcome import FAILED_REASONS, LINE_REASONS, Outcome, blame
 from chorus.talk.preparing import acting_of, look_ups_of, recording_of
 from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines, Journal
+from chorus.talk.supervision import Supervisors
 from chorus.talk.talk import Talk
 from chorus.talk.tasks import Tasks
 from chorus.talk.text import phrases
@@ -85,6 +86,7 @@ class Call:
         self._journal = journal
         self._ticker = ticker
         self.transfers = Transfers(self, exchange)
+        self.supervisors = Supervisors(self)
         looks = self._look_ups = look_ups_of(spec.agent, knowledge, lambda: self._talk, self.note)
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
@@ -183,6 +185,7 @@ class Call:
             self._ending.cancel()
         if self._ticket is not None:
             self._ticket.remove()
+        self.supervisors.close()
         self.bridge.close()
         if self._talk is not None:
             try:
@@ -368,18 +371,18 @@ class Call:
 
     # --- legs -------------------------------------------------------------------------------------
 
-    def add_leg(self, name: str, line: Line) -> Leg:
+    def add_leg(self, name: str, line: Line, *, recorded: bool = True) -> Leg:
         """Take another answered line into the call. It hears nothing and nobody hears it until
-        `bridge` connects it; its voice is recorded on the agent's side. It is hung up with the
-        call, or by whoever added it. Raises `ValueError` for a name that is taken and
+        `bridge` connects it; if `recorded`, its voice is on the agent's side. It is hung up with
+        the call, or by whoever added it. Raises `ValueError` for a name that is taken and
         `RuntimeError` once the call is ending, or for a line that is over already."""
         if self._ending.done():
             raise RuntimeError("the call is ending")
         if name in self.legs:
             raise ValueError(f"there is a leg '{name}' already")
         leg = self.legs[name] = self._leg(name, line, None)
-        if self._recording is not None:
-            leg.record(self._recording.track("right"), lambda: self.call_ms)
+        if recorded:
+            self.record(leg)
         self.note("leg_joined", leg=name, provider=line.provider, callSid=line.leg_id)
         leg.start()
         if self.legs.get(name) is not leg:
@@ -423,7 +426,7 @@ class Call:
             elif self._talk is not None and ended.cause is LineCause.FAR_END:
                 reason = self._talk.if_hung_up or reason
             self.hang_up(reason, detail)
-        elif self.legs.pop(leg.name, None) is leg:
+        elif self.legs.pop(leg.name, None) is leg and not self.supervisors.left(leg):
             self.note("leg_ended", leg=leg.name, cause=str(ended.cause), detail=ended.detail)
 
     def leg_broke(self, leg: Leg, failure: Exception) -> None:
@@ -456,6 +459,7 @@ class Call:
             self._recording.advance(self.call_ms)
         self.transfers.tick(self.call_ms)
         talk.tick()
+        self.supervisors.tick(private=self.caller.private)
 
     def _broke(self, failure: Exception) -> None:
         self.hang_up(*blame(failure, self.spec.call_id))

@@ -269,7 +269,9 @@ class Transfer:
         for each, at in ((caller, call.call_ms), (person, child.call_ms)):
             each.mouth.send(connect_tone(each.format), at)
         call.bridge.connect(caller, person)
+        call.supervisors.person_joined(person)
         self._undo = [
+            call.supervisors.person_left,
             lambda: call.bridge.remove(person),
             call.record(person),
             child.record(caller),

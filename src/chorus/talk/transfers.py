@@ -32,6 +32,11 @@ class Transfers:
         """Somebody has taken the caller, who may still be there or not."""
         return self._now is not None and self._now.connected
 
+    @property
+    def under_way(self) -> bool:
+        """The caller is on hold, or with somebody else."""
+        return self._now is not None
+
     def tools(self) -> tuple[TransferTo, ...]:
         """For an agent that has somebody to transfer to."""
         targets = self._call.spec.agent.transfer_targets
@@ -49,6 +54,8 @@ class Transfers:
             return "This call cannot be transferred."
         if self._call.talk is None:
             return "The call is not under way."
+        if self._call.supervisors.talking:
+            return "A supervisor speaks with the caller."
         return None if self._now is None else "A transfer is under way already."
 
     def begin(self, wish: Wish) -> None:

@@ -26,6 +26,12 @@ def media_url(settings: Settings) -> str:
     return settings.media_base + MEDIA_PATH
 
 
+def allowed_origins(settings: Settings) -> Collection[str] | None:
+    """Of pages that may connect; None: any."""
+    allowed = settings.cors_origins
+    return None if "*" in allowed else own_origins(settings) | {*allowed}
+
+
 class BrowserCarrier:
     """Implements `Carrier`."""
 
@@ -55,8 +61,7 @@ class BrowserCarrier:
 
     def _origins(self) -> Collection[str] | None:
         """Asked for at each handshake: the port is known when the server listens."""
-        allowed = self._settings.cors_origins
-        return None if "*" in allowed else own_origins(self._settings) | {*allowed}
+        return allowed_origins(self._settings)
 
 
 class _NoDialler:

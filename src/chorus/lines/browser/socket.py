@@ -16,6 +16,7 @@ import logging
 import secrets
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Protocol
 
 import orjson
 from starlette.datastructures import Headers
@@ -23,8 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.browser.line import BrowserLine
 from chorus.lines.browser.messages import Resume, Start, WrongMessage, read_first
-from chorus.lines.desk import Desk
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.lines.media_socket import (
     BROKEN,
     CLOSE_TIMEOUT_S,
@@ -49,11 +49,25 @@ _CAUSES = {
 }
 
 
+class Talks(Protocol):
+    """What the socket asks of whoever holds calls: a part of `Desk`."""
+
+    async def claim(self, call_id: str, token: str) -> bool:
+        """See `Desk.claim`. Raises `NotHere` where another process has to be asked."""
+        ...
+
+    async def converse(self, line: Line, call_id: str) -> None: ...
+
+
+class NotHere(Exception):
+    """Another process holds the call; the token is still good."""
+
+
 class BrowserSocket:
     """The ASGI application behind the route; one for all calls of a process. `origins` are those
     whose pages may connect; None: any."""
 
-    def __init__(self, desk: Desk, origins: Callable[[], Collection[str] | None]) -> None:
+    def __init__(self, desk: Talks, origins: Callable[[], Collection[str] | None]) -> None:
         self._desk = desk
         self._origins = origins
         self._strangers = Strangers("a browser")
@@ -72,6 +86,9 @@ class BrowserSocket:
                 held = None if isinstance(first, Resume) else await self._claimed(first)
         except TurnedAway:
             await send({"type": "websocket.close", "code": LATER})
+            return
+        except NotHere:
+            await _bye(send, "not_here", "another server holds this call", NOT_HERE)
             return
         except _Refused as refused:
             self._strangers.refused(address, str(refused))
