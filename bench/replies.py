@@ -11,7 +11,7 @@ figures on every machine.
 
 Rules are made with two thirds of the utterances; `held out` is the last third.
 
-response   from the last of the caller's speech to the first sound of the answer, ms
+response   from the last of the caller's speech to the first sound of the answer on its way, ms
 cut in     the agent began while the caller had more to say
 requests   to the language model for each answer: what drafts cost
 asked      verdicts for each answer
@@ -120,10 +120,13 @@ class Notes:
 
     def __init__(self) -> None:
         self.committed: list[dict[str, Any]] = []
+        self.started_s = 0.0  # when the last reply was handed to the line
 
     def note(self, happening: Happening) -> None:
         if happening.kind == "turn_committed":
             self.committed.append(dict(happening.data))
+        elif happening.kind == "reply_started":
+            self.started_s = asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)
@@ -167,7 +170,7 @@ class Bench:
         await running
         return Answer(
             said,
-            None if heard_s is None or cut_in else round((heard_s - ends_s) * 1000, 1),
+            None if heard_s is None or cut_in else round((notes.started_s - ends_s) * 1000, 1),
             cut_in,
             requests,
             verdicts,

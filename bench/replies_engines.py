@@ -21,13 +21,13 @@ from chorus.audio.frame import AudioFormat
 from chorus.llm.model import ModelItem, Prompt
 from chorus.llm.simulated import SimulatedModel
 from chorus.speech.engines import Endpointing, EngineFailed, Heard, Hints, Words
-from chorus.speech.eot.smart_turn import SmartTurn, completeness
+from chorus.speech.eot.smart_turn import SmartTurn
+from chorus.speech.eot.smart_turn_model import SmartTurnModel, end_of
 from chorus.speech.models import find_model
 from chorus.speech.vad.silero import SileroDetector
 
 _LOUD = 100  # of 32768, peak
 _LOOK_MS = 40  # between two interims
-_TAIL_S = 9  # more than the model listens to
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Vendor:
             return "".join(char for char in text if char.isalnum() or char in " '’-")
         if final and self.marks == "always":
             return text if text[-1:] in ".?!" else f"{text.rstrip(',;:')}."
+        if self.asked and not final:
+            return text.rstrip(".?!")
         if all_said and text and text[-1] not in ".?!":
             return f"{text}."
         return text
@@ -128,7 +130,7 @@ class TimedTranscriber:
     def __init__(self, vendor: Vendor, said: Sequence[tuple[str, float]]) -> None:
         self.vendor = vendor
         self.said = tuple(said)
-        self.endpointing = Endpointing()
+        self.endpointing = Endpointing(finalize_after_ms=96 if vendor.asked else None)
 
     def takes(self, line: AudioFormat) -> AudioFormat:
         return line
@@ -160,9 +162,7 @@ class RememberedJudge:
     def __init__(self, memory: Path, *, takes_ms: float) -> None:
         path = find_model("smart_turn")
         assert path is not None, "the model of Smart Turn is missing: make setup-dev"
-        model = SmartTurn(path)
-        self._session = model._session  # pyright: ignore[reportPrivateUsage]
-        self._frames = model._frames  # pyright: ignore[reportPrivateUsage]
+        self._model = SmartTurnModel(path)
         self._takes_s = takes_ms / 1000
         self._memory = memory
         known = memory.read_text() if memory.exists() else "{}"
@@ -175,11 +175,10 @@ class RememberedJudge:
         return self.asked[-1]
 
     def probability(self, heard: Heard) -> float:
-        tail = heard.pcm16[-_TAIL_S * 2 * heard.rate_hz :]
-        what = f"{self._frames} {heard.rate_hz} {heard.silence_ms}".encode() + tail
-        key = hashlib.blake2b(what, digest_size=12).hexdigest()
+        pcm16 = end_of(heard)
+        key = hashlib.blake2b(f"{heard.rate_hz} ".encode() + pcm16, digest_size=12).hexdigest()
         if key not in self._known:
-            self._known[key] = completeness(self._session, heard, self._frames)
+            self._known[key] = self._model.completeness(pcm16, heard.rate_hz)
         return self._known[key]
 
     def keep(self) -> None:

@@ -12,10 +12,10 @@ import chorus.languages as module
 from chorus.languages import LanguageWrong, code_of, languages
 from chorus.process import Process
 from chorus.settings import Settings, SettingsError
-from chorus.speech.eot.silence import OPEN_MS, silence_needed_ms
 from chorus.talk.text import phrases
 from chorus.talk.text.backchannel import is_backchannel
 from chorus.talk.text.clauses import Clauses
+from chorus.talk.text.endings import OPEN_MS, silence_needed_ms
 from chorus.talk.text.reading.reading import reader_of
 from chorus.talk.turns.words import tokens
 

@@ -42,7 +42,7 @@ def test_what_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     assert all(s.path is None and "chorus-voice[local]" in (s.advice or "") for s in states)
     # and the engines that need none take their place
     assert isinstance(local_detector(), WebRtcDetector)
-    assert isinstance(local_end_of_turn("de"), SilenceEndOfTurn)
+    assert isinstance(local_end_of_turn(), SilenceEndOfTurn)
 
 
 def test_an_unknown_model_is_an_error():

@@ -53,10 +53,58 @@ def test_a_caller_who_goes_on_has_the_draft_thrown_away_and_nothing_said() -> No
         await stage.person.hang_up()
 
     verdicts = FakeEndOfTurn(0.0)
-    result = play(scene, model=FakeModel(lambda _: "Which?"), end_of_turn=verdicts)
+    result = play(
+        scene, model=FakeModel(lambda _: Scripted("Which?", first_ms=700)), end_of_turn=verdicts
+    )
     assert result.transcript == [("user", "I want some bread"), ("assistant", "Which?")]
     assert [u["discarded"] for u in result.of("usage")].count(False) == 1
     assert result.stage.model.requests[0].ended == "closed"
+
+
+def test_a_breath_in_the_pause_leaves_the_draft() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("I want some bread", 600)
+        await stage.until("draft_started")
+        await stage.person.says(None, 80)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    result = play(scene, model=FakeModel(["Which?"]), end_of_turn=FakeEndOfTurn(0.0))
+    assert len(result.of("draft_started")) == 1
+    assert result.of("turn_committed")[0]["drafted"] is True
+    assert result.transcript == [("user", "I want some bread"), ("assistant", "Which?")]
+
+
+def test_a_sentence_that_has_ended_is_drafted_before_the_caller_is_silent() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.person.begins("Hello there.", 800)
+        await stage.person.waits(700)
+        stage.transcriber.hear("Hello there.", final=False)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    result = play(scene, model=FakeModel([Scripted("Hi.", first_ms=200)]))
+    [latency] = result.of("turn_latency")
+    assert result.timeline.of("draft_started")[0].at_ms <= 720
+    assert latency["tokenMs"] <= 120
+    assert latency["sentMs"] == latency["committedMs"]  # the vendors' 300 ms are over by then
+    assert [usage["discarded"] for usage in result.of("usage")] == [False]
+
+
+def test_a_draft_of_words_that_were_changed_and_changed_back_is_used() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.person.begins("a table for two", 800)
+        await stage.person.waits(700)
+        stage.transcriber.hear("a table for two.", final=False)
+        stage.transcriber.hear("a table for too.", final=False)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    result = play(scene, model=FakeModel(lambda _: "For whom?"))
+    assert len(result.of("draft_started")) == 2
+    assert result.of("turn_committed")[0]["drafted"] is True
+    assert sorted(usage["discarded"] for usage in result.of("usage")) == [False, True]
+    assert [p[-1][1] for p in result.prompts] == ["a table for two.", "a table for too."]
 
 
 def test_a_draft_that_failed_is_asked_again_and_the_caller_hears_nothing_of_it() -> None:

@@ -50,8 +50,8 @@ def test_each_stage_is_there_in_order_and_as_long_as_it_took() -> None:
     known = {stage: latency[f"{stage}Ms"] for stage in STAGES}
     assert None not in known.values()
     assert 68 <= known["words"] <= 100
-    assert 128 <= known["verdict"] <= 128 + 40 + 40
-    assert known["committed"] == known["verdict"]
+    assert 64 <= known["verdict"] <= 64 + 40 + 40
+    assert 128 <= known["committed"] <= 128 + 40
     assert 195 <= known["token"] - known["words"] <= 205
     assert 95 <= known["audio"] - known["token"] <= 105
     assert known["sent"] - known["audio"] <= 1

@@ -198,7 +198,7 @@ def test_any_call_ends_well(
         + len(result.of("unheard"))
         + sum(f["remedy"] == "apology" for f in result.of("engine_failed"))
         + said_again(result)
-        + cast("Any", result.stage.call)._talk._conversation._leaving  # the goodbye
+        + cast("Any", result.stage.call)._talk._conversation.announcer.leaving  # the goodbye
     )
     assert len(result.of("usage")) == replies + unasked
     # Each call of a tool has one result, in the timeline and in every prompt.

@@ -205,7 +205,8 @@ def test_the_background_goes_on_while_the_agent_is_held() -> None:
 
     spoken = agent(background_sound=OFFICE, background_volume=0.1)
     result = play(scene, agent=spoken, model=FakeModel([LONG]), format=PCM_8K)
-    assert min(loud for at, loud in result.person.heard if at > 1000.1) >= 950
+    silent = [at for at, loud in result.person.heard if at > 1000.1 and loud < 950]
+    assert len(silent) <= 1  # what was on its way is taken back, background and all
     assert result.transcript[1] == ("assistant", LONG)
 
 

@@ -39,7 +39,6 @@ from chorus.settings import Settings
 from chorus.speech import engines as speech
 from chorus.speech import local
 from chorus.speech.engines import EngineFailed
-from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.ranking import Ranking, Rests
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.store import Store, missing_for_a_call
@@ -116,7 +115,7 @@ class EngineRoom:
         )
 
     async def _ready_to_judge(self) -> None:
-        engine = await asyncio.to_thread(self._end_of_turn, None)
+        engine = await asyncio.to_thread(self._end_of_turn)
         await _warm(engine.name, engine)
 
     async def _load(self, name: str, work: Awaitable[object]) -> None:
@@ -165,7 +164,7 @@ class EngineRoom:
             voice=self._voice(voice),
             model=self._model(model, choice.model_options),
             detector=self._detector(),
-            end_of_turn=self._end_of_turn(choice.language),
+            end_of_turn=self._end_of_turn(),
             stand_ins=StandIns(
                 transcribers=self._other_ears(ears, choice),
                 voices=self._other_voices(voice, choice),
@@ -256,12 +255,11 @@ class EngineRoom:
     def _detector(self) -> speech.VoiceDetector:
         return self._once("detector", local.local_detector)
 
-    def _end_of_turn(self, language: str | None) -> speech.EndOfTurn:
-        """A model is one for all; silence is judged in the language of the call."""
+    def _end_of_turn(self) -> speech.EndOfTurn:
+        """One for all calls."""
         if self._settings.end_of_turn_url is not None:
             return self._once("end_of_turn remote", self._remote_end_of_turn)
-        found = self._once("end_of_turn", local.local_end_of_turn)
-        return SilenceEndOfTurn(language) if isinstance(found, SilenceEndOfTurn) else found
+        return self._once("end_of_turn", local.local_end_of_turn)
 
     def _remote_end_of_turn(self) -> speech.EndOfTurn:
         from chorus.speech.eot.remote import RemoteEndOfTurn

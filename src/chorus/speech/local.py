@@ -49,9 +49,8 @@ def local_detector() -> SileroDetector | WebRtcDetector:
         return WebRtcDetector()
 
 
-def local_end_of_turn(language: str | None = None) -> SmartTurn | SilenceEndOfTurn:
-    """Smart Turn, or the length of the silence without its model; only the latter is of a
-    `language`."""
+def local_end_of_turn() -> SmartTurn | SilenceEndOfTurn:
+    """Smart Turn, or the length of the silence without its model."""
     path = find_model("smart_turn")
     try:
         if path is None:
@@ -65,7 +64,7 @@ def local_end_of_turn(language: str | None = None) -> SmartTurn | SilenceEndOfTu
         log.warning("%s; turns end by silence", failure)
         from chorus.speech.eot.silence import SilenceEndOfTurn
 
-        return SilenceEndOfTurn(language)
+        return SilenceEndOfTurn()
 
 
 def local_transcriber(workers: int | None = None) -> PocketSphinx:

@@ -18,6 +18,7 @@ from chorus.llm.model import ModelFailed, ToolCall
 from chorus.speech.engines import EndOfTurn, Words
 from chorus.talk.announcing import Announcement, Announcements, Announcer
 from chorus.talk.dialogue import Dialogue, Unanswered, result_data, with_keys
+from chorus.talk.drafting import Drafting
 from chorus.talk.failures import Failures
 from chorus.talk.hearing import Hearing
 from chorus.talk.judging import Judge
@@ -45,7 +46,6 @@ from chorus.talk.turns.turns import (
     Turns,
     Unheard,
 )
-from chorus.talk.turns.words import same_words
 from chorus.talk.utterance import Utterance
 from chorus.talk.waiting import Waiting
 
@@ -87,7 +87,7 @@ class Conversation:
         self._tasks = tasks
         self._host = host
         self._note, self._end = host.note, host.hang_up
-        self._draft: Reply | None = None
+        self._drafts = Drafting(self._discard)
         self._reply: Reply | None = None
         self._announcements = Announcements()
         self.announcer = Announcer(
@@ -99,7 +99,7 @@ class Conversation:
         self._announced: Announcement | None = None  # the last that was begun
         self._latencies = Latencies()
         self._failures = Failures(host.note)
-        self._judge = Judge(end_of_turn, language, self._failures)
+        self._judge = Judge(end_of_turn, self._failures)
 
     def join(self, hearing: Hearing, speaking: Speaking) -> None:
         self.hearing = hearing
@@ -118,7 +118,12 @@ class Conversation:
             soon = self.speaking.heard(EARLY_ANSWER_MS)
             self._turns.agent_text(self.speaking.heard().text, soon.text)
         self._turns.words(
-            words.text, words.final, words.spoken_at_ms, words.heard_to_ms, self.hearing.now_ms
+            words.text,
+            words.final,
+            words.spoken_at_ms,
+            words.heard_to_ms,
+            self.hearing.now_ms,
+            asked=self.hearing.asks_for_words,
         )
         if words.final:
             self._latencies.words(self._host.call_ms)
@@ -198,7 +203,7 @@ class Conversation:
         self._turns.end(self.hearing.now_ms)
         while self._turns.next_event() is not None:
             pass  # only the draft's end, which is seen to here
-        self._drop_draft()
+        self._drafts.drop()
         if self._reply is not None:
             self._settle(self._reply)
         self.announcer.withdraw(everything=True)
@@ -219,7 +224,7 @@ class Conversation:
     def suspend(self) -> None:
         self._suspended = True
         self._keypad.cancel()
-        self._drop_draft()
+        self._drafts.drop()
         if self._reply is not None:
             self._settle(self._reply)
             self._turns.reply_done(self.hearing.now_ms)
@@ -256,7 +261,7 @@ class Conversation:
             case Draft():
                 self._begin_draft(event)
             case CancelDraft():
-                self._drop_draft()
+                self._drafts.drop(event.text)
             case AskEndOfTurn() if self.hearing.judges_turns:
                 pass  # the transcriber's own verdict comes with its words
             case AskEndOfTurn():
@@ -264,7 +269,7 @@ class Conversation:
             case TurnCommitted():
                 self._answer(event)
             case TurnDropped():
-                self._drop_draft()
+                self._drafts.drop()
                 self._latencies.dropped(event.turn)
                 self._note("turn_dropped", turn=event.turn, reason=event.reason)
             case Unheard():
@@ -281,7 +286,7 @@ class Conversation:
                 self._note("agent_resumed")
             case Interrupted():
                 self._note("interrupted", turn=event.turn, by=event.by)
-                self._drop_draft()
+                self._drafts.drop()
                 self._lose_floor()
 
     def _speech_started(self, event: SpeechStarted) -> None:
@@ -289,10 +294,10 @@ class Conversation:
         self._latencies.opened(event.turn)
 
     def _begin_draft(self, event: Draft) -> None:
-        self._drop_draft()
         if self._suspended or self._opens():
             return
-        draft = self._draft = self._new_reply(event.turn, event.text)
+        draft = self._new_reply(event.turn, event.text)
+        self._drafts.add(draft)
         self._note("draft_started", turn=event.turn)
         draft.think(self._tasks, self.dialogue.messages_with(event.text))
 
@@ -302,29 +307,25 @@ class Conversation:
         hearing, detected_ms = self.hearing, event.speech_end_ms
         ended_ms = hearing.call_time(hearing.speech_end(detected_ms))
         self._latencies.committed(event.turn, ended_ms, hearing.call_time(detected_ms), now)
-        reply, self._draft = self._draft, None
-        usable = (
-            reply is not None
-            and reply.failure is None
-            and reply.version == self.dialogue.version
-            and same_words(reply.text, text)
-        )
-        self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=usable)
+        reply = None if self._suspended else self._drafts.take(text, self.dialogue.version)
+        drafted = reply is not None
+        self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=drafted)
         self._waiting.answered()
         if self.machines is not None:
             self.machines.turn(text)
         if self._suspended:
+            self._drafts.drop()
             self._missed = True
             self.dialogue.caller_said(event.turn, text)
             self._turns.reply_done(self.hearing.now_ms)
             return
         if self._opens() and (opening := self._announcements.take_opening()) is not None:
             # Who was called has said hello: they hear the agent's first message.
-            reply, usable = opening.reply, True
-            reply.turn = reply.entry.turn = event.turn
-        if reply is None or not usable:
             if reply is not None:
                 self._discard(reply)
+            reply = opening.reply
+            reply.turn = reply.entry.turn = event.turn
+        if reply is None:
             messages = self.dialogue.messages_with(text)
             reply = self._new_reply(event.turn, text)
             reply.think(self._tasks, messages)
@@ -336,7 +337,7 @@ class Conversation:
     def _retract(self, turn: int) -> None:
         self._note("retracted", turn=turn)
         self._keypad.retracted()
-        self._drop_draft()
+        self._drafts.drop()
         reply = self._reply
         if reply is not None and reply.turn == turn:
             self._reply = None
@@ -393,11 +394,6 @@ class Conversation:
             self._carry_out()
             self._begin(announcement.reply)
             self._carry_out()
-
-    def _drop_draft(self) -> None:
-        draft, self._draft = self._draft, None
-        if draft is not None:
-            self._discard(draft)
 
     def _discard(self, reply: Reply) -> None:
         reply.cancel()
@@ -485,7 +481,7 @@ class Conversation:
         if reply.failure is not None and not reply.cancelled:
             leaving = self.announcer.leaving or reply.ends_call
             remedy = self._failures.of_reply(
-                reply.failure, draft=reply is self._draft, leaving=leaving
+                reply.failure, draft=reply in self._drafts, leaving=leaving
             )
             if remedy == "apology":
                 self.announcer.say(phrases.apology(self._language))

@@ -144,6 +144,11 @@ class Hearing:
         """The words come with a verdict on the turn: no other model need be asked."""
         return self._transcribing.judges_turns
 
+    @property
+    def asks_for_words(self) -> bool:
+        """The transcriber makes words final because it is asked to, whatever was said."""
+        return self._transcribing.asks
+
     def audio(self, chunk: bytes, at_ms: float, call_ms: float) -> None:
         """What the line delivered; `call_ms` is the time since the call was answered."""
         length_ms = self._format.ms(len(chunk))

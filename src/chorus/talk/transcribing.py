@@ -90,6 +90,11 @@ class Transcribing:
         """The words come with the vendor's own verdict on the turn."""
         return self._engine.endpointing.judges_turns
 
+    @property
+    def asks(self) -> bool:
+        """Final words are asked for in a pause."""
+        return self._engine.endpointing.finalize_after_ms is not None
+
     # --- audio ------------------------------------------------------------------------------
 
     def feed(self, chunk: bytes, length_ms: float) -> None:

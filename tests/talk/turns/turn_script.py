@@ -13,6 +13,7 @@ behind the time at which it comes:
        416  quiet 128
        544  words "yes" at 400  # final; `interim "ye" at 380` for what is not. `words "yes" at
                                 # 400 to 420`: listened so far and no further
+                                # `final_asked`: by a transcriber that is asked for final words
        544  verdict 1 0.9
        544  state pause         # checks where the machine stands
 """
@@ -90,6 +91,7 @@ class Script:
             "words": lambda: turns.words(
                 args[0], True, float(args[2]), float(args[4]) if args[4:] else now, now
             ),
+            "final_asked": lambda: turns.words(args[0], True, float(args[2]), now, now, asked=True),
             "interim": lambda: turns.words(args[0], False, float(args[2]), now, now),
             "vendor_verdict": lambda: turns.vendor_verdict(float(args[0]), float(args[1]), now),
             "verdict": lambda: turns.verdict(int(args[0]), float(args[1]), now),

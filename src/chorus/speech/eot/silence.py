@@ -1,109 +1,19 @@
-"""The end of a turn without a model: how long the silence is, and whether the words so far
-leave something open.
-
-`silence_needed_ms` looks at the last words: a finished sentence needs little silence; a
-trailing "and", an article or a filler promises more; half a telephone number is dictated
-in groups with long pauses between them; no words at all mean that the transcriber is not
-there yet. `judge` turns the silence into a probability that reaches one half when it is as
-long as needed, so that a higher threshold waits in proportion. The words are in the files of the
-languages (`chorus/languages/`), of those that have them.
-"""
+"""The end of a turn without a model: the silence and the last words decide, as they do for whoever
+waits for the end of a turn anyway (`talk/turns/enough.py`)."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import cache
-
-from chorus.languages import Languages, code_of, languages
 from chorus.speech.engines import Heard
-
-# Milliseconds of silence that end a turn whose words so far…
-FINISHED_MS = 250  # …end a sentence (the transcriber punctuates)
-PLAIN_MS = 550  # …promise nothing either way
-WORDLESS_MS = 900  # …have not come
-OPEN_MS = 1500  # …cannot be the last
-NUMBER_MS = 1900  # …are part of a number that is being read out
-
-# Digits at the end of the text: fewer are a quantity, more are a whole telephone number.
-_LEAST_NUMBER, _WHOLE_NUMBER = 3, 9
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Where the language is not known, words that are open in one and may be the last in another
-# do not count: "si" (if; yes), "es" (is; it), "sie" and the like.
-_AMBIGUOUS = _set(
-    "a die es in so an am me was war er on la un son este sur elle u e o si sie men man den van "
-    "met her sin no na to do as i en de ya var han at der het is us jest"
-)
-
-_SENTENCE_END = re.compile(r"[.?!。？！…]['\"”’»)\]]*\s*$")
-_TRAILING_OFF = re.compile(r"(?:\.\.+|…|[,;:–—-])['\"”’»)\]]*\s*$")
-
-
-def silence_needed_ms(text: str, language: str | None = None) -> int:
-    """How long a silence ends a turn with these words so far. `language` is a BCP 47 tag; None
-    or another language than those known looks for what is plain in all of them."""
-    words = _words(text)
-    if not words:
-        return WORDLESS_MS
-    open_words, digit_words = _known(languages(), code_of(language))
-    if _LEAST_NUMBER <= _digits_at_end(words, digit_words) < _WHOLE_NUMBER:
-        return NUMBER_MS
-    if _TRAILING_OFF.search(text):
-        return OPEN_MS
-    if _SENTENCE_END.search(text):
-        return FINISHED_MS
-    return OPEN_MS if words[-1] in open_words else PLAIN_MS
-
-
-@cache
-def _known(known: Languages, code: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Words that leave a sentence open, and figures; of all languages where this one has none."""
-    own = known.get(code)
-    if own is not None and own.open_words:
-        return own.open_words, own.number_words
-    open_words = frozenset[str]().union(*(each.open_words for each in known.values()))
-    number_words = frozenset[str]().union(*(each.number_words for each in known.values()))
-    return open_words - _AMBIGUOUS, number_words
-
-
-def _words(text: str) -> list[str]:
-    """In small letters, with the marks of their letters, without punctuation."""
-    folded = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
-    plain = "".join(
-        char if char == "'" or unicodedata.category(char)[0] in "LMN" else " " for char in folded
-    )
-    return [word for each in plain.split() if (word := each.strip("'"))]
-
-
-def _digits_at_end(words: list[str], digit_words: frozenset[str]) -> int:
-    count = 0
-    for word in reversed(words):
-        if word.isdecimal():
-            count += len(word)
-        elif word in digit_words:
-            count += 1
-        else:
-            break
-    return count
 
 
 class SilenceEndOfTurn:
-    """`EndOfTurn` for where there is no model. `language`: of the calls that it judges."""
+    """`EndOfTurn` that is never of an opinion."""
 
     name = "silence"
     threshold = 0.5
 
-    def __init__(self, language: str | None = None) -> None:
-        self._language = language
-
     async def judge(self, heard: Heard) -> float:
-        needed_ms = silence_needed_ms(heard.text, self._language)
-        return min(1.0, self.threshold * heard.silence_ms / needed_ms)
+        return self.threshold
 
     async def aclose(self) -> None:
         """Nothing to release; here so that every engine is closed alike."""

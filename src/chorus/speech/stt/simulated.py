@@ -1,9 +1,10 @@
 """A transcriber without a model, for benchmarks and demonstrations: it hears loud audio, says
 a text that was given to it, and takes the time that a vendor would.
 
-In order: loud audio opens an utterance; while it lasts, interim words come, one more each
-time; `delay_ms` after the last loud audio the final text comes, which also answers a
-`finalize`. A `finalize` with no utterance open is answered with empty text.
+In order: loud audio opens an utterance; while it lasts, interim words come as fast as people
+speak, but for the last one, which nobody can know before it is said (who speaks for longer than
+the text lasts begins it again); `delay_ms` after the last loud audio the final text comes, which
+also answers a `finalize`. A `finalize` with no utterance open is answered with empty text.
 
 It costs one pass over the bytes of a chunk, and a timer each `delay_ms` of speech.
 """
@@ -19,6 +20,7 @@ from chorus.speech.engines import Endpointing, EngineFailed, Hints, Words
 
 _LOUD = 100  # of 32768, peak
 _LEAST_MS = 60  # less is a click
+_WORD_MS = 300
 
 
 def quiet_codes(format: AudioFormat) -> bytes | None:
@@ -101,10 +103,13 @@ class SimulatedTranscription:
             self._say("", True)
 
     def _say_interim(self) -> None:
+        loud_ms = self._format.ms(self._loud)
+        if loud_ms < _LEAST_MS + self._told * _WORD_MS:
+            return
         words = self._texts[self._turn % len(self._texts)].split()
-        if self._told < len(words) and self._format.ms(self._loud) >= _LEAST_MS:
-            self._told += 1
-            self._say(" ".join(words[: self._told]), False)
+        known = words[:-1] or words
+        self._told += 1
+        self._say(" ".join(known[n % len(known)] for n in range(self._told)), False)
 
     def _say(self, text: str, final: bool) -> None:
         if not self._closed:
@@ -117,7 +122,7 @@ class SimulatedTranscriber:
     """`Transcriber` that understands `texts`, one after another and again from the first."""
 
     name = "simulated"
-    endpointing = Endpointing()
+    endpointing = Endpointing(finalize_after_ms=None)
 
     def __init__(
         self,

@@ -65,8 +65,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class CancelDraft:
+    """Of the draft that was made of this text."""
+
     turn: int
     pause: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Floor:
         self.current = 0
         self.caller = Caller()
         self.agent = Agent()
-        self.pause = Pause(settings, threshold, self.events)
+        self.pause = Pause(settings, threshold, self.events, language)
 
     # --- time -------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class Floor:
         if interim := self.caller.transcript.use(now):
             turn.finals.append(interim)
         text = turn.text("")
-        self.pause.hand_over_draft(text)
+        self.pause.drafts.hand_over(text)
         self.events.append(
             TurnCommitted(turn.id, by, text, turn.digits, turn.onset_ms, turn.speech_end_ms)
         )
@@ -252,7 +252,7 @@ class Floor:
         self.begin_reply()
 
     def _drop(self, turn: OpenTurn, reason: Literal["no_words", "too_short"], now: float) -> None:
-        self.pause.cancel_draft()
+        self.pause.drafts.cancel()
         self.pause.forget()
         self.caller.transcript.use(now)
         self.events.append(TurnDropped(turn.id, reason))

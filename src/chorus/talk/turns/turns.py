@@ -9,6 +9,7 @@ docs/turn-taking.md.
 
 from __future__ import annotations
 
+from chorus.talk.text.endings import ends_sentence
 from chorus.talk.turns.events import (
     AskEndOfTurn,
     CancelDraft,
@@ -129,10 +130,20 @@ class Turns:
                 self._pause.begin(self._caller.turn)
             self._floor.advance(now)
 
-    def words(self, text: str, final: bool, spoken_at: float, heard_to: float, now: float) -> None:
+    def words(
+        self,
+        text: str,
+        final: bool,
+        spoken_at: float,
+        heard_to: float,
+        now: float,
+        *,
+        asked: bool = False,
+    ) -> None:
         """The transcriber's words; see `chorus.speech.engines.Words`. A final that has listened
         to where the caller fell silent settles the pause. An empty one says that nothing (more)
-        was understood: it takes open interim words back."""
+        was understood: it takes open interim words back. `asked`: this transcriber makes words
+        final because it is asked to."""
         if self._floor.state == "ended":
             return
         now = self._floor.now = max(self._floor.now, now)
@@ -144,10 +155,12 @@ class Turns:
             new = self._caller.transcript.interim = ""
         if new:
             self._caller.noise = False
+        forced = asked and final and not ends_sentence(known)
         turn = self._caller.turn
         if turn and self._floor.state in ("user", "pause"):
             more = bool(new) and tokens(new) != tokens(known)
-            self._words_in_turn(turn, new, final, spoken_at, heard_to, more, now)
+            self._words_in_turn(turn, new, final, spoken_at, heard_to, more, now, asked)
+            turn.forced = forced if final and new else turn.forced
         elif new:
             self._words_outside(new, final, spoken_at, heard_to, now)
         elif final and turn and not self._caller.voiced:
@@ -176,7 +189,7 @@ class Turns:
             self._floor.interrupt("digit", now)
         turn = self._caller.turn
         if turn and self._floor.state in ("user", "pause"):
-            self._pause.cancel_draft()
+            self._pause.drafts.cancel()
             if self._pause.keyed(turn.digits):
                 self._floor.commit(turn, "digits", now)
 
@@ -188,8 +201,9 @@ class Turns:
         """How long a silence ends a turn at the least from now on; None: as it is set."""
         self._pause.patience(ms)
 
-    def verdict(self, question: int, p: float, now: float) -> None:
-        """The end-of-turn model's answer; only the one to the latest question counts."""
+    def verdict(self, question: int, p: float | None, now: float) -> None:
+        """The end-of-turn model's answer, None where it has none: then the words and the silence
+        decide. Only the one to the latest question counts."""
         if self._floor.state in ("user", "pause") and self._pause.answer(question, p):
             now = self._floor.now = max(self._floor.now, now)
             self._floor.advance(now)
@@ -218,7 +232,7 @@ class Turns:
                 self._floor.events.append(ResumeAgent())
             return
         if self._floor.state != "reply":
-            self._pause.cancel_draft()
+            self._pause.drafts.cancel()
             self._agent.answered = None
             self._floor.begin_reply()
 
@@ -264,7 +278,7 @@ class Turns:
     def end(self, now: float) -> None:
         """The call is over."""
         self._floor.now = max(self._floor.now, now)
-        self._pause.cancel_draft()
+        self._pause.drafts.cancel()
         self._floor.state = "ended"
 
     # --- time -------------------------------------------------------------------------------
@@ -289,7 +303,7 @@ class Turns:
             self._floor.judge_noise(turn, now)
             return
         if state == "pause" and turn:
-            self._pause.cancel_draft()
+            self._pause.resumed(now)
             self._floor.state = "user"
             self._floor.begin_segment(onset)
             turn.doubtful = False
@@ -368,6 +382,7 @@ class Turns:
         heard_to: float,
         more: bool,
         now: float,
+        asked: bool,
     ) -> None:
         if new:
             turn.doubtful = False
@@ -377,13 +392,16 @@ class Turns:
             turn.word_at = max(turn.word_at, spoken_at)
         if more and self._floor.state == "user":
             self._pause.forget()  # no noise: somebody speaks
-            self._pause.cancel_draft(unless=turn.text("" if final else new))
-        elif final and self._pause.begun and heard_to >= self._floor.silent_since(turn, keys=False):
-            self._pause.final = True
         if final:
-            self._pause.cancel_draft(unless=turn.text(""))
-            if new and self._floor.state == "user":
-                self._pause.draft_early(turn, now)
+            since = self._floor.silent_since(turn, keys=False)
+            self._pause.heard(heard_to, since, asked=asked)
+        text = turn.text("" if final else new)
+        if final:
+            self._pause.drafts.cancel(unless=text)
+        elif more:
+            self._pause.drafts.words(text)
+        if new and self._floor.state == "user" and (final or (more and ends_sentence(new))):
+            self._pause.draft_early(turn, text, now)
 
     def _words_outside(
         self, new: str, final: bool, spoken_at: float, heard_to: float, now: float
@@ -400,10 +418,10 @@ class Turns:
         elif self._floor.may_be_taken_back:
             if final:
                 self._keep(new, final, spoken_at, heard_to)
-                sure = self._pause.verdict
+                sure = self._pause.sure
                 self._floor.take_back(now)
                 if self.state == "pause" and spoken_at <= self._agent.committed_at:
-                    self._pause.verdict = sure  # nothing was said since the turn was judged
+                    self._pause.sure = sure  # nothing was said since the turn was judged
         elif self._floor.state == "held":
             if final:
                 self._keep(new, final, spoken_at, heard_to)

@@ -72,7 +72,8 @@ class OpenTurn:
     `onset_ms` is where its audio begins, `speech_end_ms` where it last held speech, `voiced_ms`
     how much of it was voiced. `by_words`: its words opened it, however short it was.
     `doubtful`: opened only to find out whether it holds words. `took_floor`: the agent fell silent
-    for it. `settled`: a final came after its last voice."""
+    for it. `settled`: a final came after its last voice. `forced`: the mark at the end of the last
+    final was written because the transcriber had to finish."""
 
     __slots__ = (
         "by_words",
@@ -80,6 +81,7 @@ class OpenTurn:
         "doubtful",
         "drafts",
         "finals",
+        "forced",
         "id",
         "key_at",
         "onset_ms",
@@ -99,6 +101,7 @@ class OpenTurn:
         self.doubtful = False
         self.took_floor = False
         self.settled = False
+        self.forced = False
         self.finals: list[str] = []
         self.word_at = onset_ms
         self.digits = ""
@@ -117,6 +120,7 @@ class OpenTurn:
         if other.voiced_ms or other.finals:
             self.speech_end_ms = max(self.speech_end_ms, other.speech_end_ms)
         self.finals += other.finals
+        self.forced = other.forced if other.finals else self.forced
         self.digits += other.digits
         self.key_at = max(self.key_at, other.key_at)
 

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from chorus.speech.engines import EndOfTurn, Heard
-from chorus.speech.eot.silence import (
+from chorus.speech.eot.silence import SilenceEndOfTurn
+from chorus.talk.text.endings import (
     FINISHED_MS,
     NUMBER_MS,
     OPEN_MS,
     PLAIN_MS,
     WORDLESS_MS,
-    SilenceEndOfTurn,
+    ends_sentence,
     silence_needed_ms,
 )
 
@@ -75,17 +76,15 @@ def test_silence_needed(text: str, language: str | None, needed_ms: int):
     assert silence_needed_ms(text, language) == needed_ms
 
 
-def test_probability_reaches_the_threshold_when_the_silence_is_long_enough():
-    def judged(silence_ms: float) -> float:
-        return asyncio.run(SilenceEndOfTurn("en").judge(Heard(b"", 8000, "yes", silence_ms)))
-
-    assert judged(0) == 0
-    assert judged(PLAIN_MS - 1) < 0.5 <= judged(PLAIN_MS)
-    assert judged(60_000) == 1.0
-    rising = [judged(ms) for ms in range(0, 3000, 100)]
-    assert rising == sorted(rising)
-
-
-def test_a_dictated_number_survives_pauses_of_a_second_and_a_half():
+def test_without_a_model_nobody_has_an_opinion():
     heard = Heard(b"", 8000, "it's 0 1 7 0", 1500)
-    assert asyncio.run(SilenceEndOfTurn("en").judge(heard)) < 0.5
+    assert asyncio.run(_model.judge(heard)) == _model.threshold
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [("I am done.", True), ("¿Estás ahí?", True), ("そうです。", True), ("I am done", False)]
+    + [(text, False) for text in ("Well...", "on Thursday,", "")],
+)
+def test_a_mark_closes_a_sentence(text: str, ends: bool):
+    assert ends_sentence(text) is ends
