@@ -25,6 +25,7 @@ from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
 from chorus.addresses import is_public
 from chorus.agents.routes import routes as agents
+from chorus.agents.version_routes import routes as agent_versions
 from chorus.billing.routes import routes as billing
 from chorus.calls.after import AFTER_CALL
 from chorus.calls.chat_routes import chat_routes
@@ -67,6 +68,7 @@ log = logging.getLogger(__name__)
 
 ROUTERS = (
     ("/v1", agents),
+    ("/v1", agent_versions),
     ("/v1", numbers),
     ("/v1", tools),
     ("/v1", knowledge),

@@ -232,7 +232,7 @@ async def _transact(
     writes = request.method not in ("GET", "HEAD")
     async with process.database.session(writes=writes) as session:
         request.state.session = session
-        if request.method in ("PATCH", "DELETE"):
+        if request.method in ("PATCH", "PUT", "DELETE"):
             await _compare(change.route, request)
         try:
             response = await run(request)
@@ -317,8 +317,13 @@ _NOUNS = {
 }
 
 
+_INNER_NOUNS = {"documentId": "Document", "number": "Agent version"}
+"""Things under an id, by the name of theirs in the path."""
+
+
 def _without_strange_ids(run: Run, path: str) -> Run:
-    """An id that is no UUID is one that nobody has: 404, whatever it looks like."""
+    """An id that is no UUID is one that nobody has, and so is a number that is none: 404, whatever
+    it looks like."""
     noun = _NOUNS.get(path.strip("/").partition("/")[0])
 
     async def checked(request: Request) -> Response:
@@ -328,8 +333,8 @@ def _without_strange_ids(run: Run, path: str) -> Run:
             strange = {each["loc"][1] for each in error.errors() if each["loc"][0] == "path"}
             if noun and "id" in strange:
                 raise errors.not_found(noun) from None
-            if "documentId" in strange:
-                raise errors.not_found("Document") from None
+            for name in strange & _INNER_NOUNS.keys():
+                raise errors.not_found(_INNER_NOUNS[name]) from None
             raise
 
     return checked

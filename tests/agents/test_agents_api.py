@@ -127,7 +127,7 @@ async def test_a_new_agent_has_the_defaults(api: Api):
     assert uuid.UUID(id).version == 4
     assert created.endswith("Z")
     assert updated.endswith("Z")
-    assert made == {"name": "Ada", **DEFAULTS}
+    assert made == {"name": "Ada", "version": 1, **DEFAULTS}
     got = (await api.get(f"/v1/agents/{id}")).json()["data"]
     assert got == {**made, "id": id, "createdAt": created, "updatedAt": updated}
 
@@ -338,7 +338,7 @@ async def test_patch_changes_only_what_is_sent(api: Api):
     response = await api.patch(f"/v1/agents/{made['id']}", json={"agentGreeting": "Hi"})
     changed = response.json()["data"]
     assert changed.pop("updatedAt") > made.pop("updatedAt")
-    assert changed == {**made, "agentGreeting": "Hi"}
+    assert changed == {**made, "agentGreeting": "Hi", "version": 2}
 
 
 async def test_an_empty_patch_changes_nothing(api: Api):

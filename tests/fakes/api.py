@@ -37,6 +37,7 @@ class Api:
         self.get = self.client.get
         self.post = self.client.post
         self.patch = self.client.patch
+        self.put = self.client.put
         self.delete = self.client.delete
 
     def client_with(self, key: str | None) -> httpx.AsyncClient:

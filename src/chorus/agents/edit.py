@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, in_use
+from chorus.accounts.principal import Principal
 from chorus.accounts.secrets import Secrets
-from chorus.agents import queries, texts
+from chorus.agents import queries, texts, versions
 from chorus.agents.schemas import AgentCreate
-from chorus.agents.tables import Agent, AgentTool
+from chorus.agents.tables import Agent, AgentTool, AgentVersion
 from chorus.catalogue.catalogue import Catalogue
 from chorus.errors import Problem
 from chorus.knowledge import queries as knowledge
@@ -25,11 +26,16 @@ from chorus.wire import is_plain_http
 
 
 async def create(
-    session: AsyncSession, process: Process, organization_id: uuid.UUID, wish: AgentCreate
+    session: AsyncSession,
+    process: Process,
+    organization_id: uuid.UUID,
+    wish: AgentCreate,
+    by: Principal,
 ) -> Agent:
     values = {name: getattr(wish, name) for name in AgentCreate.model_fields}
-    agent = Agent(organization_id=organization_id, id=uuid.uuid4())
+    agent = Agent(organization_id=organization_id, id=uuid.uuid4(), version=1)
     await _apply(session, process, agent, values)
+    await versions.keep(session, agent, await versions.settings_of(session, agent), by)
     return agent
 
 
@@ -39,12 +45,37 @@ async def change(
     organization_id: uuid.UUID,
     id: uuid.UUID,
     changes: dict[str, Any],
+    by: Principal,
 ) -> Agent:
     """Writes the columns that are named in `changes` and no other, so that two who change
     different fields at the same time both succeed."""
     agent = await queries.one(session, organization_id, id, lock=True)
-    await _apply(session, process, agent, changes)
+    await change_to(session, process, agent, changes, by)
     return agent
+
+
+async def change_to(
+    session: AsyncSession,
+    process: Process,
+    agent: Agent,
+    changes: dict[str, Any],
+    by: Principal,
+    *,
+    restored_from: int | None = None,
+) -> AgentVersion:
+    """As `change`, for an agent whose row is locked; returns the version that it is then at, which
+    is a new one only if it is another agent than before."""
+    before = await versions.settings_of(session, agent)
+    present = await versions.find(session, agent, agent.version)
+    if present is None:  # made by something else than this API
+        present = await versions.keep(session, agent, before, None)
+    await _apply(session, process, agent, changes)
+    after = await versions.settings_of(session, agent)
+    if after == before:
+        return present
+    agent.version += 1
+    await session.flush()
+    return await versions.keep(session, agent, after, by, restored_from=restored_from)
 
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:

@@ -51,6 +51,11 @@ async def one(
     return agent
 
 
+async def version(session: AsyncSession, id: uuid.UUID) -> int | None:
+    """The number of the version that the agent is at; None if there is no such agent."""
+    return await session.scalar(sa.select(Agent.version).where(Agent.id == id))
+
+
 def ids_named(organization_id: uuid.UUID, search: str) -> sa.Select[uuid.UUID]:
     """A query for the ids of agents whose name contains `search`, for use in other queries."""
     query = scoped(Agent, organization_id).where(named_like(Agent.name, search))

@@ -9,7 +9,14 @@ from fastapi import Query
 
 from chorus.agents import edit, queries
 from chorus.agents.schemas import AgentCreate, AgentOut, AgentPatch
-from chorus.route import InOrganization, InProcess, InSession, choosing_router, failures
+from chorus.route import (
+    InOrganization,
+    InPrincipal,
+    InProcess,
+    InSession,
+    choosing_router,
+    failures,
+)
 from chorus.wire import Data, Deleted, Page, SearchQuery, page
 
 routes = choosing_router("Agents")
@@ -37,9 +44,13 @@ async def list_agents(
     status_code=201,
 )
 async def create_agent(
-    process: InProcess, session: InSession, organization_id: InOrganization, wish: AgentCreate
+    process: InProcess,
+    session: InSession,
+    organization_id: InOrganization,
+    principal: InPrincipal,
+    wish: AgentCreate,
 ) -> Data[AgentOut]:
-    agent = await edit.create(session, process, organization_id, wish)
+    agent = await edit.create(session, process, organization_id, wish, principal)
     [shown] = await queries.present(session, [agent])
     return Data(data=shown)
 
@@ -68,10 +79,12 @@ async def update_agent(
     process: InProcess,
     session: InSession,
     organization_id: InOrganization,
+    principal: InPrincipal,
     id: UUID,
     wish: AgentPatch,
 ) -> Data[AgentOut]:
-    agent = await edit.change(session, process, organization_id, id, wish.changes())
+    """The next call has it. If it makes the agent another, that is a new version of it."""
+    agent = await edit.change(session, process, organization_id, id, wish.changes(), principal)
     [shown] = await queries.present(session, [agent])
     return Data(data=shown)
 

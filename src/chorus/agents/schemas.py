@@ -346,6 +346,10 @@ else:
 
 class AgentOut(Out):
     id: UUID
+    version: Annotated[
+        int,
+        Field(description="Which of its versions it is at: see `GET /v1/agents/{id}/versions`."),
+    ]
     name: str
     system_prompt: str
     slm_model_id: UUID | None

@@ -38,11 +38,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`choice` without a model or a voice: there is none at all."""
+    """`choice` without a model or a voice: there is none at all. `version` is the number of the
+    agent's; of an agent with changes, of what was changed."""
 
     spec: AgentSpec
     choice: Choice
     is_active: bool
+    version: int
 
 
 async def snapshot(
@@ -123,6 +125,7 @@ def snapshot_of(
         spec=_spec(agent, [http_tool(tool, secrets) for tool in tools], choice.voice),
         choice=choice,
         is_active=agent.is_active,
+        version=agent.version,
     )
 
 

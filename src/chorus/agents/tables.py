@@ -1,4 +1,4 @@
-"""Tables of agents, and of which tools each may use."""
+"""Tables of agents, of which tools each may use, and of what each was before."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _NONE = sa.text("'[]'")
 
 
 class Agent(Tenant, Base):
+    """`version` is the number of the `AgentVersion` that it is at."""
+
     __tablename__ = "agents"
 
+    version: Mapped[int] = mapped_column(default=1, server_default=sa.text("1"))
     name: Mapped[str] = mapped_column(sa.String(255))
     system_prompt: Mapped[str] = mapped_column(sa.Text)
     slm_model_id: Mapped[uuid.UUID | None]
@@ -86,3 +89,42 @@ class AgentTool(Base):
         info=uses("tools", noun="agent", through="agent_id"),
     )
     position: Mapped[int]
+
+
+class AgentVersion(Tenant, Base):
+    """What an agent was from one change to the next; `versions.py` says what is kept of it."""
+
+    __tablename__ = "agent_versions"
+
+    agent_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("agents.id", ondelete="CASCADE")
+    )
+    number: Mapped[int]
+    name: Mapped[str | None] = mapped_column(sa.String(255))
+    note: Mapped[str | None] = mapped_column(sa.Text)
+    author_kind: Mapped[str | None] = mapped_column(sa.String(16))
+    author: Mapped[str | None] = mapped_column(sa.String(255))
+    restored_from: Mapped[int | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    __table_args__ = (
+        sa.UniqueConstraint("agent_id", "number"),
+        sa.Index(None, "organization_id"),
+    )
+
+
+class AgentDraft(Tenant, Base):
+    """Changes to an agent that do not count yet. `changes` are by the API's names, and nothing of
+    them was checked; `base` is the version that they were begun with."""
+
+    __tablename__ = "agent_drafts"
+
+    agent_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("agents.id", ondelete="CASCADE"), unique=True
+    )
+    changes: Mapped[dict[str, Any]] = mapped_column(Json)
+    base: Mapped[int]
+    author_kind: Mapped[str | None] = mapped_column(sa.String(16))
+    author: Mapped[str | None] = mapped_column(sa.String(255))
+
+    __table_args__ = (sa.Index(None, "organization_id"),)

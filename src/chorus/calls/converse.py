@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts.secrets import SecretsUnreadable, digest
+from chorus.agents import queries as agents
 from chorus.agents.schemas import AgentPatch
 from chorus.agents.snapshot import Snapshot, snapshot, with_changes
 from chorus.calls.exchange import CallExchange
@@ -82,6 +83,8 @@ async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> 
         return
     try:
         taken = await _snapshot(switchboard, row)
+        if row.agent_changes is None and taken.version != row.agent_version:
+            await _note_version(switchboard, row, taken.version)
         await switchboard.loaded()
         engines = switchboard.engines.select(taken.choice)
     except (NoEngine, EngineFailed, SecretsUnreadable, LookupError) as failure:
@@ -110,6 +113,8 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
         if row is None:
             return None
         now = utcnow()
+        tries_changes = row.agent_changes is not None
+        version = None if tries_changes else await agents.version(session, row.agent_id)
         moved = await advance(
             session,
             row.id,
@@ -119,6 +124,7 @@ async def _answered(switchboard: Switchboard, line: Line, call_id: uuid.UUID) ->
             started_at=row.started_at or now,
             call_sid=line.leg_id,
             lease_owner=switchboard.heartbeat.name,
+            agent_version=version,
         )
         if not moved:
             log.warning("call %s was answered, but it is %s", call_id, row.status)
@@ -158,6 +164,14 @@ async def _knowledge(switchboard: Switchboard, row: CallRow, taken: Snapshot) ->
     if opened is not None:
         switchboard.spawn(opened.warm(), "open documents")
     return opened
+
+
+async def _note_version(switchboard: Switchboard, row: CallRow, version: int) -> None:
+    """The agent was changed between the answer and the snapshot."""
+    async with switchboard.database.writing() as session:
+        await session.execute(
+            sa.update(CallRow).where(CallRow.id == row.id).values(agent_version=version)
+        )
 
 
 async def _converse(

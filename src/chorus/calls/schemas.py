@@ -159,6 +159,13 @@ class _Call(Out):
     id: UUID
     organization_id: UUID
     agent_id: UUID
+    agent_version: Annotated[
+        int | None,
+        Field(
+            description="The version of the agent that it was held with; null before it is "
+            "answered, and for one that tried changes that were not saved."
+        ),
+    ]
     phone_number_id: UUID | None
     call_sid: str | None
     provider: str

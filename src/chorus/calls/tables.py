@@ -39,7 +39,8 @@ class CallRow(Tenant, Base):
     that holds the call; where it rings, the one that dialled or announced it.
     `recording_path` is the recording's key in the store; `kept.py` says what becomes of it.
     `agent_changes` are those of the agent that count for this call alone (`browser.py`), as the API
-    has them, until the call is over.
+    has them, until the call is over. `agent_version` is the number of the version that it was held
+    with; null before, and with such changes.
     `answered_by` is what was heard of who answered: {"who", "confidence", "atMs"}.
     `timeline` is the summary that the call leaves: {"turns": [latencies of each turn], ...}.
     """
@@ -69,6 +70,7 @@ class CallRow(Tenant, Base):
     context_variables: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
     agent_changes: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    agent_version: Mapped[int | None]
     parent_call_id: Mapped[uuid.UUID | None] = mapped_column(
         sa.Uuid, sa.ForeignKey("calls.id", ondelete="SET NULL")
     )

@@ -68,6 +68,8 @@ _AGENT: dict[str, Any] = {
     ],
 }
 
+_AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
+
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
@@ -76,6 +78,24 @@ SCHEMAS: dict[str, Any] = {
     "PressKeys": {"keys": "1ww204#"},
     "TransferWish": {"target": "Reception", "reason": "Ada Lovelace wants to move her visit."},
     "AgentPatch": {"voiceSpeed": 1.1, "fallbackSilenceMs": 2500, "isActive": True},
+    "AgentVersionCreate": {
+        "agent": {"agentGreeting": "Good morning. How can I help?"},
+        "name": "Shorter greeting",
+        "note": "Callers talked over the long one.",
+        "base": None,
+    },
+    "AgentVersionPatch": {"name": "Shorter greeting"},
+    "AgentVersionRestore": {"name": None, "note": "Callers missed the long greeting."},
+    "AgentVersion": {"number": 2, "restoredFrom": None, "agent": _AGENT, **_AUTHOR},
+    "ListedAgentVersion": {"number": 2, "restoredFrom": None, **_AUTHOR},
+    "AgentVersionChange": {
+        "field": "agentGreeting",
+        "before": "Good morning, this is {{practice}}. How can I help?",
+        "after": "Good morning. How can I help?",
+    },
+    "AgentVersionDiff": {"number": 2, "against": 1},
+    "AgentDraftPut": {"agent": {"voiceSpeed": 1.1}, "base": 2},
+    "AgentDraft": {"agent": {"voiceSpeed": 1.1}, "base": 2, **_AUTHOR},
     "PhoneNumberCreate": {
         "name": "Main line",
         "number": "+14155550100",
