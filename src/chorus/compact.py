@@ -37,9 +37,11 @@ async def finished(request: Request, response: Response, *, lasting: bool) -> Re
     body = getattr(response, "body", None)
     if not isinstance(body, bytes) or headers.get("content-type") != "application/json":
         return response
-    tag = etag(body) if request.method == "GET" and response.status_code == 200 else None
+    # What a PUT answers is what GET will show, of which the next change needs the tag.
+    tagged = request.method in ("GET", "PUT") and response.status_code == 200
+    tag = etag(body) if tagged else None
     if tag is not None:
-        wanted = request.headers.get("if-none-match")
+        wanted = request.headers.get("if-none-match") if request.method == "GET" else None
         if wanted is not None and matches(wanted, tag):
             kept = {"etag": tag, "cache-control": headers["cache-control"]}
             return Response(status_code=304, headers=kept)

@@ -165,6 +165,7 @@ async def test_the_draft_is_one_and_whoever_is_late_is_told(api: Api):
     )
     assert first.status_code == 200, first.text
     assert first.json()["data"]["agent"] == body["agent"]
+    assert first.headers["etag"] == (await api.get(path)).headers["etag"]
     assert first.json()["data"]["author"] == "First key (sk_live_tttt…)"
     late = await api.put(
         path, json={"agent": {"name": "b"}, "base": 1}, headers={"If-Match": none.headers["etag"]}

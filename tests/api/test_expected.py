@@ -31,7 +31,8 @@ async def test_what_was_read_can_be_sent_back(api: Api):
         answer = await api.patch(path, json={**read, "name": "another"})
         assert answer.status_code == 200, answer.text
         changed = answer.json()["data"]
-        assert {**changed, "name": "", "updatedAt": ""} == {**read, "name": "", "updatedAt": ""}
+        own = {"name": "", "updatedAt": "", **({"version": 2} if "version" in read else {})}
+        assert {**changed, **own} == {**read, **own}
         assert changed["name"] == "another"
         # What cannot be changed is not silently left as it is.
         refused = await api.patch(path, json={"id": str(uuid.uuid4()), "createdAt": "x"})

@@ -21,6 +21,7 @@ OF_ALL = {"voices", "slm-models", "transcribers", "background-sounds"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/agents/{id}/chat": {"messages": [{"role": "user", "content": "a"}]},
     "/v1/agents/{id}/draft": {"agent": {}, "base": 1},
+    "/v1/calls/{id}/keys": {"keys": "1"},
     "/v1/calls/{id}/say": {"text": "a"},
     "/v1/provider-keys/{id}/rotate": {"apiKey": "k"},
     "/v1/calls/{id}/inject": {"text": "a"},

@@ -206,3 +206,53 @@ def test_what_is_set_in_the_form_is_what_the_api_then_has(
         assert agent["keyterms"] == ["Chorus", "Bistro"]
         assert (agent["silenceTimeoutSeconds"], agent["silenceReminders"]) == (None, 0)
         assert visit.complaints == []
+
+
+def test_a_draft_outlives_its_page_and_a_version_comes_back(
+    browser: Browser, server: Server, owner: Any
+):
+    first, second, third = "One.\nTwo.\nThree.", "One.\n2.\nThree.", "One.\nII.\nThree."
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        page = visit.page
+        id = api.post("/v1/agents", json={"name": "Old", "systemPrompt": first}).json()["data"][
+            "id"
+        ]
+        visit.open(f"/agents/{id}")
+        prompt = page.get_by_role("textbox", name="System prompt")
+        prompt.fill(second)
+        expect(page.get_by_text("Draft kept")).to_be_visible()
+        visit.open(f"/agents/{id}")
+        expect(prompt).to_have_value(second)
+        # Somebody else works on it, and whoever is late is told.
+        headers = {"If-Match": api.get(f"/v1/agents/{id}/draft").headers["etag"]}
+        theirs = {"agent": {"systemPrompt": third}, "base": 1}
+        assert api.put(f"/v1/agents/{id}/draft", json=theirs, headers=headers).status_code == 200
+        prompt.fill("Mine.")
+        expect(page.get_by_text("is working on this agent too")).to_be_visible()
+        assert visit.problems() == []
+        page.get_by_role("button", name="Take theirs").click()
+        expect(prompt).to_have_value(third)
+        # What calls use is still the first.
+        assert api.get(f"/v1/agents/{id}").json()["data"]["systemPrompt"] == first
+
+        page.get_by_role("button", name="Save with a name").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("del")).to_contain_text("Two.")
+        expect(dialog.locator("ins")).to_contain_text("II.")
+        dialog.get_by_label("Name (optional)").fill("Roman")
+        assert visit.problems() == []
+        dialog.get_by_role("button", name="Publish").click()
+        expect(page.get_by_text("Unsaved changes")).to_have_count(0)
+
+        page.get_by_role("link", name="Versions").click()
+        expect(page.locator("[data-version='2']")).to_contain_text("Roman")
+        older = page.locator("[data-version='1']")
+        older.get_by_role("button", name="Restore").click()
+        ask = page.get_by_role("alertdialog")
+        expect(ask.locator("del")).to_contain_text("II.")
+        assert visit.problems() == []
+        ask.get_by_role("button", name="Restore").click()
+        expect(page.locator("[data-version='3']")).to_contain_text("as version 1")
+        assert api.get(f"/v1/agents/{id}").json()["data"]["systemPrompt"] == first
+        assert visit.problems() == []
+        assert visit.complaints == []

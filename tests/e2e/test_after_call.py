@@ -124,6 +124,8 @@ async def test_everything_that_is_told_of_a_call_agrees(
             postCallExtractionSchema=FIELDS,
         )
         await afterwards.top_up(rig)
+        async with rig.http() as http:
+            await http.patch(f"/v1/agents/{rig.wish['agentId']}", json={"voiceSpeed": 1.05})
         words = (await recite([SAID]))[SAID]
         steps: list[Step] = [WaitQuiet(), say(words), Wait(ms=15_000), HangUp()]
         at_carrier = await carrier.call(OURS, CALLER, Person(steps=steps))
@@ -131,6 +133,7 @@ async def test_everything_that_is_told_of_a_call_agrees(
         call = await over(rig)
         told = await _told(afterwards)
         _holds_together(told, call, rig.wish)
+        assert call["agentVersion"] == 2
         async with httpx.AsyncClient() as public:
             await _recorded(public, told["recordingUrl"], call["durationSeconds"])
             written = await public.get(told["transcriptUrl"])

@@ -5,6 +5,7 @@ import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries } from "../api/session";
 import { toast } from "../parts/toasts";
 import { t } from "../words";
+import { useDraft } from "./agent-draft";
 
 export type Agent = Schemas["Agent"];
 export type Changes = Partial<Schemas["AgentPatch"]>;
@@ -53,22 +54,32 @@ export type Form = {
   wrong: (field: string) => string | undefined;
 };
 
-export function useAgentForm(id: string) {
+export type Called = { name?: string; note?: string };
+
+/** Null for a version that is not kept any more. */
+async function begunWith(id: string, number: number): Promise<Record<string, unknown> | undefined> {
+  const found = await data(api.GET("/v1/agents/{id}/versions/{number}", { params: { path: { id, number } } })).catch(() => undefined);
+  return found?.agent;
+}
+
+export function useAgentForm(id: string, may: boolean) {
   const found = useQuery(agentQuery(id));
   const [changes, setChanges] = useState<Changes>({});
   // What the fields held when they were first changed, to know whether somebody else changed them.
   const [base, setBase] = useState<Partial<Agent>>({});
   const save = useMutation({
-    mutationFn: async (force: boolean) => {
+    mutationFn: async ({ force = false, called = {} }: { force?: boolean; called?: Called }) => {
       const now = await data(api.GET("/v1/agents/{id}", { params: { path: { id } } }));
       const fields = Object.keys(changes) as Field[];
       const both = fields.filter((field) => !same(now[field], base[field]) && !same(now[field], changes[field]));
       if (both.length && !force) throw new Conflicts(both.map((field) => ({ field, mine: changes[field], theirs: now[field] })));
-      return data(api.PATCH("/v1/agents/{id}", { params: { path: { id } }, body: changes }));
+      await data(api.POST("/v1/agents/{id}/versions", { params: { path: { id } }, body: { agent: changes, base: now.version, ...called } }));
+      return data(api.GET("/v1/agents/{id}", { params: { path: { id } } }));
     },
-    onSuccess: (saved) => {
+    onSuccess: async (saved) => {
       queries.setQueryData(["agent", id], saved);
       void queries.invalidateQueries({ queryKey: ["agents"] });
+      await draft.saved();
       void queries.invalidateQueries({ queryKey: ["versions", id] });
       setChanges({});
       setBase({});
@@ -76,6 +87,19 @@ export function useAgentForm(id: string) {
     },
   });
   const agent = found.data;
+  const draft = useDraft({
+    id,
+    may,
+    base: agent?.version,
+    changes,
+    began: async (there) => {
+      const given = there.agent as Changes;
+      // What the fields held when the draft was begun, if the agent is another by now.
+      const old = agent && there.base !== null && there.base !== agent.version ? await begunWith(id, there.base) : agent;
+      setBase(Object.fromEntries(Object.keys(given).map((field) => [field, (old as Record<string, unknown> | undefined)?.[field]])));
+      setChanges(given);
+    },
+  });
   const wrongs = save.error instanceof ApiError ? save.error : undefined;
   const form: Form | undefined = agent && {
     agent,
@@ -93,7 +117,13 @@ export function useAgentForm(id: string) {
       setChanges(({ postCallWebhookSecret: _, ...old }) => (value === undefined ? old : { ...old, postCallWebhookSecret: value })),
     reset: (field) => field !== "name" && form?.set(field, DEFAULTS[field] as never),
     isDefault: (field) => field !== "name" && same({ ...agent, ...changes }[field], DEFAULTS[field]),
-    wrong: (field) => wrongs?.of(field),
+    // What is published is told of as a part of the request: `agent.name`.
+    wrong: (field) => wrongs?.of(`agent.${field}`),
   };
-  return { found, form, save, drop: () => { setChanges({}); setBase({}); save.reset(); }, dirty: Object.keys(changes).length > 0 };
+  const drop = () => {
+    setChanges({});
+    setBase({});
+    save.reset();
+  };
+  return { found, form, save, draft, drop, dirty: Object.keys(changes).length > 0 };
 }

@@ -10,8 +10,10 @@ import { useParameters } from "../parts/lists";
 import { type Key, t } from "../words";
 import { After } from "./agent-after";
 import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
+import { DraftTold, PublishDialog } from "./agent-publish";
 import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
 import { TestPanel } from "./agent-test";
+import { Versions } from "./agent-versions";
 
 const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.ReactNode }[] = [
   { id: "prompt", word: "group.prompt", Part: PromptGroup },
@@ -21,15 +23,17 @@ const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.Re
   { id: "tools", word: "group.tools", Part: ToolsGroup },
   { id: "after", word: "group.after", Part: After },
   { id: "limits", word: "group.limits", Part: Limits },
+  { id: "versions", word: "group.versions", Part: Versions },
 ];
 
 export function AgentPage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const search = useSearch({ strict: false }) as { group?: string };
   const change = useParameters();
-  const { found, form, save, drop, dirty } = useAgentForm(id);
   const may = useMay("developer");
-  const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty, withResolver: true });
+  const { found, form, save, draft, drop, dirty } = useAgentForm(id, may);
+  const [publishing, setPublishing] = useState(false);
+  const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty && draft.is !== "kept", withResolver: true });
   const group = GROUPS.find((each) => each.id === search.group) ?? GROUPS[0];
   if (!form || !group) {
     return (
@@ -59,17 +63,21 @@ export function AgentPage() {
                 data-status={each === group ? "active" : undefined}
                 onClick={(event) => {
                   event.preventDefault();
-                  change({ group: each.id === "prompt" ? undefined : each.id });
+                  change({ group: each.id === "prompt" ? undefined : each.id, version: undefined, offset: undefined });
                 }}
               >
                 {t(each.word)}
               </a>
             ))}
           </nav>
-          <fieldset className="form" disabled={!may}>
-            <legend className="hidden">{t(group.word)}</legend>
+          {group.id === "versions" ? (
             <Part form={form} />
-          </fieldset>
+          ) : (
+            <fieldset className="form" disabled={!may}>
+              <legend className="hidden">{t(group.word)}</legend>
+              <Part form={form} />
+            </fieldset>
+          )}
           {!may && <p className="note">{t("may.not.change")}</p>}
         </div>
         <TestPanel form={form} dirty={dirty} />
@@ -78,19 +86,35 @@ export function AgentPage() {
         <div className="savebar" role="region" aria-label={t("agent.unsaved")}>
           <span className="grow">
             <strong>{t("agent.unsaved")}</strong> <span className="quiet small">{t("agent.unsaved.text", { count: Object.keys(form.changes).length })}</span>
+            <DraftTold draft={draft} />
           </span>
           <Button onPress={drop}>{t("agent.discard")}</Button>
-          <Button look="strong" isDisabled={save.isPending} onPress={() => save.mutate(false)}>
+          <Button isDisabled={save.isPending} onPress={() => setPublishing(true)}>
+            {t("publish")}
+          </Button>
+          <Button look="strong" isDisabled={save.isPending} onPress={() => save.mutate({})}>
             {t("save")}
           </Button>
-          {save.error && !conflict && <Failure error={save.error} />}
+          {save.error && !conflict && !publishing && <Failure error={save.error} />}
         </div>
       )}
-      {conflict && <ConflictDialog fields={conflict} onKeep={() => save.mutate(true)} onTake={() => { drop(); void queries.invalidateQueries({ queryKey: ["agent", id] }); }} onClose={() => save.reset()} />}
+      {conflict && <ConflictDialog fields={conflict} onKeep={() => save.mutate({ force: true })} onTake={() => { drop(); void queries.invalidateQueries({ queryKey: ["agent", id] }); }} onClose={() => save.reset()} />}
+      {publishing && dirty && !conflict && <PublishDialog form={form} save={save} onClose={() => setPublishing(false)} />}
       <Dialog title={t("agent.leave")} open={blocker.status === "blocked"} onClose={() => blocker.reset?.()} urgent>
         <p className="quiet">{t("agent.leave.text")}</p>
         <div className="foot">
-          <Button onPress={() => blocker.proceed?.()}>{t("agent.discard")}</Button>
+          <Button
+            onPress={() => {
+              drop();
+              void draft.drop();
+              blocker.proceed?.();
+            }}
+          >
+            {t("agent.discard")}
+          </Button>
+          <Button isDisabled={draft.is !== "kept"} onPress={() => blocker.proceed?.()}>
+            {t("draft.leave")}
+          </Button>
           <Button look="strong" onPress={() => blocker.reset?.()}>
             {t("agent.stay")}
           </Button>
@@ -142,7 +166,7 @@ function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
   const path = { params: { path: { id } } };
   const twin = useMutation({
     mutationFn: () => {
-      const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, ...rest } = form.agent as Record<string, unknown>;
+      const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, version: _v, ...rest } = form.agent as Record<string, unknown>;
       const known = Object.fromEntries(Object.entries(rest).filter(([field]) => field in COPIED(form)));
       return data(api.POST("/v1/agents", { body: { ...known, name: t("agent.copyof", { name }) } as never }));
     },
@@ -174,6 +198,6 @@ function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
 
 /** The fields that a new agent takes from this one: all that may be sent. */
 function COPIED(form: Form): Record<string, unknown> {
-  const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, ...rest } = form.agent as Record<string, unknown>;
+  const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, version: _v, ...rest } = form.agent as Record<string, unknown>;
   return rest;
 }

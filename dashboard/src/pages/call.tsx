@@ -88,7 +88,17 @@ export function CallPage() {
             {money(call.cost)}
           </button>
         </Fact>
-        <Fact label={t("search.agent")}>{agent.data ? <Link to="/agents/$id" params={{ id: call.agentId }}>{name}</Link> : t("deleted")}</Fact>
+        <Fact label={t("search.agent")}>
+          {agent.data ? <Link to="/agents/$id" params={{ id: call.agentId }}>{name}</Link> : t("deleted")}
+          {agent.data && call.agentVersion !== null && (
+            <>
+              {" "}
+              <Link to="/agents/$id" params={{ id: call.agentId }} search={{ group: "versions", version: call.agentVersion }} className="small">
+                {t("call.version", { number: number(call.agentVersion) })}
+              </Link>
+            </>
+          )}
+        </Fact>
       </dl>
       {call.status === "failed" && <WhyFailed call={call} events={events} />}
       {broken && live && <p className="note warn">{t("call.broken")}</p>}

@@ -121,6 +121,8 @@ async def keep_draft(
     row.changes, row.base = wish.agent, wish.base
     row.author_kind, row.author = by.kind, by.name
     await session.flush()
+    # As the database gives it back, of which its ETag is made: Postgres orders an object's members.
+    await session.refresh(row)
     return row
 
 
@@ -130,7 +132,7 @@ async def drop_draft(session: AsyncSession, agent: Agent) -> None:
 
 def shown(draft: AgentDraft | None) -> AgentDraftOut:
     if draft is None:
-        return AgentDraftOut()
+        return AgentDraftOut(agent={}, base=None, author=None, author_kind=None, updated_at=None)
     return AgentDraftOut(
         agent=draft.changes,
         base=draft.base,

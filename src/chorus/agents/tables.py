@@ -109,6 +109,7 @@ class AgentVersion(Tenant, Base):
 
     __table_args__ = (
         sa.UniqueConstraint("agent_id", "number"),
+        sa.Index(None, "agent_id", "created_at", "id"),
         sa.Index(None, "organization_id"),
     )
 

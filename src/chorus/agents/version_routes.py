@@ -27,7 +27,7 @@ from chorus.route import (
     choosing_router,
     failures,
 )
-from chorus.wire import Data, Deleted, Page, PageQuery, page
+from chorus.wire import Data, Deleted, ListQuery, Page, page
 
 routes = choosing_router("Agents")
 
@@ -44,14 +44,14 @@ async def list_versions(
     session: InSession,
     organization_id: InOrganization,
     id: UUID,
-    query: Annotated[PageQuery, Query()],
+    query: Annotated[ListQuery, Query()],
 ) -> Page[ListedAgentVersion]:
     """The latest first. What was named or noted is kept as long as the agent; of the others, the
     latest 100 versions."""
     agent = await queries.one(session, organization_id, id)
-    found, total = await versions.page(session, agent, limit=query.limit, offset=query.offset)
-    rows = [publish.listed(agent, version) for version in found]
-    return page(ListedAgentVersion, rows, total, query)
+    rows, found = await versions.page(session, agent, query)
+    shown = [publish.listed(agent, version) for version in rows]
+    return page(ListedAgentVersion, shown, found, query)
 
 
 @routes.post(
@@ -199,7 +199,8 @@ async def put_draft(
     wish: AgentDraftPut,
 ) -> Data[AgentDraftOut]:
     """Work that does not count yet, for all who work on the agent: there is one draft an agent.
-    With `If-Match`, 412 if somebody else changed it meanwhile."""
+    With `If-Match`, 412 if somebody else changed it meanwhile. The answer's ETag is for the next
+    change."""
     agent = await queries.one(session, organization_id, id, lock=True)
     return Data(data=publish.shown(await publish.keep_draft(session, agent, wish, principal)))
 

@@ -1,7 +1,5 @@
 """Versions and drafts of agents at the HTTP edge."""
 
-# ruff: noqa: RUF012  pydantic copies the defaults of a model
-
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
@@ -36,8 +34,8 @@ class AgentVersionCreate(In):
         AgentPatch | None,
         Field(description="Changes to the agent. Without any, its present version is named."),
     ] = None
-    name: Name | None = None
-    note: Note | None = None
+    name: Annotated[Name | None, Field(description="What to call the version.")] = None
+    note: Annotated[Note | None, Field(description="Why, for whoever looks at it later.")] = None
     base: Annotated[
         Annotated[Whole, Field(ge=1)] | None,
         Field(description="The version that was changed: 409 if the agent is at another by now."),
@@ -47,26 +45,26 @@ class AgentVersionCreate(In):
 class AgentVersionPatch(In):
     """How a version is called. What is null is taken away, what is left out stays."""
 
-    name: Name | None = None
-    note: Note | None = None
+    name: Annotated[Name | None, Field(description="What to call the version.")] = None
+    note: Annotated[Note | None, Field(description="Why, for whoever looks at it later.")] = None
 
 
 class AgentVersionRestore(In):
     """How the version that comes of a restoration is called."""
 
-    name: Name | None = None
-    note: Note | None = None
+    name: Annotated[Name | None, Field(description="What to call the version.")] = None
+    note: Annotated[Note | None, Field(description="Why, for whoever looks at it later.")] = None
 
 
 class ListedAgentVersion(Out):
     """What an agent was from one change to the next."""
 
     id: UUID
-    number: int
-    name: str | None
-    note: str | None
+    number: Annotated[int, Field(description="1 when the agent is made, and one more with each.")]
+    name: Annotated[str | None, Field(description="What somebody called this version.")]
+    note: Annotated[str | None, Field(description="What somebody wrote to it.")]
     author: Annotated[str | None, Field(description="Who made the change, by name.")]
-    author_kind: Author | None
+    author_kind: Annotated[Author | None, Field(description="What that name is of.")]
     restored_from: Annotated[int | None, Field(description="The version that this one repeats.")]
     is_current: Annotated[bool, Field(description="Whether the next call has it.")]
     created_at: Time
@@ -87,17 +85,17 @@ class AgentVersionOut(ListedAgentVersion):
 class AgentVersionChange(Out):
     """One field that differs between two versions."""
 
-    field: str
-    before: Any
-    after: Any
+    field: Annotated[str, Field(description="As it is called in an agent.")]
+    before: Annotated[Any, Field(description="What `against` has.")]
+    after: Annotated[Any, Field(description="What `number` has.")]
 
 
 class AgentVersionDiffOut(Out):
     """What differs between two versions, by field."""
 
-    number: int
+    number: Annotated[int, Field(description="The version that was asked for.")]
     against: Annotated[int | None, Field(description="Null: there is none to compare it with.")]
-    changes: list[AgentVersionChange]
+    changes: Annotated[list[AgentVersionChange], Field(description="The fields that differ.")]
 
 
 class AgentDraftPut(In):
@@ -118,8 +116,10 @@ class AgentDraftPut(In):
 class AgentDraftOut(Out):
     """The draft of an agent; with nothing in `agent` there is none."""
 
-    agent: Anything = {}
-    base: int | None = None
-    author: str | None = None
-    author_kind: Author | None = None
-    updated_at: Time | None = None
+    agent: Annotated[Anything, Field(description="The fields that are to change.")]
+    base: Annotated[
+        int | None, Field(description="The version that was begun with; null without a draft.")
+    ]
+    author: Annotated[str | None, Field(description="Who kept it last, by name.")]
+    author_kind: Annotated[Author | None, Field(description="What that name is of.")]
+    updated_at: Annotated[Time | None, Field(description="When it was kept last.")]

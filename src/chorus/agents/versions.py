@@ -13,12 +13,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus import lists
 from chorus.accounts.principal import Principal
 from chorus.agents import queries
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentVersion
 from chorus.db import scoped
 from chorus.errors import not_found
+from chorus.wire import Found, ListQuery
 
 NOT_KEPT = frozenset({"is_active", "post_call_webhook_secret"})
 """Whether it takes calls is no part of what it is, and a secret is kept once."""
@@ -70,13 +72,11 @@ async def keep(
 
 
 async def page(
-    session: AsyncSession, agent: Agent, *, limit: int, offset: int
-) -> tuple[list[AgentVersion], int]:
-    """The latest first, and how many there are in all."""
+    session: AsyncSession, agent: Agent, wanted: ListQuery
+) -> tuple[list[AgentVersion], Found]:
+    """The latest first, unless it is wanted otherwise."""
     query = scoped(AgentVersion, agent.organization_id).where(AgentVersion.agent_id == agent.id)
-    total = await session.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
-    newest = query.order_by(AgentVersion.number.desc()).limit(limit).offset(offset)
-    return list((await session.scalars(newest)).all()), total or 0
+    return await lists.of(session, query, AgentVersion, wanted)
 
 
 async def find(session: AsyncSession, agent: Agent, number: int) -> AgentVersion | None:

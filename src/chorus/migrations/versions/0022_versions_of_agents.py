@@ -1,7 +1,7 @@
 """What agents were before each change, drafts of changes, and which version a call had
 
-Revision ID: 0021
-Revises: 0020
+Revision ID: 0022
+Revises: 0021
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from alembic import op
 
 from chorus.db import Json, UtcDateTime
 
-revision: str = "0021"
-down_revision: str | None = "0020"
+revision: str = "0022"
+down_revision: str | None = "0021"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -50,6 +50,11 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_agent_versions_organization_id"), "agent_versions", ["organization_id"]
+    )
+    op.create_index(
+        op.f("ix_agent_versions_agent_id_created_at_id"),
+        "agent_versions",
+        ["agent_id", "created_at", "id"],
     )
     op.create_table(
         "agent_drafts",
