@@ -25,7 +25,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/calls/{id}/say": {"text": "a"},
     "/v1/provider-keys/{id}/rotate": {"apiKey": "k"},
     "/v1/calls/{id}/inject": {"text": "a"},
-    "/v1/calls/{id}/keys": {"keys": "1"},
     "/v1/knowledge-bases/{id}/documents": {"name": "a", "text": "a"},
     "/v1/knowledge-bases/{id}/search": {"query": "a"},
 }

@@ -105,13 +105,9 @@ GROUPS = {
     "turns": "fallbackSilenceMs",
     "hearing": "transcriberFallbackIds",
     "tools": "holdMusicUrl",
+    "knowledge": "knowledgeSearchInstructions",
     "after": "postCallWebhookSecret",
     "limits": "silenceReminders",
-}
-# What agents have and their form does not, and why.
-NOT_IN_THE_FORM = {
-    "knowledgeBaseIds": "this version has no knowledge bases",
-    "knowledgeSearchInstructions": "calls do not use it yet",
 }
 # So that what belongs to one kind only is drawn for each.
 WHOLE: dict[str, Any] = {
@@ -166,7 +162,7 @@ def test_the_form_has_every_field_of_the_api_with_its_default(
                 )
             )
             assert visit.problems() == [], group
-        assert fields_of_agents(server) - drawn == NOT_IN_THE_FORM.keys()
+        assert fields_of_agents(server) - drawn == set()
         assert visit.complaints == []
 
 

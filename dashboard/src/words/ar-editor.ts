@@ -104,4 +104,8 @@ export const arEditor: Record<keyof typeof enEditor, string> = {
   "draft.mine": "إبقاء مسودتي",
   "draft.leave": "المغادرة مع حفظ المسودة",
   "call.version": "الإصدار {number}",
+  "group.knowledge": "المعرفة",
+  "knowledge.none": "لا قاعدة معرفة بعد. أنشئ واحدة عبر الواجهة البرمجية وزوّدها بالوثائق:",
+  "knowledge.documents": "{count} من الوثائق",
+  "hint.knowledgeSearchInstructions": "للنموذج، فيبحث بنفسه. فارغ: عند كل دور للمتصل.",
 };

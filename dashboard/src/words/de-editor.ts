@@ -104,4 +104,8 @@ export const deEditor: Record<keyof typeof enEditor, string> = {
   "draft.mine": "Meine behalten",
   "draft.leave": "Verlassen, Entwurf aufheben",
   "call.version": "Version {number}",
+  "group.knowledge": "Wissen",
+  "knowledge.none": "Es gibt noch keine Wissenssammlung. Legen Sie eine über die API an, mit Dokumenten:",
+  "knowledge.documents": "{count} Dokumente",
+  "hint.knowledgeSearchInstructions": "Für das Modell, das dann selbst nachschlägt. Leer: bei jedem Beitrag des Anrufers.",
 };

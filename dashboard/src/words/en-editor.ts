@@ -102,4 +102,8 @@ export const enEditor = {
   "draft.mine": "Keep mine",
   "draft.leave": "Leave, keep the draft",
   "call.version": "version {number}",
+  "group.knowledge": "Knowledge",
+  "knowledge.none": "There is no knowledge base yet. Make one over the API, and give it documents:",
+  "knowledge.documents": "{count} documents",
+  "hint.knowledgeSearchInstructions": "For the model, which then looks things up itself. Empty: for each turn of the caller.",
 } satisfies Record<string, string>;
