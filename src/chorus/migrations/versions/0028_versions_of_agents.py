@@ -1,7 +1,7 @@
 """What agents were before each change, drafts of changes, and which version a call had
 
-Revision ID: 0026
-Revises: 0025
+Revision ID: 0028
+Revises: 0027
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from alembic import op
 
 from chorus.db import Json, UtcDateTime
 
-revision: str = "0026"
-down_revision: str | None = "0025"
+revision: str = "0028"
+down_revision: str | None = "0027"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
