@@ -106,6 +106,7 @@ GROUPS = {
     "hearing": "transcriberFallbackIds",
     "tools": "holdMusicUrl",
     "knowledge": "knowledgeSearchInstructions",
+    "answering": "answering",
     "after": "postCallWebhookSecret",
     "limits": "silenceReminders",
 }
@@ -115,6 +116,7 @@ WHOLE: dict[str, Any] = {
     "firstSpeaker": "agent",
     "agentGreetingEnabled": True,
     "modelOptions": {"temperature": 0.5},
+    "answering": {"menu": "navigate"},
     "keyInputs": [{"name": "pin", "secret": True}],
     "pronunciations": [{"text": "SQL", "spoken": "sequel"}],
     "postCallExtractionSchema": [{"name": "mood", "type": "string", "enum": ["good", "bad"]}],

@@ -10,6 +10,7 @@ import { useParameters } from "../parts/lists";
 import { type Key, t } from "../words";
 import { After } from "./agent-after";
 import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
+import { Answering } from "./agent-answering";
 import { Knowledge } from "./agent-knowledge";
 import { DraftTold, PublishDialog } from "./agent-publish";
 import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
@@ -23,6 +24,7 @@ const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.Re
   { id: "hearing", word: "group.hearing", Part: Hearing },
   { id: "tools", word: "group.tools", Part: ToolsGroup },
   { id: "knowledge", word: "group.knowledge", Part: Knowledge },
+  { id: "answering", word: "group.answering", Part: Answering },
   { id: "after", word: "group.after", Part: After },
   { id: "limits", word: "group.limits", Part: Limits },
   { id: "versions", word: "group.versions", Part: Versions },
