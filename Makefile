@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api profile openapi clients fuzz fuzz-sip clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -71,6 +71,10 @@ fuzz-sip: setup-dev  ## a million broken messages against the SIP user agent
 
 bench: setup-dev  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)
+
+bench-sip: setup-dev  ## what a SIP call costs, without the models
+	.venv/bin/python scripts/peers.py
+	.venv/bin/python -W ignore -m bench.sip $(ARGS)
 
 bench-api: setup-dev  ## the API's speed, beside hand-written SQL, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.api --write docs/performance.md $(ARGS)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import chorus
-from chorus.audio.pace import Ticker
+from chorus.audio.pace import Lag, Ticker
 from chorus.lines.desk import Connection, Desk, RegistrationState
 from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.sip.calls import Calls
@@ -81,6 +81,11 @@ class SipAgent:
     def ports(self) -> dict[str, int]:
         """Where it listens, by transport."""
         return {str(kind): port for kind, port in self._transports.ports.items()}
+
+    @property
+    def lag(self) -> Lag:
+        """How late packets are sent."""
+        return self._ticker.lag
 
     async def start(self, *, follow: bool = True) -> None:
         """Raises `OSError` where an address cannot be had. Unless `follow`, the desk's numbers are
