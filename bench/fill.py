@@ -1,9 +1,8 @@
 """Fills a database with a year of calls: `python -m bench.fill DATABASE_URL [--calls 1000000]`.
 
-The database must have this version's schema and one organization (`chorus serve` on SQLite or
-`chorus migrate` and then `chorus serve` makes both). The rows are made inside the database, so a
-million calls take minutes; indexes are dropped before and built after, and triggers stay silent:
-what they would have kept is counted anew at the end.
+An empty database gets this version's schema, an organization, and `bench.api.KEY` as its key. The
+rows are made inside the database, so a million calls take minutes; indexes are dropped before and
+built after, and triggers stay silent: what they would have kept is counted anew at the end.
 
 Of each call there are a transcript of 900 characters, a timeline, four events and, if it was
 answered, four lines of the ledger; of the last 30 days a webhook delivery each; and 20,000 entries
@@ -14,23 +13,31 @@ no other has: `order` and its number.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
+import tempfile
 import time
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
+from bench.api import KEY
+from chorus.accounts.tables import Organization
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent
-from chorus.db import utcnow
+from chorus.billing import sums
+from chorus.db import Database, utcnow
+from chorus.migrations.run import upgrade
 from chorus.migrations.schema import metadata
 from chorus.numbers.tables import PhoneNumber
+from chorus.prepare import prepare
 from chorus.settings import Settings
 
 YEAR_S = 365 * 86_400
@@ -342,8 +349,6 @@ class Fill:
 def fill(connection: Connection, calls: int, agents: int, numbers: int) -> None:
     """Everything but the statistics, in the caller's transaction."""
     organization_id = connection.scalar(sa.text("SELECT id FROM organizations"))
-    if organization_id is None:
-        raise SystemExit("The database has no organization: start `chorus serve` on it once")
     filling = Fill(connection, uuid.UUID(str(organization_id)), calls)
     filling.parties(agents, numbers)
     filling.seeds(agents, numbers)
@@ -369,6 +374,8 @@ def quiet(filling: Fill) -> Generator[None]:
         for name, _ in triggers:
             connection.exec_driver_sql(f"DROP TRIGGER {name}")
     else:
+        for name in ("words", "pieces"):
+            connection.exec_driver_sql(f"DROP INDEX ix_calls_{name}")
         # Neither foreign keys nor our own triggers.
         connection.exec_driver_sql("SET session_replication_role = replica")
     yield
@@ -376,6 +383,9 @@ def quiet(filling: Fill) -> Generator[None]:
         connection.exec_driver_sql(sql)
     if not filling.sqlite:
         connection.exec_driver_sql("SET session_replication_role = DEFAULT")
+    search = import_module("chorus.migrations.versions.0029_search_in_calls")
+    for statement in search.REBUILT[connection.dialect.name]:
+        filling.run(statement)
     for index in indexes:
         began = time.monotonic()
         index.create(connection)
@@ -400,6 +410,35 @@ def engine_of(url: str) -> sa.Engine:
     return engine
 
 
+SECRET = "a key of the benchmark that nothing real has"
+
+
+async def prepared(url: str) -> None:
+    """The schema, an organization and its key, where they are not there yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.read(
+            {
+                "CHORUS_DATABASE_URL": url,
+                "CHORUS_DATA_DIR": folder,
+                "CHORUS_SECRET_KEY": SECRET,
+                "CHORUS_BOOTSTRAP_API_KEY": KEY,
+            }
+        )
+        database = Database(settings)
+        await upgrade(database)
+        await database.close()
+        await prepare(settings)
+
+
+async def recounted(url: str) -> None:
+    """What is kept beside the rows, made anew from them."""
+    database = Database(Settings.read({"CHORUS_DATABASE_URL": url}))
+    async with database.writing() as session:
+        for organization_id in await session.scalars(sa.select(Organization.id)):
+            await sums.recount(session, organization_id)
+    await database.close()
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("database_url")
@@ -407,6 +446,7 @@ def main() -> None:
     options.add_argument("--agents", type=int, default=50)
     options.add_argument("--numbers", type=int, default=20)
     chosen = options.parse_args()
+    asyncio.run(prepared(chosen.database_url))
     engine = engine_of(chosen.database_url)
     began = time.monotonic()
     with engine.begin() as connection:
@@ -415,6 +455,8 @@ def main() -> None:
         connection.exec_driver_sql(
             "ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"
         )
+    engine.dispose()
+    asyncio.run(recounted(chosen.database_url))
     print(f"{chosen.calls} calls in {time.monotonic() - began:.0f} s")
 
 

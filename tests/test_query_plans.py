@@ -294,3 +294,33 @@ async def test_every_list_is_read_in_the_order_of_an_index(api: Api, statistics:
             if bad or re.search(r"Seq Scan", "".join(plan)):
                 wrong.append(f"{each}: {statement}\n   -> {plan}")
     assert wrong == [], "\n".join(wrong)
+
+
+SEARCHES = ("calls?text=unheard", "calls?search=98765&status=failed", "calls?search=Agent&text=no")
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+async def test_every_search_goes_by_its_index(api: Api, statistics: bool):
+    """What is found is looked up by its id, however few or many."""
+    database = api.process.database
+    await fill(api, await api.organization_id())
+    await api.made("/v1/agents", {"name": "Agent"})
+    if statistics:
+        await count_rows(database)
+    for each in SEARCHES:
+        with heard(database) as statements:
+            assert (await api.get(f"/v1/{each}")).status_code == 200
+        if not database.settings.is_sqlite and not statistics:
+            continue  # a planner that knows nothing takes the one or the other
+        steps = {
+            statement: "\n".join(plan) for statement, plan in await plans(database, statements)
+        }
+        [shown] = [plan for statement, plan in steps.items() if "chorus_at" in statement]
+        everything = "\n".join(steps.values())
+        if database.settings.is_sqlite:
+            assert "SEARCH calls USING INDEX sqlite_autoindex_calls_1 (id=?)" in shown, shown
+            assert not re.search(r"SCAN calls|ix_calls_\w+ \(organization_id=\?\)", shown), shown
+            assert "SCAN call_words VIRTUAL TABLE" in everything, everything
+        else:
+            assert "ix_calls_newest" not in shown, shown
+            assert re.search("ix_calls_(words|pieces)", everything), everything

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
-from chorus.agents import queries as agents
+from chorus.calls import search
 from chorus.calls.schemas import (
     FINAL,
     CallFilters,
@@ -22,7 +22,7 @@ from chorus.calls.schemas import (
     TransferCall,
 )
 from chorus.calls.tables import CallEvent, CallRow
-from chorus.db import Database, named_like, scoped
+from chorus.db import Database, scoped
 from chorus.errors import not_found
 from chorus.process import Process
 from chorus.wire import Found
@@ -40,7 +40,7 @@ async def page(
     session: AsyncSession, organization_id: uuid.UUID, wanted: CallQuery, process: Process
 ) -> tuple[list[ListedCall], Found]:
     """One page of calls."""
-    query = sa.select(*_LISTED).where(*_conditions(organization_id, wanted))
+    query = sa.select(*_LISTED).where(*await _conditions(session, organization_id, wanted))
     rows, found = await lists.page(session, query, (_table.c.created_at, _table.c.id), wanted)
     transferred = [row["id"] for row in rows if row["transfer_type"] is not None]
     legs = await _legs(session, organization_id, transferred, process)
@@ -51,20 +51,23 @@ async def page(
     return shown, found
 
 
-def exported(
+async def exported(
     database: Database, organization_id: uuid.UUID, wanted: ExportQuery
 ) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
     """Rows of calls for an export, some hundred at a time."""
     columns = [*_LISTED, _table.c.transcript, _table.c.analysis] if wanted.texts else _LISTED
-    query = sa.select(*columns).where(*_conditions(organization_id, wanted))
-    return lists.batches(database, query, (_table.c.created_at, _table.c.id), wanted.sort)
+    async with database.reading() as session:
+        query = sa.select(*columns).where(*await _conditions(session, organization_id, wanted))
+    key = (_table.c.created_at, _table.c.id)
+    async for rows in lists.batches(database, query, key, wanted.sort):
+        yield rows
 
 
 async def count(
     session: AsyncSession, organization_id: uuid.UUID, wanted: CallFilters, most: int
 ) -> int:
     """How many there are, up to one more than `most`."""
-    query = sa.select(_table.c.id).where(*_conditions(organization_id, wanted))
+    query = sa.select(_table.c.id).where(*await _conditions(session, organization_id, wanted))
     return await lists.count(session, query, most)
 
 
@@ -84,8 +87,10 @@ async def _legs(
     return legs
 
 
-def _conditions(organization_id: uuid.UUID, wanted: CallFilters) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = [_table.c.organization_id == organization_id]
+async def _conditions(
+    session: AsyncSession, organization_id: uuid.UUID, wanted: CallFilters
+) -> list[sa.ColumnElement[bool]]:
+    found = await search.conditions(session, organization_id, wanted)
     for column, value in (
         (_table.c.status, wanted.status),
         (_table.c.direction, wanted.direction),
@@ -98,13 +103,6 @@ def _conditions(organization_id: uuid.UUID, wanted: CallFilters) -> list[sa.Colu
         found.append(_table.c.created_at >= wanted.from_)
     if wanted.to is not None:
         found.append(_table.c.created_at < wanted.to)
-    if search := wanted.wanted:
-        found.append(
-            sa.or_(
-                named_like(_table.c.customer_number, search),
-                _table.c.agent_id.in_(agents.ids_named(organization_id, search)),
-            )
-        )
     return found
 
 

@@ -249,6 +249,14 @@ class CallFilters(Searched):
         str | None,
         Field(max_length=255, description="Part of the customer's number or the agent's name."),
     ] = None
+    text: Annotated[
+        str | None,
+        Field(
+            max_length=255,
+            description="Words that were all said, or are in the metadata: whole words, whatever "
+            "the case and the order.",
+        ),
+    ] = None
     status: Status | None = None
     direction: Direction | None = None
     agent_id: UUID | None = None
