@@ -41,6 +41,7 @@ RULES = {
     r".* must not hold the same (name|text) twice": "unique by one member of the entries",
     r".* must not have a parameter in its host": "a part of a URL",
     r".* is no parameter: .*": "what stands between braces",
+    r"Offset must not be given with after": "one way to walk a list or the other",
     r"A stream has no pages.*": "one way to read a list or the other",
     r"Interval must be day for more than .*": "two times",
     r"Messages must hold the results of tool calls.*": "the order of the entries",

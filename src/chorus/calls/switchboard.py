@@ -108,6 +108,7 @@ class Switchboard:
         if "media" in self.settings.roles:
             self._loading = asyncio.create_task(self.engines.start(), name="engines")
             self._loading.add_done_callback(_tell_failure)
+            self.spawn(self.library.warm(), "documents' model")
         await self.outbound.open()
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.db import Database, scoped
@@ -23,6 +24,7 @@ from chorus.knowledge.shelf import Shelf
 from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
 from chorus.outbound import Outbound
 from chorus.settings import Settings
+from chorus.speech.engines import EngineFailed
 from chorus.speech.threads import ModelThreads
 from chorus.talk.knowledge import Found, Passage
 
@@ -109,6 +111,17 @@ class Library:
         if sum(characters for _, characters, _ in bases) <= WHOLE_CHARACTERS:
             whole = await everything(session, ids)
         return OpenBases(self, organization_id, ids, instructions, whole)
+
+    async def warm(self) -> None:
+        """Load the model before the first call needs it, where anybody has documents."""
+        try:
+            async with self.database.reading() as session:
+                some = sa.select(KnowledgeBase.id).where(KnowledgeBase.chunk_count > 0).limit(1)
+                wanted = await session.scalar(some) is not None
+            if wanted and (embedder := self.embedder) is not None:
+                await embedder.warm()
+        except (SQLAlchemyError, OSError, EngineFailed) as failure:
+            log.warning("what finds documents by their meaning was not loaded: %s", failure)
 
     async def aclose(self) -> None:
         await self._search.aclose()
