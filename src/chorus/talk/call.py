@@ -279,9 +279,13 @@ class Call:
 
     def press_keys(self, keys: str, *, by: Literal["agent", "api"] = "api") -> None:
         """Press keys towards the far end: 0-9, *, #, A-D; w and W are pauses."""
-        if not self._ending.done() and self.no_keys() is None:
-            self.note("keys_pressed", keys=keys, by=by)
-            self._line.send_digits(keys)
+        if self._ending.done():
+            return
+        if (why := self.no_keys()) is not None:
+            self.note("keys_refused", detail=why)
+            return
+        self.note("keys_pressed", keys=keys, by=by)
+        self._line.send_digits(keys)
 
     def no_keys(self) -> str | None:
         """Why keys cannot be pressed here, in a sentence."""
@@ -406,9 +410,10 @@ class Call:
         self._talk.audio(chunk, at_ms)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
-        if self._second is not None and self._second.pressed(digit):
+        of_caller = leg is self._caller
+        if of_caller and self._second is not None and self._second.pressed(digit):
             self.note("digit", digit=digit)
-        elif leg is self._caller and self._talk is not None:
+        elif of_caller and self._talk is not None:
             self.guarded(self._talk.digit)(digit)
 
     def leg_moved(self, leg: Leg, move: LineMove) -> None:
