@@ -143,7 +143,9 @@ def test_secrets_are_not_in_the_representation():
 
 
 def test_the_documentation_lists_every_variable():
-    rows = re.findall(r"^\| `(CHORUS_\w+)` \| (.*?) \| (.*?) \|$", DOCUMENT.read_text(), re.M)
+    rows = re.findall(
+        r"^\| `((?:CHORUS|OTEL)_\w+)` \| (.*?) \| (.*?) \|$", DOCUMENT.read_text(), re.M
+    )
     told = {name: (default, text) for name, default, text in rows}
     assert list(told) == [variable.name for variable in describe()]
     for variable in describe():

@@ -61,6 +61,7 @@ from chorus.recordings.retention import RETENTION
 from chorus.recordings.routes import links as recording_links
 from chorus.recordings.routes import routes as recordings
 from chorus.settings import Settings
+from chorus.telemetry import routes as telemetry
 from chorus.tools.routes import routes as tools
 from chorus.webhooks.routes import routes as webhooks
 
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     if "api" in settings.roles:
         _add_api(app, settings)
     _add_health(app, switchboard, archive)
+    telemetry.add_routes(app, settings, switchboard.telemetry)
     errors.install(app)
     # The last added is the outermost.
     app.add_middleware(Gate, process=process)

@@ -79,6 +79,7 @@ CHORES: tuple[Chore, ...] = (
     # That it lives, and what others left that do not.
     Chore("news of other processes", ROLES, lambda running: running.switchboard.news.run()),
     Chore("lease", ROLES, lambda running: Keeper(running.switchboard).run()),
+    Chore("queues for export", ROLES, lambda running: running.switchboard.telemetry.run()),
     Chore("use of keys and sessions", ("api",), _note_use),
     Chore("event streams", ("api",), lambda running: running.switchboard.streams.run()),
     Chore("dispatch", ("media",), lambda running: Dispatch(running.switchboard).run()),

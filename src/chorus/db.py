@@ -10,6 +10,7 @@ fails where another wrote between.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -137,6 +138,9 @@ class Database:
         self.settings = settings
         self.engine = _engine(settings)
         self._writer = asyncio.Lock()
+        self.watch: Callable[[float, float], None] | None = None
+        """Is told of each writing transaction that is over: seconds that it waited for its turn,
+        and seconds that it took from then on."""
         writes = self.engine.execution_options(**{_WRITES: True})
         reads = self.engine
         if not settings.is_sqlite:
@@ -158,11 +162,18 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession, None]:
-        async with self._turn(), self._writing() as session:
-            yield session
-            await session.commit()
-            for call in session.info.pop(_AFTERWARDS, ()):
-                call()
+        asked_s = time.monotonic()
+        async with self._turn():
+            began_s = time.monotonic()
+            try:
+                async with self._writing() as session:
+                    yield session
+                    await session.commit()
+                    for call in session.info.pop(_AFTERWARDS, ()):
+                        call()
+            finally:
+                if self.watch is not None:
+                    self.watch(began_s - asked_s, time.monotonic() - began_s)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None, None]:

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from chorus.settings import Settings
+from chorus.telemetry import spans
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -50,6 +51,12 @@ def named(value: str) -> Generator[None]:
         request_id.reset(token)
 
 
+def _trace_id() -> str:
+    """Of the call that the running task belongs to, if it is traced."""
+    call = spans.current.get()
+    return "" if call is None else call.trace_id
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -60,6 +67,8 @@ class _Json(logging.Formatter):
         }
         if current := request_id.get():
             line["requestId"] = current
+        if trace_id := _trace_id():
+            line["traceId"] = trace_id
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -76,6 +85,8 @@ class _Text(logging.Formatter):
         parts += [f"{key}={value}" for key, value in getattr(record, "fields", {}).items()]
         if current := request_id.get():
             parts.append(f"requestId={current}")
+        if trace_id := _trace_id():
+            parts.append(f"traceId={trace_id}")
         text = plain(" ".join(parts))
         if record.exc_info:
             lines = self.formatException(record.exc_info).splitlines()

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from chorus import readers
 from chorus.roles import ROLE_VARIABLES, ROLES, Role
 from chorus.settings_sip import SIP_VARIABLES
+from chorus.settings_telemetry import TELEMETRY_VARIABLES
 from chorus.settings_vendors import VENDOR_VARIABLES
 from chorus.variable import Variable
 
@@ -100,6 +101,14 @@ class Settings:
     sip_tls_cert: Path | None = None
     sip_tls_key: Path | None = None
     sip_tls_ca: Path | None = None
+    metrics_token: str | None = field(default=None, repr=False)
+    otel_disabled: bool = False
+    otlp_endpoint: str | None = None
+    otlp_traces_endpoint: str | None = None
+    otlp_metrics_endpoint: str | None = None
+    otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    exports_traces: bool = True
+    exports_metrics: bool = True
     unknown: tuple[str, ...] = ()
     has_foreign_openai_key: bool = False
 
@@ -150,6 +159,21 @@ class Settings:
     def media_base(self) -> str:
         """Where the websockets of calls' audio arrive: ws or wss, without a slash at the end."""
         return "ws" + (self.media_url or self.url).removeprefix("http")
+
+    @property
+    def otlp_traces_url(self) -> str | None:
+        """Where traces are sent; None: nowhere."""
+        on = self.exports_traces and not self.otel_disabled
+        return (self.otlp_traces_endpoint or self._otlp("/v1/traces")) if on else None
+
+    @property
+    def otlp_metrics_url(self) -> str | None:
+        """Where metrics are sent; None: nowhere."""
+        on = self.exports_metrics and not self.otel_disabled
+        return (self.otlp_metrics_endpoint or self._otlp("/v1/metrics")) if on else None
+
+    def _otlp(self, path: str) -> str | None:
+        return None if self.otlp_endpoint is None else f"{self.otlp_endpoint.rstrip('/')}{path}"
 
     @property
     def is_sqlite(self) -> bool:
@@ -458,6 +482,7 @@ VARIABLES: tuple[Variable, ...] = (
         "For how many seconds, at least, a link to a recording or a transcript holds.",
     ),
     *SIP_VARIABLES,
+    *TELEMETRY_VARIABLES,
 )
 
 

@@ -39,6 +39,7 @@ async def settle(switchboard: Switchboard, call_id: uuid.UUID) -> None:
         cost = await ledger.charge(session, bill, prices, from_balance=admission.charging)
         await calls.set_cost(session, call_id, cost)
         await balance.release(session, call_id)
+    switchboard.telemetry.metrics.cost.add(max(0, cost) / 1_000_000)
 
 
 async def settle_overdue(switchboard: Switchboard) -> int:

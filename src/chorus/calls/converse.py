@@ -35,6 +35,7 @@ from chorus.talk.call import Call
 from chorus.talk.repeating import Repeating
 from chorus.talk.second_leg import SecondLeg
 from chorus.talk.spec import CallSpec, Engines
+from chorus.telemetry import spans
 from chorus.webhooks import announce
 
 log = logging.getLogger(__name__)
@@ -210,10 +211,24 @@ async def _converse(
         second=leg,
         knowledge=knowledge,
     )
+    watch = journal.watch = switchboard.telemetry.call(
+        row.id,
+        row.direction,
+        {
+            "gen_ai.agent.id": str(row.agent_id),
+            "gen_ai.request.model": engines.model.name,
+            "chorus.organization.id": str(row.organization_id),
+            "chorus.carrier": line.provider,
+        },
+    )
     switchboard.began(row.id, call, line)
+    watching = spans.current.set(watch)
     try:
         await call.run()
     finally:
+        if (outcome := call.outcome) is not None:
+            watch.ended(outcome.status, outcome.reason, outcome.duration_ms)
+        spans.current.reset(watching)
         try:
             if exchange is not None:
                 await exchange.settled()

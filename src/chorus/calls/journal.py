@@ -24,6 +24,7 @@ from chorus.calls.tables import CallEvent
 from chorus.db import Database, utcnow
 from chorus.news import News
 from chorus.talk.timeline import Happening
+from chorus.telemetry.watch import CallWatch
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,15 @@ class CallJournal:
         self.lost = 0
         self.told: Callable[[str, int, Mapping[str, Any]], None] | None = None
         """Is told of each happening at once; must not block."""
+        self.watch: CallWatch | None = None
 
     def note(self, happening: Happening) -> None:
         if happening.kind == "turn_latency":
             self.turns.append(dict(happening.data))
         elif happening.kind == "usage":
             self.used += tally([happening.data])
+        if self.watch is not None:
+            self.watch.told(happening)
         if self.told is not None:
             self.told(happening.kind, happening.at_ms, happening.data)
         if len(self.pending) >= MAX_PENDING:

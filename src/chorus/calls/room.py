@@ -72,3 +72,9 @@ async def look(session: AsyncSession, organization_id: uuid.UUID, settings: Sett
 
 def due() -> sa.ColumnElement[bool]:
     return sa.or_(CallRow.scheduled_at.is_(None), CallRow.scheduled_at <= utcnow())
+
+
+async def waiting(session: AsyncSession) -> int:
+    """How many calls of all organizations are due and wait to be dialled."""
+    query = sa.select(sa.func.count()).select_from(CallRow)
+    return await session.scalar(query.where(WAITS, due(), CallRow.status == "queued")) or 0

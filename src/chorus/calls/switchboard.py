@@ -21,6 +21,7 @@ from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.hold_sound import HoldSounds
 from chorus.calls.journal import Journals
+from chorus.calls.queues import queues
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
 from chorus.db import Database
@@ -35,6 +36,7 @@ from chorus.outbound import Outbound
 from chorus.settings import Settings
 from chorus.talk.call import Call
 from chorus.talk.second_leg import SecondLeg
+from chorus.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,10 @@ class Switchboard:
             settings, database, self.outbound, self.durable, lambda: self.engines.threads
         )
         self.live: dict[uuid.UUID, Call] = {}
+        self.telemetry = Telemetry(
+            settings, self.ticker.lag, lambda: len(self.live), lambda: queues(database)
+        )
+        database.watch = self.telemetry.wrote
         self.second_legs: dict[uuid.UUID, SecondLeg] = {}
         """Of transfers of calls that are held here, by the id of the second call."""
         self._lines: dict[tuple[str, str], Line] = {}
@@ -182,6 +188,7 @@ class Switchboard:
             await carrier.aclose()
         await self.outbound.aclose()
         await self.engines.aclose()
+        await self.telemetry.aclose()
         if "_identity" in self.__dict__:
             self._identity.release()
 

@@ -10,6 +10,7 @@ from chorus.llm.model import LanguageModel, ModelFailed, ModelItem, Prompt, Tool
 from chorus.llm.second import reply_with_words
 from chorus.speech.ranking import Ranking
 from chorus.talk.text.speakable import Speakable
+from chorus.telemetry.spans import Value, span
 
 
 async def ask(
@@ -26,10 +27,15 @@ async def ask(
         on_asked(model)
         begun = False
         try:
-            async with aclosing(reply_with_words(model, prompt, Speakable)) as items:
-                async for item in items:
-                    begun = begun or not isinstance(item, Usage)
-                    yield item
+            with span(f"chat {model.name}", "client", **_about(model)) as asked:
+                async with aclosing(reply_with_words(model, prompt, Speakable)) as items:
+                    async for item in items:
+                        if isinstance(item, Usage):
+                            asked.put("gen_ai.usage.input_tokens", item.input_tokens)
+                            asked.put("gen_ai.usage.output_tokens", item.output_tokens)
+                        else:
+                            begun = True
+                        yield item
             return
         except ModelFailed as failure:
             if failure.retryable:  # else the request is to blame, not the model
@@ -37,6 +43,15 @@ async def ask(
             if begun or model is order[-1]:
                 raise
             on_replaced(failure)
+
+
+def _about(model: LanguageModel) -> dict[str, Value]:
+    vendor, _, name = model.name.partition("/")
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": vendor,
+        "gen_ai.request.model": name or vendor,
+    }
 
 
 def of_its_own(call: ToolCall, taken: Collection[str]) -> ToolCall:

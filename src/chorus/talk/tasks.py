@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,9 +15,11 @@ class Tasks:
         self._group = group
         self._live: set[asyncio.Task[None]] = set()
         self._over = False
+        # Work is begun from callbacks too, of the ticker and of sockets, which know no call.
+        self._context = contextvars.copy_context()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = self._group.create_task(work, name=name)
+        task = self._group.create_task(work, name=name, context=self._context.copy())
         self._live.add(task)
         task.add_done_callback(self._live.discard)
         if self._over:

@@ -36,6 +36,7 @@ from chorus.talk.timeline import Stage
 from chorus.talk.tools.acting import Acting
 from chorus.talk.utterance import Utterance
 from chorus.talk.voicing import Script, Voicing
+from chorus.telemetry.spans import within_turn
 
 MAX_ROUNDS = 8
 """Requests to the model within one reply; a model that only ever calls tools is stopped."""
@@ -180,6 +181,7 @@ class Reply:
     # --- the model ----------------------------------------------------------------------------
 
     async def _think(self, messages: tuple[Message, ...]) -> None:
+        within_turn(self.turn)
         try:
             await self._look_up()
             for _ in range(MAX_ROUNDS):
@@ -283,6 +285,7 @@ class Reply:
     # --- the voice ----------------------------------------------------------------------------
 
     async def _speak(self) -> None:
+        within_turn(self.turn)
         try:
             async with aclosing(self._mind.voicing.speak(self._script)) as pieces:
                 async for piece in pieces:

@@ -33,6 +33,7 @@ from chorus.speech.engines import (
 from chorus.speech.ranking import Ranking
 from chorus.talk.text.pronunciations import Pronunciations, Said
 from chorus.talk.text.units import units
+from chorus.telemetry.spans import span
 
 if TYPE_CHECKING:
     from chorus.talk.text.reading.reading import Reader, Reading
@@ -121,9 +122,10 @@ class Voicing:
         for left, voice in zip(range(len(order) - 1, -1, -1), order, strict=True):
             self.name = voice.name
             try:
-                async with aclosing(self._read(voice, script, place)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                with span(f"speak {voice.name}", "client", **{"chorus.voice": voice.name}):
+                    async with aclosing(self._read(voice, script, place)) as pieces:
+                        async for piece in pieces:
+                            yield piece
                 return
             except EngineFailed as failure:
                 self._ranking.failed(voice, failure)

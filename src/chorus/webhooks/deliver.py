@@ -127,15 +127,18 @@ class Deliveries:
             try:
                 async with self._switchboard.database.writing() as session:
                     now = await self._now(session)
+                    announced_at = None
                     if result is None:
                         await due.give_back(session, now, taken)
                     else:
-                        await record.record(session, now, taken, result)
+                        announced_at = await record.record(session, now, taken, result)
             except (SQLAlchemyError, OSError):
                 if wait_s is None:
                     raise
                 await asyncio.sleep(wait_s)
             else:
+                if announced_at is not None:
+                    self._switchboard.telemetry.delivered(announced_at, now)
                 return
 
     async def _try(self, taken: Taken) -> Result | None:
@@ -154,14 +157,19 @@ class Deliveries:
             except SecretsUnreadable as failure:
                 log.error("webhook %s: %s", delivery.id, failure)
                 return Result(error="the signing secret cannot be read")
+        started = time.monotonic()
+        if started - taken.at > due.LEASE_S - TIMEOUT_MS / 1000 - _MARGIN_S:
+            return None
+        watch = self._switchboard.telemetry.webhook_began(
+            delivery.call_id, delivery.event, delivery.tries
+        )
         headers = [
             ("content-type", "application/json"),
             ("user-agent", f"Chorus-Webhooks/{chorus.__version__}"),
             *signed(str(delivery.id), delivery.body, found.secrets, int(time.time())),
+            *watch.headers,
         ]
-        told, started = dict(headers), time.monotonic()
-        if started - taken.at > due.LEASE_S - TIMEOUT_MS / 1000 - _MARGIN_S:
-            return None
+        told = dict(headers)
         try:
             answer = await self._switchboard.outbound.send(
                 "POST",
@@ -176,7 +184,9 @@ class Deliveries:
             )
         except (OutboundRefused, OutboundFailed) as failure:
             took_ms = round((time.monotonic() - started) * 1000)
+            watch.ended(None, str(failure), took_ms / 1000)
             return Result(found.url, told, error=str(failure), duration_ms=took_ms)
+        watch.ended(answer.status, None, answer.elapsed_ms / 1000)
         return Result(
             found.url,
             told,

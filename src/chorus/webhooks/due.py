@@ -114,6 +114,14 @@ async def waiting(
     return found
 
 
+async def how_many(session: AsyncSession, now: datetime) -> tuple[int, datetime | None]:
+    """Deliveries of all organizations that are due and not under way, and since when the oldest."""
+    due_at = WebhookDelivery.due_at
+    query = sa.select(sa.func.count(), sa.func.min(due_at)).where(due_at <= now)
+    count, oldest = (await session.execute(query)).one()
+    return count, oldest
+
+
 async def take(
     session: AsyncSession, now: datetime, under_way: Sequence[Taken], owner: str, limit: int
 ) -> list[Taken]:

@@ -50,7 +50,10 @@ class Result:
         return self.status is not None and 200 <= self.status < 300
 
 
-async def record(session: AsyncSession, now: datetime, taken: Taken, result: Result) -> None:
+async def record(
+    session: AsyncSession, now: datetime, taken: Taken, result: Result
+) -> datetime | None:
+    """When it was announced, if it is delivered now."""
     await session.execute(
         sa.update(WebhookAttempt)
         .where(WebhookAttempt.id == taken.attempt_id)
@@ -65,9 +68,9 @@ async def record(session: AsyncSession, now: datetime, taken: Taken, result: Res
     )
     delivery = await session.get(WebhookDelivery, taken.delivery_id, with_for_update=True)
     if delivery is None:
-        return  # deleted with its call
+        return None  # deleted with its call
     if not result.delivered and delivery.attempt_id != taken.attempt_id:
-        return
+        return None
     delivery.attempt_id = None
     delivery.url = result.url or delivery.url
     delivery.last_status_code, delivery.last_error = result.status, result.error
@@ -85,6 +88,7 @@ async def record(session: AsyncSession, now: datetime, taken: Taken, result: Res
             _end(delivery, "failed", "gave_up")
         else:
             delivery.due_at = now + timedelta(seconds=wait)
+    return delivery.created_at if result.delivered else None
 
 
 def _end(delivery: WebhookDelivery, status: str, reason: str) -> None:

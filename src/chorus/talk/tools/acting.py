@@ -16,6 +16,7 @@ from typing import Any
 
 from chorus.llm.model import ToolCall, ToolSpec
 from chorus.talk.tools.tool import CallControl, Tool, ToolResult, as_json, failed
+from chorus.telemetry.spans import tool_span
 
 log = logging.getLogger(__name__)
 
@@ -148,4 +149,9 @@ class Acting:
             known = ", ".join(spec.name for spec in self._specs) or "none"
             action.finish(failed(f"There is no tool '{call.name}'. Tools: {known}."))
         else:
-            action.finish(await tool.run(call.arguments, control))
+            with tool_span(call.name, call.id) as running:
+                result = await tool.run(call.arguments, control)
+                if not result.ok:
+                    status = "" if result.status is None else f" HTTP {result.status}"
+                    running.failed(f"the tool failed{status}")
+            action.finish(result)

@@ -18,6 +18,7 @@ from chorus.talk.spec import HttpTool
 from chorus.talk.tools.arguments import ArgumentsWrong, read_arguments, specs_of
 from chorus.talk.tools.request import ToolWrong, request_of
 from chorus.talk.tools.tool import CallControl, ToolResult, as_json, failed
+from chorus.telemetry.spans import trace_headers
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class RequestTool:
             answer = await self._client.send(
                 request.method,
                 request.url,
-                headers=request.headers,
+                headers=_traced(request.headers),
                 content=request.content,
                 timeout_ms=tool.timeout_ms,
                 max_bytes=RESULT_BYTES,
@@ -105,6 +106,13 @@ def request_tools(
         RequestTool(tool, spec, client, variables, known)
         for tool, spec in zip(tools, specs, strict=True)
     )
+
+
+def _traced(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """With the trace that the call is part of, unless the tool's own headers name one."""
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    return [*given, *(each for each in trace_headers() if each[0] not in names)]
 
 
 def _result(answer: OutboundAnswer) -> ToolResult:
