@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chorus.lines.line import LineEnded
+from chorus.lines.sip.framing import PING
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.incoming import IncomingCall
 from chorus.lines.sip.message import Message, Request, Response, parse_message
@@ -67,6 +68,7 @@ class Net:
         self.latency_s = 0.01
         self.places: dict[tuple[str, int], UserAgent[str]] = {}
         self.log: list[tuple[str, Message]] = []
+        self.pings: list[tuple[float, str]] = []
         self.passes: Callable[[Message], bool] = lambda message: True
 
     def wire(self, ip: str, port: int = 5060, transport: str = "udp") -> _Wire:
@@ -83,6 +85,9 @@ class _Wire:
     own: Hop
 
     def send(self, hop: Hop, data: bytes) -> None:
+        if data == PING:
+            self.net.pings.append((self.net.time.now, self.own.ip))
+            return
         try:
             message = parse_message(data)
         except Malformed:

@@ -398,3 +398,23 @@ def test_concealment_fades_and_is_bounded() -> None:
     filled = concealer.fill(500)
     assert len(filled) == 60 * 16
     assert samples.rms(filled[:320]) > 2 * samples.rms(filled[-320:])
+
+
+def test_comfort_noise_is_a_pause_and_no_loss() -> None:
+    """RFC 3389: a packet of type 13, then nothing until somebody speaks again."""
+    packets = _spoken(ms=200)
+    noise = rtp.parse(packets[5])
+    assert noise is not None
+    speech = [rtp.parse(each) for each in packets[6:]]
+    end = End()
+    now_s = end.take(packets[:5])
+    end.take([rtp.build(13, False, noise.sequence, noise.timestamp, noise.ssrc, b"\x40")], now_s)
+    now_s = end.run(1.0, now_s)
+    for each in speech:
+        assert each is not None
+        late = each._replace(timestamp=(each.timestamp + 8000) & 0xFFFFFFFF)
+        end.take([rtp.build(late.payload_type, False, *late[2:])], now_s)
+        now_s += 0.02
+    assert [at_ms for _, at_ms in end.heard[4:6]] == [80, 1120]
+    assert end.stream.concealed_ms == 0
+    assert end.stream.quality.loss == 0

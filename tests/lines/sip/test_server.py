@@ -167,6 +167,7 @@ async def test_the_api_shows_how_a_number_is_registered(tmp_path: Path) -> None:
         assert "wrong" not in str(good)
         assert PASSWORD not in str(good)
         said = await _doctor(here)
-        assert f"ok       {NUMBER}: 127.0.0.1 answers OPTIONS over udp" in said
+        assert f"ok       {NUMBER}: 127.0.0.1 answers OPTIONS over udp: " in said
+        assert " by kamailio" in said
         assert f"ok       {NUMBER}: is registered as {NUMBER}" in said
         assert PASSWORD not in said

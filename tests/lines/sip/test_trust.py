@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -219,6 +220,17 @@ def test_it_registers_is_renewed_and_taken_away() -> None:
     assert len({request.call_id for request in registrar.requests}) == 1
     sequences = [request.cseq[0] for request in registrar.requests]
     assert sequences == sorted(set(sequences))
+
+
+def test_over_udp_the_way_back_is_kept_open_while_it_is_registered() -> None:
+    net, _, registration, _ = _registered()
+    net.time.advance(85)
+    assert [source for _, source in net.pings] == ["192.0.2.1"] * 3
+    times = [at_s for at_s, _ in net.pings]
+    assert [round(after - before) for before, after in pairwise(times)] == [25, 25]
+    registration.stop()
+    net.time.advance(100)
+    assert len(net.pings) == 3
 
 
 def test_a_wrong_password_is_asked_seldom_and_said_plainly() -> None:

@@ -118,9 +118,15 @@ class SipAgent:
 
     async def reach(self, trunk: Trunk) -> str | None:
         """Ask a trunk by OPTIONS whether it is there; None if it answers anything at all."""
+        said = await self.ask(trunk)
+        return said.detail if isinstance(said, Failed) else None
+
+    async def ask(self, trunk: Trunk) -> Response | Failed | None:
+        """What a trunk answers to OPTIONS; None for a network of addresses, which cannot be
+        called."""
         target = trunk.target(trunk.number)
         if target is None:
-            return None  # a network of addresses calls us, and cannot be called
+            return None
         answered: asyncio.Future[Response | Failed] = self._loop.create_future()
 
         def build(hop: Hop) -> Request:
@@ -133,10 +139,9 @@ class SipAgent:
         Sending(self.user_agent.context, build, trunk.route or target, final)
         try:
             async with asyncio.timeout(REACH_S):
-                said = await answered
+                return await answered
         except TimeoutError:
-            return f"{target.host} does not answer SIP over {trunk.transport}"
-        return said.detail if isinstance(said, Failed) else None
+            return Failed(408, f"{target.host} does not answer SIP over {trunk.transport}")
 
     def set_numbers(self, connections: Sequence[Connection]) -> None:
         """Follow what has changed."""

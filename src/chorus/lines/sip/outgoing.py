@@ -3,8 +3,8 @@
 Behind one INVITE several telephones may ring (forking): each has an early dialog of its own. The
 first 2xx wins and becomes the `Session`; another one is acknowledged and hung up at once. Sound
 before the answer is taken from any 18x that describes it. `cancel` withdraws; where the answer
-and the CANCEL cross, the answered call is hung up. `events` hears of ringing, sound, the answer or
-the end, in that order.
+and the CANCEL cross, the answered call is hung up. A 3xx is followed (`redirect`). `events` hears
+of ringing, sound, the answer or the end, in that order.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from chorus.lines.sip.digest import Credentials
 from chorus.lines.sip.grammar import Malformed, number
 from chorus.lines.sip.message import Request, Response
 from chorus.lines.sip.negotiate import Negotiation
+from chorus.lines.sip.redirect import Redirects, allowed
 from chorus.lines.sip.sending import Context, Failed, Sending
 from chorus.lines.sip.session import ALLOW, SUPPORTED, Session, SessionEvents
 from chorus.lines.sip.transactions import ServerTransaction, cancel_of
@@ -91,6 +92,11 @@ class OutgoingCall:
         self._negotiation = negotiation
         self._events = events
         self._from = invitation.from_.with_tag(new_tag())
+        self._target = invitation.target
+        self._credentials = invitation.credentials
+        self._redirects = Redirects(invitation.target)
+        self._home: Uri | Hop | list[Hop] = invitation.target
+        self._trunk: Hop | None = None
         self._sequence = 0
         self._expires_s = refresh.EXPIRES_S
         self._least_s = refresh.LEAST_S
@@ -108,7 +114,8 @@ class OutgoingCall:
         self._ringing = self._context.timers.call_later(
             invitation.ring_timeout_s, self.cancel, LineCause.NO_ANSWER
         )
-        self._send(where or invitation.route or invitation.target)
+        self._home = where or invitation.route or invitation.target
+        self._send(self._home)
 
     def cancel(self, cause: LineCause = LineCause.CANCELED) -> None:
         """Stop ringing; end the call if it was answered meanwhile."""
@@ -137,14 +144,14 @@ class OutgoingCall:
             self._build,
             where,
             self._final,
-            credentials=self._invitation.credentials,
+            credentials=self._credentials,
             on_provisional=self._provisional,
         )
 
     def _build(self, hop: Hop) -> Request:
         invitation = self._invitation
         self._sequence += 1
-        request = Request(method="INVITE", target=str(invitation.target))
+        request = Request(method="INVITE", target=str(self._target))
         add = request.headers.add
         add("Max-Forwards", "70")
         if invitation.route is not None:
@@ -220,7 +227,7 @@ class OutgoingCall:
             return request
 
         where = early.dialog.nat_hop or early.dialog.first_hop
-        credentials = self._invitation.credentials
+        credentials = self._credentials
         Sending(self._context, build, where, lambda _: None, credentials=credentials)
 
     def _final(self, response: Response | Failed) -> None:
@@ -235,12 +242,48 @@ class OutgoingCall:
                 self._least_s = least
                 self._send(self._where)
                 return
+        if self._withdrawn is None and self._elsewhere(response):
+            return
         if self._withdrawn is not None:
             self._finish(LineEnded(self._withdrawn))
         elif isinstance(response, Failed):
             self._finish(ended_by(response.status, response.detail))
         else:
             self._finish(ended_by(response.status, reason_of(response), response.reason))
+
+    def _elsewhere(self, response: Response | Failed) -> bool:
+        """Try what a 3xx named, one after the other, until one says no for all (6xx)."""
+        if isinstance(response, Response) and response.status < 400:
+            self._redirects.take(response)
+        following = self._redirects.following() if response.status < 600 else None
+        if self._sending is not None and self._sending.transaction is not None:
+            self._trunk = self._trunk or self._sending.transaction.hop
+        trunk = self._trunk
+        if following is None or trunk is None:
+            return False
+        self._target = following
+        self._sending = None
+        if self._invitation.route is not None or self._redirects.stays(following):
+            self._credentials = self._invitation.credentials
+            self._send(self._home)
+            return True
+        # A stranger gets no answer that our password went into.
+        self._credentials = None
+
+        def found(hops: list[Hop]) -> None:
+            places = allowed(hops, trunk)
+            if self._withdrawn is not None:
+                self._finish(LineEnded(self._withdrawn))
+            elif places:
+                self._send(places)
+            else:
+                place = following.host
+                refused = Failed(503, f"redirected to {place}, which cannot be called from here")
+                if not self._elsewhere(refused):
+                    self._finish(ended_by(refused.status, refused.detail))
+
+        self._context.resolve(following, found)
+        return True
 
     def _answered(self, response: Response) -> None:
         tag = response.to.tag or ""
@@ -266,7 +309,7 @@ class OutgoingCall:
             self._negotiation,
             self._events,
             lambda over: self._registry.remove(over.dialog.key),
-            credentials=self._invitation.credentials,
+            credentials=self._credentials,
             peer_allows=response.headers.get("Allow") or "",
         )
         taken.acknowledge(response)

@@ -1,8 +1,9 @@
 """`chorus doctor sip`: what the network says about each number, without a running server.
 
-For each: its host resolves (to what), it answers OPTIONS, and for one that registers a REGISTER is
-tried and taken away again. The media ports are tried on this machine. Nothing is changed, but a
-registration of a server that runs may be replaced for a moment where a registrar keeps only one.
+For each: its host resolves (to what), what it answers to OPTIONS and where it saw us, and for one
+that registers a REGISTER is tried and taken away again. The media ports are tried on this machine.
+Nothing is changed, but a registration of a server that runs may be replaced for a moment where a
+registrar keeps only one.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from chorus.lines.desk import (
 )
 from chorus.lines.line import Line
 from chorus.lines.sip.agent import SipAgent
+from chorus.lines.sip.causes import printable
 from chorus.lines.sip.config import SipConfig
 from chorus.lines.sip.media.ports import MediaPorts, NoPort
+from chorus.lines.sip.sending import Failed
 from chorus.lines.sip.transport import Listen
 from chorus.lines.sip.trunks import Trunk, trunk_of
 from chorus.lines.sip.uri import Uri
@@ -77,14 +80,31 @@ async def _number(agent: SipAgent, connection: Connection) -> list[Found]:
     found = [await _resolved(agent, name, target)]
     if not found[0].good:
         return found
-    silent = await agent.reach(trunk)
-    if silent is None:
-        found.append(Found(True, name, f"{target.host} answers OPTIONS over {trunk.transport}"))
-    else:
-        advice = "is the port open, and the transport right? Some trunks answer no OPTIONS"
-        found.append(Found(False, name, silent, advice))
+    found += await _answers(agent, trunk, target, name)
     if trunk.account is not None:
         found.append(await _registers(agent, trunk, connection))
+    return found
+
+
+async def _answers(agent: SipAgent, trunk: Trunk, target: Uri, name: str) -> list[Found]:
+    """What came back to OPTIONS, from whom, and where it saw us."""
+    began_s = asyncio.get_running_loop().time()
+    said = await agent.ask(trunk)
+    took_ms = (asyncio.get_running_loop().time() - began_s) * 1000
+    if said is None or isinstance(said, Failed):
+        silent = said.detail if said else f"{target.host} cannot be called"
+        advice = "is the port open, and the transport right? Some trunks answer no OPTIONS"
+        return [Found(False, name, silent, advice)]
+    words = printable(f"{said.status} {said.reason}").strip()
+    product = said.headers.get("Server") or said.headers.get("User-Agent")
+    by = f" by {printable(product)[:80]}" if product else ""
+    answer = f"{target.host} answers OPTIONS over {trunk.transport}: {words}{by}, {took_ms:.0f} ms"
+    found = [Found(True, name, answer)]
+    own, seen = said.via.host, said.via.params.get("received")
+    if seen and seen != own:
+        advice = f"behind NAT: if others reach this machine at {seen}, set CHORUS_SIP_PUBLIC_HOST"
+        told = f"it sees us at {printable(seen)}, and not at {own}"
+        found.append(Found(True, name, told, printable(advice)))
     return found
 
 

@@ -3,7 +3,9 @@
 The binding is renewed well before it ends; after a failure it is tried again with growing waits
 and a random part, so that a thousand numbers do not come back at once. `state` says how it stands,
 for the API and the doctor. The Contact has a user part that nobody can guess (`token`): an INVITE
-that names it was sent by somebody who knows the binding.
+that names it was sent by somebody who knows the binding. Over UDP four bytes go to the registrar
+every 25 s, so that a NAT in between keeps the way back open (RFC 5626 §4.4; streams have their own
+keepalive in `transport`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Literal
 
 from chorus.lines.sip.causes import printable
 from chorus.lines.sip.digest import Credentials
+from chorus.lines.sip.framing import PING
 from chorus.lines.sip.grammar import Malformed, number
 from chorus.lines.sip.message import REASONS, Request, Response
 from chorus.lines.sip.sending import Context, Failed, Sending
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 EXPIRES_S = 600
 """Asked for. Short enough for a firewall's memory over TCP, long enough to burden nobody."""
+KEEPALIVE_S = 25.0
+"""NATs forget UDP after 30 s at the soonest (RFC 4787 §4.3 asks for 120)."""
 MOST_S = 7200
 LEAST_S = 30
 FIRST_WAIT_S = 2.0
@@ -98,6 +103,7 @@ class Registration:
         self._expires_s = EXPIRES_S
         self._wait_s = FIRST_WAIT_S
         self._timer: Timer | None = None
+        self._keepalive: Timer | None = None
         self._sending: Sending | None = None
         self._stopped = False
         self.decided = asyncio.Event()
@@ -115,6 +121,8 @@ class Registration:
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.cancel()
         if self._sending is not None:
             self._sending.stop()
         if self.standing.state == "registered":
@@ -165,6 +173,7 @@ class Registration:
             since_s = self.standing.since_s if self.standing.state == "registered" else now_s
             self._stand(Standing("registered", since_s, now_s + granted_s))
             # Well before the end, but not later than the registrar's own clock could be off.
+            self._keep_alive()
             self._again(max(granted_s * random.uniform(0.75, 0.85), 5.0))  # noqa: S311 - no secret
             return
         if response.status == 423 and isinstance(response, Response):
@@ -194,6 +203,18 @@ class Registration:
         if self._stopped or self.standing.state != "registered":
             return
         self._again(random.uniform(0.1, 2.0))  # noqa: S311 - no secret
+
+    def _keep_alive(self) -> None:
+        """From now on, for as long as it is registered over UDP."""
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        self._keepalive = self._context.timers.call_later(KEEPALIVE_S, self._ping)
+
+    def _ping(self) -> None:
+        hop = self.hop
+        if self.standing.state == "registered" and hop is not None and not hop.reliable:
+            self._context.wire.send(hop, PING)
+            self._keep_alive()
 
     def _again(self, seconds: float) -> None:
         if self._timer is not None:

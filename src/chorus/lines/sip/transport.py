@@ -3,7 +3,7 @@
 The shell round the state machines: bytes go in by `on_message`, and `send` takes bytes out, over
 the connection that a message came on, or a new one. A connection that stays silent is closed; one
 that floods is closed too. Keepalives (RFC 5626 §3.5) are answered over TCP and TLS and dropped over
-UDP; we send none ourselves.
+UDP; ours go out every 30 s over connections that we opened (over UDP: `registration`).
 """
 
 from __future__ import annotations
