@@ -101,7 +101,9 @@ class Pagination(Out):
     ]
     limit: int
     offset: int
-    total_is_exact: bool = True
+    total_is_exact: Annotated[
+        bool, Field(description="Whether `total` is how many there are, and not a lower bound.")
+    ] = True
     next_cursor: Annotated[
         str | None, Field(description="As `after` it leads to the next page; null behind the last.")
     ] = None
