@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import uuid
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.calls.test_calls_api import stored
+from tests.calls.test_calls_api import parties, stored
 from tests.calls.test_room import board, rows
 from tests.fakes.api import Api
 
-from chorus.calls import recover
+from chorus.calls import journal, lost, recover
 from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.durable.heartbeat import DEAD_AFTER_S, Heartbeat
 from chorus.durable.pulse import Stillness
+from chorus.lines.carrier import CarrierFailed
+from chorus.lines.desk import Connection
+from chorus.talk.timeline import Happening
 
 DIALLED = {"direction": "outbound", "status": "queued", "dialled_at": utcnow()}
 RINGS = {"direction": "outbound", "status": "ringing", "dialled_at": utcnow(), "call_sid": "CA1"}
@@ -114,6 +118,50 @@ async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatc
     async with api.process.database.reading() as session:
         calls = await session.scalars(sa.select(CallRow).where(CallRow.id.in_(theirs)))
         assert {(call.lease_owner, call.ended_at is None) for call in calls} == {(None, False)}
+
+
+class Hangs:
+    """In place of a carrier that fails at first: which legs it was asked to end."""
+
+    def __init__(self) -> None:
+        self.legs: list[str] = []
+
+    async def end(self, connection: Connection, leg_id: str) -> None:
+        self.legs.append(leg_id)
+        if len(self.legs) == 1:
+            raise CarrierFailed("not now")
+
+
+async def test_what_was_said_is_kept_and_the_leg_hung_up(api: Api, monkeypatch: pytest.MonkeyPatch):
+    carrier = Hangs()
+    monkeypatch.setitem(board(api).carriers, "twilio", carrier)
+    monkeypatch.setattr(lost, "RETRY_S", (0.0,))
+    wish = await parties(api)
+    number_id = uuid.UUID(wish["phoneNumberId"])
+    call = {**TALKS, "call_sid": "CA7", "phone_number_id": number_id}
+    [id] = await stored(api, *held_by("forgotten", call))
+    said = [
+        Happening(0, "answered", {"transcriber": "simulated"}),
+        Happening(900, "reply_heard", {"turn": None, "heard": "Good day.", "heardMs": 900}),
+        Happening(2000, "turn_committed", {"turn": 1, "text": "I want"}),
+        Happening(2500, "reply_heard", {"turn": 1, "heard": "", "heardMs": 90}),
+        Happening(3000, "turn_committed", {"turn": 2, "text": "a table."}),
+        Happening(4600, "speech_started", {"turn": 3}),
+    ]
+    async with api.process.database.writing() as session:
+        await journal.write(session, id, await api.organization_id(), said)
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.ROUND_S)
+    shown = (await api.get(f"/v1/calls/{id}")).json()["data"]
+    assert (shown["endedReason"], shown["durationSeconds"]) == ("worker_lost", 5)
+    assert shown["transcript"] == [
+        {"role": "assistant", "content": "Good day."},
+        {"role": "user", "content": "I want a table."},
+    ]
+    async with asyncio.timeout(5):
+        while len(carrier.legs) < 2:
+            await asyncio.sleep(0.01)
+    assert carrier.legs == ["CA7", "CA7"]
 
 
 async def test_a_process_that_lives_keeps_its_calls(api: Api, monkeypatch: pytest.MonkeyPatch):

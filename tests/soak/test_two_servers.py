@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from pathlib import Path
 
 import pytest
 from tests.soak.rig import FINAL, Rig, environment, free_port, people
 
 from chorus.demo.carrier import client
-from chorus.demo.carrier.person import Person
+from chorus.demo.carrier.person import Person, Wait
 
 
 async def _started(folder: Path, first: Rig) -> Rig:
@@ -47,16 +48,30 @@ async def test_each_call_is_dialled_once(tmp_path: Path, postgres_url: str):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_the_calls_of_one_that_died_are_ended_by_the_other(tmp_path: Path, postgres_url: str):
+    rows: list[tuple[object, ...]] = []
     async with client.running() as carrier:
         one = Rig(carrier, tmp_path / "one", environment(carrier, postgres_url), postgres_url)
         await one.start()
         await one.prepare()
         two = await _started(tmp_path / "two", one)
         try:
-            assert await one.place("+15550000001", Person(ring_ms=100))
+            # Stays on the line whatever becomes of the stream.
+            assert await one.place("+15550000001", Person(ring_ms=100, steps=[Wait(ms=60_000)]))
             await carrier.wait("agent.speaks", 30)
+            [call] = await two.calls()
+            async with asyncio.timeout(20):
+                while not (heard := await _heard(two, call["id"])):
+                    await asyncio.sleep(0.2)
             one.kill()
+            killed_at = time.monotonic()
             [call] = await two.settled(90)
+            lasted_s = time.monotonic() - killed_at
+            leg = carrier.placed(call["callSid"])
+            async with asyncio.timeout(10):
+                while (await leg.look())["status"] == "in-progress":
+                    await asyncio.sleep(0.1)
+            async with two.http() as http:
+                call = (await http.get(f"/v1/calls/{call['id']}")).json()["data"]
             done = "SELECT status FROM {dbos}workflow_status WHERE name = 'after_call'"
             for _ in range(50):
                 rows = await two.rows(done)
@@ -66,4 +81,13 @@ async def test_the_calls_of_one_that_died_are_ended_by_the_other(tmp_path: Path,
         finally:
             await two.stop()
     assert (call["status"], call["endedReason"]) == ("failed", "worker_lost")
+    assert lasted_s < 15
+    assert call["transcript"][0] == {"role": "assistant", "content": heard[0]}
     assert rows == [("SUCCESS",)]
+
+
+async def _heard(rig: Rig, call_id: str) -> list[str]:
+    """What the person has heard of the agent until now."""
+    async with rig.http() as http:
+        events = (await http.get(f"/v1/calls/{call_id}/events?limit=100")).json()["data"]
+    return [event["data"]["heard"] for event in events if event["kind"] == "reply_heard"]

@@ -132,7 +132,11 @@ async def _write(
         )
         if not moved:
             # Given up for lost while this process could not be seen: what was said is kept.
-            mine = sa.and_(CallRow.id == journal.call_id, CallRow.transcript.is_(None))
+            mine = sa.and_(
+                CallRow.id == journal.call_id,
+                sa.or_(CallRow.transcript.is_(None), CallRow.ended_reason == "worker_lost"),
+                CallRow.transcript_deleted_at.is_(None),
+            )
             await session.execute(sa.update(CallRow).where(mine).values(record))
     journal.pending.clear()
     if not moved:

@@ -4,8 +4,9 @@ Each call that rings or is talked on names the process that holds it (`lease_own
 long as that does: `Keeper.run` counts this process's heartbeat on, once for all its calls,
 and sees to what others left:
 
-1. A process whose heartbeat has stopped is dead. Its calls end as `worker_lost`; what it had begun
-   of durable work goes back into the queues. Any living process may do this, and several may.
+1. A process whose heartbeat has stopped is dead. Its calls end as `worker_lost`, with what was said
+   until then (`lost.py`), and are hung up at their carriers; what it had begun of durable work
+   goes back into the queues. Any living process may do this, and several may.
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
    `provider_error`: no conversation will come of it. One from a browser that nobody has taken up
@@ -25,7 +26,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from chorus.accounts.secrets import SecretsUnreadable
+from chorus.calls import lost
 from chorus.calls.room import TAKES_ROOM
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
@@ -34,8 +35,6 @@ from chorus.durable.heartbeat import BEAT_S
 from chorus.durable.pulse import Stillness
 from chorus.durable.tables import Executor
 from chorus.lines.browser.line import PROVIDER
-from chorus.lines.carrier import CarrierFailed
-from chorus.numbers import routing
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -184,13 +183,11 @@ async def _end(
 ) -> int:
     async with switchboard.database.reading() as session:
         found = await session.execute(
-            sa.select(CallRow.id, CallRow.organization_id, CallRow.parent_call_id).where(
-                TAKES_ROOM, which
-            )
+            sa.select(CallRow.id, CallRow.organization_id).where(TAKES_ROOM, which)
         )
-        lost = found.all()
+        gone = found.all()
     ended = 0
-    for call_id, organization_id, parent_id in lost:
+    for call_id, organization_id in gone:
         # One transaction each, and only if it still is as it was found.
         async with switchboard.database.writing() as session:
             ended_now = await end(
@@ -202,27 +199,11 @@ async def _end(
                 reason,
                 detail=detail,
                 only_if=(which,),
+                **await lost.record(session, call_id),
             )
         ended += ended_now
-        if ended_now and parent_id is not None:
-            switchboard.spawn(_stop_ringing(switchboard, call_id), f"end leg {call_id}")
+        if ended_now:
+            switchboard.spawn(lost.hang_up(switchboard, call_id), f"end leg {call_id}")
     if ended:
         log.warning("%d calls ended as %s: nobody held them any more", ended, reason)
     return ended
-
-
-async def _stop_ringing(switchboard: Switchboard, call_id: uuid.UUID) -> None:
-    """The second call of a transfer whose process died: its caller is gone, and nobody is to be
-    called to the telephone for them."""
-    try:
-        async with switchboard.database.reading() as session:
-            call = await session.get_one(CallRow, call_id)
-            if call.phone_number_id is None or call.call_sid is None:
-                return
-            route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
-        carrier = switchboard.carriers.get(call.provider)
-        if route is not None and carrier is not None and route.provider == call.provider:
-            await carrier.end(route.connection, call.call_sid)
-    except (CarrierFailed, SecretsUnreadable, SQLAlchemyError, OSError) as failure:
-        # Whoever answers is hung up on: the call is over.
-        log.warning("call %s may still ring: %s", call_id, failure)

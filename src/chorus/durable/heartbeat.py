@@ -21,8 +21,9 @@ from chorus.durable.tables import Executor
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 5.0
-DEAD_AFTER_S = 30.0
+BEAT_S = 2.0
+DEAD_AFTER_S = 10.0
+"""Calls of a dead process have to be over within 15 s: this, and a round before and after it."""
 LATE_S = 12.0
 """A beat that takes longer than this waits for a lock that somebody does not give back."""
 

@@ -1,0 +1,90 @@
+"""What is done for a call whose process is gone: what was said until then is put on its record,
+and its leg is hung up at the carrier, where nobody else would.
+
+The record of a conversation is written by the process that held it, at its end. Of a lost one
+there are the events, which lack at most the last half second and what the agent was just saying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.accounts.secrets import SecretsUnreadable
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import CallEvent, CallRow
+from chorus.lines.carrier import CarrierFailed
+from chorus.numbers import routing
+
+log = logging.getLogger(__name__)
+
+RETRY_S = (1.0, 4.0)
+"""Waits before a carrier that could not end a leg is asked again."""
+
+
+async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
+    """Columns of the call, by its events: `transcript`, `turn_count` and `duration_seconds`, which
+    ends with the last thing that is known of it. Empty if it was not talked on."""
+    found = await session.execute(
+        sa.select(CallEvent.kind, CallEvent.data)
+        .where(
+            CallEvent.call_id == call_id,
+            CallEvent.kind.in_(("answered", "turn_committed", "reply_heard")),
+        )
+        .order_by(CallEvent.seq)
+    )
+    events = found.all()
+    if not events:
+        return {}
+    last_ms = await session.scalar(
+        sa.select(sa.func.max(CallEvent.at_ms)).where(CallEvent.call_id == call_id)
+    )
+    transcript: list[dict[str, Any]] = []
+    for kind, data in events:
+        role = "user" if kind == "turn_committed" else "assistant"
+        text = str(data.get("text" if role == "user" else "heard") or "")
+        if not text:
+            continue
+        if role == "user" and transcript and transcript[-1]["role"] == "user":
+            # Said around a reply that nobody heard: one turn, as in any transcript.
+            transcript[-1]["content"] += f" {text}"
+        else:
+            transcript.append({"role": role, "content": text})
+    return {
+        "transcript": transcript,
+        "turn_count": sum(line["role"] == "user" for line in transcript),
+        "duration_seconds": ((last_ms or 0) + 500) // 1000,
+    }
+
+
+async def hang_up(switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    """Whatever state the leg is in. A carrier whose legs live in the process that held them (SIP,
+    browsers) has nothing to end."""
+    for wait_s in (*RETRY_S, None):
+        try:
+            await _hang_up(switchboard, call_id)
+        except (CarrierFailed, SecretsUnreadable, SQLAlchemyError, OSError) as failure:
+            # Whoever answers later is hung up on: the call is over.
+            log.warning("the leg of call %s may go on: %s", call_id, failure)
+            if wait_s is None:
+                return
+            await asyncio.sleep(wait_s)
+        else:
+            return
+
+
+async def _hang_up(switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    async with switchboard.database.reading() as session:
+        call = await session.get(CallRow, call_id)
+        if call is None or call.phone_number_id is None or call.call_sid is None:
+            return
+        route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
+    carrier = switchboard.carriers.get(call.provider)
+    if route is not None and carrier is not None and route.provider == call.provider:
+        await carrier.end(route.connection, call.call_sid)
