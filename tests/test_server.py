@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Postgres, settings_for
 from tests.fakes.server import API_KEY, Server, serving, start
 
-from chorus.serve import unsafe
+from chorus.opening import unsafe
 
 # A start takes some seconds, on a busy machine many; nothing here measures it.
 pytestmark = pytest.mark.timeout(400)

@@ -173,6 +173,8 @@ def _life(
             if "work" in process.settings.roles:
                 name = switchboard.heartbeat.name
                 await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
+            if switchboard.has_siblings:
+                await switchboard.loaded()
             async with asyncio.TaskGroup() as tasks:
                 started = chores.start(Running(process, switchboard, archive), tasks)
                 yield

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Options that stand for a variable, and are read and checked as it is.
-_OPTIONS = {"CHORUS_HOST": "--host", "CHORUS_PORT": "--port", "CHORUS_ROLE": "--role"}
+_OPTIONS = {
+    "CHORUS_HOST": "--host",
+    "CHORUS_PORT": "--port",
+    "CHORUS_ROLE": "--role",
+    "CHORUS_WORKERS": "--workers",
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -59,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         dest="CHORUS_ROLE",
         help="what this process does: api, media, work, several with commas (CHORUS_ROLE)",
     )
+    serve.add_argument(
+        "--workers",
+        dest="CHORUS_WORKERS",
+        help="processes that share the port, on PostgreSQL (CHORUS_WORKERS)",
+    )
+    # How `chorus serve --workers` starts each of them.
+    serve.add_argument("--inherited", nargs=2, type=int, default=None, help=argparse.SUPPRESS)
     serve.set_defaults(command=_serve)
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
@@ -223,9 +235,15 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
         verb.set_defaults(command=_orgs(function))
 
 
-def _serve(settings: Settings, _: argparse.Namespace) -> int:
-    from chorus.serve import serve
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    if settings.workers > 1:
+        from chorus.workers import serve_with_workers
 
+        return serve_with_workers(settings)
+    from chorus.serve import serve, serve_as_worker
+
+    if options.inherited is not None:
+        return serve_as_worker(settings, *options.inherited)
     return serve(settings)
 
 

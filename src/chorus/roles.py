@@ -29,6 +29,24 @@ def read(raw: str) -> tuple[Role, ...]:
     return tuple(role for role in ROLES if role in cast("tuple[Role, ...]", given))
 
 
+def refused(
+    roles: tuple[Role, ...], workers: int, *, is_sqlite: bool, listens_for_sip: bool
+) -> str | None:
+    """Why processes cannot share the work so, as a sentence; None if they can."""
+    several = "Several processes need PostgreSQL, CHORUS_DATABASE_URL=postgresql://…"
+    if is_sqlite and roles != ROLES:
+        given = ",".join(roles)
+        return f"CHORUS_ROLE cannot be {given}: on SQLite one process does everything. {several}"
+    if is_sqlite and workers > 1:
+        return f"CHORUS_WORKERS cannot be {workers}: on SQLite there is one process. {several}"
+    if listens_for_sip and workers > 1:
+        return (
+            f"CHORUS_WORKERS cannot be {workers} where CHORUS_SIP_LISTEN is set: an address of "
+            "SIP has one process. Run that one by itself, with one worker"
+        )
+    return None
+
+
 ROLE_VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHORUS_STOP_NOTICE_SECONDS",
@@ -45,6 +63,14 @@ ROLE_VARIABLES: tuple[Variable, ...] = (
         "api,media,work",
         "What this process does, on PostgreSQL: api (API, dashboard, carriers' webhooks), media "
         "(calls), work (what follows from calls), separated by commas.",
+    ),
+    Variable(
+        "CHORUS_WORKERS",
+        "workers",
+        readers.number(1, 64),
+        "1",
+        "How many processes `chorus serve` runs on this machine, which share its port, on "
+        "PostgreSQL. Not with CHORUS_SIP_LISTEN.",
     ),
     Variable(
         "CHORUS_MEDIA_URL",

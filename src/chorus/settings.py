@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chorus import readers
-from chorus.roles import ROLE_VARIABLES, ROLES, Role
+from chorus.roles import ROLE_VARIABLES, ROLES, Role, refused
 from chorus.settings_sip import SIP_VARIABLES
 from chorus.settings_telemetry import TELEMETRY_VARIABLES
 from chorus.settings_vendors import VENDOR_VARIABLES
@@ -82,6 +82,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     drain_s: int = 30
     roles: tuple[Role, ...] = ROLES
+    workers: int = 1
     media_url: str | None = None
     stop_notice_s: int = 0
     billing: bool = False
@@ -140,8 +141,14 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         settings = cls(**values)
-        if settings.roles != ROLES and settings.is_sqlite:
-            raise SettingsError([_ROLES_NEED_POSTGRES.format(environ["CHORUS_ROLE"].strip())])
+        why = refused(
+            settings.roles,
+            settings.workers,
+            is_sqlite=settings.is_sqlite,
+            listens_for_sip=bool(settings.sip_listen),
+        )
+        if why is not None:
+            raise SettingsError([why])
         known = {variable.name for variable in VARIABLES}
         unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in known)
         foreign = bool(environ.get("OPENAI_API_KEY", "").strip())
@@ -199,10 +206,6 @@ class Settings:
 
 
 _OPENAI_URL = "https://api.openai.com/v1"
-_ROLES_NEED_POSTGRES = (
-    "CHORUS_ROLE cannot be {}: on SQLite one process does everything. Several processes need "
-    "PostgreSQL, CHORUS_DATABASE_URL=postgresql://…"
-)
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("CHORUS_HOST", "host", readers.host, "127.0.0.1", "Address to listen on."),

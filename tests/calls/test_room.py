@@ -115,6 +115,15 @@ async def route(api: Api) -> Route:
     return found
 
 
+async def test_one_that_stops_turns_calls_away_and_one_that_retires_takes_them(api: Api):
+    """For the others of its machine, to whom their audio goes."""
+    dialled = await route(api)
+    board(api).draining = True
+    assert isinstance(await answer(board(api), dialled, "CA1", "+14155559999", {}), Declined)
+    board(api).retiring = True
+    assert isinstance(await answer(board(api), dialled, "CA1", "+14155559999", {}), Taken)
+
+
 async def test_inbound_over_the_limit_is_busy(api: Api):
     await limited(api, 2)
     dialled = await route(api)

@@ -11,7 +11,7 @@ import pytest
 from tests.soak.rig import FINAL, Rig, environment, free_port, people
 
 from chorus.demo.carrier import client
-from chorus.demo.carrier.person import Person, Wait
+from chorus.demo.carrier.person import Person, Say, Step, Wait, WaitQuiet
 
 
 async def _started(folder: Path, first: Rig) -> Rig:
@@ -55,8 +55,8 @@ async def test_the_calls_of_one_that_died_are_ended_by_the_other(tmp_path: Path,
         await one.prepare()
         two = await _started(tmp_path / "two", one)
         try:
-            # Stays on the line whatever becomes of the stream.
-            assert await one.place("+15550000001", Person(ring_ms=100, steps=[Wait(ms=60_000)]))
+            talk: list[Step] = [WaitQuiet(quiet_ms=300), Say(sound="tone", ms=400), Wait(ms=1000)]
+            assert await one.place("+15550000001", Person(ring_ms=100, steps=talk * 30))
             await carrier.wait("agent.speaks", 30)
             [call] = await two.calls()
             async with asyncio.timeout(20):
@@ -66,10 +66,11 @@ async def test_the_calls_of_one_that_died_are_ended_by_the_other(tmp_path: Path,
             killed_at = time.monotonic()
             [call] = await two.settled(90)
             lasted_s = time.monotonic() - killed_at
-            leg = carrier.placed(call["callSid"])
-            async with asyncio.timeout(10):
-                while (await leg.look())["status"] == "in-progress":
-                    await asyncio.sleep(0.1)
+            asked = f"/Calls/{call['callSid']}.json"
+            for _ in range(100):
+                if any(asked in event.get("path", "") for event in carrier.events):
+                    break
+                await asyncio.sleep(0.1)
             async with two.http() as http:
                 call = (await http.get(f"/v1/calls/{call['id']}")).json()["data"]
             done = "SELECT status FROM {dbos}workflow_status WHERE name = 'after_call'"
@@ -82,6 +83,8 @@ async def test_the_calls_of_one_that_died_are_ended_by_the_other(tmp_path: Path,
             await two.stop()
     assert (call["status"], call["endedReason"]) == ("failed", "worker_lost")
     assert lasted_s < 15
+    forms = [event["form"] for event in carrier.events if asked in event.get("path", "")]
+    assert [form["Status"] for form in forms] == [["completed"]], carrier.events[-20:]
     assert call["transcript"][0] == {"role": "assistant", "content": heard[0]}
     assert rows == [("SUCCESS",)]
 

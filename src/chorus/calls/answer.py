@@ -59,7 +59,7 @@ async def answer(
     customer_number: str,
     variables: Mapping[str, str],
 ) -> Taken | Declined:
-    if switchboard.draining:
+    if switchboard.refuses:
         return Declined("the server is stopping", busy=True)
     if route.agent_id is None:
         return Declined("the number has no agent")

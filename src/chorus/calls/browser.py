@@ -53,7 +53,7 @@ async def begin(
     """The agent need not be active: it can be tried before it takes calls. Raises `Error` 404 for
     an agent that is not there, 400 for changes that could not be saved, 402 if the balance does
     not suffice, 429 if there is no room for a call, 503 while the server stops."""
-    if switchboard.draining:
+    if switchboard.refuses:
         raise errors.unavailable("The server is stopping")
     agent = await agents.one(session, organization_id, wish.agent_id)
     changes: dict[str, Any] | None = None

@@ -78,6 +78,10 @@ class Switchboard:
         self.stopping = False
         """Told to stop: /readyz says so, and everything else goes on for a while."""
         self.draining = False
+        self.has_siblings = False
+        """Other processes take what comes to the same port. This one begins with that when it can
+        hold a call, and it may leave without turning calls away: `retiring`."""
+        self.retiring = False
         self._emptied = asyncio.Event()
         self._emptied.set()
 
@@ -157,11 +161,18 @@ class Switchboard:
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
+    @property
+    def refuses(self) -> bool:
+        """Calls that are announced here are turned away. One that retires takes them for the
+        others: their audio goes to whoever takes new connections."""
+        return self.draining and not self.retiring
+
     async def drain(self) -> None:
         """Say that the process stops, for as long as a load balancer takes to notice; then take no
         new calls, give those under way some time, and end them."""
         self.stopping = True
-        await asyncio.sleep(self.settings.stop_notice_s)
+        if not self.retiring:
+            await asyncio.sleep(self.settings.stop_notice_s)
         self.draining = True
         try:
             async with asyncio.timeout(self.settings.drain_s):
