@@ -136,6 +136,7 @@ async def fill(api: Api, organization_id: uuid.UUID) -> list[uuid.UUID]:
 LISTS = (
     "agents",
     "tools",
+    "knowledge-bases",
     "phone-numbers",
     "webhook-endpoints",
     "api-keys",
