@@ -29,7 +29,7 @@ def open_session(path: Path, vendor: str, *, rewrite: Callable[[bytes], bytes] =
     `EngineFailed` (stage `load`) if onnxruntime is not installed or the file is not a model."""
     try:
         model = rewrite(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a file may be broken in any way
         raise EngineFailed(vendor, "load", f"{path.name}: {error}") from error
     return open_session_of(model, vendor, path.name)
 
