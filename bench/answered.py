@@ -51,6 +51,7 @@ SPEEDS = {"person": (1.0, 1.25), "mailbox": (1.0,), "menu": (1.0,)}
 JOE = "en_US-joe-medium"
 LEAD_MS = (300, 900, 1600)
 TAIL_MS = 2500
+AT_ONCE = 32
 WORDS_MS = 300.0
 FINAL_AFTER_MS = 96
 INTERIM_MS = (1100, 1700, 2300, 3500)
@@ -182,8 +183,11 @@ async def hear(made: list[Clip]) -> None:
     assert path is not None
     detector = SileroDetector(path)
     try:
-        for clip in made:
-            clip.voiced = await _voiced(detector, clip.audio)
+        for at in range(0, len(made), AT_ONCE):  # the detector waits a moment for a batch
+            some = made[at : at + AT_ONCE]
+            heard = await asyncio.gather(*(_voiced(detector, clip.audio) for clip in some))
+            for clip, voiced in zip(some, heard, strict=True):
+                clip.voiced = voiced
     finally:
         await detector.aclose()
     kept: dict[str, str] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}

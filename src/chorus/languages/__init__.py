@@ -27,7 +27,9 @@ PHRASES = (
     *("ask_again", "apology", "goodbye", "still_there"),
     *("nobody_free", "caller_left", "caller_waits", "take_or_leave", "not_connected"),
 )
-ANSWERED = ("screening", "unavailable", "after_tone", "menu", "mailbox", "person", "hello")
+ANSWERED = (
+    *("screening", "unavailable", "after_tone", "menu", "mailbox", "reached", "person", "hello"),
+)
 _LISTS = ("backchannels", "only_here", "open_words", "number_words")
 _LARGEST = 256 * 1024  # bytes of a file
 # Codes of the same language, or of one that is closer to it than to English.

@@ -43,6 +43,7 @@ _WHO: dict[Kind, Who] = {
     "after_tone": "mailbox",
     "menu": "menu",
     "mailbox": "mailbox",
+    "reached": "mailbox",
     "person": "person",
 }
 _SURE: dict[Kind, float] = {
@@ -51,6 +52,7 @@ _SURE: dict[Kind, float] = {
     "after_tone": 0.97,
     "menu": 0.95,
     "mailbox": 0.9,
+    "reached": 0.7,
     "person": 0.95,
 }
 
@@ -125,9 +127,9 @@ class Judge:
         if not kinds:
             return
         kind = kinds[0]
-        if kind == "mailbox" and "person" in kinds:
+        if kind in ("mailbox", "reached") and "person" in kinds:
             kind = "person"  # "you have reached the garden shop, how can I help you"
-        if kind == "person" and not final:
+        if kind in ("person", "reached") and not final:
             return  # the rest of it may say something else
         if self._may_become(_WHO[kind], kind, now):
             self._decide(_WHO[kind], _SURE[kind], "words", now)

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from chorus.languages import Languages, code_of, languages
 
-Kind = Literal["screening", "unavailable", "after_tone", "menu", "mailbox", "person"]
+Kind = Literal["screening", "unavailable", "after_tone", "menu", "mailbox", "reached", "person"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CERTAIN: frozenset[Kind] = frozenset({"screening", "unavailable", "after_tone", "menu"})
 """What hardly anybody says who picks up a telephone."""
