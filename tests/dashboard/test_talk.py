@@ -142,3 +142,35 @@ def test_what_keeps_a_call_from_beginning_is_said(browser: Browser, server: Serv
         expect(page.get_by_role("list", name="Chat")).to_contain_text("A table for 4")
         assert visit.problems() == []
         assert visit.complaints == []
+
+
+def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser, server: Server):
+    with visiting(browser, server, permissions=["microphone"]) as visit:
+        with server.client() as http:
+            agent = http.get("/v1/agents").json()["data"][0]["id"]
+            visit.open(f"/agents/{agent}")
+            log_in(visit)
+            caller = visit.page
+            caller.get_by_role("button", name="Talk to it").click()
+            said = caller.get_by_role("list", name="Transcript")
+            expect(said).to_contain_text("good evening")
+            [call] = http.get("/v1/calls?status=in_progress").json()["data"]
+            member = caller.context.new_page()
+            member.goto(f"{server.url}/dashboard/calls/{call['id']}")
+            member.get_by_role("button", name="Listen", exact=True).click()
+            expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
+            member.get_by_role("button", name="Take over").click()
+            expect(member.get_by_text("You speak with the caller")).to_be_visible()
+            member.get_by_role("button", name="Hand back").click()
+            expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
+            transcript = member.get_by_role("region", name="Transcript")
+            expect(transcript).to_contain_text("A member")
+            member.get_by_role("button", name="Stop listening").click()
+            expect(transcript).to_contain_text("A member stopped listening")
+            member.get_by_role("button", name="End call").click()
+            member.get_by_role("alertdialog").get_by_role("button", name="End call").click()
+            expect(caller.get_by_role("button", name="Talk again")).to_be_visible()
+            events = http.get(f"/v1/calls/{call['id']}/events?limit=100").json()["data"]
+        modes = [each["data"]["mode"] for each in events if each["kind"] == "supervisor_mode"]
+        assert modes == ["talk", "listen"]
+        assert visit.complaints == []

@@ -92,7 +92,14 @@ export function AgentPage() {
             <strong>{t("agent.unsaved")}</strong> <span className="quiet small">{t("agent.unsaved.text", { count: Object.keys(form.changes).length })}</span>
             <DraftTold draft={draft} />
           </span>
-          <Button onPress={drop}>{t("agent.discard")}</Button>
+          <Button
+            onPress={() => {
+              drop();
+              void draft.drop();
+            }}
+          >
+            {t("agent.discard")}
+          </Button>
           <Button isDisabled={save.isPending} onPress={() => setPublishing(true)}>
             {t("publish")}
           </Button>

@@ -1,6 +1,6 @@
 // What can be done to a call that is not over.
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Failure } from "../parts/basic";
@@ -8,6 +8,8 @@ import { Confirm } from "../parts/dialogs";
 import { TextField } from "../parts/fields";
 import { toast } from "../parts/toasts";
 import { t } from "../words";
+
+const Supervise = lazy(() => import("./call-supervise"));
 
 export function Controls({ call }: { call: Schemas["Call"] }) {
   const may = useMay("developer");
@@ -47,6 +49,11 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
             {t("control.note")}
           </Button>
         </form>
+      )}
+      {call.status === "in_progress" && (
+        <Suspense fallback={null}>
+          <Supervise callId={call.id} />
+        </Suspense>
       )}
       <Button look="danger" onPress={() => setAsking(true)}>
         {waiting ? t("control.cancel") : t("control.end")}

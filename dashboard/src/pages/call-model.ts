@@ -116,6 +116,13 @@ export function read(events: CallEvent[]): Conversation {
         note(event, "accent", kind, text(data.text));
         marks.push({ at: atMs, kind: "operator", text: text(data.text) });
         break;
+      case "supervisor_joined":
+      case "supervisor_left":
+      case "supervisor_mode":
+      case "supervision_refused":
+        note(event, kind === "supervision_refused" ? "warn" : "accent", kind, [text(data.mode), text(data.by), text(data.detail)].filter(Boolean).join(" · "));
+        marks.push({ at: atMs, kind: "operator", text: text(data.mode) });
+        break;
       case "digit":
         note(event, "", kind, text(data.digit));
         marks.push({ at: atMs, kind: "digit", text: text(data.digit) });

@@ -4,17 +4,16 @@ import { Link, useSearch } from "@tanstack/react-router";
 import { api, body, type Schemas } from "../api/client";
 import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
 import { SelectField } from "../parts/select";
-import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
-import { toast } from "../parts/toasts";
+import { Menu } from "../parts/dialogs";
+import { CursorPages, SearchBox, useParameters } from "../parts/lists";
 import { clock, maybe, money, number, t } from "../words";
 
 const LIMIT = 50;
-const EXPORTED = 10_000;
 const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
 const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reason", "id"] as const;
 type Column = (typeof COLUMNS)[number];
 
-type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; from?: string; to?: string; hide?: string };
+type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; from?: string; to?: string; hide?: string; after?: string };
 type Listed = Schemas["ListedCall"];
 
 export function query(search: Filters) {
@@ -45,28 +44,31 @@ export function useAgentNames(): Map<string, string> {
 export function Calls() {
   const search = useSearch({ strict: false }) as Filters;
   const change = useParameters();
-  const [offset, setOffset] = useOffset();
   const agents = useAgentNames();
   const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
   const filters = query(search);
   const found = useQuery({
-    queryKey: ["calls", search, offset],
-    queryFn: () => body(api.GET("/v1/calls", { params: { query: { ...filters, limit: LIMIT, offset } } })),
+    queryKey: ["calls", search],
+    queryFn: () => body(api.GET("/v1/calls", { params: { query: { ...filters, limit: LIMIT, after: search.after } } })),
     placeholderData: (old) => old,
     // What is live changes; a page of what is over does not.
     refetchInterval: (q) => (q.state.data?.data.some((call) => call.endedAt === null) ? 3_000 : 15_000),
   });
   const rows = found.data?.data ?? [];
   const hidden = new Set(String(search.hide ?? "").split(",") as Column[]);
-  const filtered = Object.keys(search).some((name) => !["offset", "hide"].includes(name));
-  const set = (name: keyof Filters) => (value: string) => change({ [name]: value || undefined, offset: undefined });
+  const filtered = Object.keys(search).some((name) => !["after", "hide"].includes(name));
+  const set = (name: keyof Filters) => (value: string) => change({ [name]: value || undefined, after: undefined });
   return (
     <div className="page">
       <Head title={t("nav.calls")}>
         <Columns hidden={hidden} onChange={(next) => change({ hide: [...next].filter(Boolean).join(",") || undefined })} />
-        <Button icon="down" isDisabled={rows.length === 0} onPress={() => void exported(filters, agents)}>
+        <Menu
+          label={t("export")}
+          look=""
+          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => exported(filters, format, texts) }))}
+        >
           {t("export")}
-        </Button>
+        </Menu>
       </Head>
       <div className="bar filters">
         <SearchBox label={t("calls.search")} />
@@ -77,7 +79,7 @@ export function Calls() {
         <DateField label={t("from")} value={search.from} onChange={set("from")} />
         <DateField label={t("to")} value={search.to} onChange={set("to")} />
         {filtered && (
-          <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, from: undefined, to: undefined, offset: undefined })}>
+          <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, from: undefined, to: undefined, after: undefined })}>
             {t("filters.clear")}
           </Button>
         )}
@@ -138,7 +140,7 @@ export function Calls() {
           </table>
         </div>
       )}
-      {found.data && <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+      {found.data && <CursorPages pagination={found.data.pagination} after={search.after} />}
     </div>
   );
 }
@@ -176,29 +178,11 @@ function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden:
   );
 }
 
-/** A cell that no spreadsheet takes for a formula (callers choose some of these texts). */
-export function cell(value: unknown): string {
-  const text = value === null || value === undefined ? "" : String(value);
-  const safe = /^[=@\t\r]|^[+-](?!\d+$)/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-async function exported(filters: ReturnType<typeof query>, agents: Map<string, string>) {
-  const names = ["id", "status", "direction", "customerNumber", "agent", "createdAt", "answeredAt", "endedAt", "durationSeconds", "turnCount", "cost", "endedReason"];
-  const lines = [names.join(",")];
-  for (let offset = 0; offset < EXPORTED; offset += 100) {
-    const page = await body(api.GET("/v1/calls", { params: { query: { ...filters, limit: 100, offset } } }));
-    for (const call of page.data) {
-      const row: Record<string, unknown> = { ...call, agent: agents.get(call.agentId) ?? call.agentId };
-      lines.push(names.map((name) => cell(row[name])).join(","));
-    }
-    if (page.data.length < 100) break;
-  }
-  const url = URL.createObjectURL(new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
+/** The server streams the file; it knows who asks by the session. */
+function exported(filters: ReturnType<typeof query>, format: "csv" | "jsonl", texts: boolean) {
+  const given = Object.entries({ ...filters, format, texts: String(texts) }).filter((pair): pair is [string, string] => pair[1] !== undefined);
   const link = document.createElement("a");
-  link.href = url;
-  link.download = "calls.csv";
+  link.href = `/v1/calls/export?${new URLSearchParams(given)}`;
+  link.download = `calls.${format}`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-  toast(t("export.done", { count: lines.length - 1 }));
 }

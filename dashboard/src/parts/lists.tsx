@@ -1,5 +1,6 @@
 // What lists share: the search and the page in the address, and going from page to page.
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import type { Schemas } from "../api/client";
 import { useEffect, useState } from "react";
 import { number, t } from "../words";
 import { Button } from "./basic";
@@ -49,6 +50,29 @@ export function Pages({ total, limit, offset, onChange }: { total: number; limit
       <Button look="tiny" isDisabled={last >= total} onPress={() => onChange(offset + limit)}>
         {t("pages.next")}
       </Button>
+    </nav>
+  );
+}
+
+/** From page to page of a list that may be long: each has an address, and going back is the
+    browser's own. */
+export function CursorPages({ pagination, after }: { pagination: Schemas["Pagination"]; after?: string }) {
+  const next = pagination.nextCursor;
+  if (!next && !after) return null;
+  const at = (cursor: string | undefined) => ((old: Record<string, unknown>) => ({ ...old, after: cursor })) as never;
+  return (
+    <nav className="pages" aria-label={t("pages")}>
+      <span className="num">{t(pagination.totalIsExact === false ? "pages.more" : "pages.all", { total: number(pagination.total) })}</span>
+      {after && (
+        <Link to="." search={at(undefined)} className="button tiny">
+          {t("pages.first")}
+        </Link>
+      )}
+      {next && (
+        <Link to="." search={at(next)} className="button tiny">
+          {t("pages.next")}
+        </Link>
+      )}
     </nav>
   );
 }

@@ -1,0 +1,93 @@
+// Listening to a live call with this computer, whispering into it, and taking it over.
+import { useMutation } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { BrowserCall, type Ended, type State } from "../../../clients/browser/src";
+import { api, data, type Schemas } from "../api/client";
+import { Button, Failure } from "../parts/basic";
+import { SelectField } from "../parts/select";
+import { maybe, t } from "../words";
+
+type Mode = Schemas["SupervisorMode"]["mode"];
+type Hears = Schemas["SupervisorCreate"]["hears"];
+type On = { id: string; state: State; mode: Mode; ended: Ended | null };
+
+export default function Supervise({ callId }: { callId: string }) {
+  const [hears, setHears] = useState<Hears>("both");
+  const [on, setOn] = useState<On | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const line = useRef<BrowserCall | null>(null);
+  useEffect(() => () => line.current?.hangUp(), []);
+  const mode = useMutation({
+    mutationFn: (wish: Mode) => data(api.POST("/v1/calls/{id}/supervisors/{supervisorId}/mode", { params: { path: { id: callId, supervisorId: on?.id ?? "" } }, body: { mode: wish } })),
+    onSuccess: (_, wish) => {
+      // Nobody hears a supervisor who listens; the microphone is shut all the same.
+      line.current?.mute(wish === "listen");
+      setOn((old) => old && { ...old, mode: wish });
+    },
+  });
+  const begin = () => {
+    // Before anything is waited for: browsers give sound to a tap only.
+    const made = new BrowserCall({ format: "pcm16/24000" });
+    line.current = made;
+    setError(null);
+    setOn({ id: "", state: "connecting", mode: "listen", ended: null });
+    const set = (change: Partial<On>) => setOn((old) => (old && line.current === made ? { ...old, ...change } : old));
+    made.on("state", (state) => {
+      if (state === "connected") made.mute(true);
+      set({ state });
+    });
+    made.on("ended", (ended) => set({ ended, state: "ended" }));
+    void made.connect(async () => {
+      try {
+        const begun = await data(api.POST("/v1/calls/{id}/supervisors", { params: { path: { id: callId } }, body: { hears } }));
+        set({ id: begun.id });
+        // This server under the name by which the page has it, which is what the policy allows.
+        const url = new URL(new URL(begun.url).pathname, window.location.href);
+        url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+        return { callId: begun.id, token: begun.token, url: url.href };
+      } catch (reason) {
+        setError(reason);
+        throw reason;
+      }
+    });
+  };
+  const there = on !== null && on.state !== "ended";
+  return (
+    <section className="row supervise" aria-label={t("supervise")}>
+      {!there && (
+        <>
+          <SelectField label={<span className="hidden">{t("supervise.hears")}</span>} value={hears} onChange={(id) => setHears(id as Hears)} choices={(["both", "caller", "agent"] as const).map((id) => ({ id, label: t(`supervise.hears.${id}`) }))} />
+          <Button icon="mic" onPress={begin}>
+            {t("supervise.listen")}
+          </Button>
+        </>
+      )}
+      {there && on.state === "connected" && (
+        <>
+          {on.mode === "talk" ? (
+            <Button look="strong" isDisabled={mode.isPending} onPress={() => mode.mutate("listen")}>
+              {t("supervise.back")}
+            </Button>
+          ) : (
+            <>
+              <Button look="strong" icon="mic" isDisabled={mode.isPending} onPress={() => mode.mutate("talk")}>
+                {t("supervise.over")}
+              </Button>
+              <Button isDisabled={mode.isPending} aria-pressed={on.mode === "whisper"} onPress={() => mode.mutate(on.mode === "whisper" ? "listen" : "whisper")}>
+                {t("supervise.whisper")}
+              </Button>
+            </>
+          )}
+        </>
+      )}
+      {there && (
+        <Button onPress={() => line.current?.hangUp()}>{t("supervise.stop")}</Button>
+      )}
+      <span role="status" className="small">
+        {there && (on.state === "connected" ? t(`supervise.is.${on.mode}`) : t("talk.connecting"))}
+        {on?.ended && maybe(`talk.ended.${on.ended.reason}`, t("supervise.ended"))}
+      </span>
+      <Failure error={error ?? mode.error} />
+    </section>
+  );
+}
