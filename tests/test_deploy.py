@@ -1,0 +1,80 @@
+"""The files of `deploy/` say what this version understands, and give calls the time they need."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chorus.lines.browser.carrier import MEDIA_PATH as BROWSER
+from chorus.lines.jambonz.links import MEDIA_PATH as JAMBONZ
+from chorus.lines.twilio.links import MEDIA_PATH as TWILIO
+from chorus.lines.voximplant.media import MEDIA_PATH as VOXIMPLANT
+from chorus.settings import VARIABLES, Settings
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+MEDIA = {BROWSER, JAMBONZ, TWILIO, VOXIMPLANT}
+# Of compose's own: from it the public URL is made.
+NOT_OURS = {"CHORUS_DOMAIN"}
+GIVEN = {
+    "CHORUS_DATABASE_URL": "postgresql://chorus@postgres/chorus",
+    "CHORUS_SECRET_KEY": "k" * 40,
+    "CHORUS_BOOTSTRAP_API_KEY": "sk_live_" + "k" * 40,
+    "CHORUS_PUBLIC_URL": "https://chorus.example.com",
+    "CHORUS_STORAGE_URL": "s3://recordings",
+}
+
+
+def compose() -> dict[str, dict[str, Any]]:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    return {name: each for name, each in services.items() if each["image"] == "chorus"}
+
+
+def kubernetes(kind: str) -> list[dict[str, Any]]:
+    items = yaml.safe_load((DEPLOY / "kubernetes" / "chorus.yaml").read_text())["items"]
+    return [item for item in items if item["kind"] == kind]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_variable_is_known(path: Path):
+    named = set(re.findall(r"CHORUS_[A-Z_]*[A-Z]", path.read_text()))
+    assert named - NOT_OURS <= {variable.name for variable in VARIABLES}
+
+
+def test_compose_gives_calls_their_time():
+    roles: set[str] = set()
+    for name, service in compose().items():
+        settings = Settings.read({**service["environment"], **GIVEN})
+        assert settings.unknown == ()
+        if name != "migrate":
+            roles.update(settings.roles)
+        patience = int(service["stop_grace_period"].removesuffix("s"))
+        assert patience > settings.stop_notice_s + settings.drain_s + 10
+    assert roles == {"api", "media", "work"}
+
+
+def test_kubernetes_gives_calls_their_time():
+    [common] = kubernetes("ConfigMap")
+    roles: set[str] = set()
+    for item in kubernetes("Deployment") + kubernetes("StatefulSet"):
+        pod = item["spec"]["template"]["spec"]
+        own = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+        settings = Settings.read({**common["data"], **own, **GIVEN})
+        roles.update(settings.roles)
+        patience = pod["terminationGracePeriodSeconds"]
+        assert patience > settings.stop_notice_s + settings.drain_s + 10
+    assert roles == {"api", "media", "work"}
+
+
+def test_the_audio_of_every_carrier_goes_where_calls_are_held():
+    [ingress] = kubernetes("Ingress")
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    media = {p["path"] for p in paths if p["backend"]["service"]["name"] == "chorus-media"}
+    assert media == MEDIA
+    caddy = (DEPLOY / "Caddyfile").read_text()
+    [line] = re.findall(r"@media path (.*)", caddy)
+    assert {path.removesuffix("/*") for path in line.split()} == MEDIA
