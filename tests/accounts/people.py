@@ -117,4 +117,6 @@ def _walk(prefix: str, found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def filled(path: str, id: object) -> str:
-    return re.sub(r"\{[^}]+\}", str(id), path)
+    """With an id, or another number where a number has to stand."""
+    number = "1" if isinstance(id, uuid.UUID) else str(id)
+    return re.sub(r"\{[^}]+\}", str(id), path.replace("{number}", number))

@@ -164,8 +164,8 @@ def _choices(schema: Schema, known: dict[str, Schema]) -> Iterator[Schema]:
     """The alternatives of a value, references followed."""
     if "$ref" in schema:
         yield from _choices(known[schema["$ref"].rpartition("/")[2]], known)
-    elif "anyOf" in schema:
-        for choice in cast("list[Schema]", schema["anyOf"]):
+    elif "anyOf" in schema or "oneOf" in schema:
+        for choice in cast("list[Schema]", schema.get("anyOf") or schema["oneOf"]):
             # A limit beside the alternatives holds for each of them.
             beside = {name: value for name, value in schema.items() if name.startswith("m")}
             yield from _choices({**beside, **choice}, known)

@@ -110,7 +110,9 @@ class AgentDraftPut(In):
         at_most(_MOST_BYTES),
         AfterValidator(_fields_of_an_agent),
     ]
-    base: Annotated[Whole, Field(ge=1, description="The version that was begun with.")]
+    base: Annotated[
+        Whole, Field(ge=1, le=2**31 - 1, description="The version that was begun with.")
+    ]
 
 
 class AgentDraftOut(Out):

@@ -38,8 +38,12 @@ class UploadRoute(Route):
 
     async def before(self, process: Process, request: Request) -> None:
         principal: Principal = request.state.principal
+        try:
+            id = UUID(request.path_params["id"])
+        except ValueError:
+            raise errors.not_found("Knowledge base") from None
         async with process.database.reading() as session:
-            await queries.one(session, principal.organization_id, UUID(request.path_params["id"]))
+            await queries.one(session, principal.organization_id, id)
         request.state.upload = await read_upload(request)
 
 
