@@ -52,6 +52,11 @@ per_minute = 0.014
 inbound_per_minute = 0.0085
 billed = "second"
 
+[price_list.telephony.sip]
+per_minute = 0.012
+inbound_per_minute = 0.008
+billed = "second"
+
 [price_list.transcription."*"]
 per_minute = 0.0043
 

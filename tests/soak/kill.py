@@ -35,8 +35,10 @@ from typing import Any
 from tests.soak import stages
 from tests.soak.afterwards import Afterwards
 from tests.soak.rig import FINAL, OURS, Rig, environment, people
+from tests.soak.sip_rig import SipRig
 
 from chorus.demo.carrier import client
+from chorus.demo.ways import Sip, Way
 
 ROOM = 12
 """Calls at once; the others wait."""
@@ -145,7 +147,7 @@ class _Round:
         events, news, accepted = self.rig.carrier.events, self.afterwards.news, self.rig.accepted
         seen, heard, known = len(events), len(news), len(accepted)
         facts: dict[str, dict[str, Any]] = {
-            "asked": {"kind": "api"},
+            "asked": {"kind": self.rig.asked},
             "ringing": {"kind": "call.status", "status": "ringing"},
             "in-progress": {"kind": "call.status", "status": "in-progress"},
             "over": {"kind": "call.over"},
@@ -215,21 +217,29 @@ async def run(
     seed: int = 1,
     check: Check | None = None,
     most_s: float = float("inf"),
+    way: Way | None = None,
     **env: str,
 ) -> Report:
-    """`database_url` must have the schema; None is SQLite in `folder`. No round begins after
+    """`database_url` must have the schema; None is SQLite in `folder`. `way` is how calls
+    are carried, media streams if it is None. No round begins after
     `most_s`."""
     dice = random.Random(seed)
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
     began = time.monotonic()
-    async with client.running() as carrier, Afterwards(folder, REFUSED) as afterwards:
+    sip = way.sip if way else None
+    async with client.running(sip=sip) as carrier, Afterwards(folder, REFUSED) as afterwards:
         env = environment(carrier, database_url) | afterwards.env | env
-        rig = Rig(carrier, folder, env, database_url)
+        if isinstance(way, Sip):
+            env |= way.variables(carrier.url)
+            rig: Rig = SipRig(carrier, folder, env, database_url, way=way)
+        else:
+            rig = Rig(carrier, folder, env, database_url)
         await rig.start()
         try:
             await rig.prepare(**afterwards.agent)
             await afterwards.top_up(rig)
+            await rig.connected()
             await rig.limit(ROOM, waiting=1_000_000)
             while report.kills < kills and time.monotonic() - began < most_s:
                 one = _Round(rig, report, afterwards, dice)

@@ -48,6 +48,8 @@ class Rig:
     env: dict[str, str]
     database_url: str | None
     server: server.Server | None = None
+    asked: str = "api"
+    """The carrier's event that it was asked to call."""
     wish: dict[str, Any] = field(default_factory=dict)
     accepted: dict[str, str] = field(default_factory=dict)
     """Number that was called → call id."""
@@ -85,9 +87,7 @@ class Rig:
     async def prepare(self, **agent: Any) -> None:
         """An agent on simulated engines, and a number of the carrier's."""
         assert self.server is not None
-        await self.carrier.add_account(ACCOUNT, TOKEN)
-        url = self.server.url
-        await self.carrier.add_number(OURS, ACCOUNT, f"{url}/twilio/voice", f"{url}/twilio/status")
+        connection = await self.connection()
         async with self.http() as http:
 
             async def made(path: str, body: dict[str, Any]) -> str:
@@ -105,9 +105,20 @@ class Rig:
             }
             greeting = {"firstSpeaker": "agent", "agentGreeting": "Good day, how can I help you?"}
             agent_id = await made("/v1/agents", {"name": "Soak", **engines, **greeting, **agent})
-            number = {"number": OURS, "twilioAccountSid": ACCOUNT, "twilioAuthToken": TOKEN}
-            number_id = await made("/v1/phone-numbers", {**number, "agentId": agent_id})
+            number = {"number": OURS, **connection, "agentId": agent_id}
+            number_id = await made("/v1/phone-numbers", number)
         self.wish = {"agentId": agent_id, "phoneNumberId": number_id}
+
+    async def connection(self) -> dict[str, Any]:
+        """Make our number at the carrier; what the API is told of it."""
+        assert self.server is not None
+        await self.carrier.add_account(ACCOUNT, TOKEN)
+        url = self.server.url
+        await self.carrier.add_number(OURS, ACCOUNT, f"{url}/twilio/voice", f"{url}/twilio/status")
+        return {"twilioAccountSid": ACCOUNT, "twilioAuthToken": TOKEN}
+
+    async def connected(self) -> None:
+        """Wait until calls to our number reach it."""
 
     async def limit(self, at_once: int, waiting: int) -> None:
         """How many calls the organization may have."""
@@ -157,7 +168,11 @@ class Rig:
 
     def dials(self) -> Counter[str]:
         """How often the carrier was asked to call each number."""
-        return Counter(dials(self.carrier.events))
+        return Counter(self.dialled(self.carrier.events))
+
+    def dialled(self, events: Iterable[Event]) -> Iterator[str]:
+        """The numbers that the carrier was asked to call."""
+        return dials(events)
 
     def recorded(self, call_id: object) -> bool:
         """Whether this machine has something of the call's sound."""

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Set
 
-from tests.soak.rig import Rig, dials
+from tests.soak.rig import Rig
 
 STAGES = {
     "scheduled": "for later",
@@ -55,7 +55,7 @@ async def look(rig: Rig, killed_at: float, reached: Set[str], answered: Set[str]
     """How many calls were in each stage; those of which all was told are in none. `killed_at`:
     on the monotonic clock. `reached`, `answered`: the webhooks that had been by then."""
     before = [event for event in rig.carrier.events if event["at_ms"] <= killed_at * 1000]
-    asked = set(dials(before))
+    asked = set(rig.dialled(before))
     over = {event["call"] for event in before if event["kind"] == "call.over"}
     follows = {id: (status, done) for id, status, done in await rig.rows(_FOLLOWS)}
     news = {_id(call_id): rest for call_id, *rest in await rig.rows(_NEWS)}

@@ -8,6 +8,8 @@ import pytest
 from tests.soak.kill import Report, run
 from tests.soak.stages import STAGES
 
+from chorus.demo.ways import way_of
+
 
 def fine(report: Report, kills: int) -> None:
     print(f"\n{report}\n{report.reached}")
@@ -25,6 +27,22 @@ def _plain(database_url: str) -> str | None:
 @pytest.mark.timeout(240)
 async def test_killed_a_few_times(tmp_path: Path, database_url: str):
     fine(await run(tmp_path, kills=3, database_url=_plain(database_url)), 3)
+
+
+@pytest.mark.timeout(240)
+async def test_killed_with_calls_over_sip(tmp_path: Path):
+    """Calls, their records, their news and their money, as with media streams."""
+    # By this seed, as soon as five are talking.
+    report = await run(tmp_path, kills=1, seed=12, way=way_of("sip"))
+    fine(report, 1)
+    assert report.came_in > 0
+    assert report.calls_in["talks"] + report.calls_in["rings"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+async def test_killed_a_hundred_times_with_calls_over_sip(tmp_path: Path):
+    fine(await run(tmp_path, kills=100, way=way_of("sip")), 100)
 
 
 @pytest.mark.slow

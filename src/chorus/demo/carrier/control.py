@@ -105,13 +105,15 @@ class Control:
         body = await _body(request, NewPerson)
         person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
         self._exchange.expect(body.number, person, body.times)
+        if self._exchange.telephones is not None:
+            self._exchange.telephones.connect(body.number)
         return Response(status_code=204)
 
     async def call(self, request: Request) -> Response:
         body = await _body(request, NewCall)
         person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
         if self._exchange.telephones is not None:
-            dialled = await self._exchange.telephones.call(body.to, person)
+            dialled = await self._exchange.telephones.call(body.to, body.from_, person)
             return JSONResponse({"sid": dialled.sid}, 201)
         number = self._exchange.numbers.get(body.to)
         if number is None:

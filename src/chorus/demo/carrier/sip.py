@@ -130,13 +130,12 @@ class SipPhone(Handset):
 
 
 class SipTelephones:
-    """`number` is the people's, all of whom have the same; the platform is at `peer_port`.
-    Implements `Desk`."""
+    """`number` is the first of the people's; the platform is at `peer_port`. Implements `Desk`."""
 
     def __init__(self, exchange: Exchange, number: str, port: int, peer_port: int) -> None:
         self._exchange = exchange
-        settings = {"sipMode": "ip_allowlist", "sipIp": "127.0.0.1", "sipPort": peer_port}
-        self._connection = Connection("telephones", number, settings)
+        self._settings = {"sipMode": "ip_allowlist", "sipIp": "127.0.0.1", "sipPort": peer_port}
+        self._connections = {number: Connection(number, number, self._settings)}
         listens = (Listen("udp", "127.0.0.1", port),)
         self._agent = SipAgent(SipConfig(listens, rtp_ports=RTP_PORTS, codecs=("PCMU",)), self)
         self.calls: dict[str, SipCall] = {}
@@ -144,18 +143,24 @@ class SipTelephones:
     async def start(self) -> None:
         """Raises `OSError` where the port cannot be had."""
         await self._agent.start(follow=False)
-        self._agent.set_numbers([self._connection])
+        self._agent.set_numbers(list(self._connections.values()))
 
     async def aclose(self) -> None:
         await self._agent.aclose()
 
-    async def call(self, to: str, person: Person) -> SipCall:
+    def connect(self, number: str) -> Connection:
+        """Somebody has this number from now on."""
+        if number not in self._connections:
+            self._connections[number] = Connection(number, number, self._settings)
+            self._agent.set_numbers(list(self._connections.values()))
+        return self._connections[number]
+
+    async def call(self, to: str, own: str, person: Person) -> SipCall:
         """The person dials. Raises `DialFailed`."""
-        own = self._connection.number
         id = f"dialled-{len(self.calls)}"
         dialled = SipCall("", own, to, "inbound", person)
         self.calls[id] = dialled
-        dialled.sid = await self._agent.dial(self._connection, Dial(id, to, own), id)
+        dialled.sid = await self._agent.dial(self.connect(own), Dial(id, to, own), id)
         self.calls[dialled.sid] = dialled
         return dialled
 
@@ -163,7 +168,8 @@ class SipTelephones:
 
     async def answer(self, inbound: InboundCall) -> Admitted | Refused:
         """Somebody is called: it rings, and is picked up or not."""
-        number = self._connection.number
+        number = inbound.to
+        self._exchange.tell("call.dialled", inbound.leg_id, to=number)
         person = self._exchange.person_at(number)
         if person is None:
             return Refused("nobody is at home")
@@ -208,7 +214,7 @@ class SipTelephones:
         self._exchange.tell("call.over", call.sid, status=status, detail=detail)
 
     async def connections(self) -> Sequence[Connection]:
-        return (self._connection,)
+        return list(self._connections.values())
 
     async def connections_of_number(self, number: str) -> Sequence[Connection]:
         return ()
