@@ -18,6 +18,7 @@ from tests.conftest import settings_for
 from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.agents.tables import Agent
+from chorus.audio.pace import Lag
 from chorus.billing import balance, ledger
 from chorus.billing.admission import Admission
 from chorus.billing.balance import Standing
@@ -25,6 +26,7 @@ from chorus.billing.prices import Prices
 from chorus.billing.settle import settle
 from chorus.billing.tables import Hold, LedgerLine
 from chorus.calls.journal import Journals
+from chorus.calls.queues import queues
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, VoiceEntry
@@ -32,6 +34,7 @@ from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
 from chorus.migrations import run as migrations
 from chorus.news import News
+from chorus.telemetry.telemetry import Telemetry
 
 ANSWERED = datetime(2025, 3, 31, 23, 59, 30, tzinfo=UTC)
 
@@ -86,6 +89,9 @@ class Office:
         self.admission = Admission(charging, prices, catalogues)
         self.journals = Journals(database, News(database))
         self.live: dict[uuid.UUID, Any] = {}
+        self.telemetry = Telemetry(
+            settings, Lag(), lambda: len(self.live), lambda: queues(database)
+        )
 
     @property
     def switchboard(self) -> Switchboard:
