@@ -48,9 +48,10 @@ def rnnoise() -> Suppress:
     def clean(audio: Floats) -> Floats:
         state = ctypes.c_void_p(lib.rnnoise_create(None))
         try:
+            scale = np.float32(32768)
             return (
-                framewise(audio * 32768, size, lambda i, o: lib.rnnoise_process_frame(state, o, i))
-                / 32768
+                framewise(audio * scale, size, lambda i, o: lib.rnnoise_process_frame(state, o, i))
+                / scale
             )
         finally:
             lib.rnnoise_destroy(state)
