@@ -118,5 +118,9 @@ def _walk(prefix: str, found: Any) -> Iterator[tuple[str, Any]]:
 
 def filled(path: str, id: object) -> str:
     """With an id, or another number where a number has to stand."""
-    number = "1" if isinstance(id, uuid.UUID) else str(id)
+    try:
+        uuid.UUID(str(id))
+        number = "1"
+    except ValueError:
+        number = str(id)
     return re.sub(r"\{[^}]+\}", str(id), path.replace("{number}", number))

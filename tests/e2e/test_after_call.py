@@ -61,6 +61,7 @@ KEYS = {
     "transcript",
     "summary",
     "extractedData",
+    "answeredBy",
     "endedReason",
     "endedDetail",
     "cost",
@@ -184,6 +185,7 @@ def _holds_together(told: dict[str, Any], call: dict[str, Any], wish: dict[str, 
         assert told[name] == call[name], name
     assert told["contextVariables"] == call["contextVariables"]
     assert told["metadata"] == call["metadata"]
+    assert told["answeredBy"] is call["answeredBy"] is None  # a call that came in
 
 
 async def _recorded(public: httpx.AsyncClient, url: str, seconds: int) -> None:

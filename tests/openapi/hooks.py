@@ -33,6 +33,7 @@ RULES = {
     r".* must have no format with a url: .*": "who tells what it is",
     r"File must (be txt, md, html, pdf, docx or csv, .*|not be empty)": "the name of a file",
     r".* must be before .*": "two times",
+    r"Agent must hold fields of an agent, which .* is not": "the names of an agent's fields",
     r".*briefing is for warm transfers.*": "a cold transfer has none",
     r".*merge release is for cold transfers.*": "a warm transfer has none",
     r".*postDialDigits need merge bridge.*": "who presses keys",

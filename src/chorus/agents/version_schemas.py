@@ -37,7 +37,7 @@ class AgentVersionCreate(In):
     name: Annotated[Name | None, Field(description="What to call the version.")] = None
     note: Annotated[Note | None, Field(description="Why, for whoever looks at it later.")] = None
     base: Annotated[
-        Annotated[Whole, Field(ge=1)] | None,
+        Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None,
         Field(description="The version that was changed: 409 if the agent is at another by now."),
     ] = None
 
