@@ -8,22 +8,41 @@ is taken, is one sentence.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import ipaddress
 import logging
 import socket
 import sys
+from collections.abc import Callable
 
 from chorus.accounts import first_owner
 from chorus.accounts.secrets import Secrets
 from chorus.db import Database
-from chorus.prepare import prepare
+from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def taken(host: str, port: int) -> socket.socket | None:
+def served(settings: Settings, run: Callable[[Settings, socket.socket, str | None], int]) -> int:
+    """Take the port, prepare, and `run` with the port that it is now, the listening socket and the
+    first owner's token while there is none; returns the exit status."""
+    listener = _taken(settings.host, settings.port)
+    if listener is None:
+        return 1
+    with listener:
+        try:
+            owner = _opened(settings)
+        except NotReady as reason:
+            print(reason, file=sys.stderr)
+            return 1
+        # For URLs that the server tells of itself.
+        settings = dataclasses.replace(settings, port=listener.getsockname()[1])
+        return run(settings, listener, owner)
+
+
+def _taken(host: str, port: int) -> socket.socket | None:
     """The listening socket; None, and it was said why, if it cannot be had."""
     try:
         return _listen(host, port)
@@ -34,7 +53,7 @@ def taken(host: str, port: int) -> socket.socket | None:
         return None
 
 
-def opened(settings: Settings) -> str | None:
+def _opened(settings: Settings) -> str | None:
     """Prepare the database, say the first API key if it was made now, and warn of what is not
     safe. Returns the first owner's token while there is none. Raises `prepare.NotReady`."""
     key, owner = asyncio.run(_prepared(settings))

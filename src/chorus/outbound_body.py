@@ -1,11 +1,13 @@
-"""Reading an answer's body up to a size, unpacked; a body that unpacks to gigabytes never does."""
+"""Reading an answer's body up to a size, unpacked; a body that unpacks to gigabytes never does. And
+what is in it, where that is an object of JSON."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import httpcore
+import orjson
 
 _RAW_SLACK = 65536  # what does not compress grows a little
 
@@ -62,3 +64,12 @@ class _Unpack:
         # "deflate" means zlib (RFC 9110 §8.4.1.2), yet some servers send it without the header.
         bare = self._encoding == "deflate" and data[0] & 0x0F != 8
         return -zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """An answer that is an object of JSON; an empty one for every other."""
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -10,7 +10,6 @@ also tells it to stop, by single bytes over a socket pair, and is told when it i
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gc
 import signal
 import socket
@@ -24,8 +23,7 @@ from chorus.app import create_app
 from chorus.calls.switchboard import Switchboard
 from chorus.connections import Connections, protocol, raise_file_limit
 from chorus.lines.websocket import DirectProtocol
-from chorus.opening import opened, say_where, taken
-from chorus.prepare import NotReady
+from chorus.opening import say_where, served
 from chorus.settings import Settings
 from chorus.workers import AT_ONCE, READY, RETIRE
 
@@ -38,18 +36,11 @@ _SHUTDOWN_S = 10
 def serve(settings: Settings) -> int:
     """Run until told to stop; returns the exit status."""
     logs.configure(settings)
-    listener = taken(settings.host, settings.port)
-    if listener is None:
-        return 1
-    with listener:
-        try:
-            owner = opened(settings)
-        except NotReady as reason:
-            print(reason, file=sys.stderr)
-            return 1
-        # The port that it is now, for URLs that the server tells of itself.
-        settings = dataclasses.replace(settings, port=listener.getsockname()[1])
+
+    def run(settings: Settings, listener: socket.socket, owner: str | None) -> int:
         return _run(settings, listener, lambda: say_where(settings, owner))
+
+    return served(settings, run)
 
 
 def serve_as_worker(settings: Settings, listener_fd: int, parent_fd: int) -> int:

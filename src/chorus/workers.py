@@ -17,7 +17,6 @@ what dies at its start again without a pause.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 import signal
@@ -28,8 +27,7 @@ from asyncio.subprocess import Process
 from collections.abc import Sequence
 
 from chorus import logs
-from chorus.opening import opened, say_where, taken
-from chorus.prepare import NotReady
+from chorus.opening import say_where, served
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,17 +45,11 @@ MOST_WAIT_S = 30.0
 def serve_with_workers(settings: Settings) -> int:
     """Run until told to stop; returns the exit status."""
     logs.configure(settings)
-    listener = taken(settings.host, settings.port)
-    if listener is None:
-        return 1
-    with listener:
-        try:
-            owner = opened(settings)
-        except NotReady as reason:
-            print(reason, file=sys.stderr)
-            return 1
-        settings = dataclasses.replace(settings, port=listener.getsockname()[1])
+
+    def run(settings: Settings, listener: socket.socket, owner: str | None) -> int:
         return asyncio.run(Workers(settings, listener, owner).run())
+
+    return served(settings, run)
 
 
 class Worker:

@@ -98,6 +98,15 @@ async def _hashed(password: str) -> str:
         raise Refused(error.details[0].message if error.details else error.message) from None
 
 
+async def _member(session: AsyncSession, organization_id: uuid.UUID, email: str) -> Member:
+    member = await session.scalar(
+        scoped(Member, organization_id).where(Member.email == email).with_for_update()
+    )
+    if member is None:
+        raise Refused(f"There is no member {email} in this organization")
+    return member
+
+
 def set_password(settings: Settings, options: argparse.Namespace) -> int:
     email = _email(options.email)
     password = _password() if email else None
@@ -106,11 +115,7 @@ def set_password(settings: Settings, options: argparse.Namespace) -> int:
 
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
-        member = await session.scalar(
-            scoped(Member, organization_id).where(Member.email == email).with_for_update()
-        )
-        if member is None:
-            raise Refused(f"There is no member {email} in this organization")
+        member = await _member(session, organization_id, email)
         member.password_hash = await _hashed(password)
         member.invitation_hash = member.invitation_expires_at = None
         await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
@@ -127,11 +132,7 @@ def drop_second_factor(settings: Settings, options: argparse.Namespace) -> int:
 
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
-        member = await session.scalar(
-            scoped(Member, organization_id).where(Member.email == email).with_for_update()
-        )
-        if member is None:
-            raise Refused(f"There is no member {email} in this organization")
+        member = await _member(session, organization_id, email)
         if not second_factor.is_on(member):
             raise Refused(f"{email} has no second factor")
         second_factor.remove(member)

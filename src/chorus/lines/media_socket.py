@@ -62,10 +62,16 @@ _PEER_BROKE = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What says whose audio this is: the call's id and its one-time token."""
+    """What says whose audio this is: the call's id and its one-time token. Every carrier's route
+    ends in `/{call_id}/{token}`."""
 
     call_id: str
     token: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Shown:
+        parameters = scope["path_params"]
+        return cls(parameters["call_id"], parameters["token"])
 
 
 class NotOurs(Exception):
@@ -123,10 +129,6 @@ class MediaProtocol(Protocol):
         """Which one is agreed to if the carrier offers it (RFC 6455 §1.9)."""
         ...
 
-    def shown(self, scope: Scope) -> Shown:
-        """What the handshake's path shows. Raises `NotOurs`."""
-        ...
-
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         """Whether the handshake is signed by the account of the call's number; None where nothing
         is signed, and the token alone tells."""
@@ -176,7 +178,7 @@ class MediaSocket:
         return {"type": "websocket.accept", "subprotocol": agreed}
 
     async def _authenticate(self, scope: Scope) -> Shown:
-        shown = self._protocol.shown(scope)
+        shown = Shown.of(scope)
         for text in (shown.call_id, shown.token):
             if not 0 < len(text) <= MAX_FIELD_CHARS:
                 raise NotOurs(POLICY, "its call id or its token is no short text")

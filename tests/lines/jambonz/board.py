@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
-from fastapi import FastAPI
 from tests.lines.jambonz.standin import ACCOUNT, API_KEY, SECRET, Call, Jambonz
+from tests.lines.served import free_port, served
 from tests.lines.twilio.switchboard import OURS, THEIRS, TestDesk
 
 from chorus.lines.desk import Connection
 from chorus.lines.jambonz.carrier import JambonzCarrier
 from chorus.lines.line import Dial
 from chorus.lines.twilio.account import TwilioAccount
-from chorus.lines.websocket import DirectProtocol
 from chorus.outbound import Outbound
 
 
@@ -65,32 +61,12 @@ class Board:
 @asynccontextmanager
 async def running(jambonz: Jambonz, **more: Any) -> AsyncGenerator[Board]:
     """The routes on a free port of loopback, on this event loop."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listening, url = free_port()
     desk = JambonzDesk(TwilioAccount("", ""))
     desk.settings = settings(jambonz.url, **more)
     carrier = JambonzCarrier(
         url, url.replace("http", "ws"), Outbound(allow_private=True), timeout_s=5
     )
-    app = FastAPI()
-    app.router.routes.extend(carrier.routes(desk))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws=DirectProtocol,
-        ws_max_size=128 * 1024,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        while not server.started:
-            await asyncio.sleep(0.01)
+    async with served(carrier, desk, listening):
         await carrier.start(desk)
         yield Board(desk, carrier, jambonz, url)
-    finally:
-        server.should_exit = True
-        await serving
-        await carrier.aclose()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
-from fastapi import FastAPI
+from tests.lines.served import free_port, served
 
 from chorus.lines.desk import (
     Admitted,
@@ -26,7 +24,6 @@ from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import TwilioApi
-from chorus.lines.websocket import DirectProtocol
 
 ACCOUNT = "AC" + "1" * 32
 TOKEN = "auth-token-of-the-tests"
@@ -204,28 +201,8 @@ class Switchboard:
 @asynccontextmanager
 async def running(api_url: str, timeout_s: float = 5) -> AsyncGenerator[Switchboard]:
     """The routes on a free port of loopback, on this event loop."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listening, url = free_port()
     desk = TestDesk(TwilioAccount(ACCOUNT, TOKEN, api_url))
     carrier = TwilioCarrier(url, api_url, timeout_s)
-    app = FastAPI()
-    app.router.routes.extend(carrier.routes(desk))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws=DirectProtocol,
-        ws_max_size=128 * 1024,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        while not server.started:
-            await asyncio.sleep(0.01)
+    async with served(carrier, desk, listening):
         yield Switchboard(desk, carrier, url)
-    finally:
-        server.should_exit = True
-        await serving
-        await carrier.aclose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
+from tests.lines.served import free_port, served
 from tests.lines.twilio.switchboard import OURS, THEIRS, TestDesk
 
 from chorus.lines.desk import Connection
@@ -23,7 +21,6 @@ from chorus.lines.line import Dial
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.voximplant.carrier import VoximplantCarrier
 from chorus.lines.voximplant.scenario import scenario
-from chorus.lines.websocket import DirectProtocol
 from chorus.outbound import Outbound
 
 ACCOUNT, API_KEY = "1234567", "38700987-c7a4-4685-a5bb-af378f9734de"
@@ -136,32 +133,12 @@ class Board:
 @asynccontextmanager
 async def running(voximplant: Voximplant) -> AsyncGenerator[Board]:
     """The routes on a free port of loopback, on this event loop."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listening, url = free_port()
     desk = VoximplantDesk(TwilioAccount("", ""))
     desk.settings = settings(voximplant.url)
     carrier = VoximplantCarrier(Outbound(allow_private=True), timeout_s=5)
-    app = FastAPI()
-    app.router.routes.extend(carrier.routes(desk))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws=DirectProtocol,
-        ws_max_size=128 * 1024,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        while not server.started:
-            await asyncio.sleep(0.01)
+    async with served(carrier, desk, listening):
         await carrier.start(desk)
         voximplant.serves(url)
         await voximplant.do("reset")
         yield Board(desk, carrier, voximplant, url)
-    finally:
-        server.should_exit = True
-        await serving
-        await carrier.aclose()

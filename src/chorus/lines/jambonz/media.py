@@ -25,7 +25,6 @@ from chorus.lines.media_socket import (
     HangUp,
     MediaStart,
     NotOurs,
-    Shown,
 )
 
 Redirect = Callable[[str, str, str], Awaitable[None]]
@@ -39,10 +38,6 @@ class JambonzMedia:
 
     def __init__(self, redirect: Redirect) -> None:
         self._redirect = redirect
-
-    def shown(self, scope: Scope) -> Shown:
-        parameters = scope["path_params"]
-        return Shown(parameters["call_id"], parameters["token"])
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # nothing is signed; the token tells

@@ -7,7 +7,7 @@ https://docs.jambonz.org/reference/rest-platform-management/calls
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -18,6 +18,7 @@ from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.sip.causes import printable
 from chorus.lines.sip.headers import headers_of
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
+from chorus.outbound_body import json_object
 
 TIMEOUT_S = 15.0
 MAX_ANSWER_BYTES = 256 * 1024
@@ -107,21 +108,12 @@ class JambonzApi:
             raise ApiFailed(str(refused), 400) from refused
         except OutboundFailed as failed:
             raise ApiFailed(str(failed)) from failed
-        said = _object(answer.body)
+        said = json_object(answer.body)
         if answer.status >= 300:
             what = said.get("msg") or said.get("message") or said.get("error") or ""
             text = f"{answer.status} {str(what)[:200]}".strip().replace(account.api_key, "…")
             raise ApiFailed(printable(text), answer.status)
         return said
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """The answer, or an empty one: some are `Accepted` in plain text."""
-    try:
-        value = orjson.loads(body)
-    except ValueError:
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 class JambonzDialler:

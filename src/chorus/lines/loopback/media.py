@@ -25,7 +25,7 @@ from chorus.lines.desk import Connection
 from chorus.lines.dtmf import KEYS, tones
 from chorus.lines.inbox import Inbox
 from chorus.lines.line import LineCause, LineEnded, LineEvents
-from chorus.lines.media_socket import NOT_UTF8, POLICY, HangUp, MediaStart, NotOurs, Shown
+from chorus.lines.media_socket import NOT_UTF8, POLICY, HangUp, MediaStart, NotOurs
 from chorus.lines.playhead import Playhead
 
 PROVIDER = "loopback"
@@ -36,10 +36,6 @@ class LoopbackMedia:
     """Implements `MediaProtocol`."""
 
     subprotocol = None
-
-    def shown(self, scope: Scope) -> Shown:
-        parameters = scope["path_params"]
-        return Shown(parameters["call_id"], parameters["token"])
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # the token tells

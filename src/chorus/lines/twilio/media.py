@@ -47,17 +47,13 @@ class TwilioMedia:
         self._links = links
         self._api_url = api_url
 
-    def shown(self, scope: Scope) -> Shown:
-        parameters = scope["path_params"]
-        return Shown(parameters["call_id"], parameters["token"])
-
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         """A handshake without a signature is let pass: relatives of Twilio send none, and its token
         cannot be guessed."""
         signature = signature_of(Headers(scope=scope))
         if signature is None:
             return None
-        shown = self.shown(scope)
+        shown = Shown.of(scope)
         url = self._links.media_url(shown.call_id, shown.token)
         validator: Any = RequestValidator(TwilioAccount.of(connection, self._api_url).signs_with)
         # Documented with and without a slash at the end.

@@ -21,7 +21,6 @@ from chorus.lines.media_socket import (
     HangUp,
     MediaStart,
     NotOurs,
-    Shown,
 )
 from chorus.lines.voximplant.rest import MAX_LEG_CHARS
 from chorus.lines.voximplant.stream import VoximplantLine
@@ -33,10 +32,6 @@ class VoximplantMedia:
     """Implements `MediaProtocol`."""
 
     subprotocol = None
-
-    def shown(self, scope: Scope) -> Shown:
-        parameters = scope["path_params"]
-        return Shown(parameters["call_id"], parameters["token"])
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # nothing is signed; the token tells

@@ -18,6 +18,7 @@ from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.sip.causes import printable
 from chorus.lines.voximplant.account import VoximplantAccount
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
+from chorus.outbound_body import json_object
 
 TIMEOUT_S = 15.0
 MAX_ANSWER_BYTES = 256 * 1024
@@ -85,7 +86,7 @@ class VoximplantApi:
             urlencode(whole).encode(),
             "application/x-www-form-urlencoded",
         )
-        said = _object(answer.body)
+        said = json_object(answer.body)
         error = said.get("error")
         if isinstance(error, dict):
             told = cast("dict[str, Any]", error)
@@ -115,14 +116,6 @@ class VoximplantApi:
             raise ApiFailed(str(refused), final=True) from refused
         except OutboundFailed as failed:
             raise ApiFailed(str(failed)) from failed
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except ValueError:
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 class VoximplantDialler:
