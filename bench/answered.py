@@ -29,6 +29,7 @@ from scripts.material import CACHE, MODELS, SPEECH
 
 from bench import greetings
 from bench.prompts import RATE_HZ, Floats, pcm16, samples, silence, telephone, to_16k
+from bench.report import write_into
 from chorus.audio.codec import decode
 from chorus.audio.frame import MULAW_8K
 from chorus.speech.engines import VAD_FRAME_MS, VoiceStyle
@@ -88,8 +89,7 @@ class Clip:
 @dataclass(frozen=True, slots=True)
 class Result:
     """`first` is the first verdict, `last` the one that stood at the end, `spoken_ms` how much had
-    been said when the first was there (from the first sound on), `late_ms` how long after the first
-    pause it came."""
+    been said when the first was there (from the first sound on)."""
 
     clip: Clip
     first: Verdict | None
@@ -339,12 +339,8 @@ async def run(options: argparse.Namespace) -> int:
     lines = [*table(results), ""]
     print("\n".join(lines))
     if options.write:
-        text = options.write.read_text("utf-8")
-        head, _, rest = text.partition(_BEGIN)
-        _, _, tail = rest.partition(_END)
-        options.write.write_text(
-            f"{head}{_BEGIN}\n\n" + "\n".join(lines) + f"{_END}{tail}", "utf-8"
-        )
+        text = "\n" + "\n".join(lines).rstrip("\n") + "\n"
+        write_into(options.write, text, _BEGIN, _END)
     return 0
 
 

@@ -33,6 +33,7 @@ import httpx
 
 from bench.api_load import Connection, Tally, Wish, closed, request, steady
 from bench.procfs import usage
+from bench.report import write_into
 from bench.servers import ROOT, free_port
 
 KEY = "sk_live_" + "b" * 32
@@ -195,15 +196,6 @@ def table(found: list[Measured]) -> str:
     return "\n".join(lines)
 
 
-def write_into(document: Path, text: str) -> None:
-    """Raises `ValueError` if the document has not the two markers."""
-    before, _, rest = document.read_text().partition(BEGIN)
-    _, marker, after = rest.partition(END)
-    if not marker:
-        raise ValueError(f"{document} has no {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--seconds", type=float, default=8)
@@ -236,7 +228,7 @@ def main() -> None:
     )
     print(text)
     if chosen.write:
-        write_into(chosen.write, text)
+        write_into(chosen.write, text, BEGIN, END)
 
 
 if __name__ == "__main__":

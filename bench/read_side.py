@@ -29,6 +29,7 @@ import httpx
 from bench.api import KEY
 from bench.fill import SECRET, prepared
 from bench.procfs import usage
+from bench.report import write_into
 from bench.servers import ROOT, free_port
 
 BEGIN, END = "<!-- reads {}: begin -->", "<!-- reads {}: end -->"
@@ -204,16 +205,6 @@ def table(full: Server, empty: Server) -> str:
     return "\n".join(lines)
 
 
-def write_into(document: Path, name: str, text: str) -> None:
-    """Raises `ValueError` if the document has not the two markers."""
-    begin, end = BEGIN.format(name), END.format(name)
-    before, _, rest = document.read_text().partition(begin)
-    _, marker, after = rest.partition(end)
-    if not marker:
-        raise ValueError(f"{document} has no {begin} and {end}")
-    document.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("full_url")
@@ -246,7 +237,7 @@ def main() -> None:
     )
     print(text)
     if chosen.write:
-        write_into(chosen.write, name, text)
+        write_into(chosen.write, text, BEGIN.format(name), END.format(name))
 
 
 if __name__ == "__main__":

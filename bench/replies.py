@@ -1,7 +1,7 @@
 """How soon the agent answers, and whom it cuts short, whatever else the machine does.
 
-    python -m bench.replies                               two minutes of processor time
-    python -m bench.replies --vendors streaming --worst 10
+    python -m bench.replies                               a minute and a half of processor time
+    python -m bench.replies --vendors prompt,asked --worst 10
 
 A caller says each of the utterances of `utterances.py` on a real `Call`, on a virtual clock, with
 the real detector and the real end-of-turn model; transcriber, language model and voice stand for

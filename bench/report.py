@@ -94,13 +94,13 @@ def circumstances(command: str, runs: list[dict[str, Any]]) -> str:
     )
 
 
-def write_into(document: Path, text: str) -> None:
-    """Raises `ValueError` if the document has not the two markers."""
-    before, begin, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no {BEGIN} … {END}")
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def write_into(document: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Between two markers. Raises `ValueError` if the document has not both."""
+    before, found, rest = document.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"{document} has no {begin} … {end}")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
 def _number(value: float | None, digits: int = 0) -> str:

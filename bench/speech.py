@@ -28,6 +28,7 @@ from bench.endings import turns
 from bench.hearing import finalizing, halves, hearing
 from bench.phrases import phrases
 from bench.prompts import samples, to_16k, word_errors
+from bench.report import write_into
 from chorus.audio import codec
 from chorus.audio.frame import MULAW_8K
 from chorus.speech.engines import VoiceStyle
@@ -66,12 +67,8 @@ def main(arguments: list[str]) -> int:
         print("\n".join(table), flush=True)
         lines += table
     if options.write:
-        text = options.write.read_text("utf-8")
-        head, _, rest = text.partition(_BEGIN)
-        _, _, tail = rest.partition(_END)
-        options.write.write_text(
-            f"{head}{_BEGIN}\n\n" + "\n".join(lines) + f"{_END}{tail}", "utf-8"
-        )
+        text = "\n" + "\n".join(lines).rstrip("\n") + "\n"
+        write_into(options.write, text, _BEGIN, _END)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chorus.calls.supervise import PATH as SUPERVISE
 from chorus.lines.browser.carrier import MEDIA_PATH as BROWSER
 from chorus.lines.jambonz.links import MEDIA_PATH as JAMBONZ
 from chorus.lines.twilio.links import MEDIA_PATH as TWILIO
@@ -17,7 +18,7 @@ from chorus.settings import VARIABLES, Settings
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
-MEDIA = {BROWSER, JAMBONZ, TWILIO, VOXIMPLANT}
+MEDIA = {BROWSER, JAMBONZ, SUPERVISE, TWILIO, VOXIMPLANT}
 # Of compose's own: from it the public URL is made.
 NOT_OURS = {"CHORUS_DOMAIN"}
 GIVEN = {

@@ -1,10 +1,11 @@
 """Lists: one page of rows, how many there are, and where the next page begins.
 
-Every list that comes from the database is read by `page`. Rows are in the order in which they were
-made and, among those of one moment, of their ids, so that each has one place. A page is asked for
-by `offset`, which walks past all that it skips, or by the cursor that the page before it told
-(`after`), to which an index leads however deep it is. For both, an index that begins with what the
-list is narrowed to has to end in (created_at, id).
+Lists of the database are read by `page`, but for those with an order of their own: a call's events,
+a document's chunks, a member's sessions. Rows are in the order in which they were made and, among
+those of one moment, of their ids, so that each has one place. A page is asked for by `offset`,
+which walks past all that it skips, or by the cursor that the page before it told (`after`), to
+which an index leads however deep it is. For both, an index that begins with what the list is
+narrowed to has to end in (created_at, id).
 
 Counting is linear. Up to `COUNTED` rows `total` is exact; of more it is a number that is greater
 than what was shown while there is more: who reads by `offset` until there are `total` gets all.
@@ -81,8 +82,8 @@ async def batches(
     after: Cursor | None = None
     while True:
         async with database.reading() as session:
-            page = _ordered(query, key, sort, after).limit(BATCH)
-            rows = (await session.execute(page)).mappings().all()
+            piece = _ordered(query, key, sort, after).limit(BATCH)
+            rows = (await session.execute(piece)).mappings().all()
         if rows:
             yield rows
         if len(rows) < BATCH:

@@ -56,7 +56,7 @@ export type Form = {
 
 export type Called = { name?: string; note?: string };
 
-/** Null for a version that is not kept any more. */
+/** Undefined for a version that is not kept any more. */
 async function begunWith(id: string, number: number): Promise<Record<string, unknown> | undefined> {
   const found = await data(api.GET("/v1/agents/{id}/versions/{number}", { params: { path: { id, number } } })).catch(() => undefined);
   return found?.agent;

@@ -164,7 +164,7 @@ function ConflictDialog({ fields, onKeep, onTake, onClose }: { fields: Conflict[
   );
 }
 
-export function printed(value: unknown): string {
+function printed(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
@@ -176,11 +176,7 @@ function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
   const { id, name } = form.agent;
   const path = { params: { path: { id } } };
   const twin = useMutation({
-    mutationFn: () => {
-      const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, version: _v, ...rest } = form.agent as Record<string, unknown>;
-      const known = Object.fromEntries(Object.entries(rest).filter(([field]) => field in COPIED(form)));
-      return data(api.POST("/v1/agents", { body: { ...known, name: t("agent.copyof", { name }) } as never }));
-    },
+    mutationFn: () => data(api.POST("/v1/agents", { body: { ...copied(form), name: t("agent.copyof", { name }) } as never })),
     onSuccess: (made) => void navigate({ to: "/agents/$id", params: { id: made.id } }),
   });
   const remove = async () => {
@@ -208,7 +204,7 @@ function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
 }
 
 /** The fields that a new agent takes from this one: all that may be sent. */
-function COPIED(form: Form): Record<string, unknown> {
+function copied(form: Form): Record<string, unknown> {
   const { id: _, createdAt: _c, updatedAt: _u, hasPostCallWebhookSecret: _s, version: _v, ...rest } = form.agent as Record<string, unknown>;
   return rest;
 }

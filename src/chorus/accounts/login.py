@@ -182,16 +182,7 @@ async def change_password(
         found.invitation_hash = found.invitation_expires_at = None
         await sessions.end_all(session, process.sessions, found.id, but=principal.session_id)
         await attempt.succeeded(session, process.clock.utcnow())
-        audit.record(
-            session,
-            principal,
-            "changePassword",
-            "members",
-            found.id,
-            fields=["password"],
-            request_id=visitor.request_id,
-            address=visitor.address,
-        )
+        _note(session, found, visitor, "changePassword", ["password"])
 
 
 async def begin_second_factor(

@@ -14,6 +14,7 @@ from chorus.agents import edit, queries, versions
 from chorus.agents.schemas import AgentCreate
 from chorus.agents.tables import Agent, AgentDraft, AgentVersion
 from chorus.agents.version_schemas import (
+    FIELDS,
     AgentDraftOut,
     AgentDraftPut,
     AgentVersionCreate,
@@ -62,8 +63,8 @@ async def restore(
     by: Principal,
 ) -> tuple[Agent, AgentVersion]:
     """Make the agent what it was at version `number`, as a new version; whether it takes calls and
-    its webhook's secret stay. A draft stays too. Raises `Error` 404, and 400 if it names what is
-    not there any more."""
+    its webhook's secret stay. A draft stays too. Raises `Error` 404, 400 if it names what is
+    not there any more, 409 if it does not make an agent any more."""
     agent = await queries.one(session, organization_id, id, lock=True)
     old = await versions.one(session, agent, number)
     try:
@@ -84,8 +85,7 @@ async def restore(
 
 def known(settings: dict[str, object]) -> dict[str, object]:
     """Without fields that agents had once and have no more."""
-    names = {field.alias or name for name, field in AgentCreate.model_fields.items()}
-    return {name: value for name, value in settings.items() if name in names}
+    return {name: value for name, value in settings.items() if name in FIELDS}
 
 
 def listed(agent: Agent, version: AgentVersion) -> ListedAgentVersion:

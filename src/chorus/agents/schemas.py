@@ -168,8 +168,6 @@ class ModelOptions(In):
     ) = None
 
 
-# Of what calls do not do yet. What is stored is as it will be needed.
-
 # `edit.checked` makes it the id.
 EntryId = Annotated[OneLine, Field(min_length=1, max_length=255)]
 

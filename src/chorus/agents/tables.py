@@ -48,7 +48,7 @@ class Agent(Tenant, Base):
     key_inputs: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default=_NONE)
     is_active: Mapped[bool]
     post_call_summary_enabled: Mapped[bool]
-    post_call_extraction_schema: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    post_call_extraction_schema: Mapped[list[dict[str, Any]] | dict[str, Any]] = mapped_column(Json)
     post_call_webhook_url: Mapped[str | None] = mapped_column(sa.Text)
     post_call_webhook_secret: Mapped[str | None] = mapped_column(Encrypted)
     first_speaker: Mapped[str] = mapped_column(choice("user", "agent", name="first_speaker"))

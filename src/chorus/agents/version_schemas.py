@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from chorus.agents.schemas import AgentCreate, AgentPatch
 from chorus.wire import Anything, In, Name, Out, Text, Time, Whole, at_most
 
-_FIELDS = {field.alias or name for name, field in AgentCreate.model_fields.items()}
-_NOT_KEPT = "postCallWebhookSecret"
+FIELDS = {field.alias or name for name, field in AgentCreate.model_fields.items()}
+_WEBHOOK_KEY = "postCallWebhookSecret"
 _MOST_BYTES = 262_144
 
 Note = Annotated[Text, Field(min_length=1, max_length=2000)]
@@ -19,9 +19,9 @@ Author = Literal["key", "member", "operator"]
 
 
 def _fields_of_an_agent(value: dict[str, Any]) -> dict[str, Any]:
-    if _NOT_KEPT in value:
-        raise ValueError(f"must not hold {_NOT_KEPT}: send that when you save")
-    unknown = sorted(value.keys() - _FIELDS)
+    if _WEBHOOK_KEY in value:
+        raise ValueError(f"must not hold {_WEBHOOK_KEY}: send that when you save")
+    unknown = sorted(value.keys() - FIELDS)
     if unknown:
         raise ValueError(f"must hold fields of an agent, which {unknown[0]} is not")
     return value

@@ -42,8 +42,6 @@ async def keep(
     settings: dict[str, Any],
     by: Principal | None,
     *,
-    name: str | None = None,
-    note: str | None = None,
     restored_from: int | None = None,
 ) -> AgentVersion:
     """Write the version that `agent` is at. The agent's row must be locked."""
@@ -51,8 +49,6 @@ async def keep(
         organization_id=agent.organization_id,
         agent_id=agent.id,
         number=agent.version,
-        name=name,
-        note=note,
         author_kind=by.kind if by else None,
         author=by.name if by else None,
         restored_from=restored_from,

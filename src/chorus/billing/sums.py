@@ -1,9 +1,9 @@
 """Usage by days: sums of the ledger's charges, so that a year is not added up line by line.
 
 `add` is called by whoever writes lines, in the same transaction: a line is in the sums exactly if
-it is in the ledger. `recount` makes them anew from the ledger alone, and gives the same. A sum is
-kept three times, for the organization, for the agent and for the number, because the pairs of
-agents and numbers may be as many as the calls.
+it is in the ledger. `recount` makes them anew from the ledger alone, and what is read of them is
+the same. A sum is kept three times, for the organization, for the agent and for the number, because
+the pairs of agents and numbers may be as many as the calls.
 """
 
 from __future__ import annotations

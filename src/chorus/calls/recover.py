@@ -6,7 +6,8 @@ and sees to what others left:
 
 1. A process whose heartbeat has stopped is dead. Its calls end as `worker_lost`, with what was said
    until then (`lost.py`), and are hung up at their carriers; what it had begun of durable work
-   goes back into the queues. Any living process may do this, and several may.
+   goes back into the queues. Any living process ends the calls, and several may; the durable work
+   is for those with the role `work`.
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
    `provider_error`: no conversation will come of it. One from a browser that nobody has taken up

@@ -2,11 +2,10 @@
 
 What every call needs (the voice detector and the end-of-turn model) and what a call of the defaults
 needs is loaded by `start`, before the process says that it is ready; the rest when the first call
-selects it. Which transcriber a
-call gets that chose none follows from its model and its language: the simulated model speaks to
-simulated callers, all others to people, whom a vendor hears if there is a key of one, else Whisper
-if its files are there for that language, and else PocketSphinx. What is behind a vendor's key is
-made in `hosted.py`. Importing this module loads no engine.
+selects it. Which transcriber a call gets that chose none follows from its model and its language:
+the simulated model speaks to simulated callers, all others to people, whom a vendor hears if there
+is a key of one, else Whisper if its files are there for that language, and else PocketSphinx. What
+is behind a vendor's key is made in `hosted.py`. Importing this module loads no engine.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ async def _address(process: asyncio.subprocess.Process) -> str:
 
 
 async def _loaded(http: httpx.AsyncClient, url: str) -> None:
-    """Whether it is ready says /readyz: by then it has loaded what hears and speaks."""
+    """Wait until /readyz says that what hears and speaks is loaded. Raises `DemoFailed`."""
     state = "it does not answer"
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

@@ -34,7 +34,7 @@ class Heartbeat:
     ) -> None:
         self.name = name
         self.media_url: str | None = None
-        """Where the audio of its calls arrives; known once the server listens."""
+        """Where the audio of its calls arrives."""
         self._database = database
         self._incarnation = uuid.uuid4()
         self._others: Stillness[str] = Stillness(2 * BEAT_S, monotonic)

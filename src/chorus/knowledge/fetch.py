@@ -8,7 +8,6 @@ so that one that has not changed is not sent again. All of it goes through the g
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -23,8 +22,6 @@ ROBOTS_TIMEOUT_MS = 10_000
 ROBOTS_BYTES = 512 * 1024
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
-_ROBOTS_KEPT_S = 600.0
-_MOST_ROBOTS = 200
 
 _TYPES = {
     "text/html": "html",
@@ -63,11 +60,11 @@ class Page:
 
 
 class Pages:
-    """One a process; remembers the robots.txt of some sites for a while."""
+    """For one fetch: a site that redirects to itself is asked for its robots.txt once."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._robots: dict[str, tuple[float, Protego | None]] = {}
+        self._robots: dict[str, Protego | None] = {}
 
     async def fetch(self, url: str, etag: str | None, last_modified: str | None) -> Page:
         """Raises `Unreadable` with a sentence for whoever named the URL."""
@@ -101,13 +98,9 @@ class Pages:
     async def _ask_leave(self, url: str) -> None:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
-        since, known = self._robots.get(site, (0.0, None))
-        now = time.monotonic()
-        if site not in self._robots or now - since > _ROBOTS_KEPT_S:
-            known = await self._robots_of(site)
-            self._robots[site] = now, known
-            while len(self._robots) > _MOST_ROBOTS:
-                self._robots.pop(next(iter(self._robots)))
+        if site not in self._robots:
+            self._robots[site] = await self._robots_of(site)
+        known = self._robots[site]
         if known is not None and not known.can_fetch(url, AGENT):
             raise Unreadable(
                 f"robots.txt of {parts.hostname} does not allow this page to be fetched: ask "

@@ -50,7 +50,7 @@ Known = dict[uuid.UUID, sa.Row[uuid.UUID, int, int]]
 
 
 class Search:
-    """One a process. `embedder` None: passages are found by their words alone."""
+    """One a process."""
 
     def __init__(self, database: Database, shelf: Shelf) -> None:
         self._database = database
@@ -67,7 +67,8 @@ class Search:
         count: int,
         within_s: float,
     ) -> Found:
-        """Passages out of those of `base_ids` that are the organization's. Never raises."""
+        """Passages out of those of `base_ids` that are the organization's; without an `embedder`
+        they are found by their words alone. Never raises."""
         begun_s = time.monotonic()
         until_s = begun_s + within_s
         mine: asyncio.Future[Known] = asyncio.get_running_loop().create_future()

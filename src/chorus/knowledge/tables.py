@@ -18,7 +18,6 @@ from chorus.db import Base, Tenant, UtcDateTime, choice
 
 SOURCES = ("text", "file", "url")
 STATUSES = ("waiting", "ready", "failed")
-FORMATS = ("txt", "md", "html", "pdf", "docx", "csv")
 
 _ZERO = sa.text("0")
 

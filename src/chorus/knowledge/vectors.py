@@ -2,7 +2,7 @@
 
 Of each vector two things are kept: its signs, one bit for each dimension, and the vector itself in
 16-bit floats. All are compared by their signs first (an exclusive or and a count of bits), and the
-`_CLOSER` best of them exactly. So 200,000 chunks are 163 MB and some milliseconds; a base of up to
+`_CLOSER` best of them exactly. So 200,000 chunks are 165 MB and some milliseconds; a base of up to
 `_CLOSER` chunks is compared exactly throughout.
 """
 

@@ -90,16 +90,15 @@ class CarrierFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CarrierKind:
-    """`make` is None for one whose numbers can be stored and that has no lines yet.
-    `simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set. `has_numbers`:
-    phone numbers can be of it. `detects_machines`: it can tell a mailbox that answers from a
-    person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
+    """`simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set.
+    `has_numbers`: phone numbers can be of it. `detects_machines`: it can tell a mailbox that
+    answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
     `takes_keys`: keys can be pressed towards the far end."""
 
     name: str
+    make: Callable[[Settings], Carrier]
     settings: tuple[Setting, ...] = ()
     forms: tuple[Form, ...] = (Form(),)
-    make: Callable[[Settings], Carrier] | None = None
     simulated: bool = False
     has_numbers: bool = True
     detects_machines: bool = False

@@ -24,9 +24,9 @@ BY_NAME = {kind.name: kind for kind in CARRIERS}
 
 
 def running(settings: Settings) -> dict[str, Carrier]:
-    """One of each kind that has lines and belongs to this process, by name; none is started."""
+    """One of each kind that belongs to this process, by name; none is started."""
     return {
         kind.name: kind.make(settings)
         for kind in CARRIERS
-        if kind.make is not None and (settings.simulated or not kind.simulated)
+        if settings.simulated or not kind.simulated
     }

@@ -23,6 +23,10 @@ SHORTEST_MASKED = 3
 """A shorter secret is in too many texts that have nothing to do with it."""
 
 
+def _rule(wanted: KeyInput) -> KeyRule:
+    return KeyRule(wanted.max_length, wanted.terminator, wanted.gap_ms)
+
+
 class Keypad:
     """Of one call. `clock` is the call's time in milliseconds, `note` writes its timeline."""
 
@@ -58,7 +62,7 @@ class Keypad:
         """Another entry that is awaited is given up for it."""
         self._wanted, self._last = wanted, None
         self._since_ms = self._clock()
-        self._expect(KeyRule(wanted.max_length, wanted.terminator, wanted.gap_ms))
+        self._expect(_rule(wanted))
         self._note("keys_awaited", name=wanted.name, secret=wanted.secret)
 
     def cancel(self) -> None:
@@ -116,7 +120,7 @@ class Keypad:
             self.values.pop(wanted.name, None)
             self._hides = wanted.secret
             self._wanted = wanted
-            self._expect(KeyRule(wanted.max_length, wanted.terminator, wanted.gap_ms))
+            self._expect(_rule(wanted))
 
     def tick(self, *, quiet: bool, keyed: bool) -> KeyInput | None:
         """Time passes. `quiet`: nobody speaks and nothing is being prepared; `keyed`: keys are

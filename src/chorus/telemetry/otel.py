@@ -15,7 +15,6 @@ said, a number of anybody's, or an argument of a tool.
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -37,8 +36,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 import chorus
 from chorus.settings import Settings
 from chorus.telemetry.spans import Kind, Value
-
-log = logging.getLogger(__name__)
 
 _KINDS = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT}
 _MS = 1_000_000

@@ -62,7 +62,7 @@ class Telemetry:
         self._ask = queues
         self._export = _export(settings)
         self.metrics = Metrics(None if self._export is None else self._export.meter())
-        self._queues: Queues | None = None
+        self.queues: Queues | None = None
         self._looked_s = float("-inf")
         self._looking = asyncio.Lock()
         self.metrics.registry.register(_State(self))
@@ -110,9 +110,9 @@ class Telemetry:
                 return
             try:
                 async with asyncio.timeout(LOOK_WITHIN_S):
-                    self._queues = await self._ask()
+                    self.queues = await self._ask()
             except (SQLAlchemyError, OSError, TimeoutError) as failure:
-                self._queues = None
+                self.queues = None
                 log.warning("how long the queues are is not known: %s", failure or "no answer")
             self._looked_s = time.monotonic()
 
@@ -129,13 +129,9 @@ class Telemetry:
         if self._export is not None:
             await asyncio.to_thread(self._export.close)
 
-    @property
-    def queues(self) -> Queues | None:
-        return self._queues
-
     def _add_gauges(self, export: Export) -> None:
         def queue(name: str) -> float | None:
-            return None if self._queues is None else float(getattr(self._queues, name))
+            return None if self.queues is None else float(getattr(self.queues, name))
 
         live = self.live
         export.gauge("chorus.calls.live", "{call}", _LIVE, lambda: float(live()))

@@ -7,7 +7,6 @@ which they are due, so that a question of a call goes before a document. Loaded 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,6 @@ from chorus.speech.onnx import Session, open_session_of
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.manifest import EMBEDDER, find
 from chorus.speech.weights.store import Store
-
-log = logging.getLogger(__name__)
 
 LONGEST = 256
 _AT_ONCE = 8

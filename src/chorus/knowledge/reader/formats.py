@@ -152,8 +152,6 @@ def _rows(rows: Iterator[list[str]]) -> Iterator[Block]:
         if number > MAX_ROWS:
             raise Unreadable(f"The CSV file has more than {MAX_ROWS} rows: split it")
         yield Block(sentence(names, values))
-    if names is None:
-        return
 
 
 _FORMATS: dict[str, Callable[[bytes, str | None], Reading]] = {

@@ -7,8 +7,7 @@ only as long as a thread is idle.
 
 Half a sentence is understood badly. So what follows an utterance within a moment is decoded
 together with it, and the decoder is told what the first half said: its words stand, and those of
-the second half are heard in their sentence (7.0 instead of 8.6 % of words wrong on sentences
-that were cut in two; `make bench-speech`).
+the second half are heard in their sentence (`make bench-speech`, docs/performance.md).
 
 Whisper ends a whole sentence with a mark. A text without one is told as an interim at once, from
 which a reply can be drafted, and as final when the caller has been silent for a while longer or

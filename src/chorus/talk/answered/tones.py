@@ -6,7 +6,7 @@ frames too, but its pitch moves, and it goes on.
 
 Sources: fax CNG 1100 Hz for 0.5 s and CED 2100 Hz for 2.6 to 4 s: ITU-T T.30; special information
 tones 950, 1400, 1800 Hz, 330 ms each: ITU-T E.180. There is no standard for mailboxes' beeps; those
-of Debian's recorded prompts and of the findings' carriers lie between 400 and 2000 Hz.
+of Debian's recorded prompts lie between 400 and 2000 Hz.
 """
 
 from __future__ import annotations

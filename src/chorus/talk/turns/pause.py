@@ -27,7 +27,7 @@ def framed_ms(ms: float) -> int:
 
 
 _ASK_FIRST_MS = 64
-ASK_AGAIN_MS = framed_ms(256)
+_ASK_AGAIN_MS = framed_ms(256)
 _WORTH_MS = framed_ms(150)  # of silence: what a finished sentence is worth to a draft
 _EARLY_MS = framed_ms(192)  # how long a voice may go on after the words that ended it
 
@@ -215,7 +215,7 @@ class Pause:
             # An answer that is late or lost is not asked for twice: the fallback stands in.
             if not self._answered or not again:
                 return
-            if now - self._asked_at + EPS_MS < ASK_AGAIN_MS:
+            if now - self._asked_at + EPS_MS < _ASK_AGAIN_MS:
                 return
         self._questions += 1
         self._question = self._questions
