@@ -406,3 +406,77 @@ def test_what_a_carrier_says_counts_too() -> None:
     result = play(scene, agent=calls(message=MESSAGE), model=model())
     assert result.of("who_answered")[0] == {"who": "mailbox", "confidence": 0.8, "why": "carrier"}
     assert result.transcript[-1] == ("assistant", MESSAGE)
+
+
+# --- what is no mailbox any more -------------------------------------------------------------
+
+
+def test_a_mailbox_that_turns_out_to_be_a_menu_gets_no_message() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("leave a message after the tone", 2500)
+        await stage.person.waits(500)
+        await stage.person.says("or " + OPTIONS, 2500)
+        await stage.until("keys_pressed")
+        await stage.person.waits(40_000)
+        await stage.person.hang_up()
+
+    wants = calls(menu="navigate", message=MESSAGE)
+    result = play(scene, agent=wants, model=FakeModel(navigates))
+    assert who(result) == ["mailbox", "menu"]
+    assert result.ending == ("completed", "customer_ended")
+    assert MESSAGE not in str(result.transcript)
+
+
+def test_a_mailbox_that_turns_out_to_be_a_screening_is_told_who_calls() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("please leave a message", 1500)
+        await stage.person.waits(500)
+        await stage.person.says(ASKS, 3000)
+        await stage.until("screening_answered")
+        await stage.person.waits(20_000)
+        await stage.person.hang_up()
+
+    result = play(scene, agent=calls(introduction="The shop.", message=MESSAGE), model=model())
+    assert who(result)[:2] == ["mailbox", "screening"]
+    assert [text for role, text in result.transcript if role == "assistant"] == ["The shop."]
+    assert result.ending == ("completed", "screened_out")
+
+
+@pytest.mark.parametrize("state", ["leaving", "over"])
+def test_what_a_carrier_says_too_late_changes_nothing(state: str) -> None:
+    """While a message is left, and once somebody else has the caller."""
+    wants = calls(message=MESSAGE, mailbox="leave_message" if state == "leaving" else "hang_up")
+
+    async def scene(stage: Stage) -> None:
+        if state == "leaving":
+            await stage.person.says("hello please leave a message", 1500)
+            stage.person.line.play(beep())
+            await stage.until("greeting_over")
+        else:
+            await stage.person.says(None, 500)
+            await stage.until("reply_heard")
+            stage.call.suspend()
+        stage.call.answered_by("machine_end_beep", is_machine=True, message_ended=True)
+        await stage.person.waits(30_000)
+        await stage.person.hang_up()
+
+    result = play(scene, agent=wants, model=model())
+    left = [text for role, text in result.transcript if role == "assistant"]
+    assert left == ([MESSAGE] if state == "leaving" else [GREETING])
+    assert result.ending == ("completed", "voicemail" if state == "leaving" else "customer_ended")
+    assert who(result) == (["mailbox"] if state == "leaving" else ["person"])
+
+
+def test_tones_are_listened_to_no_longer_than_they_may_matter() -> None:
+    heard: list[bool] = []
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("hello", 500)
+        await stage.until("reply_heard")
+        heard.append(any("hear_tones" in str(each) for each in stage.call.caller.ears))
+        await stage.person.waits(20_000)
+        heard.append(any("hear_tones" in str(each) for each in stage.call.caller.ears))
+        await stage.person.hang_up()
+
+    play(scene, agent=calls(), model=model())
+    assert heard == [True, False]

@@ -17,6 +17,7 @@ from tests.fakes.stage import BOOK, Result, Stage, Tools, agent, play
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.dtmf import tones
 from chorus.llm.model import Prompt, ToolCall
+from chorus.talk.keypad import Keypad
 from chorus.talk.spec import HttpTool, HttpToolField, KeyInput
 
 PIN = KeyInput("pin", "Proves who they are.", min_length=4, max_length=4, secret=True)
@@ -311,3 +312,29 @@ def test_an_agent_that_may_not_is_not_offered_it() -> None:
     assert "press_keys" not in names
     assert "collect_keys" not in names
     assert result.of("keys_pressed") == [{"keys": "5", "by": "api"}]
+
+
+def test_two_tools_of_one_reply_are_both_done_once_it_was_heard() -> None:
+    """Nothing that the model was told is done goes undone for what it asked for next."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("for sales press two", 900)
+        await stage.until("keys_pressed", 2)
+        await stage.person.hang_up()
+
+    second = ToolCall("k2", "press_keys", json.dumps({"keys": "3"}))
+    result = play(scene, model=presses("One moment.", keys("2"), second), agent=MAY)
+    assert pressed(result) == ["2", "3"]
+
+
+def test_a_secret_that_was_taken_back_is_known_no_more() -> None:
+    keypad = Keypad(lambda: 0.0, lambda *_, **__: None)
+    keypad.begin(PIN)
+    for digit in SECRET:
+        keypad.press(digit)
+    keypad.turn_over(SECRET)
+    assert keypad.unmasked("{{pin}}") == SECRET
+    keypad.retracted()
+    assert keypad.unmasked("{{pin}}") == "{{pin}}"
+    assert keypad.masked(f"order {SECRET}") == f"order {SECRET}"
+    assert keypad.values == {}

@@ -417,8 +417,8 @@ class Conversation:
         self._turns.reply_done(self.hearing.now_ms)
         if reply.ends_call:
             self._end(reply.end_reason, reply.end_detail)
-        if reply.then is not None:
-            reply.then()
+        for do in reply.then:
+            do()
         self._carry_out()
 
     def _settled(self, reply: Reply, utterance: Utterance, heard_ms: float) -> None:

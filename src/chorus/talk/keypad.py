@@ -118,6 +118,7 @@ class Keypad:
         if self._wanted is None and self._last is not None:
             wanted, self._last = self._last, None
             self.values.pop(wanted.name, None)
+            self._secrets.pop(wanted.name, None)
             self._hides = wanted.secret
             self._wanted = wanted
             self._expect(_rule(wanted))

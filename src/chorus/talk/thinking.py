@@ -92,7 +92,7 @@ class Reply:
         self.waits_for_commit = False  # it has a tool to run that changes something
         self.ends_call = False
         self.end_reason, self.end_detail = "agent_ended", ""
-        self.then: Callable[[], None] | None = None  # once it was heard to its end
+        self.then: list[Callable[[], None]] = []  # once it was heard to its end
         self.cancelled = False
         self.mute = False  # what it says is written for nobody
         self.reached: dict[Stage, float] = {}
@@ -144,7 +144,7 @@ class Reply:
 
     def do_after_reply(self, do: Callable[[], None]) -> None:
         """For a tool; see `CallControl`."""
-        self.then = do
+        self.then.append(do)
 
     def cite(self, found: Found) -> None:
         """For a tool; see `CallControl`."""
@@ -190,7 +190,7 @@ class Reply:
                     break
                 done = self.entry.rounds[-1]
                 await self._act(done)
-                if self.ends_call or self.then is not None:
+                if self.ends_call or self.then:
                     break
                 messages = (*messages, *_round_messages(done))
             else:

@@ -136,6 +136,8 @@ def test_a_beep_in_the_first_seconds_is_a_mailbox() -> None:
 def test_tones() -> None:
     assert Scene().quiet(1000).tone("fax").who == "fax"
     assert Scene().quiet(300).tone("sit").who == "unavailable"
+    assert Scene().says("Hello?", 400).quiet(2000).tone("sit").who == "unavailable"
+    assert Scene().says("Hello?", 400).quiet(30_000).tone("sit").who == "person"
     assert Scene().says("Hello, how are you today?", 2000).tone("fax").who != "fax"
 
 

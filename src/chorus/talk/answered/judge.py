@@ -70,6 +70,10 @@ class Judge:
         """Somebody or something has made a voice."""
         return self._first_ms is not None
 
+    def early(self, now: float) -> bool:
+        """Whether a person may still turn out to be a machine."""
+        return self._first_ms is None or now - self._first_ms <= REVISED_MS
+
     def again(self, now: float) -> None:
         """What is heard from now on is somebody else's."""
         self._forget(now)
@@ -139,9 +143,11 @@ class Judge:
             if self._voiced_ms <= FAX_AFTER_MS:
                 self._decide("fax", 0.97, "tone", now)
         elif tone == "sit":
-            self._decide("unavailable", 0.95, "tone", now)
+            # A person is not hung up on for what may have been their own voice.
+            if self.verdict is None or self.verdict.who != "person" or self.early(now):
+                self._decide("unavailable", 0.95, "tone", now)
         elif self._first_ms is not None and (
-            self.verdict is None or (self.verdict.who == "person" and self._early(now))
+            self.verdict is None or (self.verdict.who == "person" and self.early(now))
         ):
             self._decide("mailbox", 0.9, "beep", now)
 
@@ -175,9 +181,6 @@ class Judge:
     def _friendly(self) -> bool:
         return "person" in self._phrases.kinds(f"{self._said} {self._interim}")
 
-    def _early(self, now: float) -> bool:
-        return self._first_ms is None or now - self._first_ms <= REVISED_MS
-
     def _may_become(self, who: Who, kind: Kind, now: float) -> bool:
         verdict = self.verdict
         if verdict is None or verdict.who == "silence":
@@ -186,7 +189,7 @@ class Judge:
             return verdict.why != "words"
         if verdict.who == "person":
             paused = verdict.why == "timing" and now - (self._first_ms or now) <= PAUSED_MS
-            return self._early(now) and (kind in CERTAIN or (kind == "mailbox" and paused))
+            return self.early(now) and (kind in CERTAIN or (kind == "mailbox" and paused))
         if who == "person":
             return verdict.who == "menu"
         return kind in CERTAIN

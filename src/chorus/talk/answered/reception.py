@@ -86,7 +86,15 @@ class Reception:
 
     @property
     def hears_tones(self) -> bool:
-        """Whether `tone` may still change anything."""
+        """Whether `tone` may still change anything. Once it does not, it never will."""
+        if not self._acts:
+            return False
+        talks = self._state == "open" and self._verdict is not None
+        return not talks or self._judge.early(self._now_ms)
+
+    @property
+    def _acts(self) -> bool:
+        """Whether anything that is heard may change what is done."""
         return self.listens and self._state not in ("leaving", "over")
 
     @property
@@ -110,7 +118,7 @@ class Reception:
     def frame(self, voiced: bool, now_ms: float, frame_ms: float) -> None:
         self._now_ms = now_ms
         self._mailbox.frame(voiced, now_ms)
-        if self._wants is None or self._state in ("leaving", "over"):
+        if self._wants is None or not self._acts:
             return
         self._quiet_ms = 0.0 if voiced else self._quiet_ms + frame_ms
         self._judge.frame(voiced, now_ms, frame_ms)
@@ -132,7 +140,7 @@ class Reception:
         return SILENT_MS + 1000.0 if waits else OPEN_AFTER_MS
 
     def words(self, text: str, *, final: bool, heard_to_ms: float) -> None:
-        if self.listens and self._state not in ("leaving", "over"):
+        if self._acts:
             self._judge.words(text, final=final, heard_to=heard_to_ms, now=self._now_ms)
             self._look()
 
@@ -150,6 +158,8 @@ class Reception:
         if self._wants is None:
             if is_machine:
                 self._mailbox.answered(self._now_ms, greeting_over=greeting_over)
+            return
+        if not self._acts:
             return
         self._judge.carrier(is_machine=is_machine, now=self._now_ms)
         self._look()
@@ -215,12 +225,17 @@ class Reception:
 
     def _talk(self, note: str | None = None) -> None:
         conversation = self._conversation
-        if self._state == "waiting_beep":
-            self._mailbox = self._new_mailbox()
+        self._leave_nothing()
         self._state = "open"
         conversation.patience(None)
         conversation.come_back(note)
         self._told.set()
+
+    def _leave_nothing(self) -> None:
+        """It is no mailbox after all, or none any more."""
+        if self._state == "waiting_beep":
+            self._mailbox.forget()
+            self._mailbox = self._new_mailbox()
 
     def _new_mailbox(self) -> Mailbox:
         longest_ms = GREETING_MS if self._wants is None else self._wants.beep_wait_s * 1000.0
@@ -257,6 +272,7 @@ class Reception:
         elif self._wants.menu == "talk":
             self._talk()
         elif self._state != "menu":
+            self._leave_nothing()
             self._state = "menu"
             self._menu = Menu(self._now_ms, self._wants.menu_limit_s * 1000)
             self._conversation.patience(menus.PATIENCE_MS)
@@ -271,6 +287,7 @@ class Reception:
         elif self._wants.screening == "talk":
             self._talk()
         elif self._said < SAYINGS:
+            self._leave_nothing()
             self._state = "asked"
             self._conversation.suspend()
 
@@ -303,5 +320,6 @@ class Reception:
             self._talk()
 
     def _end(self, reason: str, detail: str = "") -> None:
+        self._mailbox.forget()
         self._state = "over"
         self._host.hang_up(reason, detail)
