@@ -98,7 +98,7 @@ class Settings:
     sip_listen: tuple[str, ...] = ()
     sip_public_host: str | None = None
     sip_rtp_ports: tuple[int, int] = (20000, 20999)
-    sip_codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    sip_codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "OPUS")
     sip_tls_cert: Path | None = None
     sip_tls_key: Path | None = None
     sip_tls_ca: Path | None = None

@@ -10,7 +10,7 @@ from chorus.readers import Wrong
 from chorus.variable import Variable
 
 _LISTEN = re.compile(r"(udp|tcp|tls):(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):([0-9]{1,5})")
-_CODECS = ("PCMU", "PCMA", "G722")
+_CODECS = ("PCMU", "PCMA", "G722", "OPUS")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
@@ -68,9 +68,9 @@ SIP_VARIABLES: tuple[Variable, ...] = (
         "CHORUS_SIP_CODECS",
         "sip_codecs",
         _codecs,
-        "PCMU,PCMA,G722",
-        "Codecs of SIP calls, in the order in which they are offered. G722 is wideband, and costs "
-        "about 1 % of a core a call.",
+        "PCMU,PCMA,G722,OPUS",
+        "Codecs of SIP calls, in the order in which they are offered. G722 and OPUS are wideband, "
+        "and cost about 1 % of a core a call.",
     ),
     Variable(
         "CHORUS_SIP_TLS_CERT",

@@ -169,16 +169,22 @@ class Baresip:
 
 @asynccontextmanager
 async def baresip(
-    folder: Path, account: str = "", *, modules: str = "", more: str = "", hz: float = 440
+    folder: Path,
+    account: str = "",
+    *,
+    modules: str = "",
+    more: str = "",
+    hz: float = 440,
+    rate_hz: int = 8000,
 ) -> AsyncGenerator[Baresip, None]:
     """A telephone whose microphone hears a tone of `hz`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, control = free_port(), free_port(socket.SOCK_STREAM)
     rtp = 40_000 + (port % 1000) * 10
-    tone(folder / "mic.wav", hz, 60)
+    tone(folder / "mic.wav", hz, 60, rate_hz)
     (folder / "config").write_text(
         _CONFIG.format(
-            port=port, control=control, folder=folder, rate_hz=8000, modules=modules, more=more,
+            port=port, control=control, folder=folder, rate_hz=rate_hz, modules=modules, more=more,
             rtp=rtp, rtp_end=rtp + 8,
         )
     )  # fmt: skip

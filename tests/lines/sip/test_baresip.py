@@ -6,12 +6,14 @@ import asyncio
 import ssl
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.lines.sip.exchange import NUMBER, exchange
 from tests.lines.sip.peers import baresip, loudest_hz, needs_baresip
 
 from chorus.lines.desk import Refused, Stage
 from chorus.lines.line import LineCause
+from chorus.lines.sip.media.codecs import usable
 
 pytestmark = needs_baresip
 
@@ -134,6 +136,40 @@ async def test_wideband(tmp_path: Path) -> None:
         assert talk.line.format.rate_hz == 16000
         await here.desk.until(lambda: len(talk.heard) > 32000)
         assert loudest_hz(bytes(talk.heard[-16000:]), 16000) == pytest.approx(440, abs=10)
+
+
+async def test_opus(tmp_path: Path) -> None:
+    """A telephone that speaks Opus at 48 kHz: both hear each other, and keys are told."""
+    if not usable(("OPUS",)):
+        pytest.skip("libopus is not installed")
+    account = (
+        "<sip:+4940999@127.0.0.1:{port}>;regint=0;answermode=auto;dtmfmode=rtpevent;"
+        "audio_codecs=opus/48000/2"
+    )
+    async with (
+        exchange() as here,
+        baresip(
+            tmp_path / "bob", account, modules="module opus.so", rate_hz=48000,
+            more="opus_bitrate 28000\nopus_inbandfec yes\nopus_packet_loss 10",
+        ) as bob,
+    ):  # fmt: skip
+        here.trust()
+        bob.command("dial", f"sip:{NUMBER}@127.0.0.1:{here.port}")
+        talk = await here.desk.talk()
+        assert talk.line.format.rate_hz == 16000
+        await here.desk.until(lambda: len(talk.heard) > 32000)
+        assert loudest_hz(bytes(talk.heard[-16000:]), 16000) == pytest.approx(440, abs=10)
+        bob.command("sndcode", "7")
+        await asyncio.sleep(0.2)
+        bob.command("sndcode", "\x04")
+        await here.desk.until(lambda: talk.keys == ["7"])
+        bob.command("hangup")
+        await asyncio.wait_for(talk.ended, 10)
+        assert talk.line.quality is not None
+        assert talk.line.quality.codec == "OPUS"
+        assert talk.line.quality.loss < 0.05
+    left = np.frombuffer(bob.heard(), "<i2")[::2].tobytes()  # it plays two channels
+    assert loudest_hz(left[24000:96000], 48000) == pytest.approx(1000, abs=5)
 
 
 async def test_tcp(tmp_path: Path) -> None:

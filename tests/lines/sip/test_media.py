@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tests.lines.sip.streams import G722, THERE, End, agreed, spoken, voice
 
 from chorus.audio import codec as samples
 from chorus.audio.frame import MULAW_8K, PCM_16K
@@ -16,88 +17,25 @@ from chorus.lines.sip.media.conceal import Concealer
 from chorus.lines.sip.media.keys import KeyReader, KeyWriter
 from chorus.lines.sip.media.latch import NEEDED, Latch
 from chorus.lines.sip.media.reorder import MOST_MS, Reorder
-from chorus.lines.sip.media.stream import MediaStream
-from chorus.lines.sip.negotiate import Agreed
-from chorus.lines.sip.sdp import Crypto, Format
-
-PCMU = Format(0, "PCMU", 8000)
-G722 = Format(9, "G722", 8000)
-HERE, THERE = ("192.0.2.1", 4000), ("192.0.2.2", 5000)
-
-
-def _agreed(codec: Format = PCMU, direction: str = "sendrecv", **more: object) -> Agreed:
-    values = {
-        "codec": codec, "events": 101, "host": THERE[0], "port": THERE[1],
-        "rtcp_port": THERE[1] + 1, "direction": direction, "ptime_ms": 20,
-    }  # fmt: skip
-    return Agreed(**{**values, **more})  # type: ignore[arg-type]
-
-
-class End:
-    """A stream, what it sent, and what it heard."""
-
-    def __init__(self, agreed: Agreed | None = None) -> None:
-        self.sent: list[bytes] = []
-        self.reports: list[bytes] = []
-        self.heard: list[tuple[bytes, float]] = []
-        self.keys: list[str] = []
-        self.wall_s = 1_700_000_000.0
-        self.stream = MediaStream(
-            lambda data, place: self.sent.append(data),
-            lambda data, place: self.reports.append(data),
-            lambda audio, at_ms: self.heard.append((audio, at_ms)),
-            self.keys.append,
-            lambda: self.wall_s,
-        )
-        self.stream.agree(agreed or _agreed(), THERE[0])
-
-    def run(self, seconds: float, at_s: float = 0.0) -> float:
-        for _ in range(round(seconds / 0.02)):
-            self.stream.tick(at_s)
-            at_s += 0.02
-        return at_s
-
-    def take(self, packets: list[bytes], at_s: float = 0.0, step_s: float = 0.02) -> float:
-        for packet in packets:
-            self.stream.received(packet, THERE, at_s)
-            at_s += step_s
-        return at_s
-
-    @property
-    def audio(self) -> bytes:
-        return b"".join(audio for audio, _ in self.heard)
-
-
-def _voice(ms: int = 1000, rate_hz: int = 8000) -> bytes:
-    at = np.arange(ms * rate_hz // 1000) / rate_hz
-    wave = 8000 * np.sin(2 * np.pi * 200 * at) * (1 + 0.3 * np.sin(2 * np.pi * 3 * at))
-    return wave.astype("<i2").tobytes()
-
-
-def _spoken(codec: Format = PCMU, ms: int = 1000) -> list[bytes]:
-    end = End(_agreed(codec))
-    format = end.stream.format
-    end.stream.play(samples.encode(format, _voice(ms, format.rate_hz)))
-    end.run(ms / 1000)
-    return end.sent
+from chorus.lines.sip.sdp import Crypto
 
 
 def test_what_is_played_arrives_as_it_was() -> None:
-    packets = _spoken()
+    packets = spoken()
     assert len(packets) == 50
     end = End()
     end.take(packets)
-    assert end.audio == samples.encode(MULAW_8K, _voice())
+    assert end.audio == samples.encode(MULAW_8K, voice())
     assert [at_ms for _, at_ms in end.heard[:3]] == [0, 20, 40]
 
 
 def test_wideband_is_heard_as_wideband() -> None:
     pytest.importorskip("G722")
-    end = End(_agreed(G722))
-    end.take(_spoken(G722))
+    end = End(agreed(G722))
+    end.take(spoken(G722))
     assert end.stream.format == PCM_16K
     heard = np.frombuffer(end.audio, "<i2").astype(float)
-    said = np.frombuffer(_voice(1000, 16000), "<i2").astype(float)
+    said = np.frombuffer(voice(1000, 16000), "<i2").astype(float)
     best = max(np.corrcoef(heard[shift : shift + 12000], said[:12000])[0, 1] for shift in range(60))
     assert best > 0.95
 
@@ -105,15 +43,15 @@ def test_wideband_is_heard_as_wideband() -> None:
 def test_a_codec_that_changes_keeps_the_lines_format() -> None:
     pytest.importorskip("G722")
     end = End()
-    end.take(_spoken())
+    end.take(spoken())
     before = len(end.heard)
-    end.stream.agree(_agreed(G722), THERE[0])
-    end.take(_spoken(G722), 1.0)
+    end.stream.agree(agreed(G722), THERE[0])
+    end.take(spoken(G722), 1.0)
     assert end.stream.format == MULAW_8K
     more = b"".join(audio for audio, _ in end.heard[before:])
     assert abs(len(more) - 8000) < 100
     assert samples.rms(samples.decode(MULAW_8K, more[2000:])) > 3000
-    end.stream.play(samples.encode(MULAW_8K, _voice(200)))
+    end.stream.play(samples.encode(MULAW_8K, voice(200)))
     end.sent.clear()
     end.run(0.2, 2.0)
     assert all(packet[1] & 0x7F == 9 and len(packet) == 12 + 160 for packet in end.sent)
@@ -130,7 +68,7 @@ def test_silence_is_sent_where_nothing_is_said() -> None:
 
 
 def test_nothing_is_sent_to_who_holds_and_time_goes_on() -> None:
-    end = End(_agreed(direction="recvonly"))
+    end = End(agreed(direction="recvonly"))
     end.stream.play(MULAW_8K.silence(1000))
     end.run(0.5)
     assert end.sent == []
@@ -163,23 +101,23 @@ def test_after_a_stall_speech_goes_on_and_time_was_not_lost() -> None:
 
 
 def test_packets_out_of_order_are_put_in_order() -> None:
-    packets = _spoken()
+    packets = spoken()
     for at in range(0, 48, 3):
         packets[at + 1], packets[at + 2] = packets[at + 2], packets[at + 1]
     end = End()
     end.take(packets)
-    assert end.audio == samples.encode(MULAW_8K, _voice())
+    assert end.audio == samples.encode(MULAW_8K, voice())
     assert end.stream.quality.loss == 0
 
 
 def test_duplicates_are_heard_once() -> None:
     end = End()
-    end.take([packet for packet in _spoken() for _ in (0, 1)], step_s=0.01)
-    assert end.audio == samples.encode(MULAW_8K, _voice())
+    end.take([packet for packet in spoken() for _ in (0, 1)], step_s=0.01)
+    assert end.audio == samples.encode(MULAW_8K, voice())
 
 
 def test_a_lost_packet_is_filled_and_counted() -> None:
-    packets = _spoken()
+    packets = spoken()
     del packets[25]
     end = End()
     at_s = 0.0
@@ -201,7 +139,7 @@ def test_twenty_per_cent_loss_keeps_the_time_of_what_is_heard() -> None:
     chance = random.Random(1)
     end = End()
     at_s = 0.0
-    for packet in _spoken(ms=4000):
+    for packet in spoken(ms=4000):
         if chance.random() > 0.2:
             end.stream.received(packet, THERE, at_s)
         end.stream.tick(at_s)
@@ -219,7 +157,7 @@ def test_patience_grows_with_jitter_that_reorders() -> None:
     chance = random.Random(2)
     arrivals = sorted(
         (number * 0.02 + chance.uniform(0, 0.2), packet)
-        for number, packet in enumerate(_spoken(ms=8000))
+        for number, packet in enumerate(spoken(ms=8000))
     )
     end = End()
     now_s = 0.0
@@ -237,8 +175,8 @@ def test_patience_grows_with_jitter_that_reorders() -> None:
 def test_a_new_source_in_mid_call_is_followed_in_time() -> None:
     """A PBX that connects the caller with somebody else: other SSRC, sequence and timestamps."""
     end = End()
-    at_s = end.take(_spoken())
-    end.take(_spoken(), at_s + 0.5)
+    at_s = end.take(spoken())
+    end.take(spoken(), at_s + 0.5)
     assert len(end.audio) == 16000
     positions = [at_ms for _, at_ms in end.heard]
     assert positions[50] == pytest.approx(1500, abs=25)
@@ -289,7 +227,7 @@ def test_a_pause_between_keys() -> None:
 def test_only_the_peer_is_heard() -> None:
     end = End()
     stranger = ("203.0.113.66", 5000)
-    for packet in _spoken():
+    for packet in spoken():
         end.stream.received(packet, stranger, 0.0)
     assert end.heard == []
     assert end.stream.latch.target == THERE
@@ -332,7 +270,7 @@ def test_what_is_no_rtp_is_dropped(data: bytes) -> None:
 def test_random_packets_do_not_hurt() -> None:
     chance = random.Random(5)
     end = End()
-    good = _spoken()
+    good = spoken()
     for number in range(3000):
         data = bytearray(chance.choice(good))
         for _ in range(chance.randrange(4)):
@@ -344,7 +282,7 @@ def test_random_packets_do_not_hurt() -> None:
 
 def test_reports_tell_loss_and_round_trip() -> None:
     one, other = End(), End()
-    packets = _spoken()
+    packets = spoken()
     one.run(0.1)
     one_report = one.reports[0]
     assert rtp.is_rtcp(one_report)
@@ -377,14 +315,14 @@ def _keys() -> tuple[Crypto, Crypto]:
 def test_srtp_both_ways_and_nothing_in_the_clear() -> None:
     pytest.importorskip("pylibsrtp")
     ours, theirs = _keys()
-    one = End(_agreed(send_key=ours, receive_key=theirs))
-    other = End(_agreed(send_key=theirs, receive_key=ours))
-    one.stream.play(samples.encode(MULAW_8K, _voice()))
+    one = End(agreed(send_key=ours, receive_key=theirs))
+    other = End(agreed(send_key=theirs, receive_key=ours))
+    one.stream.play(samples.encode(MULAW_8K, voice()))
     one.run(1)
     other.take(one.sent)
-    assert other.audio == samples.encode(MULAW_8K, _voice())
+    assert other.audio == samples.encode(MULAW_8K, voice())
     heard = len(other.audio)
-    other.take(_spoken(), 2.0)  # not encrypted
+    other.take(spoken(), 2.0)  # not encrypted
     other.take(one.sent, 3.0)  # replayed
     assert len(other.audio) == heard
     other.stream.reported(one.reports[0], THERE, 4.0)
@@ -394,7 +332,7 @@ def test_srtp_both_ways_and_nothing_in_the_clear() -> None:
 def test_concealment_fades_and_is_bounded() -> None:
     concealer = Concealer(8000)
     assert concealer.fill(20) == b""
-    concealer.heard(_voice(100))
+    concealer.heard(voice(100))
     filled = concealer.fill(500)
     assert len(filled) == 60 * 16
     assert samples.rms(filled[:320]) > 2 * samples.rms(filled[-320:])
@@ -402,7 +340,7 @@ def test_concealment_fades_and_is_bounded() -> None:
 
 def test_comfort_noise_is_a_pause_and_no_loss() -> None:
     """RFC 3389: a packet of type 13, then nothing until somebody speaks again."""
-    packets = _spoken(ms=200)
+    packets = spoken(ms=200)
     noise = rtp.parse(packets[5])
     assert noise is not None
     speech = [rtp.parse(each) for each in packets[6:]]

@@ -181,6 +181,44 @@ def test_an_answer_takes_the_first_codec_that_both_have() -> None:
     assert [f.name for f in answer.media[0].formats] == ["PCMA", "TELEPHONE-EVENT"]
 
 
+OPUS_OFFER = OFFER.replace(b"18 8 0 101", b"101 8 100").replace(
+    b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15",
+    b"a=rtpmap:101 opus/48000/2\r\na=fmtp:101 useinbandfec=1;maxaveragebitrate=20000\r\n"
+    b"a=rtpmap:100 telephone-event/8000",
+)
+
+
+def test_opus_is_taken_with_what_we_say_of_our_own_end() -> None:
+    ours = Negotiation(("PCMU", "PCMA", "OPUS"), "192.0.2.1", 40000)
+    body, agreed = ours.answer(OPUS_OFFER)
+    assert (agreed.codec.name, agreed.codec.payload) == ("OPUS", 101)
+    assert "maxaveragebitrate=20000" in agreed.codec.fmtp
+    # Its digits are at 8000 Hz, as some telephones have them, and stay there.
+    assert (agreed.events, agreed.events_hz) == (100, 8000)
+    assert b"a=rtpmap:101 opus/48000/2\r\n" in body
+    assert b"maxaveragebitrate" not in body
+    assert b"a=fmtp:101 maxplaybackrate=16000" in body
+
+
+def test_payload_types_of_an_offer_never_collide() -> None:
+    ours = Negotiation(("PCMU", "PCMA", "OPUS"), "192.0.2.1", 40000)
+    first = parse_sdp(ours.offer()).media[0].formats
+    assert [(each.name, each.payload, each.clock_hz) for each in first] == [
+        ("PCMU", 0, 8000), ("PCMA", 8, 8000), ("OPUS", 96, 48000),
+        ("TELEPHONE-EVENT", 101, 8000), ("TELEPHONE-EVENT", 102, 48000),
+    ]  # fmt: skip
+    ours.answer(OPUS_OFFER)
+    again = parse_sdp(ours.offer()).media[0].formats
+    assert [each.name for each in again[:1]] == ["OPUS"]
+    assert ("TELEPHONE-EVENT", 100, 8000) in [(f.name, f.payload, f.clock_hz) for f in again]
+    assert len({each.payload for each in again}) == len(again)
+    # A codec that was ours to name keeps its number where theirs is another's.
+    other = Negotiation(("PCMU", "OPUS"), "192.0.2.1", 40000)
+    other.answer(OFFER.replace(b"101", b"96"))
+    formats = parse_sdp(other.offer()).media[0].formats
+    assert len({each.payload for each in formats}) == len(formats) == 4
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [("sendonly", "recvonly"), ("recvonly", "sendonly"), ("inactive", "inactive"),

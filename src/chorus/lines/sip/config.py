@@ -12,7 +12,7 @@ from chorus.lines.sip.transport import Listen
 from chorus.lines.sip.wire import Transport
 from chorus.settings import Settings
 
-ALL_CODECS = ("PCMU", "PCMA", "G722")
+ALL_CODECS = ("PCMU", "PCMA", "G722", "OPUS")
 
 
 @dataclass(frozen=True)

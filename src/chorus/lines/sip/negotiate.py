@@ -32,17 +32,23 @@ OFFERED = {
     "PCMU": Format(0, "PCMU", 8000),
     "PCMA": Format(8, "PCMA", 8000),
     "G722": Format(9, "G722", 8000),
-    "OPUS": Format(96, "opus", 48000, 2, "useinbandfec=1;stereo=0;sprop-stereo=0"),
+    "OPUS": Format(
+        96,
+        "opus",
+        48000,
+        2,
+        "maxplaybackrate=16000;sprop-maxcapturerate=16000;useinbandfec=1;stereo=0",
+    ),
 }
 """How each codec is written when we are the first to name it."""
-_EVENTS_8K = Format(101, "telephone-event", 8000, 1, EVENT_FMTP)
-_EVENTS_48K = Format(102, "telephone-event", 48000, 1, EVENT_FMTP)
+_EVENTS = Format(101, "telephone-event", 8000, 1, EVENT_FMTP)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """What both sides took. `direction` is ours. `events` is the payload type of RFC 4733, None
-    where the other side has no such. Keys are base64; both are None without SRTP."""
+    where the other side has no such, and `events_hz` their clock. Keys are base64; both are None
+    without SRTP."""
 
     codec: Format
     events: int | None
@@ -53,6 +59,7 @@ class Agreed:
     ptime_ms: int
     send_key: Crypto | None = None
     receive_key: Crypto | None = None
+    events_hz: int = 8000
 
     @property
     def sends(self) -> bool:
@@ -93,19 +100,6 @@ class Negotiation:
     def offer(self, direction: Direction = "sendrecv") -> bytes:
         """A first offer, or a new one. What was agreed stands until it is answered."""
         self._direction = direction
-        formats = [OFFERED[name] for name in self._codecs]
-        if self.agreed is not None:
-            # What is in use keeps its payload types.
-            known = self.agreed.codec
-            formats = [
-                known,
-                *(each for each in formats if each.name.upper() != known.name.upper()),
-            ]
-        events = [_EVENTS_8K]
-        if self.agreed is not None and self.agreed.events is not None:
-            events = [replace(_EVENTS_8K, payload=self.agreed.events)]
-        if any(each.clock_hz == 48000 for each in formats):
-            events.append(_EVENTS_48K)
         crypto: tuple[Crypto, ...] = ()
         if self._srtp:
             self._key = self._key or Crypto(1, SUITES[0], self._new_key())
@@ -115,7 +109,7 @@ class Negotiation:
             "audio",
             self._port,
             protocol,
-            (*formats, *events),
+            self._offered(),
             direction=direction,
             ptime_ms=PTIME_MS,
             crypto=crypto,
@@ -169,7 +163,7 @@ class Negotiation:
             "audio",
             self._port,
             audio.protocol,
-            (codec, *(replace(each, fmtp=EVENT_FMTP) for each in events)),
+            (_as_ours(codec), *(replace(each, fmtp=EVENT_FMTP) for each in events)),
             direction=allowed,
             ptime_ms=agreed.ptime_ms,
             crypto=(send_key,) if send_key else (),
@@ -187,6 +181,30 @@ class Negotiation:
         """Our offer was refused: what was agreed before stands (RFC 3261 §14.1)."""
         self.offering = False
 
+    def _offered(self) -> tuple[Format, ...]:
+        """Every codec, and digits at each of their clocks. What is in use comes first and keeps
+        its payload types, which the other side may have chosen; the others give way."""
+        kept: list[Format] = []
+        agreed = self.agreed
+        if agreed is not None:
+            kept.append(_as_ours(agreed.codec))
+            if agreed.events is not None:
+                kept.append(replace(_EVENTS, payload=agreed.events, clock_hz=agreed.events_hz))
+        names = {each.name.upper() for each in kept}
+        codecs = [OFFERED[name] for name in self._codecs if name not in names]
+        clocks = {each.clock_hz for each in (*kept, *codecs)}
+        clocks -= {each.clock_hz for each in kept if each.name == _EVENTS.name}
+        events = [_EVENTS, replace(_EVENTS, payload=102, clock_hz=48000)]
+        formats = list(kept)
+        taken = {each.payload for each in kept}
+        for each in (*codecs, *(each for each in events if each.clock_hz in clocks)):
+            payload = each.payload
+            if payload in taken:
+                payload = next(n for n in range(97, 128) if n not in taken)
+            taken.add(payload)
+            formats.append(replace(each, payload=payload))
+        return tuple(sorted(formats, key=lambda each: each.name == _EVENTS.name))
+
     def _known(self, audio: Media) -> Format:
         for each in audio.formats:
             if each.name.upper() in self._codecs and _matches(each):
@@ -201,22 +219,20 @@ class Negotiation:
         send_key: Crypto | None,
         receive_key: Crypto | None,
     ) -> Agreed:
-        events = next(
-            (
-                each.payload
-                for each in audio.formats
-                if each.name.upper() == "TELEPHONE-EVENT" and each.clock_hz == codec.clock_hz
-            ),
-            None,
-        )
+        taken = [each for each in audio.formats if each.name.upper() == "TELEPHONE-EVENT"]
+        # Of the stream's own clock (RFC 4733 §2.1); beside Opus some have those of 8000 Hz only.
+        taken.sort(key=lambda each: each.clock_hz != codec.clock_hz)
+        events = taken[0] if taken else None
         if audio.held and direction == "sendrecv":
             direction = "recvonly"  # 0.0.0.0, the hold of RFC 2543
         # What the other side wants to get; up to 60 ms is seen, 20 is usual.
         ptime_ms = audio.ptime_ms if audio.ptime_ms in (10, 20, 30, 40, 60) else PTIME_MS
+        if ptime_ms == 30 and codec.name.upper() == "OPUS":
+            ptime_ms = PTIME_MS  # it has no packets of 30 ms
         rtcp_port = audio.rtcp_port or audio.port + 1
         return Agreed(
             codec,
-            events,
+            events.payload if events else None,
             audio.host,
             audio.port,
             min(rtcp_port, 65535),
@@ -224,6 +240,7 @@ class Negotiation:
             ptime_ms,
             send_key,
             receive_key,
+            events.clock_hz if events else codec.clock_hz,
         )
 
     def _say(self, media: tuple[Media, ...]) -> bytes:
@@ -237,6 +254,12 @@ class Negotiation:
 def _matches(each: Format) -> bool:
     known = OFFERED[each.name.upper()]
     return each.clock_hz == known.clock_hz
+
+
+def _as_ours(codec: Format) -> Format:
+    """Their payload type with what we say of our own end, not what they say of theirs."""
+    ours = OFFERED[codec.name.upper()]
+    return replace(codec, name=ours.name, fmtp=ours.fmtp)
 
 
 def _met(one: Direction, other: Direction) -> Direction:

@@ -1,6 +1,7 @@
 """The codecs of a stream: payloads to audio in a line's format and back.
 
-G.711 is passed through as it is, since lines carry it; G.722 is 16 kHz inside, by the extra `sip`.
+G.711 is passed through as it is, since lines carry it; G.722 and Opus are 16 kHz inside, by the
+extra `sip`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from array import array
 from typing import Any, Protocol
 
 from chorus.audio.frame import ALAW_8K, MULAW_8K, PCM_16K, AudioFormat
+from chorus.lines.sip.media.opus import Opus
 from chorus.lines.sip.sdp import Format
 
 
@@ -25,8 +27,27 @@ class Codec(Protocol):
 
     def encode(self, audio: bytes) -> bytes: ...
 
+    def recover(self, payload: bytes, ms: float) -> bytes:
+        """What was lost in the `ms` before `payload`, in the codec's format; empty where the codec
+        has no means of its own, and what was heard before has to be continued."""
+        ...
 
-class G711:
+    def suffers(self, loss: float) -> None:
+        """Told with every report what share of our packets is lost, 0 to 1."""
+        ...
+
+
+class _Plain:
+    """A codec whose packets know nothing of each other."""
+
+    def recover(self, payload: bytes, ms: float) -> bytes:
+        return b""
+
+    def suffers(self, loss: float) -> None:
+        """Every packet is the same whatever is lost."""
+
+
+class G711(_Plain):
     clock_hz = 8000
 
     def __init__(self, format: AudioFormat) -> None:
@@ -39,7 +60,7 @@ class G711:
         return audio
 
 
-class Wideband:
+class Wideband(_Plain):
     """G.722 at 64 kbit/s. Its clock is 8000 Hz by an old mistake (RFC 3551 §4.5.2)."""
 
     clock_hz = 8000
@@ -72,6 +93,11 @@ def open_codec(format: Format) -> Codec:
             return Wideband()
         except ImportError:
             raise LookupError("G.722 is not installed: the extra 'sip'") from None
+    if name == "OPUS":
+        try:
+            return Opus(format.fmtp)
+        except ImportError as missing:
+            raise LookupError(f"Opus is not installed: {missing}") from None
     raise LookupError(f"the codec {name} is not known")
 
 

@@ -96,7 +96,7 @@ class MediaStream:
             self._in = None if same else Converter(codec.format, self._format)
             self._out = None if same else Converter(self._format, codec.format)
             self._concealer = Concealer(codec.format.rate_hz)
-            self._key_writer = KeyWriter(codec.clock_hz)
+            self._key_writer = KeyWriter(agreed.events_hz or codec.clock_hz)
         keys = (agreed.send_key, agreed.receive_key)
         if before is None or keys != (before.send_key, before.receive_key):
             send_key, receive_key = keys
@@ -260,9 +260,12 @@ class MediaStream:
             if clear is None:
                 return
             data = clear
-        clock_hz = self._codec.clock_hz if self._codec else 8000
+        codec = self._codec
+        clock_hz = codec.clock_hz if codec else 8000
         if rtcp.read(data, self._ssrc, clock_hz, self._peer, now_s, self._wall_s()):
             self.heard_s = now_s
+            if codec is not None:
+                codec.suffers(self._peer.loss)
 
     def _known_hosts(self) -> set[str]:
         target = self.latch.target
@@ -281,14 +284,16 @@ class MediaStream:
             return
         if kind != agreed.codec.payload or not packet.payload or not agreed.receives:
             return  # comfort noise (RFC 3389) is silence, which whoever listens puts in himself
-        audio = codec.decode(packet.payload)
         at_ms = self._place(packet.timestamp, codec, now_s)
         hole_ms = at_ms - self._next_ms
         if ready.lost and 0 < hole_ms <= MOST_MS + 1:
-            filling = concealer.fill(hole_ms)
+            filling = codec.recover(packet.payload, hole_ms)
+            if not filling:
+                filling = samples.encode(codec.format, concealer.fill(hole_ms))
             if filling:
                 self.concealed_ms += hole_ms
-                self._hand_on(samples.encode(codec.format, filling), self._next_ms)
+                self._hand_on(filling, self._next_ms)
+        audio = codec.decode(packet.payload)
         concealer.heard(samples.decode(codec.format, audio))
         self._hand_on(audio, at_ms)
         self._next_ms = at_ms + codec.format.ms(len(audio))
