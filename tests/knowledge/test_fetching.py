@@ -18,7 +18,10 @@ from tests.knowledge.shelves import BASES, base, read, shown, texts
 
 from chorus.db import utcnow
 from chorus.knowledge.ingest import refresh
+from chorus.knowledge.reader.blocks import Unreadable
+from chorus.knowledge.robots import KEPT_S, REFUSED_S, Robots
 from chorus.knowledge.tables import Document
+from chorus.outbound import Outbound
 
 pytestmark = pytest.mark.usefixtures("read_here")
 
@@ -164,3 +167,59 @@ async def test_what_is_due_is_fetched_again_and_read_only_if_it_has_changed(api:
         assert await texts(api, id, "open") == ["We are open only at night."]
         await refresh(api.app.state.switchboard)  # nothing is due
         assert (await shown(api, id, document["id"]))["status"] == "ready"
+
+
+async def test_robots_txt_is_asked_for_once_an_hour_and_again_where_it_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    site = Site()
+    site.pages["/robots.txt"] = respond(200, "User-agent: *\nDisallow: /secret\n")
+    now_s = 1000.0
+    outbound = Outbound(allow_private=True)
+    try:
+        async with HttpPeer(site.answer) as peer:
+            asked = Robots(outbound, lambda: now_s)
+
+            async def allowed(path: str) -> bool:
+                try:
+                    await asked.ask_leave(peer.url + path)
+                except Unreadable:
+                    return False
+                return True
+
+            assert await allowed("/open")
+            assert not await allowed("/secret")
+            assert len(peer.requests) == 1
+            site.pages["/robots.txt"] = respond(404)
+            now_s += REFUSED_S
+            assert await allowed("/open")
+            assert len(peer.requests) == 1
+            assert await allowed("/secret")
+            assert len(peer.requests) == 2
+            site.pages["/robots.txt"] = respond(500)
+            now_s += KEPT_S - 1
+            assert await allowed("/open")
+            now_s += 1
+            assert not await allowed("/open")
+            assert not await allowed("/open")
+            assert len(peer.requests) == 3
+            site.pages["/robots.txt"] = respond(404)
+            now_s += REFUSED_S
+            assert await allowed("/open")
+            # Of many sites, those that were asked for last are remembered.
+            monkeypatch.setattr("chorus.knowledge.robots.MOST_SITES", 1)
+            await asked.ask_leave(peer.url.replace("127.0.0.1", "localhost") + "/open")
+            assert await allowed("/open")
+            assert len(peer.requests) == 6
+    finally:
+        await outbound.aclose()
+
+
+async def test_documents_of_one_site_ask_for_its_robots_txt_once(api: Api):
+    site = Site()
+    site.put("/one", "at nine")
+    site.put("/two", "at ten")
+    async with HttpPeer(site.answer) as peer:
+        await add(api, f"{peer.url}/one")
+        await add(api, f"{peer.url}/two")
+        assert [asked.target for asked in peer.requests] == ["/robots.txt", "/one", "/two"]

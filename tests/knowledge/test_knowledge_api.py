@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -11,8 +12,8 @@ from tests.fakes.api import Api
 from tests.knowledge.papers import docx, pdf
 from tests.knowledge.shelves import BASES, add, base, library, read, search, shown, texts
 
-from chorus.knowledge import edit
-from chorus.knowledge.ingest import ingest
+from chorus.knowledge import edit, queries
+from chorus.knowledge.ingest import ingest, read_document
 from chorus.knowledge.tables import (
     Chunk,
     Document,
@@ -108,6 +109,30 @@ async def test_work_that_was_overtaken_gives_way(api: Api):
     assert (await shown(api, id, document["id"]))["status"] == "waiting"
     assert (await read(api, id, document["id"]))["status"] == "ready"
     await ingest(api.app.state.switchboard, str(uuid.uuid4()), 1)  # one that was deleted
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_document_is_deleted_while_it_is_stored_without_either_waiting_for_ever(api: Api):
+    id = await base(api)
+    document = await add(api, id, HOURS)
+    again = await api.post(f"{BASES}/{id}/documents/{document['id']}/ingest")
+    assert again.json()["data"]["status"] == "waiting"
+    organization_id = await api.organization_id()
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with api.process.database.writing() as session:
+        await queries.one(session, organization_id, uuid.UUID(id), lock=True)
+        stored = asyncio.create_task(
+            read_document(library(api), uuid.UUID(document["id"]), 2), name="store"
+        )
+        async with asyncio.timeout(10), api.process.database.reading() as other:
+            while not await other.scalar(waiting):
+                assert not stored.done()
+                await other.rollback()  # what it sees is of one transaction
+        await edit.delete_document(
+            session, organization_id, uuid.UUID(id), uuid.UUID(document["id"])
+        )
+    await stored
+    assert await count(api, Chunk) == await count(api, Document) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """Fetching a page for a knowledge base: politely, and within limits.
 
-In order, for the page and for each redirect: the site's robots.txt is asked (RFC 9309: what it
-forbids `Chorus` or everybody is not fetched, a site that answers 5xx or not at all forbids
-everything, one without the file nothing); then the page, with what the server said of it last time,
-so that one that has not changed is not sent again. All of it goes through the guarded client.
+In order, for the page and for each redirect: the site's robots.txt is asked (`robots.py`); then the
+page, with what the server said of it last time, so that one that has not changed is not sent again.
+All of it goes through the guarded client.
 """
 
 from __future__ import annotations
@@ -11,15 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from protego import Protego
-
 from chorus.knowledge.reader.blocks import MAX_BYTES, Unreadable
+from chorus.knowledge.robots import Robots
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
 
-AGENT = "Chorus"
 TIMEOUT_MS = 20_000
-ROBOTS_TIMEOUT_MS = 10_000
-ROBOTS_BYTES = 512 * 1024
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -60,11 +55,11 @@ class Page:
 
 
 class Pages:
-    """For one fetch: a site that redirects to itself is asked for its robots.txt once."""
+    """One a process: what sites let be fetched is remembered (`robots.py`)."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._robots: dict[str, Protego | None] = {}
+        self._robots = Robots(outbound)
 
     async def fetch(self, url: str, etag: str | None, last_modified: str | None) -> Page:
         """Raises `Unreadable` with a sentence for whoever named the URL."""
@@ -76,7 +71,7 @@ class Pages:
         target = url
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                await self._ask_leave(target)
+                await self._robots.ask_leave(target)
                 answer = await self._outbound.send(
                     "GET",
                     target,
@@ -94,40 +89,6 @@ class Pages:
         except OutboundFailed as failed:
             raise Unreadable(f"The URL could not be fetched: {failed}") from None
         raise Unreadable(f"The URL redirects more than {MAX_REDIRECTS} times")
-
-    async def _ask_leave(self, url: str) -> None:
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc}"
-        if site not in self._robots:
-            self._robots[site] = await self._robots_of(site)
-        known = self._robots[site]
-        if known is not None and not known.can_fetch(url, AGENT):
-            raise Unreadable(
-                f"robots.txt of {parts.hostname} does not allow this page to be fetched: ask "
-                "whoever keeps the site to allow Chorus, or send the page as a file"
-            )
-
-    async def _robots_of(self, site: str) -> Protego | None:
-        """None: nothing is forbidden."""
-        try:
-            answer = await self._outbound.send(
-                "GET",
-                f"{site}/robots.txt",
-                timeout_ms=ROBOTS_TIMEOUT_MS,
-                max_bytes=ROBOTS_BYTES,
-                truncate=True,
-                max_redirects=MAX_REDIRECTS,
-            )
-        except OutboundFailed as failed:
-            raise Unreadable(f"robots.txt could not be fetched: {failed}") from None
-        if 200 <= answer.status < 300:
-            return Protego.parse(answer.body.decode("utf-8", "replace"))
-        if answer.status >= 500 or answer.status == 429:
-            raise Unreadable(
-                f"robots.txt of {urlsplit(site).hostname} answered HTTP {answer.status}, which "
-                "means that nothing may be fetched now: try again later"
-            )
-        return None
 
 
 def _page(answer: OutboundAnswer, url: str) -> Page:

@@ -23,7 +23,7 @@ from chorus.db import utcnow
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 from chorus.knowledge import reading, words
 from chorus.knowledge.embedding.minilm import MiniLM
-from chorus.knowledge.fetch import Page, Pages
+from chorus.knowledge.fetch import Page
 from chorus.knowledge.library import Library
 from chorus.knowledge.reading import ReadDocument, Unreadable
 from chorus.knowledge.tables import (
@@ -71,7 +71,9 @@ async def refresh(shared: Shared) -> None:
             )
             due = sa.or_(due, sa.and_(Document.status == "ready", other))
         query = sa.select(Document).where(due).order_by(Document.next_refresh_at)
-        for document in await session.scalars(query.limit(_REFRESHED_AT_ONCE)):
+        # What somebody else is changing or deleting comes next time.
+        free = query.limit(_REFRESHED_AT_ONCE).with_for_update(skip_locked=True)
+        for document in (await session.scalars(free)).all():
             await enqueue(session, library, document)
 
 
@@ -106,9 +108,7 @@ async def read_document(library: Library, document_id: uuid.UUID, attempt: int) 
     try:
         content, format, charset = wanted.content, wanted.format, wanted.charset
         if wanted.url is not None:
-            page = await Pages(library.outbound).fetch(
-                wanted.url, wanted.etag, wanted.last_modified
-            )
+            page = await library.pages.fetch(wanted.url, wanted.etag, wanted.last_modified)
             changes = _fetched(wanted, page)
             if wanted.read and page.content in (None, content):
                 await _unchanged(library, document_id, attempt, changes)
@@ -218,15 +218,15 @@ async def _store(
     changes: dict[str, Any],
 ) -> None:
     async with library.database.writing() as session:
-        document = await _mine(session, document_id, attempt)
-        if document is None:
-            return
+        # The base first, as whoever deletes does: two locks in two orders wait for each other.
         base = await session.scalar(
             sa.select(KnowledgeBase)
-            .where(KnowledgeBase.id == document.knowledge_base_id)
+            .where(KnowledgeBase.id == _base_of(document_id))
             .with_for_update()
         )
-        assert base is not None  # the document hangs on it
+        document = await _mine(session, document_id, attempt)
+        if base is None or document is None:
+            return
         await clear(session, document_id)
         ids = await _add_chunks(session, document, found)
         await words.add(session, document_id)
@@ -255,6 +255,11 @@ async def _store(
         document.read_at = utcnow()
         await session.flush()
         await recount(session, base)
+
+
+def _base_of(document_id: uuid.UUID) -> sa.ScalarSelect[uuid.UUID]:
+    query = sa.select(Document.knowledge_base_id).where(Document.id == document_id)
+    return query.scalar_subquery()
 
 
 async def clear(session: AsyncSession, document_id: uuid.UUID) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.db import Database, scoped
 from chorus.durable.durable import Durable
 from chorus.knowledge.embedding.minilm import MiniLM, installed
+from chorus.knowledge.fetch import Pages
 from chorus.knowledge.search import PASSAGE, Search, passage_of
 from chorus.knowledge.shelf import Shelf
 from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
@@ -51,6 +52,7 @@ class Library:
         self.database = database
         self.outbound = outbound
         self.durable = durable
+        self.pages = Pages(outbound)
         self._threads = threads
         self._shelf = Shelf(database)
         self._search = Search(database, self._shelf)

@@ -155,7 +155,8 @@ class Search:
                 for id, base in (await mine).items()
             ]
         except asyncio.CancelledError:
-            return []  # the database is away, as the other way has said
+            # Nothing looked up is not nothing found: the other way has said why.
+            raise ConnectionError("what the bases are is not known") from None
         found: list[tuple[int, float]] = []
         for base in bases:
             found += await asyncio.to_thread(base.nearest, vector, _RANKED)
