@@ -133,6 +133,7 @@ class OpenDesk:
 class Exchange:
     agent: SipAgent
     desk: OpenDesk
+    ip: str
 
     @property
     def port(self) -> int:
@@ -149,7 +150,7 @@ class Exchange:
 
     def trust(self, port: int = 5060, transport: str = "udp", number: str = NUMBER) -> Connection:
         return self.number(
-            {"sipMode": "ip_allowlist", "sipIp": "127.0.0.1", "sipPort": port,
+            {"sipMode": "ip_allowlist", "sipIp": self.ip, "sipPort": port,
              "sipProtocol": transport},
             number,
         )  # fmt: skip
@@ -163,13 +164,14 @@ class Exchange:
 async def exchange(**more: Any) -> AsyncGenerator[Exchange, None]:
     """An agent on free ports of this machine."""
     transports = more.pop("transports", ("udp", "tcp"))
-    listens = tuple(Listen(transport, "127.0.0.1", 0) for transport in transports)
+    ip = more.pop("ip", "127.0.0.1")
+    listens = tuple(Listen(transport, ip, 0) for transport in transports)
     desk = OpenDesk()
     config = SipConfig(listens, rtp_ports=more.pop("rtp_ports", (21000, 21999)), **more)
     agent = SipAgent(config, desk)
     await agent.start()
     try:
-        yield Exchange(agent, desk)
+        yield Exchange(agent, desk, ip)
     finally:
         await agent.aclose()
 

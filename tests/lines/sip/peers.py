@@ -29,8 +29,8 @@ needs_kamailio = pytest.mark.skipif(
 )
 
 _CONFIG = """
-sip_listen 127.0.0.1:{port}
-net_interface 127.0.0.1
+sip_listen {where}:{port}
+net_interface {ip}
 audio_source aufile,{folder}/mic.wav
 audio_player aubridge,sink
 audio_alert aubridge,alert
@@ -84,11 +84,12 @@ def loudest_hz(pcm16: bytes, rate_hz: int = 8000) -> float:
 class Baresip:
     """A telephone. Its events are in `events`, by `type` and in order."""
 
-    def __init__(self, folder: Path, port: int, control: int) -> None:
+    def __init__(self, folder: Path, port: int, control: int, ip: str) -> None:
         self.folder = folder
         self.port = port
         self.events: list[dict[str, str]] = []
         self._control = control
+        self._version = "-6" if ":" in ip else "-4"
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -98,7 +99,7 @@ class Baresip:
     async def start(self) -> None:
         log = (self.folder / "log").open("wb")
         self._process = await asyncio.create_subprocess_exec(
-            "baresip", "-4", "-f", str(self.folder), "-v",
+            "baresip", self._version, "-f", str(self.folder), "-v",
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         for _ in range(200):
@@ -176,6 +177,7 @@ async def baresip(
     more: str = "",
     hz: float = 440,
     rate_hz: int = 8000,
+    ip: str = "127.0.0.1",
 ) -> AsyncGenerator[Baresip, None]:
     """A telephone whose microphone hears a tone of `hz`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +187,7 @@ async def baresip(
     (folder / "config").write_text(
         _CONFIG.format(
             port=port, control=control, folder=folder, rate_hz=rate_hz, modules=modules, more=more,
+            ip=ip, where=f"[{ip}]" if ":" in ip else ip,
             rtp=rtp, rtp_end=rtp + 8,
         )
     )  # fmt: skip
@@ -193,7 +196,7 @@ async def baresip(
         "audio_codecs=PCMU/8000/1,PCMA/8000/1;ptime=20;dtmfmode=rtpevent"
     )
     (folder / "accounts").write_text(account.format(port=port) + "\n")
-    phone = Baresip(folder, port, control)
+    phone = Baresip(folder, port, control, ip)
     await phone.start()
     try:
         yield phone

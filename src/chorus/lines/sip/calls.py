@@ -25,8 +25,9 @@ from chorus.lines.sip.media import srtp
 from chorus.lines.sip.media.ports import MediaPorts, NoPort
 from chorus.lines.sip.negotiate import Agreed, Negotiation
 from chorus.lines.sip.outgoing import Invitation, OutgoingCall
+from chorus.lines.sip.sdp import parse_sdp
 from chorus.lines.sip.session import Session
-from chorus.lines.sip.transport import Transports
+from chorus.lines.sip.transport import Transports, version_of
 from chorus.lines.sip.trunks import Trunk
 from chorus.lines.sip.uri import Address, Uri, parse_addresses
 from chorus.lines.sip.user_agent import UserAgent
@@ -79,13 +80,14 @@ class Calls:
             call.reject(486 if said.how == "busy" else 480)
             return
         progress = _Teller(self.desk, leg_id, said.call_id)
-        line = await self._open(leg_id, call.hop)
+        peer = _media_ip(call)
+        line = await self._open(leg_id, peer)
         try:
             line.signalled_from(call.hop.ip)
             if call.over:
                 await progress.ended(LineEnded(LineCause.CANCELED))
                 return
-            taken = call.accept(self._negotiation(line, call.hop), line)
+            taken = call.accept(self._negotiation(line, peer), line)
             if taken is None:
                 await progress.ended(LineEnded(LineCause.FAILED, "no common codec"))
                 return
@@ -111,11 +113,11 @@ class Calls:
             raise DialFailed(LineCause.FAILED, "calls cannot go out to a network of addresses")
         hops = await self._places(trunk.route or target)
         try:
-            line = await self._open("", hops[0])
+            line = await self._open("", hops[0].ip)
         except NoPort as failure:
             raise DialFailed(LineCause.FAILED, str(failure)) from None
         secure = trunk.transport == "tls" and srtp.available()
-        negotiation = self._negotiation(line, hops[0], secure=secure)
+        negotiation = self._negotiation(line, hops[0].ip, secure=secure)
         line.signalled_from(hops[0].ip)
         events = _Outgoing(self, line, Admitted(dial.call_id, token))
         invitation = self._invitation(agent, trunk, dial, target, hops[0])
@@ -204,16 +206,16 @@ class Calls:
         if line.quality is not None:
             await self.desk.quality(call.call_id, line.quality.told)
 
-    async def _open(self, leg_id: str, hop: Hop) -> SipLine:
-        host = "::" if ":" in hop.ip else "0.0.0.0"  # noqa: S104 - the range is the operator's
+    async def _open(self, leg_id: str, ip: str) -> SipLine:
+        host = "::" if ":" in ip else "0.0.0.0"  # noqa: S104 - the range is the operator's
         return SipLine(leg_id, await self.ports.open(host), self.ticker)
 
     async def _close(self, line: SipLine) -> None:
         await line.hang_up()
         line.ended(LineEnded(LineCause.LOCAL))
 
-    def _negotiation(self, line: SipLine, hop: Hop, *, secure: bool = False) -> Negotiation:
-        own = self.transports.address_for(hop.ip)
+    def _negotiation(self, line: SipLine, ip: str, *, secure: bool = False) -> Negotiation:
+        own = self.transports.address_for(ip)
         return Negotiation(self.codecs, own, line.port, srtp=secure)
 
     def sweep(self, now_s: float, most_s: float) -> None:
@@ -314,6 +316,18 @@ def leg_id_of(call_id: str) -> str:
     if len(call_id) <= 200:
         return call_id
     return hashlib.sha256(call_id.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _media_ip(call: IncomingCall) -> str:
+    """Whom our sound has to reach: who signals (what the description says may be an address behind
+    NAT), unless sound is wanted by the other IP version."""
+    try:
+        audio = parse_sdp(call.request.body).audio
+    except Malformed:
+        return call.hop.ip
+    if audio is None or version_of(audio.host) == version_of(call.hop.ip):
+        return call.hop.ip
+    return audio.host
 
 
 def _caller(call: IncomingCall) -> str:

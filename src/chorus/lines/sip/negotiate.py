@@ -219,6 +219,8 @@ class Negotiation:
         send_key: Crypto | None,
         receive_key: Crypto | None,
     ) -> Agreed:
+        if (":" in audio.host) != (":" in self._host):
+            raise Malformed("the sound is wanted by another IP version than it was offered in", 488)
         taken = [each for each in audio.formats if each.name.upper() == "TELEPHONE-EVENT"]
         # Of the stream's own clock (RFC 4733 §2.1); beside Opus some have those of 8000 Hz only.
         taken.sort(key=lambda each: each.clock_hz != codec.clock_hz)

@@ -9,6 +9,7 @@ registrar keeps only one.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -31,8 +32,10 @@ from chorus.lines.sip.sending import Failed
 from chorus.lines.sip.transport import Listen
 from chorus.lines.sip.trunks import Trunk, trunk_of
 from chorus.lines.sip.uri import Uri
+from chorus.lines.sip.wire import Transport
 
 REGISTER_S = 8.0
+_LISTENS: tuple[Transport, ...] = ("udp", "tcp")
 
 
 class Found(NamedTuple):
@@ -46,7 +49,8 @@ async def probe(config: SipConfig, numbers: Sequence[Connection]) -> list[Found]
     """The findings, in the order of the numbers."""
     found = [await _media(config)]
     # Free ports: the server that is to be looked into may have the real ones.
-    listens = tuple(Listen(each, "0.0.0.0", 0) for each in ("udp", "tcp"))  # noqa: S104
+    hosts = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)  # noqa: S104
+    listens = tuple(Listen(each, host, 0) for host in hosts for each in _LISTENS)
     agent = SipAgent(replace(config, listens=listens), _Nobody())
     await agent.start(follow=False)
     try:
@@ -57,14 +61,24 @@ async def probe(config: SipConfig, numbers: Sequence[Connection]) -> list[Found]
     return found
 
 
+def _has_ipv6() -> bool:
+    """Some machines and containers have it switched off."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as tried:
+            tried.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
 async def _media(config: SipConfig) -> Found:
     low, high = config.rtp_ports
     what = f"media ports {low} to {high}"
     try:
-        socket = await MediaPorts(low, high).open("0.0.0.0")  # noqa: S104 - as a call does
+        opened = await MediaPorts(low, high).open("0.0.0.0")  # noqa: S104 - as a call does
     except NoPort as failure:
         return Found(False, what, str(failure), "choose others: CHORUS_SIP_RTP_PORTS")
-    socket.close()
+    opened.close()
     return Found(True, what, "can be opened here; the firewall must let UDP in")
 
 

@@ -7,6 +7,7 @@ stream cannot be made out. Descriptions of ours are written by `Session.encode`.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -176,7 +177,12 @@ def _connection(value: str) -> str:
     words = value.split()
     if len(words) < 3 or words[1] not in ("IP4", "IP6"):
         raise Malformed("a c= line is broken", 488)
-    return words[2].split("/")[0].lower()
+    try:
+        # As a socket writes it, since packets are known by where they come from. A name would have
+        # to be looked up with every packet; nobody sends one.
+        return str(ipaddress.ip_address(words[2].split("/")[0]))
+    except ValueError:
+        raise Malformed("a c= line has no address", 488) from None
 
 
 def _attribute(draft: _Draft, value: str) -> None:

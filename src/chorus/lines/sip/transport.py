@@ -155,7 +155,7 @@ class Transports:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._closed = False
-        self._ports: dict[Transport, int] = {}
+        self._ports: dict[tuple[Transport, int], int] = {}  # by address family too
         self._bound: dict[int, str] = {}
         self._seen_from: dict[str, str] = {}
         self.in_use: Callable[[Hop], bool] = lambda hop: False
@@ -173,7 +173,11 @@ class Transports:
 
     @property
     def ports(self) -> dict[Transport, int]:
-        return dict(self._ports)
+        """Where it listens; of IPv4 and IPv6 what was opened first."""
+        ports: dict[Transport, int] = {}
+        for (transport, _), port in self._ports.items():
+            ports.setdefault(transport, port)
+        return ports
 
     async def open(self, listens: list[Listen]) -> None:
         """Raises `OSError` where an address cannot be had."""
@@ -199,8 +203,7 @@ class Transports:
 
     def send(self, hop: Hop, data: bytes) -> None:
         if hop.transport == "udp":
-            family = socket.AF_INET6 if ":" in hop.ip else socket.AF_INET
-            transport = self._datagrams.get(family)
+            transport = self._datagrams.get(_family(hop.ip))
             if transport is None:
                 self.loop.call_soon(self._on_unreachable, hop)
             elif not transport.is_closing():
@@ -223,16 +226,19 @@ class Transports:
         task.add_done_callback(self._tasks.discard)
 
     def local(self, hop: Hop) -> tuple[str, int]:
-        port = self._ports.get(hop.transport, 5060)
-        return self.address_for(hop.ip), port
+        port = self._ports.get((hop.transport, _family(hop.ip)))
+        return self.address_for(hop.ip), port or self.ports.get(hop.transport, 5060)
 
     def address_for(self, ip: str) -> str:
-        """Our own address as `ip` reaches it: the public one, except on our own networks."""
-        own = self._own_address(ip)
-        return self._public_host if self._public_host and not _near(ip) else own
+        """Our own address as `ip` reaches it: the public one, except on our own networks, and
+        where that is an address of the other IP version."""
+        public = self._public_host
+        if public and not _near(ip) and version_of(public) in (None, version_of(ip)):
+            return public
+        return self._own_address(ip)
 
     def _own_address(self, ip: str) -> str:
-        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        family = _family(ip)
         bound = self._bound.get(family, "")
         if bound and bound not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             return bound
@@ -269,7 +275,7 @@ class Transports:
     # Inside.
 
     async def _open_udp(self, listen: Listen) -> None:
-        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        family = _family(listen.host)
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             if family == socket.AF_INET6:
@@ -286,7 +292,7 @@ class Transports:
             raise
         self._datagrams[family] = transport
         self._bound[family] = listen.host
-        self._ports["udp"] = transport.get_extra_info("sockname")[1]
+        self._ports["udp", family] = transport.get_extra_info("sockname")[1]
 
     async def _open_stream(self, listen: Listen) -> None:
         tls = self._server_tls if listen.transport == "tls" else None
@@ -300,8 +306,8 @@ class Transports:
             backlog=512,
         )
         self._servers.append(server)
-        self._ports[listen.transport] = server.sockets[0].getsockname()[1]
-        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        family = _family(listen.host)
+        self._ports[listen.transport, family] = server.sockets[0].getsockname()[1]
         self._bound.setdefault(family, listen.host)
 
     def _new(self, transport: Transport, *, ours: bool) -> _Connection:
@@ -336,6 +342,18 @@ def plain_ip(ip: str) -> str:
     """Without the scope of a link-local address, and IPv4 as IPv4 where a socket takes both."""
     ip = ip.split("%", 1)[0]
     return ip.removeprefix("::ffff:") if "." in ip else ip
+
+
+def version_of(host: str) -> int | None:
+    """4 or 6; None for a name."""
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _peer(hop: Hop) -> tuple[Transport, str, int]:
