@@ -384,7 +384,9 @@ def quiet(filling: Fill) -> Generator[None]:
     if not filling.sqlite:
         connection.exec_driver_sql("SET session_replication_role = DEFAULT")
     search = import_module("chorus.migrations.versions.0029_search_in_calls")
-    for statement in search.REBUILT[connection.dialect.name]:
+    hours = import_module("chorus.migrations.versions.0030_calls_by_hours")
+    dialect = connection.dialect.name
+    for statement in (*search.REBUILT[dialect], *hours.rebuilt(dialect)):
         filling.run(statement)
     for index in indexes:
         began = time.monotonic()

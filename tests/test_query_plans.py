@@ -297,6 +297,35 @@ async def test_every_list_is_read_in_the_order_of_an_index(api: Api, statistics:
     assert wrong == [], "\n".join(wrong)
 
 
+STATS = ("", "?agentId={id}", "?interval=hour", "?from=2025-01-01T00:30:00Z&to={at}")
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+async def test_sums_over_calls_read_sums_and_the_calls_of_part_of_an_hour(
+    api: Api, statistics: bool
+):
+    """Beside those the latest calls, for their latencies, up to a number, and the few under way."""
+    database = api.process.database
+    old = await fill(api, await api.organization_id())
+    if statistics:
+        await count_rows(database)
+    at = (utcnow() - timedelta(hours=2)).strftime("%Y-%m-%dT%H:20:00Z")
+    with heard(database) as statements:
+        for each in STATS:
+            answer = await api.get("/v1/call-stats" + each.format(id=old[7], at=at))
+            assert answer.status_code == 200, answer.text
+    assert await walks(database, statements) == []
+    for statement, plan in await plans(database, statements):
+        steps = "\n".join(plan)
+        if "call_hours" in statement:
+            assert re.search("call_hours USING PRIMARY KEY|Index.* pk_call_hours", steps), steps
+            assert re.search("ix_calls_(room|live)", steps), steps
+            rows = [step for step in plan if re.search(r"SEARCH calls|on calls\b", step)]
+            assert rows
+            if database.settings.is_sqlite:  # of Postgres the conditions are lines of their own
+                assert all("ix_calls_room" in row or "created_at>?" in row for row in rows), rows
+
+
 SEARCHES = ("calls?text=unheard", "calls?search=98765&status=failed", "calls?search=Agent&text=no")
 
 

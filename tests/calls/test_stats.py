@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
+import sqlalchemy as sa
 from tests.fakes.api import Api
 
-from chorus.calls.tables import CallRow
+from chorus.accounts.tables import Organization
+from chorus.calls.tables import ALL_AGENTS, CallHour, CallRow
 from chorus.db import utcnow
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 async def put(api: Api, at: datetime, **values: Any) -> uuid.UUID:
@@ -65,6 +69,68 @@ async def test_calls_are_counted_by_day_and_hour(api: Api):
     ]
     hours = await asked(api, **SPAN, interval="hour")
     assert [b["start"][11:13] for b in hours["buckets"]] == ["12", "13", "12"]
+
+
+async def test_parts_of_hours_and_calls_under_way_are_counted_too(api: Api):
+    agent = uuid.uuid4()
+    for minutes in (-31, -29, 20, 70, 100, 119, 121):  # from 11:29 to 14:01
+        await put(api, NOON + minutes * MINUTE, agent_id=agent, duration_seconds=1)
+    live = {"status": "in_progress", "ended_at": None, "ended_reason": None}
+    for minutes in (-29, 30, 100):
+        await put(api, NOON + minutes * MINUTE, agent_id=agent, **live)
+    await put(api, NOON + 30 * MINUTE, duration_seconds=1)
+    span = {"from": "2026-03-10T11:30:00Z", "to": "2026-03-10T13:59:30Z", "interval": "hour"}
+    found = await asked(api, **span)
+    assert [(b["start"][11:13], b["calls"], b["completed"]) for b in found["buckets"]] == [
+        ("11", 2, 1), ("12", 3, 2), ("13", 4, 3)
+    ]  # fmt: skip
+    assert (found["total"]["calls"], found["total"]["seconds"]) == (9, 6)
+    of_agent = (await asked(api, **span, agentId=str(agent)))["total"]
+    assert (of_agent["calls"], of_agent["completed"]) == (8, 5)
+    within = {"from": "2026-03-10T12:10:00Z", "to": "2026-03-10T12:25:00Z"}
+    assert (await asked(api, **within))["total"]["calls"] == 1
+    assert found["ended"] == [{"status": "completed", "reason": "customer_ended", "calls": 6}]
+
+
+async def test_the_sums_follow_whatever_happens_to_a_call(api: Api):
+    organization_id = await api.organization_id()
+    agents = [uuid.uuid4() for _ in range(3)]
+    live = {"status": "queued", "ended_at": None, "ended_reason": None}
+    ids: list[uuid.UUID] = []
+    for n in range(24):
+        values = live if n % 2 else {"duration_seconds": n}
+        ids.append(await put(api, NOON + 7 * n * MINUTE, agent_id=agents[n % 3], **values))
+    over = {"ended_at": NOON, "status": "failed", "ended_reason": None, "duration_seconds": 3}
+    table = CallRow.__table__
+    async with api.process.database.writing() as session:
+        for changed, values in (
+            (ids[1:9:2], over),
+            (ids[2:9], {"cost_micros": 700}),
+            (ids[4:6], {"ended_reason": "worker_lost", "duration_seconds": None}),
+            (ids[0:3], {"updated_at": NOON}),
+            (ids[6:8], {"cost_micros": 20}),
+        ):
+            update = sa.update(table).where(table.c.id.in_(changed))  # type: ignore[arg-type]
+            await session.execute(update.values(**values))
+        await session.execute(sa.delete(table).where(table.c.id.in_(ids[4:12])))  # type: ignore[arg-type]
+
+    async def kept() -> list[sa.Row[Any]]:
+        async with api.process.database.reading() as session:
+            rows = await session.execute(sa.select(*hours).where(hours.calls > 0).order_by(*hours))
+            return list(rows)
+
+    hours = CallHour.__table__.c
+    before = await kept()
+    assert sum(row.calls for row in before if row.agent_id == ALL_AGENTS) == 10
+    module = import_module("chorus.migrations.versions.0030_calls_by_hours")
+    async with api.process.database.writing() as session:
+        connection = await session.connection()
+        for statement in module.rebuilt(connection.dialect.name):
+            await connection.exec_driver_sql(statement)
+    assert await kept() == before
+    async with api.process.database.writing() as session:
+        await session.execute(sa.delete(Organization).where(Organization.id == organization_id))
+    assert await kept() == []
 
 
 async def test_latencies_are_of_turns_and_name_the_slowest(api: Api):

@@ -1,8 +1,8 @@
 """Sums over calls: how many there were, how they ended, and how long callers waited for answers.
 
-Counts are the database's, by day or hour. Latencies are read from the timelines of the latest
-`SAMPLE` calls of the time that is asked for, and counted in a thread: they are JSON, and no call
-may wait for its being parsed.
+Counts come from sums that the database keeps by hours (`CallHour`). Latencies are read from the
+timelines of the latest `SAMPLE` calls of the time that is asked for, and counted in a thread: they
+are JSON, and no call may wait for its being parsed.
 """
 
 from __future__ import annotations
@@ -10,24 +10,32 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Literal, cast
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.calls.tables import CallRow
+from chorus.calls.schemas import FINAL
+from chorus.calls.tables import ALL_AGENTS, CallHour, CallRow
+from chorus.db import UtcDateTime, utcnow
 
 Interval = Literal["day", "hour"]
 
 SAMPLE = 1000
 SLOWEST = 5
+REASONS = 50
 MILLION = 1_000_000
 
+_HOUR = timedelta(hours=1)
+
 _calls = cast("sa.Table", CallRow.__table__).c
+_hours = cast("sa.Table", CallHour.__table__).c
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +57,115 @@ class Latency:
     slowest: tuple[Wait, ...]
 
 
-async def buckets(
-    session: AsyncSession, conditions: Sequence[sa.ColumnElement[bool]], interval: Interval
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of calls of one status and reason, made in one bucket. `start` is the bucket's, as text of
+    ISO 8601 in UTC; `reason` is None for calls that are not over."""
+
+    start: str
+    status: str
+    reason: str | None
+    calls: int
+    seconds: int
+    micros: int
+
+
+async def sums(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    start: datetime,
+    end: datetime,
+    agent_id: uuid.UUID | None,
+    interval: Interval,
+) -> list[Sums]:
+    """What there is in each day or hour, in their order. Calls that are over come from the sums of
+    their hours, those of a part of an hour and those under way from their own rows."""
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    first, last = _whole_hours(start, end, utcnow())
+    own = [_calls.organization_id == organization_id]
+    if agent_id is not None:
+        own.append(_calls.agent_id == agent_id)
+    of_hours = sa.select(
+        _bucket(_hours.hour, interval, sqlite).label("start"),
+        _hours.status.label("status"),
+        sa.func.nullif(_hours.reason, "").label("reason"),
+        _hours.calls.label("calls"),
+        _hours.seconds.label("seconds"),
+        _hours.cost_micros.label("micros"),
+    ).where(
+        _hours.organization_id == organization_id,
+        _hours.agent_id == (agent_id or ALL_AGENTS),
+        _hours.hour >= first,
+        _hours.hour < last,
+        _hours.calls > 0,
+    )
+    of_rows = sa.select(
+        _bucket(_calls.created_at, interval, sqlite),
+        _calls.status,
+        _calls.ended_reason,
+        sa.literal(1),
+        sa.func.coalesce(_calls.duration_seconds, 0),
+        sa.func.coalesce(_calls.cost_micros, 0),
+    )
+    edges = [
+        of_rows.where(*own, _calls.created_at >= since, _calls.created_at < until)
+        for since, until in ((start, min(first, end)), (max(last, first), end))
+        if since < until
+    ]
+    under_way = of_rows.where(*_under_way(organization_id, agent_id, first, last, sqlite))
+    each = sa.union_all(of_hours, *edges, under_way).subquery().c
+    rows = await session.execute(
+        sa.select(
+            *(each.start, each.status, each.reason),
+            # Of Postgres sums of large integers are Decimals.
+            *(sa.func.sum(each[name]).label(name) for name in ("calls", "seconds", "micros")),
+        )
+        .group_by(each.start, each.status, each.reason)
+        .order_by(each.start, each.status, each.reason)
+    )
+    return [
+        Sums(
+            start=row["start"],
+            status=row["status"],
+            reason=row["reason"],
+            calls=int(row["calls"]),
+            seconds=int(row["seconds"]),
+            micros=int(row["micros"]),
+        )
+        for row in rows.mappings()
+    ]
+
+
+def total(found: Sequence[Sums]) -> dict[str, Any]:
+    return {
+        "calls": sum(each.calls for each in found),
+        **{
+            status: sum(each.calls for each in found if each.status == status)
+            for status in ("completed", "failed", "no_answer")
+        },
+        "seconds": sum(each.seconds for each in found),
+        "cost": sum(each.micros for each in found) / MILLION,
+    }
+
+
+def buckets(found: Sequence[Sums]) -> list[dict[str, Any]]:
     """One for each day or hour in which a call was made, in their order."""
-    key = _key(session, interval)
-    rows = await session.execute(
-        sa.select(key.label("start"), *_SUMS).where(*conditions).group_by(key).order_by(key)
-    )
-    return [_sums(row._mapping) for row in rows]  # pyright: ignore[reportPrivateUsage]  its public name
+    return [
+        {"start": start, **total(list(some))}
+        for start, some in groupby(found, key=lambda each: each.start)
+    ]
 
 
-async def totals(
-    session: AsyncSession, conditions: Sequence[sa.ColumnElement[bool]]
-) -> dict[str, Any]:
-    row = (await session.execute(sa.select(*_SUMS).where(*conditions))).one()
-    return _sums(row._mapping)  # pyright: ignore[reportPrivateUsage]  its public name
-
-
-async def reasons(
-    session: AsyncSession, conditions: Sequence[sa.ColumnElement[bool]]
-) -> list[dict[str, Any]]:
+def reasons(found: Sequence[Sums]) -> list[dict[str, Any]]:
     """How calls ended, the most frequent first."""
-    count = sa.func.count()
-    rows = await session.execute(
-        sa.select(_calls.status, _calls.ended_reason.label("reason"), count.label("calls"))
-        .where(*conditions, _calls.ended_at.is_not(None))
-        .group_by(_calls.status, _calls.ended_reason)
-        .order_by(count.desc())
-        .limit(50)
-    )
-    return [dict(row) for row in rows.mappings()]
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for each in found:
+        if each.status in FINAL:
+            counts[each.status, each.reason] += each.calls
+    return [
+        {"status": status, "reason": reason, "calls": calls}
+        for (status, reason), calls in counts.most_common(REASONS)
+    ]
 
 
 async def latency(session: AsyncSession, conditions: Sequence[sa.ColumnElement[bool]]) -> Latency:
@@ -104,36 +190,51 @@ def conditions(
     return found if agent_id is None else [*found, _calls.agent_id == agent_id]
 
 
-def _key(session: AsyncSession, interval: Interval) -> sa.ColumnElement[str]:
-    if session.get_bind().dialect.name == "sqlite":
+def _whole_hours(start: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """The whole hours from `start` to `end`: from the one to before the other. No call was made
+    later than now, so an hour that is not over is whole up to now."""
+    first = _hour(start)
+    if first < start:
+        first += _HOUR
+    last = _hour(end) if end < now else _hour(now) + _HOUR
+    return first, max(first, last)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _under_way(
+    organization_id: uuid.UUID,
+    agent_id: uuid.UUID | None,
+    start: datetime,
+    end: datetime,
+    sqlite: bool,
+) -> list[sa.ColumnElement[bool]]:
+    """By the index of those alone: they are few."""
+    created_at, agent = _calls.created_at, _calls.agent_id
+    if sqlite:
+        # With a plus it takes no index of all calls of that time for it.
+        created_at = sa.literal_column("+calls.created_at", UtcDateTime)
+        agent = sa.literal_column("+calls.agent_id", sa.Uuid)
+    found = [
+        _calls.organization_id == organization_id,
+        _calls.ended_at.is_(None),
+        created_at >= start,
+        created_at < end,
+    ]
+    return found if agent_id is None else [*found, agent == agent_id]
+
+
+def _bucket(
+    at: sa.ColumnElement[datetime], interval: Interval, sqlite: bool
+) -> sa.ColumnElement[str]:
+    if sqlite:
         form = "%Y-%m-%dT00:00:00Z" if interval == "day" else "%Y-%m-%dT%H:00:00Z"
-        return sa.func.strftime(form, _calls.created_at, type_=sa.String)
+        return sa.func.strftime(form, at, type_=sa.String)
     form = 'YYYY-MM-DD"T00:00:00Z"' if interval == "day" else 'YYYY-MM-DD"T"HH24":00:00Z"'
-    utc = sa.func.timezone(sa.literal_column("'UTC'"), _calls.created_at)
+    utc = sa.func.timezone(sa.literal_column("'UTC'"), at)
     return sa.func.to_char(utc, sa.literal_column(f"'{form}'"), type_=sa.String)
-
-
-def _count(status: str) -> sa.Label[int]:
-    return sa.func.sum(sa.case((_calls.status == status, 1), else_=0)).label(status)
-
-
-_SUMS = (
-    sa.func.count().label("calls"),
-    _count("completed"),
-    _count("failed"),
-    _count("no_answer"),
-    sa.func.coalesce(sa.func.sum(_calls.duration_seconds), 0).label("seconds"),
-    sa.func.coalesce(sa.func.sum(_calls.cost_micros), 0).label("micros"),
-)
-
-
-def _sums(row: Any) -> dict[str, Any]:
-    found = {name: row[name] or 0 for name in ("calls", "completed", "failed", "no_answer")}
-    found["seconds"] = int(row["seconds"])
-    found["cost"] = int(row["micros"]) / MILLION
-    if "start" in row:
-        found["start"] = row["start"]
-    return found
 
 
 def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:

@@ -14,6 +14,7 @@ from chorus.in_use import uses
 
 STATUSES = ("queued", "ringing", "in_progress", "completed", "failed", "no_answer")
 DIRECTIONS = ("inbound", "outbound")
+ALL_AGENTS = uuid.UUID(int=0)
 TRANSFER_TYPES = ("cold", "warm", "warm_briefing")
 TRANSFER_STATUSES = (
     "initiated",
@@ -208,6 +209,27 @@ class CallEvent(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
     __table_args__ = (sa.UniqueConstraint("call_id", "seq"),)
+
+
+class CallHour(Base):
+    """How many calls that are over were created in an hour, and how they ended. Kept by triggers
+    (migration 0030), so that it is always what the calls themselves would say. `agent_id` is
+    `ALL_AGENTS` for all of them together; `reason` is empty where a call has none."""
+
+    __tablename__ = "call_hours"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    agent_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    status: Mapped[str] = mapped_column(choice(*STATUSES, name="status"), primary_key=True)
+    reason: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    calls: Mapped[int] = mapped_column(sa.BigInteger)
+    seconds: Mapped[int] = mapped_column(sa.BigInteger)
+    cost_micros: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class CallCommand(Base):
