@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.lines.sip.net import Heard, Net, Phone, Time, pair
 
-from chorus.lines.line import LineCause
+from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.message import Message, Request, Response
 from chorus.lines.sip.transactions import ServerTransaction
 from chorus.lines.sip.uri import Uri
@@ -444,3 +444,48 @@ def test_the_first_of_several_telephones_wins() -> None:
     net.time.advance(1)
     assert all(phone.heard[0].end is not None for phone in (bob, carol))
     _empty(alice, bob, carol)
+
+
+def test_a_goodbye_whose_reason_cannot_be_read_is_a_goodbye() -> None:
+    net, alice, bob = pair()
+    call = alice.dial(bob)
+    net.time.advance(1)
+    assert call.session is not None
+    call.session.bye('SIP;cause=200;text="never closed')
+    net.time.advance(1)
+    assert bob.heard[0].end == LineEnded(LineCause.FAR_END)
+    _empty(alice, bob)
+
+
+def test_lists_that_cannot_be_read_do_not_stop_a_call() -> None:
+    net, alice, bob = pair()
+    broken = (("Supported", 'timer, "x'), ("Allow", "INVITE, <"), ("Session-Expires", "1800"))
+    call = alice.dial(bob, headers=broken)
+    net.time.advance(1)
+    assert call.session is not None
+    call.session.bye()
+    net.time.advance(1)
+    refused = alice.dial(bob, headers=(("Require", '"x'),))
+    net.time.advance(1)
+    assert refused.session is None
+    assert net.said(bob.ip)[-1] == "420 INVITE"
+    _empty(alice, bob)
+
+
+def test_a_contact_that_cannot_be_read_moves_nobody() -> None:
+    net, alice, bob = pair()
+    call = alice.dial(bob)
+    net.time.advance(1)
+    assert call.session is not None
+    theirs = bob.heard[0].session
+    assert theirs is not None
+    there, theirs.dialog.contact = theirs.dialog.contact, "<sip:bob"
+    call.session.offer("sendonly")
+    net.time.advance(1)
+    assert bob.heard[0].agreed is not None
+    assert bob.heard[0].agreed.direction == "recvonly"
+    theirs.dialog.contact = there
+    call.session.bye()
+    net.time.advance(1)
+    assert bob.heard[0].end == LineEnded(LineCause.FAR_END)
+    _empty(alice, bob)

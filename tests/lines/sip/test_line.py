@@ -35,6 +35,7 @@ class Played:
 
     def __init__(self) -> None:
         self.byes = 0
+        self.line: SipLine | None = None
         self.target: Uri | None = None
         self.report: Reported | None = None
         remote = SimpleNamespace(uri=Uri.sip("them", "192.0.2.1"))
@@ -47,6 +48,8 @@ class Played:
 
     def bye(self, reason: str = "") -> None:
         self.byes += 1
+        assert self.line is not None
+        self.line.ended(LineEnded(LineCause.LOCAL))
 
 
 def agreed(direction: Direction) -> Agreed:
@@ -56,6 +59,7 @@ def agreed(direction: Direction) -> Agreed:
 async def call() -> tuple[SipLine, Played, Talk]:
     socket = await MediaPorts(23000, 23100).open("127.0.0.1")
     line, session = SipLine("leg", socket, Ticker()), Played()
+    session.line = line
     line.media(agreed("sendrecv"))
     line.answer(cast("Session", session))
     talk = Talk(line)

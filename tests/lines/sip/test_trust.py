@@ -12,6 +12,7 @@ from tests.lines.sip.net import Net, Phone, Time
 
 from chorus.lines.desk import Connection
 from chorus.lines.sip import digest
+from chorus.lines.sip.calls import caller_of
 from chorus.lines.sip.grammar import parse_params, split
 from chorus.lines.sip.headers import headers_of, variables_of
 from chorus.lines.sip.message import Request, response_to
@@ -135,6 +136,18 @@ def test_settings_become_a_trunk() -> None:
     assert _listed().target("+4940") is None
     with pytest.raises(ValueError, match="host"):
         _trunk(sipUsername="1", sipPassword="x", sipProxy="not a host")
+
+
+@pytest.mark.parametrize(
+    ("privacy", "withheld"),
+    [("id", True), ("user;id", True), ("header; user", True), ("none", False), ("critical", False)],
+)
+def test_a_number_that_is_withheld_is_not_told(privacy: str, withheld: bool) -> None:
+    request = _invite(NUMBER, From="<sip:trunk@192.0.2.9>")
+    request.headers.add("P-Asserted-Identity", "<sip:+4940999@192.0.2.9>")
+    assert caller_of(request) == "+4940999"
+    request.headers.add("Privacy", privacy)
+    assert caller_of(request) == ("" if withheld else "+4940999")
 
 
 def test_headers_both_ways() -> None:

@@ -23,6 +23,7 @@ from chorus.lines.sip.incoming import IncomingCall
 from chorus.lines.sip.line import SipLine
 from chorus.lines.sip.media import srtp
 from chorus.lines.sip.media.ports import MediaPorts, NoPort
+from chorus.lines.sip.message import Request
 from chorus.lines.sip.negotiate import Agreed, Negotiation
 from chorus.lines.sip.outgoing import Invitation, OutgoingCall
 from chorus.lines.sip.sdp import parse_sdp
@@ -72,7 +73,11 @@ class Calls:
         call.ring()
         variables = headers.variables_of(call.request)
         inbound = InboundCall(
-            leg_id, _caller(call), trunk.number, trunk.phone_number_id, variables=variables
+            leg_id,
+            caller_of(call.request),
+            trunk.number,
+            trunk.phone_number_id,
+            variables=variables,
         )
         said = await self.desk.answer(inbound)
         if not isinstance(said, Admitted):
@@ -330,10 +335,11 @@ def _media_ip(call: IncomingCall) -> str:
     return audio.host
 
 
-def _caller(call: IncomingCall) -> str:
+def caller_of(request: Request) -> str:
     """The number that calls: what the trunk asserts, else From; empty when it is withheld."""
-    request = call.request
-    privacy = request.headers.tokens("Privacy")
+    privacy = {
+        word.strip().lower() for line in request.headers.all("Privacy") for word in line.split(";")
+    }  # RFC 3323 §4.2 puts semicolons between them
     if privacy & {"id", "user", "full"}:
         return ""
     addresses: list[Address] = []

@@ -30,9 +30,9 @@ def ended_by(status: int, detail: str = "", reason: str = "") -> LineEnded:
 def reason_of(message: Message) -> str:
     """What a Reason header says (RFC 3326): `Q.850 cause 16 Normal call clearing`; empty without
     one, or with one that cannot be read."""
-    for line in message.headers.listed("Reason"):
+    for line in message.headers.all("Reason"):
         try:
-            protocol, *rest = split(line, ";")
+            protocol, *rest = split(split(line, ",")[0], ";")
             params = parse_params(rest)
         except Malformed:
             continue

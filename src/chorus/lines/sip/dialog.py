@@ -133,9 +133,14 @@ class Dialog:
         return True
 
     def refresh_target(self, message: Message) -> None:
-        """An INVITE or UPDATE and their 2xx may say that the other side has moved."""
-        if message.contact is not None:
-            self.target = message.contact.uri
+        """An INVITE or UPDATE and their 2xx may say that the other side has moved. One that says
+        it in a way that cannot be read has not."""
+        try:
+            contact = message.contact
+        except Malformed:
+            return
+        if contact is not None:
+            self.target = contact.uri
 
 
 def _routes(message: Message) -> list[Address]:

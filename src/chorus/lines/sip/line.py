@@ -141,7 +141,6 @@ class SipLine:
     def _let_go(self) -> None:
         if not self.over and self._session is not None:
             self._session.bye()
-            self.ended(LineEnded(LineCause.TRANSFERRED))
 
     async def hold(self) -> None:
         await self._ask("sendonly")
@@ -232,7 +231,8 @@ class SipLine:
         self._described.set()
         if self._hanging_up:
             ended = LineEnded(LineCause.LOCAL)
-        elif self._transferred and ended.cause is LineCause.FAR_END:
+        elif self._transferred:
+            # Whoever of the two says goodbye first.
             ended = LineEnded(LineCause.TRANSFERRED)
         self._inbox.end(ended)
         if self.on_ended is not None:

@@ -85,8 +85,10 @@ class Headers:
         return [piece for line in lines for piece in split(line, ",") if piece]
 
     def tokens(self, name: str) -> set[str]:
-        """The same in lower case, for option tags and methods' names."""
-        return {piece.lower() for piece in self.listed(name)}
+        """The same in lower case, for option tags and methods' names. Nothing in those is quoted,
+        so nothing can be wrong with it: what is no token is one that nobody knows."""
+        pieces = (piece.strip() for line in self.all(name) for piece in line.split(","))
+        return {piece.lower() for piece in pieces if piece}
 
     def add(self, name: str, value: str) -> None:
         self._items.append((name.lower(), name, value))

@@ -18,7 +18,7 @@ from chorus.lines.sip.accepting import Accepting
 from chorus.lines.sip.causes import printable, reason_of
 from chorus.lines.sip.dialog import Dialog
 from chorus.lines.sip.digest import Credentials
-from chorus.lines.sip.grammar import Malformed, split
+from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.info import key_of
 from chorus.lines.sip.message import Request, Response, response_to
 from chorus.lines.sip.negotiate import Agreed, Negotiation
@@ -70,7 +70,7 @@ class Session:
         self._context = context
         self._events = events
         self._forget = forget
-        self._updates = "UPDATE" in {method.upper() for method in split(peer_allows, ",")}
+        self._updates = "UPDATE" in {method.strip().upper() for method in peer_allows.split(",")}
         self._inviting = False
         self._wanted: Direction = "sendrecv"
         self._told: list[Callable[[int], None]] = []
