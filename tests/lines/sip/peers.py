@@ -56,10 +56,18 @@ rtp_ports {rtp}-{rtp_end}
 """
 
 
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def free_port() -> int:
+    """Free over UDP and over TCP: a telephone listens on both."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+            stream.bind(("127.0.0.1", 0))
+            port = int(stream.getsockname()[1])
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                try:
+                    datagrams.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
 
 
 def tone(path: Path, hz: float, seconds: float, rate_hz: int = 8000) -> None:
@@ -181,7 +189,7 @@ async def baresip(
 ) -> AsyncGenerator[Baresip, None]:
     """A telephone whose microphone hears a tone of `hz`."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, control = free_port(), free_port(socket.SOCK_STREAM)
+    port, control = free_port(), free_port()
     rtp = 40_000 + (port % 1000) * 10
     tone(folder / "mic.wav", hz, 60, rate_hz)
     (folder / "config").write_text(
