@@ -139,8 +139,30 @@ def test_what_does_not_fit(name: str, written: Any, says: str) -> None:
     assert "secret" not in str(wrong.value), "nothing that was said"
 
 
-def test_a_regular_expression_is_not_run() -> None:
-    assert json_schema.misfit({"type": "string", "pattern": "^(a+)+$"}, "a" * 40 + "b") is None
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "("])
+@pytest.mark.parametrize("more", ["additionalProperties", "unevaluatedProperties"])
+def test_a_regular_expression_is_not_run(pattern: str, more: str) -> None:
+    slow = "a" * 40 + "b"
+    assert json_schema.misfit({"type": "string", "pattern": pattern}, slow) is None
+    schema = {"patternProperties": {pattern: {"type": "null"}}, more: False}
+    assert json_schema.checked({"properties": {"a": schema}})
+    assert json_schema.misfit(schema, {slow: 1}) is None
+
+
+def test_what_no_pattern_stands_beside_is_enforced() -> None:
+    schema = {"properties": {"a": {}}, "additionalProperties": False}
+    assert json_schema.misfit(schema, {"a": 1}) is None
+    assert json_schema.misfit(schema, {"b": 1}) == "additionalProperties false"
+    assert json_schema.misfit({"additionalProperties": {"type": "null"}}, {"b": 1}) is not None
+
+
+@pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems"])
+def test_what_looks_at_everything_once_more_at_each_level_is_not_run(keyword: str) -> None:
+    schema: dict[str, Any] = {keyword: True}
+    for _ in range(40):
+        schema = {"allOf": [schema], keyword: True}
+    assert json_schema.misfit(schema, {"a": 1}) is None
+    assert json_schema.misfit(schema, [1]) is None
 
 
 @pytest.mark.parametrize(

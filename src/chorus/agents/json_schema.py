@@ -2,9 +2,12 @@
 
 A schema comes from a stranger, so it is bounded in size, refers to nothing but its own parts, and
 those are put in the place of its `$ref`s, so that what it costs to hold a value to it is bounded
-by its size and the value's. A `pattern` is told to the language model and not enforced: a regular
-expression can take for ever. Whether a schema is one is looked at here, keyword by keyword: the
-library holds it to the schema of schemas, which takes a second for a large one.
+by its size and the value's. What could take for ever is told to the language model and not
+enforced: `pattern` and `patternProperties`, because a regular expression can; with the latter
+`additionalProperties`, which is of what no pattern matches; and `unevaluatedProperties` and
+`unevaluatedItems`, which look at every schema within once more at each level. Whether a schema is
+one is looked at here, keyword by keyword: the library holds it to the schema of schemas, which
+takes a second for a large one.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ _SINGLE = (
 )
 _TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 _DROPPED = ("$defs", "definitions", "$id", "$schema", "$anchor", "$comment", "$ref")
+_NOT_ENFORCED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
 _REFUSED = ("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor")
 
 
@@ -200,7 +204,14 @@ def _validator() -> Callable[[Mapping[str, Any]], Any]:
     from jsonschema import Draft202012Validator, FormatChecker, validators
 
     extend: Any = validators.extend  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    kind = extend(Draft202012Validator, {"pattern": _ignored, "patternProperties": _ignored})
+    plain: Any = Draft202012Validator.VALIDATORS["additionalProperties"]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+    def additional(validator: Any, wanted: Any, value: Any, schema: Mapping[str, Any]) -> Any:
+        # The library runs the patterns to know what they do not match.
+        return () if "patternProperties" in schema else plain(validator, wanted, value, schema)
+
+    ignored = dict.fromkeys(_NOT_ENFORCED, _ignored)
+    kind = extend(Draft202012Validator, {**ignored, "additionalProperties": additional})
     return partial(kind, format_checker=FormatChecker(("date", "email", "ipv4", "ipv6")))
 
 
