@@ -129,17 +129,23 @@ class _Hashing(Route):
             request.state.password_hash = await process.passwords.hash(password)
 
 
-class _Choosing(Route):
+class Choosing(Route):
     """A route that may be given what a vendor offers: of vendors that were never asked what that
     is, the lists are fetched first."""
 
     async def before(self, process: Process, request: Request) -> None:
         assert isinstance(request, _Read)
-        body = cast("dict[str, Any]", request.parsed)
-        if isinstance(request.parsed, dict) and any(body.get(name) for name in _CHOICES):
+        if self.chooses(request.parsed):
             principal: Principal = request.state.principal
             net = request.app.state.switchboard.outbound
             await process.catalogues.fresh(principal.organization_id, net, unknown_only=True)
+
+    def chooses(self, body: Any) -> bool:
+        """Whether a request with this body, any JSON or none, may name what a vendor offers."""
+        if not isinstance(body, dict):
+            return False
+        given = cast("dict[str, Any]", body)
+        return any(given.get(name) for name in _CHOICES)
 
 
 _CHOICES = (
@@ -451,7 +457,7 @@ def hashing_router(tag: str) -> APIRouter:
 
 def choosing_router(tag: str) -> APIRouter:
     """As `router`, for what chooses from the catalogue."""
-    return _router(tag, _Choosing, bearer)
+    return _router(tag, Choosing, bearer)
 
 
 def reading_router(tag: str) -> APIRouter:

@@ -101,6 +101,31 @@ async def test_the_last_good_list_stays_while_the_vendor_is_away(
     assert engines.voice.name == "deepgram/aura-2"
 
 
+async def test_what_is_published_or_restored_may_name_what_was_not_listed_yet(open_api: Api):
+    wish = {"name": "a", "voiceId": "deepgram-aura-2-thalia-en"}
+    other = {"agent": {"voiceId": "deepgram-aura-2-viktoria-de"}}
+    async with HttpPeer(deepgram) as vendor:
+        made = await key(open_api, "deepgram", vendor.url)
+        agent = await open_api.made("/v1/agents", wish)
+        path = f"/v1/agents/{agent['id']}"
+        for changes, body, asks in (
+            ("versions", other, 1),
+            ("versions/1/restore", {}, 1),
+            ("versions", {"name": "As it is"}, 0),
+        ):
+            # Another key, of which there is no list.
+            await open_api.delete(f"/v1/provider-keys/{made['id']}")
+            made = await key(open_api, "deepgram", vendor.url, apiKey=f"another-for-{changes}")
+            vendor.requests.clear()
+            changed = await open_api.post(f"{path}/{changes}", json=body)
+            assert changed.status_code == 201, changed.text
+            assert len(vendor.requests) == asks, changes
+        # A draft is held to nothing yet, and must not wait for a vendor.
+        drafted = await open_api.put(f"{path}/draft", json={**other, "base": 3})
+        assert (drafted.status_code, len(vendor.requests)) == (200, 0)
+    assert changed.json()["data"]["agent"]["voiceId"] == agent["voiceId"]
+
+
 async def test_models_are_known_by_name_or_named_by_their_server(open_api: Api):
     await key(open_api, "groq")
     listed = {"data": [{"id": "llama-of-ours"}, {"id": "another"}]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import Path, Query
@@ -20,16 +20,28 @@ from chorus.agents.version_schemas import (
     ListedAgentVersion,
 )
 from chorus.route import (
+    Choosing,
     InOrganization,
     InPrincipal,
     InProcess,
     InSession,
-    choosing_router,
     failures,
+    router,
 )
 from chorus.wire import Data, Deleted, ListQuery, Page, page
 
-routes = choosing_router("Agents")
+
+class _Version(Choosing):
+    """What is published may name what a vendor offers, and so may what is restored; a draft may
+    too, but is not held to it."""
+
+    def chooses(self, body: Any) -> bool:
+        if self.path.endswith("/versions") and isinstance(body, dict):
+            return super().chooses(cast("dict[str, Any]", body).get("agent"))
+        return self.path.endswith("/restore")
+
+
+routes = router("Agents", _Version)
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Which version.")]
 
