@@ -18,6 +18,9 @@ from chorus.calls.answer import Declined, Taken, answer
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.engines import EngineRoom
+from chorus.lines.jambonz import routes as jambonz
+from chorus.lines.twilio import routes as twilio
+from chorus.lines.voximplant import routes as voximplant
 from chorus.numbers import routing
 from chorus.numbers.routing import Route
 
@@ -74,7 +77,7 @@ async def test_a_caller_hears_it_ring_until_then(tmp_path: Path, monkeypatch: py
 async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(answering, "_LOADED_WITHIN_S", 0.01)
+    monkeypatch.setattr(answering, "LOADED_WITHIN_S", 0.01)
     async with loading(tmp_path) as (api, _):
         switchboard: Switchboard = api.app.state.switchboard
         route = await route_to_an_agent(api)
@@ -82,6 +85,11 @@ async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
     assert isinstance(declined, Declined)
     assert declined.busy
     assert "loaded" in declined.reason
+
+
+def test_a_carrier_still_waits_when_it_is_told_so():
+    for routes in (twilio, jambonz, voximplant):
+        assert answering.LOADED_WITHIN_S + 2 <= routes.ANSWER_TIMEOUT_S
 
 
 async def test_nobody_is_rung_up_to_wait_for_the_engines(tmp_path: Path):

@@ -34,14 +34,13 @@ class Connection:
 class InboundCall:
     """Somebody rings. `leg_id` is the carrier's own id of the call, `to` our number in E.164;
     `phone_number_id` is that of the `Connection` that the request proved to be for. `from_` is
-    empty or a word such as `anonymous` when it is withheld. `params` are the fields in which the
-    carrier announced the call; `variables` become the call's context variables."""
+    empty or a word such as `anonymous` when it is withheld. `variables` become the call's context
+    variables."""
 
     leg_id: str
     from_: str
     to: str
     phone_number_id: str
-    params: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
@@ -103,7 +102,6 @@ class MachineResult:
     heard: str
     is_machine: bool
     message_ended: bool = False
-    after_ms: int | None = None
 
 
 class Desk(Protocol):

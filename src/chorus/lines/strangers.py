@@ -1,4 +1,4 @@
-"""Those who knock at Twilio's webhooks and at media sockets before anybody knows who they are.
+"""Those who knock at carriers' webhooks and at media sockets before anybody knows who they are.
 
 A carrier has no key: what shows that a request is genuine is a signature or a token, and looking at
 one costs something. So an address that keeps sending what is refused is turned away for the rest

@@ -128,6 +128,29 @@ async def test_another_kind_of_body_is_refused(visitor: Visitor) -> None:
     assert answer.status_code == 415
 
 
+async def test_who_sends_too_much_that_is_not_signed_is_turned_away(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.strangers.REFUSALS", 5)
+    # Whatever is genuine counts for nothing.
+    right = [await visitor.post("/jambonz/call", RING) for _ in range(10)]
+    assert {answer.status_code for answer in right} == {200}
+    wrong = [await visitor.post("/jambonz/call", RING, secret="no") for _ in range(4)]
+    broken = await visitor.post("/jambonz/status", b"{")
+    away = await visitor.post("/jambonz/done/call-123456", RING)
+    assert [answer.status_code for answer in (*wrong, broken, away)] == [403] * 4 + [400, 429]
+    assert 0 < int(away.headers["retry-after"]) <= 60
+    assert len(visitor.desk.inbound) == 10
+
+
+async def test_of_those_that_are_not_known_yet_only_so_many_are_looked_at_at_once(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.strangers.AT_ONCE", 0)
+    assert (await visitor.post("/jambonz/call", RING)).status_code == 503
+    assert visitor.desk.inbound == []
+
+
 async def test_a_status_is_of_the_calls_own_number(visitor: Visitor) -> None:
     await visitor.post("/jambonz/call", RING | {"call_sid": "leg-123456"})
     over = RING | {"call_sid": "leg-123456", "call_status": "completed", "duration": 7}

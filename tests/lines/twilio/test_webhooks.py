@@ -75,7 +75,6 @@ async def test_a_signed_ring_is_answered_with_a_stream(visitor: Visitor) -> None
     base, call_id, token = stream.url.rsplit("/", 2)
     assert base == "wss://voice.example/phones/twilio/media"
     assert stream.parameters == {}
-    assert visitor.desk.inbound[0].params["CallerName"] == "Zoë & sons"
     assert await visitor.desk.claim(call_id, token)
 
 

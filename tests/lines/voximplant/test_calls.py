@@ -319,6 +319,17 @@ async def test_what_is_not_the_scenarios_is_refused(
     assert board.desk.updates == []
 
 
+async def test_who_sends_too_much_that_is_not_the_scenarios_is_turned_away(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.strangers.REFUSALS", 3)
+    body = {"legId": "x", "to": OURS}
+    async with httpx.AsyncClient(base_url=board.url) as http:
+        answers = [await http.post("/voximplant/call", json=body) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [403] * 3 + [429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [

@@ -7,15 +7,14 @@ POST /jambonz/amd/{call_id}        what answering-machine detection heard
 POST /jambonz/dial/{call_id}/…     a transfer was asked for: connect the call with that target
 
 Each POST is read within limits, then its signature is checked, and only then is anything
-believed. 403 says no more than that, also when the number is not ours.
+believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
+that is turned away (`lines/strangers.py`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -39,9 +38,8 @@ from chorus.lines.jambonz.rest import CALL_TAG, TOKEN_TAG
 from chorus.lines.jambonz.signature import HEADER, signed
 from chorus.lines.jambonz.status import machine_result, progress_of
 from chorus.lines.sip.headers import variables_from
-from chorus.lines.webhook_body import json_object, read_body, text_field
-
-log = logging.getLogger(__name__)
+from chorus.lines.strangers import Strangers
+from chorus.lines.webhook_body import decided, genuine, json_object, read_body, text_field
 
 # jambonz waits 10 s for an application by default.
 ANSWER_TIMEOUT_S = 8.0
@@ -78,20 +76,15 @@ class _Posted:
         self.body = json_object(raw)
         self.leg_id = text_field(self.body, "call_sid")
 
-    def trusted(self, *connections: Connection | None) -> Connection:
-        """The one of them whose account sent this. Raises `HTTPException` 403."""
+    def signer(self, connections: Sequence[Connection]) -> Connection | None:
+        """The one of them whose account sent this."""
         for connection in connections:
-            if connection is None:
-                continue
             account = JambonzAccount.of(connection)
             right_account = self.body.get("account_sid") in (None, account.account_sid)
             header = self._request.headers.get(HEADER)
             if right_account and signed(header, self._raw, account.webhook_secret):
                 return connection
-        peer = self._request.client.host if self._request.client else "?"
-        path = self._request.url.path
-        log.warning("%s from %s refused: not signed by the number's account", path, peer)
-        raise HTTPException(403, "the webhook is not signed by the number's account")
+        return None
 
     def tag(self, name: str) -> str:
         """What a call that we placed was tagged with; empty on any other."""
@@ -100,8 +93,16 @@ class _Posted:
         return value if isinstance(value, str) and len(value) <= 256 else ""
 
     @property
+    def is_outbound(self) -> bool:
+        return self.body.get("direction") == "outbound"
+
+    @property
     def our_number(self) -> str:
-        return e164(self.body.get("from" if self.body.get("direction") == "outbound" else "to"))
+        return e164(self.body.get("from" if self.is_outbound else "to"))
+
+
+Whose = Callable[[_Posted], Awaitable[Sequence[Connection]]]
+"""Whose webhook it may be, by what it says."""
 
 
 async def _posted(request: Request) -> _Posted:
@@ -112,39 +113,24 @@ class _Webhooks:
     def __init__(self, desk: Desk, links: Links) -> None:
         self._desk = desk
         self._links = links
+        self._strangers = Strangers("a webhook")
 
     async def call(self, request: Request) -> Response:
-        posted = await _posted(request)
-        if posted.body.get("direction") == "outbound":
-            return await self._placed(posted)
-        to = posted.our_number
-        connection = posted.trusted(*await self._desk.connections_of_number(to))
+        posted, connection = await self._signed(request, self._of_ring)
+        if posted.is_outbound:
+            # A call of ours was answered: the audio shows the token that it was placed with.
+            return self._listen(posted.tag(CALL_TAG), posted.tag(TOKEN_TAG), connection)
         inbound = InboundCall(
             leg_id=posted.leg_id,
             from_=e164(posted.body.get("from")) or str(posted.body.get("from") or "")[:64],
-            to=to,
+            to=posted.our_number,
             phone_number_id=connection.phone_number_id,
-            params=_plain(posted.body),
             variables=_variables(posted.body),
         )
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                decision = await self._desk.answer(inbound)
-        except TimeoutError:
-            log.error("call %s: no decision within %g s", inbound.leg_id, ANSWER_TIMEOUT_S)
-            raise HTTPException(503, "no decision in time") from None
+        decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
         if isinstance(decision, Admitted):
             return self._listen(decision.call_id, decision.token, connection)
-        log.info("call %s to %s refused: %s", inbound.leg_id, to, decision.reason)
         return JSONResponse(verbs.decline(decision.how))
-
-    async def _placed(self, posted: _Posted) -> Response:
-        """A call of ours was answered: the audio shows the token that it was placed with."""
-        call_id, token = posted.tag(CALL_TAG), posted.tag(TOKEN_TAG)
-        if not _ID.fullmatch(call_id) or not _ID.fullmatch(token):
-            raise HTTPException(400, "an outbound call that Chorus has not placed")
-        connection = posted.trusted(await self._desk.connection_of_call(call_id))
-        return self._listen(call_id, token, connection)
 
     def _listen(self, call_id: str, token: str, connection: Connection) -> Response:
         return JSONResponse(
@@ -156,12 +142,9 @@ class _Webhooks:
         )
 
     async def status(self, request: Request) -> Response:
-        posted = await _posted(request)
+        posted, ours = await self._signed(request, self._of_status)
         call_id = posted.tag(CALL_TAG)
-        if call_id:
-            posted.trusted(await self._desk.connection_of_call(call_id))
-        else:
-            ours = posted.trusted(*await self._desk.connections_of_number(posted.our_number))
+        if not call_id:
             call_id = await self._desk.call_of_leg(posted.leg_id, ours.phone_number_id)
             if not call_id:
                 # A call that was refused, or one that another application holds.
@@ -174,23 +157,20 @@ class _Webhooks:
         return Response(status_code=204)
 
     async def done(self, request: Request) -> Response:
-        posted = await _posted(request)
-        posted.trusted(await self._desk.connection_of_call(_call_id(request)))
+        await self._signed(request, self._of_call(_call_id(request)))
         return Response(status_code=204)
 
     async def machine(self, request: Request) -> Response:
-        posted = await _posted(request)
         call_id = _call_id(request)
-        posted.trusted(await self._desk.connection_of_call(call_id))
+        posted, _ = await self._signed(request, self._of_call(call_id))
         result = machine_result(posted.body, posted.leg_id, call_id)
         if result is not None:
             await self._desk.machine(result)
         return Response(status_code=204)
 
     async def dial(self, request: Request) -> Response:
-        posted = await _posted(request)
         call_id = _call_id(request)
-        connection = posted.trusted(await self._desk.connection_of_call(call_id))
+        _, connection = await self._signed(request, self._of_call(call_id))
         parameters = request.path_params
         secret = JambonzAccount.of(connection).webhook_secret
         to = dialled(call_id, parameters["target"], parameters["mac"], secret)
@@ -198,21 +178,42 @@ class _Webhooks:
             raise HTTPException(403, "the address of the transfer is not one of ours")
         return JSONResponse(verbs.dial(to, connection.number))
 
+    async def _signed(self, request: Request, whose: Whose) -> tuple[_Posted, Connection]:
+        """What was posted, and by whom. Raises as `genuine` and `read_body`."""
+
+        async def sender(posted: _Posted) -> Connection | None:
+            # Without a signature, nobody has to be looked for.
+            return posted.signer(await whose(posted)) if HEADER in request.headers else None
+
+        return await genuine(self._strangers, request, _posted, sender)
+
+    async def _of_ring(self, posted: _Posted) -> Sequence[Connection]:
+        if not posted.is_outbound:
+            return await self._desk.connections_of_number(posted.our_number)
+        call_id, token = posted.tag(CALL_TAG), posted.tag(TOKEN_TAG)
+        if not _ID.fullmatch(call_id) or not _ID.fullmatch(token):
+            raise HTTPException(400, "an outbound call that Chorus has not placed")
+        return await self._of_call(call_id)(posted)
+
+    async def _of_status(self, posted: _Posted) -> Sequence[Connection]:
+        call_id = posted.tag(CALL_TAG)
+        if call_id:
+            return await self._of_call(call_id)(posted)
+        return await self._desk.connections_of_number(posted.our_number)
+
+    def _of_call(self, call_id: str) -> Whose:
+        async def whose(_: _Posted) -> Sequence[Connection]:
+            connection = await self._desk.connection_of_call(call_id)
+            return () if connection is None else (connection,)
+
+        return whose
+
 
 def _call_id(request: Request) -> str:
     call_id: str = request.path_params["call_id"]
     if not _ID.fullmatch(call_id):
         raise HTTPException(404)
     return call_id
-
-
-def _plain(body: dict[str, Any]) -> dict[str, str]:
-    """The plain fields, as they are kept with a call."""
-    return {
-        name: str(value)[:1024]
-        for name, value in body.items()
-        if isinstance(value, str | int) and len(name) <= 64
-    }
 
 
 def _variables(body: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,6 @@ that is turned away (`lines/strangers.py`).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,12 +21,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chorus.lines.desk import Admitted, Connection, Desk, InboundCall
-from chorus.lines.strangers import Strangers, TurnedAway
+from chorus.lines.strangers import Strangers
 from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
 from chorus.lines.twilio.status import CallStatus, StatusUpdate, machine_result
-from chorus.lines.twilio.webhook import Form, number, plain, read_form, signature_of, signed
+from chorus.lines.twilio.webhook import Form, number, read_form, signature_of, signed
+from chorus.lines.webhook_body import decided, genuine
 
 log = logging.getLogger(__name__)
 
@@ -59,26 +59,17 @@ class _Webhooks:
 
     async def voice(self, request: Request) -> Response:
         form, ours = await self._signed(request, self._links.voice_url, self._of_number)
-        to = form.get("To", "")
         inbound = InboundCall(
             leg_id=_required(form, "CallSid"),
             from_=form.get("From", ""),
-            to=to,
+            to=form.get("To", ""),
             phone_number_id=ours.phone_number_id,
-            params=plain(form),
         )
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                decision = await self._desk.answer(inbound)
-        except TimeoutError:
-            log.error("call %s: no decision within %g s", inbound.leg_id, ANSWER_TIMEOUT_S)
-            # An error status, so that the carrier tries the number's fallback URL.
-            raise HTTPException(503, "no decision in time") from None
+        decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
         if isinstance(decision, Admitted):
             url = self._links.media_url(decision.call_id, decision.token)
             document = twiml.connect_stream(url)
         else:
-            log.info("call %s to %s refused: %s", inbound.leg_id, to, decision.reason)
             document = twiml.reject(decision.how)
         return Response(document, media_type=twiml.MEDIA_TYPE)
 
@@ -123,34 +114,23 @@ class _Webhooks:
             call_sid=_required(form, "CallSid"),
             call_id=call_id,
             answered_by=_required(form, "AnsweredBy"),
-            after_ms=number(form, "MachineDetectionDuration"),
         )
         await self._desk.machine(result)
         return Response(status_code=204)
 
     async def _signed(self, request: Request, url: str, whose: Whose) -> tuple[Form, Connection]:
         """What was sent to `url`, and by whom: of those that it may be from, the one whose account
-        signed it. Raises `HTTPException` 403, 429, 503, or as `read_form`."""
-        address = request.client.host if request.client else "unknown"
-        try:
-            self._strangers.knock(address)
-            form = await read_form(request)
-            with self._strangers.look(address):
-                # Without one, nobody has to be looked for.
-                found = await whose(form) if signature_of(request.headers) else ()
-                for connection in found:
-                    if signed(request, url, form, TwilioAccount.of(connection, self._api_url)):
-                        return form, connection
-        except TurnedAway as away:
-            status, wait = 503 if away.busy else 429, {"Retry-After": str(away.wait_s)}
-            raise HTTPException(status, str(away), wait) from None
-        except HTTPException as broken:
-            self._strangers.refused(address, broken.detail)
-            raise
-        self._strangers.refused(
-            address, f"{request.url.path} is not signed by the number's account"
-        )
-        raise HTTPException(403, "the webhook is not signed by the number's account")
+        signed it. Raises as `genuine` and `read_form`."""
+
+        async def sender(form: Form) -> Connection | None:
+            # Without a signature, nobody has to be looked for.
+            found = await whose(form) if signature_of(request.headers) else ()
+            for connection in found:
+                if signed(request, url, form, TwilioAccount.of(connection, self._api_url)):
+                    return connection
+            return None
+
+        return await genuine(self._strangers, request, read_form, sender)
 
     async def _of_number(self, form: Form) -> Sequence[Connection]:
         """Those that name the number that was called and the account that the form is from: that

@@ -74,9 +74,7 @@ class StatusUpdate:
         return Progress(self.call_sid, call_id, stage, answered=stage is Stage.ANSWERED)
 
 
-def machine_result(
-    call_sid: str, call_id: str, answered_by: str, after_ms: int | None
-) -> MachineResult:
+def machine_result(call_sid: str, call_id: str, answered_by: str) -> MachineResult:
     """`answered_by` is Twilio's `AnsweredBy`: `human`, `fax`, `machine_start`,
     `machine_end_beep`, `machine_end_silence`, `machine_end_other`, `unknown`.
     https://www.twilio.com/docs/voice/answering-machine-detection"""
@@ -86,5 +84,4 @@ def machine_result(
         heard=answered_by,
         is_machine=answered_by == "fax" or answered_by.startswith("machine"),
         message_ended=answered_by.startswith("machine_end"),
-        after_ms=after_ms,
     )

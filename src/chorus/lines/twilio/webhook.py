@@ -8,7 +8,6 @@ https://www.twilio.com/docs/usage/security#validating-requests
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -57,11 +56,6 @@ def signed(request: Request, url: str, form: Form, account: TwilioAccount) -> bo
 
 def signature_of(headers: Headers) -> str | None:
     return next((headers[name] for name in SIGNATURES if name in headers), None)
-
-
-def plain(form: Form) -> Mapping[str, str]:
-    """The fields as they are kept with a call: the last value of each."""
-    return dict(form.items())
 
 
 def number(form: Form, name: str) -> int | None:

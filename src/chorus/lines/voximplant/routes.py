@@ -4,18 +4,16 @@ POST /voximplant/call     somebody calls one of our numbers: which call it is, o
 POST /voximplant/status   how a call fares
 
 Each POST is read within limits, then its secret is checked, and only then is anything believed.
-403 says no more than that, also when the number is not ours.
+403 says no more than that, also when the number is not ours. Whoever sends too much of that is
+turned away (`lines/strangers.py`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,10 +22,16 @@ from chorus.lines.desk import Admitted, Connection, Desk, InboundCall, Progress,
 from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.causes import ended_by, printable
 from chorus.lines.sip.headers import variables_from
+from chorus.lines.strangers import Strangers
 from chorus.lines.voximplant.account import VoximplantAccount
-from chorus.lines.webhook_body import json_object, read_body, text_field, whole_number
-
-log = logging.getLogger(__name__)
+from chorus.lines.webhook_body import (
+    decided,
+    genuine,
+    json_object,
+    read_body,
+    text_field,
+    whole_number,
+)
 
 CALL_PATH = "/voximplant/call"
 STATUS_PATH = "/voximplant/status"
@@ -35,6 +39,8 @@ STATUS_PATH = "/voximplant/status"
 ANSWER_TIMEOUT_S = 8.0
 _REFUSALS = {"busy": 486, "rejected": 603}
 _NUMBER = re.compile(r"\+?([1-9]\d{6,14})")
+Whose = Callable[[dict[str, Any]], Awaitable[Sequence[Connection]]]
+"""Whose number's scenario it may be, by what it says."""
 
 
 def scenario_routes(desk: Desk) -> Sequence[Route]:
@@ -55,55 +61,54 @@ def e164(number: object) -> str:
 class _Asked:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._strangers = Strangers("a webhook")
 
     async def call(self, request: Request) -> Response:
-        body = await _body(request)
-        leg_id = text_field(body, "legId")
-        to = e164(body.get("to"))
-        connection = _trusted(request, *await self._desk.connections_of_number(to))
+        body, connection = await self._genuine(request, self._of_number)
         inbound = InboundCall(
-            leg_id=leg_id,
+            leg_id=text_field(body, "legId"),
             from_=e164(body.get("from")) or printable(str(body.get("from") or ""))[:64],
-            to=to,
+            to=e164(body.get("to")),
             phone_number_id=connection.phone_number_id,
             variables=_variables(body),
         )
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                decision = await self._desk.answer(inbound)
-        except TimeoutError:
-            log.error("call %s: no decision within %g s", leg_id, ANSWER_TIMEOUT_S)
-            raise HTTPException(503, "no decision in time") from None
+        decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
         if isinstance(decision, Admitted):
             return JSONResponse({"callId": decision.call_id, "token": decision.token})
-        log.info("call %s to %s refused: %s", leg_id, to, decision.reason)
         return JSONResponse({"callId": None, "code": _REFUSALS[decision.how]})
 
     async def status(self, request: Request) -> Response:
-        body = await _body(request)
-        call_id, leg_id = text_field(body, "callId"), text_field(body, "legId")
-        _trusted(request, await self._desk.connection_of_call(call_id))
-        progress = _progress(body, leg_id, call_id)
+        body, _ = await self._genuine(request, self._of_call)
+        progress = _progress(body, text_field(body, "legId"), text_field(body, "callId"))
         if progress is not None:
             await self._desk.progress(progress)
         return Response(status_code=204)
 
+    async def _genuine(self, request: Request, whose: Whose) -> tuple[dict[str, Any], Connection]:
+        """What was sent, and by the scenario of whose number. Raises as `genuine` and `_body`."""
+        shown = request.headers.get("authorization")
+
+        async def sender(body: dict[str, Any]) -> Connection | None:
+            # Without a secret, nobody has to be looked for.
+            for connection in await whose(body) if shown else ():
+                if VoximplantAccount.of(connection).shows(shown):
+                    return connection
+            return None
+
+        return await genuine(self._strangers, request, _body, sender)
+
+    async def _of_number(self, body: dict[str, Any]) -> Sequence[Connection]:
+        text_field(body, "legId")
+        return await self._desk.connections_of_number(e164(body.get("to")))
+
+    async def _of_call(self, body: dict[str, Any]) -> Sequence[Connection]:
+        text_field(body, "legId")
+        connection = await self._desk.connection_of_call(text_field(body, "callId"))
+        return () if connection is None else (connection,)
+
 
 async def _body(request: Request) -> dict[str, Any]:
     return json_object(await read_body(request, "application/json"))
-
-
-def _trusted(request: Request, *connections: Connection | None) -> Connection:
-    """The one whose secret the request shows. Raises `HTTPException` 403."""
-    for connection in connections:
-        if connection is None:
-            continue
-        account = VoximplantAccount.of(connection)
-        if account.shows(request.headers.get("authorization")):
-            return connection
-    peer = request.client.host if request.client else "?"
-    log.warning("%s from %s refused: not the scenario's secret", request.url.path, peer)
-    raise HTTPException(403, "the request does not show the number's secret")
 
 
 def _progress(body: dict[str, Any], leg_id: str, call_id: str) -> Progress | None:
