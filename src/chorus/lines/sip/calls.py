@@ -21,7 +21,7 @@ from chorus.lines.sip import headers
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.incoming import IncomingCall
 from chorus.lines.sip.line import SipLine
-from chorus.lines.sip.media import srtp
+from chorus.lines.sip.media import dtls, srtp
 from chorus.lines.sip.media.ports import MediaPorts, NoPort
 from chorus.lines.sip.message import Request
 from chorus.lines.sip.negotiate import Agreed, Negotiation
@@ -49,6 +49,7 @@ class Calls:
 
     def __post_init__(self) -> None:
         self.agent: UserAgent[Trunk] | None = None
+        self.identity = dtls.Identity() if dtls.available() else None
         self.lines: dict[str, SipLine] = {}
         self._ringing: dict[str, OutgoingCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -213,7 +214,7 @@ class Calls:
 
     async def _open(self, leg_id: str, ip: str) -> SipLine:
         host = "::" if ":" in ip else "0.0.0.0"  # noqa: S104 - the range is the operator's
-        return SipLine(leg_id, await self.ports.open(host), self.ticker)
+        return SipLine(leg_id, await self.ports.open(host), self.ticker, self.identity)
 
     async def _close(self, line: SipLine) -> None:
         await line.hang_up()
@@ -221,7 +222,13 @@ class Calls:
 
     def _negotiation(self, line: SipLine, ip: str, *, secure: bool = False) -> Negotiation:
         own = self.transports.address_for(ip)
-        return Negotiation(self.codecs, own, line.port, srtp=secure)
+        return Negotiation(
+            self.codecs,
+            own,
+            line.port,
+            srtp=secure,
+            fingerprint=self.identity.fingerprint if self.identity else None,
+        )
 
     def sweep(self, now_s: float, most_s: float) -> None:
         """End what nobody sends sound on any more."""

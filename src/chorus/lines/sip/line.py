@@ -18,6 +18,7 @@ from chorus.lines.dtmf import check_digits, tones
 from chorus.lines.inbox import Inbox
 from chorus.lines.line import LineCause, LineEnded, LineEvents, LineMove, MoveRefused
 from chorus.lines.sip.grammar import Malformed
+from chorus.lines.sip.media.dtls import HandshakeFailed, Identity
 from chorus.lines.sip.media.ports import MediaSocket
 from chorus.lines.sip.media.quality import Quality
 from chorus.lines.sip.media.stream import MediaStream
@@ -48,14 +49,26 @@ class SipLine:
     lossless = False
     takes_keys = True
 
-    def __init__(self, leg_id: str, socket: MediaSocket, ticker: Ticker) -> None:
+    def __init__(
+        self,
+        leg_id: str,
+        socket: MediaSocket,
+        ticker: Ticker,
+        identity: Identity | None = None,
+    ) -> None:
         self._leg_id = leg_id
         self._loop = asyncio.get_running_loop()
         self._ticker = ticker
         self._ticket: Ticket | None = None
         self._socket = socket
         self._stream = MediaStream(
-            socket.send, socket.send_report, self._audio, self._key, time.time
+            socket.send,
+            socket.send_report,
+            self._audio,
+            self._key,
+            time.time,
+            identity,
+            self.give_up,
         )
         self._session: Session | None = None
         self._signalling = ""
@@ -211,8 +224,8 @@ class SipLine:
         if was_held != self._held:
             self._inbox.moved(LineMove.HELD if self._held else LineMove.RESUMED)
         try:
-            self._stream.agree(agreed, self._signalling)
-        except (LookupError, Malformed) as failure:
+            self._stream.agree(agreed, self._signalling, self._loop.time())
+        except (LookupError, Malformed, HandshakeFailed) as failure:
             log.warning("call %s: %s", self._leg_id, failure)
             self.give_up(str(failure))
         self._described.set()

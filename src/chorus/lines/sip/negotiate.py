@@ -17,6 +17,7 @@ from chorus.lines.sip.sdp import (
     REVERSED,
     Crypto,
     Direction,
+    Fingerprint,
     Format,
     Media,
     Session,
@@ -44,11 +45,24 @@ OFFERED = {
 _EVENTS = Format(101, "telephone-event", 8000, 1, EVENT_FMTP)
 
 
+DTLS_PROTOCOL = "UDP/TLS/RTP/SAVP"
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """How DTLS makes the keys (RFC 5763): `active` if we begin it, `peer` what the other side's
+    certificate has to be."""
+
+    active: bool
+    peer: Fingerprint
+
+
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """What both sides took. `direction` is ours. `events` is the payload type of RFC 4733, None
     where the other side has no such, and `events_hz` their clock. Keys are base64; both are None
-    without SRTP."""
+    without SRTP, and where DTLS makes them (`dtls`). `rtcp_mux` is asked for beside DTLS only:
+    then reports go the way of the sound."""
 
     codec: Format
     events: int | None
@@ -60,6 +74,8 @@ class Agreed:
     send_key: Crypto | None = None
     receive_key: Crypto | None = None
     events_hz: int = 8000
+    dtls: Association | None = None
+    rtcp_mux: bool = False
 
     @property
     def sends(self) -> bool:
@@ -72,7 +88,9 @@ class Agreed:
 
 class Negotiation:
     """`codecs` are the names that may be used, best first. `host` and `port` are where we are
-    sent to. `srtp` says whether offers ask for encryption; an answer gives what was asked."""
+    sent to. `srtp` says whether offers ask for encryption, by keys in them or (`dtls`) by DTLS; an
+    answer gives what was asked. `fingerprint` is that of our certificate, None where DTLS is not
+    installed."""
 
     def __init__(
         self,
@@ -81,12 +99,17 @@ class Negotiation:
         port: int,
         *,
         srtp: bool = False,
+        dtls: bool = False,
+        fingerprint: Fingerprint | None = None,
         new_key: Callable[[], str] | None = None,
     ) -> None:
         self._codecs = [name for name in codecs if name in OFFERED]
         self._host = host
         self._port = port
         self._srtp = srtp
+        self._fingerprint = fingerprint
+        self._dtls = dtls and fingerprint is not None
+        self._protocol = DTLS_PROTOCOL
         self._new_key = new_key or _random_key
         self._origin_id = secrets.randbelow(2**31)
         self._version = 0
@@ -101,10 +124,13 @@ class Negotiation:
         """A first offer, or a new one. What was agreed stands until it is answered."""
         self._direction = direction
         crypto: tuple[Crypto, ...] = ()
-        if self._srtp:
+        protocol = "RTP/AVP"
+        if self._dtls:
+            protocol = self._protocol
+        elif self._srtp:
+            protocol = "RTP/SAVP"
             self._key = self._key or Crypto(1, SUITES[0], self._new_key())
             crypto = (self._key,)
-        protocol = "RTP/SAVP" if self._srtp else "RTP/AVP"
         audio = Media(
             "audio",
             self._port,
@@ -113,6 +139,9 @@ class Negotiation:
             direction=direction,
             ptime_ms=PTIME_MS,
             crypto=crypto,
+            rtcp_mux=self._dtls,
+            fingerprint=self._fingerprint if self._dtls else None,
+            setup="actpass",
         )
         self.offering = True
         return self._say((audio,))
@@ -126,14 +155,20 @@ class Negotiation:
             raise Malformed("the answer refuses the audio stream", 488)
         codec = self._known(audio)
         key = None
-        if self._srtp:
+        dtls = None
+        if self._dtls:
+            # An answer must decide (RFC 5763 §5).
+            if audio.fingerprint is None or audio.setup not in ("active", "passive"):
+                raise Malformed("the answer does not take DTLS", 488)
+            dtls = Association(audio.setup == "passive", audio.fingerprint)
+        elif self._srtp:
             key = next((each for each in audio.crypto if each.suite in SUITES), None)
             if key is None:
                 raise Malformed("the answer does not encrypt", 488)
         elif "SAVP" in audio.protocol:
             raise Malformed("the answer encrypts what was offered in the clear", 488)
         send_key = replace(self._key, suite=key.suite) if key and self._key else None
-        self.agreed = self._agree(audio, codec, REVERSED[audio.direction], send_key, key)
+        self.agreed = self._agree(audio, codec, REVERSED[audio.direction], send_key, key, dtls)
         return self.agreed
 
     def answer(self, body: bytes, direction: Direction = "sendrecv") -> tuple[bytes, Agreed]:
@@ -146,7 +181,11 @@ class Negotiation:
         codec = self._known(audio)
         receive_key: Crypto | None = None
         send_key: Crypto | None = None
-        if "SAVP" in audio.protocol:
+        dtls = self._associated(audio)
+        self._dtls = dtls is not None
+        if dtls is not None:
+            self._protocol = audio.protocol
+        elif "SAVP" in audio.protocol:
             receive_key = next((each for each in audio.crypto if each.suite in SUITES), None)
             if receive_key is None:
                 raise Malformed("the offer encrypts in a way that is not known", 488)
@@ -157,7 +196,7 @@ class Negotiation:
         else:
             self._srtp = False
         allowed = _met(REVERSED[audio.direction], direction)
-        agreed = self._agree(audio, codec, allowed, send_key, receive_key)
+        agreed = self._agree(audio, codec, allowed, send_key, receive_key, dtls)
         events = [each for each in audio.formats if each.payload == agreed.events]
         ours = Media(
             "audio",
@@ -167,10 +206,15 @@ class Negotiation:
             direction=allowed,
             ptime_ms=agreed.ptime_ms,
             crypto=(send_key,) if send_key else (),
+            rtcp_mux=agreed.rtcp_mux,
+            fingerprint=self._fingerprint if dtls else None,
+            setup="active" if dtls and dtls.active else "passive",
         )
         # Every other stream of the offer is there in the answer, refused (RFC 3264 §6).
         media = tuple(
-            ours if each is audio else replace(each, port=0, formats=(), crypto=())
+            ours
+            if each is audio
+            else replace(each, port=0, formats=(), crypto=(), fingerprint=None)
             for each in said.media
         )
         self.agreed = agreed
@@ -211,6 +255,22 @@ class Negotiation:
                 return each
         raise Malformed("no codec that both sides have", 488)
 
+    def _associated(self, audio: Media) -> Association | None:
+        """The DTLS that an offer asks for; None where it brings its keys, or is in the clear."""
+        named = audio.fingerprint
+        wanted = audio.protocol.upper().startswith("UDP/TLS/")
+        if not wanted and (named is None or audio.crypto or "SAVP" not in audio.protocol):
+            return None
+        if self._fingerprint is None:
+            raise Malformed("the offer encrypts by DTLS, which is not installed", 488)
+        if named is None or audio.setup not in ("actpass", "active", "passive", ""):
+            raise Malformed("the offer asks for DTLS without a fingerprint that is known", 488)
+        before = self.agreed.dtls if self.agreed else None
+        if audio.setup in ("actpass", "") and before is not None and before.peer == named:
+            return before  # an association that stands keeps its roles (RFC 8842 §5.3)
+        # We begin wherever we may: that opens the way through a NAT of our own.
+        return Association(audio.setup != "active", named)
+
     def _agree(
         self,
         audio: Media,
@@ -218,6 +278,7 @@ class Negotiation:
         direction: Direction,
         send_key: Crypto | None,
         receive_key: Crypto | None,
+        dtls: Association | None,
     ) -> Agreed:
         if (":" in audio.host) != (":" in self._host):
             raise Malformed("the sound is wanted by another IP version than it was offered in", 488)
@@ -243,6 +304,8 @@ class Negotiation:
             send_key,
             receive_key,
             events.clock_hz if events else codec.clock_hz,
+            dtls,
+            dtls is not None and audio.rtcp_mux,
         )
 
     def _say(self, media: tuple[Media, ...]) -> bytes:

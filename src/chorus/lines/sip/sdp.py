@@ -1,8 +1,9 @@
 """Session descriptions: what is offered and what is taken (RFC 8866, RFC 3264).
 
-Only what a call of sound needs is read: one audio stream, its codecs, address, direction and
-SRTP keys. Lines that nobody asked for are skipped; `Malformed` (488) is raised where even the
-stream cannot be made out. Descriptions of ours are written by `Session.encode`.
+Only what a call of sound needs is read: one audio stream, its codecs, address, direction, and SRTP
+keys or the fingerprint of who makes them by DTLS. Lines that nobody asked for are skipped;
+`Malformed` (488) is raised where even the stream cannot be made out. Descriptions of ours are
+written by `Session.encode`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ REVERSED: dict[Direction, Direction] = {
 MAX_SDP_BYTES = 16_384
 MAX_MEDIA = 16
 MAX_FORMATS = 64
+HASHES = {"sha-512": 128, "sha-384": 96, "sha-256": 64, "sha-1": 40}
+"""Fingerprints that are read, the best first, and their digits."""
 
 # RFC 3551 §6: payload types that need no rtpmap.
 _STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 13: ("CN", 8000)}
@@ -51,6 +54,19 @@ class Crypto:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Of a certificate (RFC 8122). `kind` is one of `HASHES`, `digest` hexadecimal in lower case
+    without colons."""
+
+    kind: str
+    digest: str
+
+    def __str__(self) -> str:
+        pairs = (self.digest[at : at + 2] for at in range(0, len(self.digest), 2))
+        return f"{self.kind} {':'.join(pairs).upper()}"
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """One m= line. `host` and `port` are where it wants to be sent to; port 0 is refused."""
 
@@ -64,6 +80,9 @@ class Media:
     crypto: tuple[Crypto, ...] = ()
     rtcp_mux: bool = False
     rtcp_port: int | None = None
+    fingerprint: Fingerprint | None = None
+    setup: str = ""
+    """Who begins DTLS: actpass, active, passive (RFC 4145 §4); empty where nothing is said."""
     payloads: tuple[str, ...] = ()
     """As they were written, to be repeated when the stream is refused."""
 
@@ -112,6 +131,8 @@ def _media_lines(media: Media) -> list[str]:
     if media.ptime_ms:
         lines.append(f"a=ptime:{media.ptime_ms}")
     lines += [f"a=crypto:{each.tag} {each.suite} inline:{each.key}" for each in media.crypto]
+    if media.fingerprint is not None:
+        lines += [f"a=fingerprint:{media.fingerprint}", f"a=setup:{media.setup}"]
     if media.rtcp_mux:
         lines.append("a=rtcp-mux")
     lines.append(f"a={media.direction}")
@@ -134,6 +155,13 @@ class _Draft:
     crypto: list[Crypto] = field(default_factory=list[Crypto])
     rtcp_mux: bool = False
     rtcp_port: int | None = None
+    fingerprints: dict[str, str] = field(default_factory=dict[str, str])
+    setup: str = ""
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        kind = next((each for each in HASHES if each in self.fingerprints), None)
+        return Fingerprint(kind, self.fingerprints[kind]) if kind else None
 
 
 def parse_sdp(body: bytes) -> Session:
@@ -210,6 +238,13 @@ def _attribute(draft: _Draft, value: str) -> None:
         payload, _, parameters = rest.partition(" ")
         if _is_payload(payload):
             draft.fmtp[int(payload)] = parameters.strip()
+    elif name == "setup":
+        draft.setup = rest.lower()
+    elif name == "fingerprint":
+        kind, _, digest = rest.lower().partition(" ")
+        digest = digest.replace(":", "").strip()
+        if len(digest) == HASHES.get(kind) and set(digest) <= set("0123456789abcdef"):
+            draft.fingerprints[kind] = digest
     elif name == "crypto":
         words = rest.split()
         if len(words) >= 3 and words[0].isascii() and words[0].isdecimal() and len(words[0]) < 10:
@@ -246,5 +281,7 @@ def _finished(draft: _Draft, session: _Draft) -> Media:
         tuple(draft.crypto),
         draft.rtcp_mux,
         draft.rtcp_port,
+        draft.fingerprint or session.fingerprint,
+        draft.setup or session.setup,
         tuple(draft.payloads),
     )

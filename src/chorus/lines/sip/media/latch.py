@@ -45,6 +45,10 @@ class Latch:
         self.latched = self._candidate = None
         self._count = 0
 
+    def knows(self, place: Place) -> bool:
+        """Whether the other side may speak from there, sound or something else."""
+        return place[0] in self._hosts or place == self.latched
+
     def admits(self, place: Place, ssrc: int, now_s: float) -> bool:
         if place == self.latched:
             self._heard_s = now_s

@@ -19,12 +19,13 @@ from chorus.audio.resample import Converter
 from chorus.lines.sip.media import rtcp, rtp
 from chorus.lines.sip.media.codecs import Codec, open_codec
 from chorus.lines.sip.media.conceal import MOST_MS, Concealer
+from chorus.lines.sip.media.dtls import Handshake, HandshakeFailed, Identity, is_dtls
 from chorus.lines.sip.media.keys import KeyReader, KeyWriter
 from chorus.lines.sip.media.latch import Latch, Place
 from chorus.lines.sip.media.quality import Quality
 from chorus.lines.sip.media.reorder import Ready, Reorder
 from chorus.lines.sip.media.srtp import Srtp
-from chorus.lines.sip.negotiate import Agreed
+from chorus.lines.sip.negotiate import Agreed, Association
 
 MOST_BEHIND = 5
 """Packets that are sent at once after a stall; what is older is skipped, time goes on."""
@@ -36,7 +37,8 @@ Send = Callable[[bytes, Place], None]
 
 class MediaStream:
     """`agree` before anything else, and anew whenever the other side changes its mind. `send` and
-    `send_report` put bytes on the wire; `wall_s` is the date, for reports."""
+    `send_report` put bytes on the wire; `wall_s` is the date, for reports. `identity` is what DTLS
+    needs; `on_failed` is told why a stream will never be heard."""
 
     def __init__(
         self,
@@ -45,7 +47,11 @@ class MediaStream:
         on_audio: Callable[[bytes, float], None],
         on_key: Callable[[str], None],
         wall_s: Callable[[], float],
+        identity: Identity | None = None,
+        on_failed: Callable[[str], None] = lambda why: None,
     ) -> None:
+        self._identity = identity
+        self._on_failed = on_failed
         self._send = send
         self._send_report = send_report
         self._on_audio = on_audio
@@ -57,6 +63,8 @@ class MediaStream:
         self._in: Converter | None = None
         self._out: Converter | None = None
         self._srtp: Srtp | None = None
+        self._dtls: Handshake | None = None
+        self._dtls_from: Place | None = None
         self.latch = Latch()
         # In.
         self._reorder = Reorder()
@@ -85,8 +93,9 @@ class MediaStream:
         self._peer = rtcp.PeerReport()
         self._sent_bytes = self._left_bytes = 0
 
-    def agree(self, agreed: Agreed, signalling: str) -> None:
-        """Raises `LookupError` for a codec that cannot be opened, `Malformed` for a bad key."""
+    def agree(self, agreed: Agreed, signalling: str, now_s: float = 0.0) -> None:
+        """Raises `LookupError` for a codec that cannot be opened, `Malformed` for a bad key,
+        `HandshakeFailed` where DTLS cannot begin."""
         before = self._agreed
         if self._codec is None or before is None or before.codec != agreed.codec:
             self._codec = codec = open_codec(agreed.codec)
@@ -98,12 +107,49 @@ class MediaStream:
             self._concealer = Concealer(codec.format.rate_hz)
             self._key_writer = KeyWriter(agreed.events_hz or codec.clock_hz)
         keys = (agreed.send_key, agreed.receive_key)
-        if before is None or keys != (before.send_key, before.receive_key):
-            send_key, receive_key = keys
-            self._srtp = Srtp(send_key, receive_key) if send_key and receive_key else None
+        if agreed.dtls is None:
+            if before is None or before.dtls or keys != (before.send_key, before.receive_key):
+                send_key, receive_key = keys
+                self._srtp = Srtp(send_key, receive_key) if send_key and receive_key else None
+            self._dtls = None
         if agreed.port and agreed.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared
             self.latch.expect(agreed.host, agreed.port, signalling)
         self._agreed = agreed
+        if agreed.dtls is not None and (before is None or before.dtls != agreed.dtls):
+            self._associate(agreed.dtls, now_s)
+
+    def _associate(self, wanted: Association, now_s: float) -> None:
+        """Begin DTLS; until it is done nothing is sent, and nothing heard."""
+        if self._identity is None:
+            raise LookupError("DTLS is not installed: the extra 'sip'")
+        self._srtp = None
+        self._dtls_from = None
+        self._dtls = Handshake(
+            self._identity, wanted.peer, self._shake, now_s, active=wanted.active
+        )
+        self._dtls.begin()
+
+    def _shake(self, datagram: bytes) -> None:
+        place = self._dtls_from or self.latch.target
+        if place is not None:
+            self._send(datagram, place)
+
+    def _shaken(self, datagram: bytes, place: Place) -> None:
+        dtls = self._dtls
+        if dtls is None or not self.latch.knows(place):
+            return
+        self._dtls_from = place
+        try:
+            dtls.received(datagram)
+            if dtls.keys is not None and self._srtp is None:
+                self._srtp = Srtp(*dtls.keys)
+        except HandshakeFailed as failure:
+            self._on_failed(str(failure))
+
+    @property
+    def _waits(self) -> bool:
+        """For the keys of DTLS: nothing may go in the clear in the meantime."""
+        return self._dtls is not None and self._srtp is None
 
     @property
     def format(self) -> AudioFormat:
@@ -144,6 +190,12 @@ class MediaStream:
     def tick(self, now_s: float) -> None:
         """Send what is due, and look after gaps and reports."""
         agreed = self.agreed
+        if self._dtls is not None and self._srtp is None:
+            try:
+                self._dtls.tick(now_s)
+            except HandshakeFailed as failure:
+                self._on_failed(str(failure))
+            return  # what is to be said waits for the keys, and is said whole
         if self._reorder.waiting:
             for ready in self._reorder.take(now_s):
                 self._deliver(ready, now_s)
@@ -227,11 +279,14 @@ class MediaStream:
 
     def received(self, data: bytes, place: Place, now_s: float) -> None:
         """One packet from the network. Never raises for what is in it."""
+        if is_dtls(data):
+            self._shaken(data, place)
+            return
         if rtp.is_rtcp(data):
             self.reported(data, place, now_s)
             return
         packet = rtp.parse(data)
-        if packet is None or self._agreed is None:
+        if packet is None or self._agreed is None or self._waits:
             return
         if not self.latch.admits(place, packet.ssrc, now_s):
             return
@@ -253,7 +308,7 @@ class MediaStream:
 
     def reported(self, data: bytes, place: Place, now_s: float) -> None:
         """One RTCP packet."""
-        if self._agreed is None or place[0] not in self._known_hosts():
+        if self._agreed is None or self._waits or place[0] not in self._known_hosts():
             return
         if self._srtp is not None:
             clear = self._srtp.unprotect_rtcp(data)
@@ -330,12 +385,18 @@ class MediaStream:
     def _report(self, now_s: float) -> None:
         self._report_due_s = now_s + rtcp.REPORT_EVERY_S
         target = self.latch.target
+        agreed = self.agreed
         if target is None or not self._packets:
             return
+        if agreed.dtls is not None and not agreed.rtcp_mux:
+            return  # the other port would need a handshake of its own
         sent = rtcp.Sent(self._ssrc, self._packets, self._octets, self._timestamp & 0xFFFFFFFF)
         data = rtcp.report(sent, self._reception, self._peer, now_s, self._wall_s())
         if self._srtp is not None:
             data = self._srtp.protect_rtcp(data)
+        if agreed.rtcp_mux:
+            self._send(data, target)
+            return
         # Behind NAT the report's port is beside the one that the sound comes from.
         described = target == (self.agreed.host, self.agreed.port)
         port = self.agreed.rtcp_port if described else min(target[1] + 1, 65535)
