@@ -170,6 +170,8 @@ def _life(
             if "media" in process.settings.roles:
                 for carrier_name, carrier in switchboard.carriers.items():
                     await carrier.start(CallDesk(switchboard, carrier_name))
+                if not process.settings.is_sqlite:  # else there is no other process
+                    await switchboard.relay.listen(app)
             if "work" in process.settings.roles:
                 name = switchboard.heartbeat.name
                 await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)

@@ -20,7 +20,7 @@ from chorus.audio.codec import decode, rms
 from chorus.calls.supervise import PATH, Grant, SupervisorDesk
 from chorus.durable.tables import Executor
 from chorus.lines.browser.messages import MAX_TEXT_CHARS
-from chorus.lines.browser.socket import NotHere
+from chorus.lines.desk import NotHere
 from chorus.talk import call as talk
 
 

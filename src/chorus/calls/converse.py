@@ -29,6 +29,7 @@ from chorus.calls.tables import CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
 from chorus.knowledge.library import OpenBases
+from chorus.lines.desk import NotHere
 from chorus.lines.line import Line, LineCause, LineEnded, TellingLine
 from chorus.speech.engines import EngineFailed
 from chorus.talk.call import Call
@@ -45,7 +46,8 @@ async def claim(
     switchboard: Switchboard, call_id: str, token: str, *, within: timedelta | None = None
 ) -> bool:
     """Whether a stream that shows `token` may be this call's; true once only, and `within` so long
-    after the call was begun."""
+    after the call was begun. Raises `NotHere` for the second leg of a transfer that another process
+    makes, if there is a way to it."""
     try:
         id = uuid.UUID(call_id)
     except ValueError:
@@ -55,10 +57,14 @@ async def claim(
     if within is not None:
         claimable.append(CallRow.started_at > utcnow() - within)
     # Read first: a token that somebody made up must not cost a turn of the writer.
+    query = sa.select(CallRow.token_hash, CallRow.parent_call_id, CallRow.lease_owner)
     async with switchboard.database.reading() as session:
-        stored = await session.scalar(sa.select(CallRow.token_hash).where(*claimable))
-    if stored is None or not random.compare_digest(stored, shown):
+        row = (await session.execute(query.where(*claimable))).one_or_none()
+    if row is None or row.token_hash is None or not random.compare_digest(row.token_hash, shown):
         return False
+    is_elsewhere = row.parent_call_id is not None and id not in switchboard.second_legs
+    if is_elsewhere and (relayed := switchboard.relay.to(row.lease_owner)) is not None:
+        raise NotHere(relayed)
     async with switchboard.database.writing() as session:
         used = await session.execute(
             sa.update(CallRow)

@@ -2,8 +2,9 @@
 
 `begin` makes a supervision, which is nothing but a signed token: for whom, of which call, and until
 when. It is stored nowhere. The supervisor's sound comes over a websocket of the same messages as a
-browser's call (`lines/browser/`), to the process that holds the call: no other has its sound, so
-one that does not says `not_here`, and the token is still good. It is taken once.
+browser's call (`lines/browser/`), to the process that holds the call: no other has its sound. One
+that does not passes the socket on to a process of the same machine (`relay.py`), or says
+`not_here`, and the token is still good. It is taken once.
 
 `SupervisorDesk` is the `Talks` of that socket.
 """
@@ -28,10 +29,12 @@ from chorus.accounts.organizations import one as organization_of
 from chorus.accounts.principal import Principal
 from chorus.calls import queries
 from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.durable.tables import Executor
 from chorus.lines.browser.carrier import allowed_origins
-from chorus.lines.browser.socket import BrowserSocket, NotHere
+from chorus.lines.browser.socket import BrowserSocket
+from chorus.lines.desk import NotHere
 from chorus.lines.line import Line
 from chorus.talk.supervision import Hears, NotSupervised
 
@@ -124,7 +127,7 @@ class SupervisorDesk:
         if grant.until < utcnow().timestamp() or call_id in self._used:
             return False
         if grant.call_id not in self._switchboard.live:
-            raise NotHere
+            raise NotHere(self._switchboard.relay.to(await self._holder(grant.call_id)))
         self._used[call_id] = None
         while len(self._used) > _USED_MOST:  # the oldest have expired
             del self._used[next(iter(self._used))]
@@ -152,6 +155,13 @@ class SupervisorDesk:
             log.info("call %s is not supervised: %s", grant.call_id, refused)
             return
         await over.wait()
+
+    async def _holder(self, call_id: uuid.UUID) -> str | None:
+        query = sa.select(CallRow.lease_owner).where(
+            CallRow.id == call_id, CallRow.status == "in_progress"
+        )
+        async with self._switchboard.database.reading() as session:
+            return await session.scalar(query)
 
     def _read(self, token: str) -> Grant | None:
         body, _, signature = token.partition(".")

@@ -22,6 +22,7 @@ from chorus.calls.events import Streams
 from chorus.calls.hold_sound import HoldSounds
 from chorus.calls.journal import Journals
 from chorus.calls.queues import queues
+from chorus.calls.relay import Relay
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
 from chorus.db import Database
@@ -68,6 +69,10 @@ class Switchboard:
         database.watch = self.telemetry.wrote
         self.second_legs: dict[uuid.UUID, SecondLeg] = {}
         """Of transfers of calls that are held here, by the id of the second call."""
+        self.relay = Relay(
+            lambda: self.heartbeat.name, settings.data_dir / "executors", lambda: self.secrets
+        )
+        """For sockets that reach this process, and whose calls another holds."""
         self._lines: dict[tuple[str, str], Line] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self.queued = self.news.events["calls queued"]
@@ -177,6 +182,7 @@ class Switchboard:
         try:
             async with asyncio.timeout(self.settings.drain_s):
                 await self._emptied.wait()
+                await self.relay.emptied.wait()
         except TimeoutError:
             log.warning("%d calls are ended because the process stops", len(self.live))
             for call in list(self.live.values()):
@@ -191,6 +197,7 @@ class Switchboard:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
+        await self.relay.aclose()
         await self.durable.close()
         await self.library.aclose()
         await self.journals.flush()

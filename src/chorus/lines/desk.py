@@ -18,7 +18,35 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from starlette.types import Receive, Scope, Send
+
 from chorus.lines.line import Line, LineEnded
+
+
+class Relayed(Protocol):
+    """Passes a websocket on to the process that holds its call, until either side closes it."""
+
+    async def __call__(
+        self,
+        first: Sequence[str | bytes],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        accepted: bool,
+    ) -> None:
+        """`first` are the messages that were read of it already; `accepted`: the handshake was
+        answered. Raises nothing."""
+        ...
+
+
+class NotHere(Exception):
+    """Another process holds the call; the token is still good. `relayed` is the way there, None if
+    there is none from here."""
+
+    def __init__(self, relayed: Relayed | None = None) -> None:
+        super().__init__("another process holds the call")
+        self.relayed = relayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +177,8 @@ class Desk(Protocol):
 
     async def claim(self, call_id: str, token: str) -> bool:
         """Whether `token` belongs to the call. Compared in constant time; true once only. Both
-        come from somebody unknown until this returned true."""
+        come from somebody unknown until this returned true. Raises `NotHere` where the audio has
+        to reach another process."""
         ...
 
     async def converse(self, line: Line, call_id: str) -> None:

@@ -24,7 +24,7 @@ from typing import Protocol, TypeVar
 from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.carrier import Carrier
-from chorus.lines.desk import Connection, Desk
+from chorus.lines.desk import Connection, Desk, NotHere
 from chorus.lines.line import Line, LineCause
 from chorus.lines.strangers import Strangers, TurnedAway
 from chorus.lines.websocket import direct
@@ -157,6 +157,12 @@ class MediaSocket:
                 shown = await self._authenticate(scope)
         except TurnedAway:
             await close_socket(send, LATER)  # a 403, as it was not accepted
+            return
+        except NotHere as elsewhere:
+            if elsewhere.relayed is not None:
+                await elsewhere.relayed((), scope, receive, send, accepted=False)
+            else:
+                await close_socket(send, LATER)
             return
         except NotOurs as refused:
             self._strangers.refused(address, str(refused))

@@ -24,6 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.browser.line import BrowserLine
 from chorus.lines.browser.messages import Resume, Start, WrongMessage, read_first
+from chorus.lines.desk import NotHere
 from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.lines.media_socket import (
     BROKEN,
@@ -53,14 +54,10 @@ class Talks(Protocol):
     """What the socket asks of whoever holds calls: a part of `Desk`."""
 
     async def claim(self, call_id: str, token: str) -> bool:
-        """See `Desk.claim`. Raises `NotHere` where another process has to be asked."""
+        """See `Desk.claim`."""
         ...
 
     async def converse(self, line: Line, call_id: str) -> None: ...
-
-
-class NotHere(Exception):
-    """Another process holds the call; the token is still good."""
 
 
 class BrowserSocket:
@@ -79,16 +76,21 @@ class BrowserSocket:
             await send({"type": "websocket.close", "code": POLICY})  # a 403
             return
         address = (scope.get("client") or ("unknown",))[0]
+        content: str | bytes = ""
         try:
             with self._strangers.look(address):
                 await send({"type": "websocket.accept"})
-                first = await _first(receive)
+                content = await _first(receive)
+                first = _read_first(content)
                 held = None if isinstance(first, Resume) else await self._claimed(first)
         except TurnedAway:
             await send({"type": "websocket.close", "code": LATER})
             return
-        except NotHere:
-            await _bye(send, "not_here", "another server holds this call", NOT_HERE)
+        except NotHere as elsewhere:
+            if elsewhere.relayed is not None:
+                await elsewhere.relayed([content], scope, receive, send, accepted=True)
+            else:
+                await _bye(send, "not_here", "another server holds this call", NOT_HERE)
             return
         except _Refused as refused:
             self._strangers.refused(address, str(refused))
@@ -195,7 +197,7 @@ class _Refused(Exception):
     """Not a page of ours; the text is for the page and the log."""
 
 
-async def _first(receive: Receive) -> Start | Resume:
+async def _first(receive: Receive) -> str | bytes:
     try:
         async with asyncio.timeout(FIRST_TIMEOUT_S):
             message = await receive()
@@ -203,8 +205,12 @@ async def _first(receive: Receive) -> Start | Resume:
         raise _Refused(f"it sent nothing for {FIRST_TIMEOUT_S:g} s") from None
     if message["type"] == "websocket.disconnect":
         raise _Refused("it went away before its start")
+    return _content(message)
+
+
+def _read_first(content: str | bytes) -> Start | Resume:
     try:
-        return read_first(_content(message))
+        return read_first(content)
     except WrongMessage as wrong:
         raise _Refused(str(wrong)) from None
 

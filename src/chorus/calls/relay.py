@@ -1,0 +1,298 @@
+"""A websocket that reached a process which does not hold its call, passed on to the one that does.
+
+Processes of one machine share a port (`--workers`), and the system gives a connection to whichever
+is free. The first leg of a call is held where its audio arrives; a supervisor's sound and the
+second leg of a transfer belong to a call that is held already. So each process that holds calls
+also listens at a Unix socket in the data folder, named after its place there
+(`durable/identity.py`): the name of who holds a call, which is on its row, says where that is.
+
+What is passed on is the handshake, path and headers, and then the messages both ways, none of them
+looked at. The holder sees what it would have seen, and checks it as it would have: the token is not
+used up by who passes it on. `X-Chorus-Relay` shows that it comes from a process with the same
+secret key, and for which address. There is no second hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from chorus.accounts.secrets import Secrets
+from chorus.lines.desk import Relayed
+from chorus.lines.media_socket import BROKEN, LATER, POLICY, close_socket
+from chorus.lines.websocket import DirectProtocol
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+log = logging.getLogger(__name__)
+
+HEADER = "x-chorus-relay"
+PURPOSE = "relay"
+SIGNED_FOR_S = 30
+"""Between the signature and the look at it; both are on one machine."""
+OPEN_S = 5.0
+PING_S = 20.0
+"""A holder that answers nothing for as long as two of these is taken for dead."""
+MOST = 1000
+"""Passed on at the same moment; the holder has limits of its own."""
+MAX_MESSAGE = 1024 * 1024
+_LONGEST_PATH = 100
+"""Bytes: `sockaddr_un` holds 108 on Linux and 104 elsewhere, with what ends it."""
+_OF_THE_HOP = ("connection", "upgrade", "host", "content-length", "transfer-encoding", HEADER)
+
+
+class Relay:
+    """`name` is this process's, `folder` where the places of the machine's processes are."""
+
+    def __init__(self, name: Callable[[], str], folder: Path, secrets: Callable[[], Secrets]):
+        self._name = name
+        self._folder = folder
+        self._secrets = secrets
+        self._server: asyncio.Server | None = None
+        self._state = ServerState()
+        self.open = 0
+        """How many are being passed on by this process."""
+        self.emptied = asyncio.Event()
+        self.emptied.set()
+
+    # --- passing on -------------------------------------------------------------------------------
+
+    def to(self, holder: str | None) -> Relayed | None:
+        """The way to the process of this name; None if there is none: it is this one, of another
+        machine, or does not listen."""
+        mine = self._name()
+        if holder is None or holder == mine:
+            return None
+        node, _, _ = mine.rpartition("-")
+        its_node, _, place = holder.rpartition("-")
+        path = self._path(place)
+        if its_node != node or not place.isdecimal() or not path.is_socket():
+            return None
+        return partial(self._pass_on, path, holder)
+
+    async def _pass_on(
+        self,
+        path: Path,
+        holder: str,
+        first: Sequence[str | bytes],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        accepted: bool,
+    ) -> None:
+        if self.open >= MOST:
+            await close_socket(send, LATER)
+            return
+        self.open += 1
+        self.emptied.clear()
+        try:
+            await self._connected(path, holder, first, scope, receive, send, accepted)
+        finally:
+            self.open -= 1
+            if not self.open:
+                self.emptied.set()
+
+    async def _connected(
+        self,
+        path: Path,
+        holder: str,
+        first: Sequence[str | bytes],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        accepted: bool,
+    ) -> None:
+        from websockets.exceptions import InvalidStatus, WebSocketException
+
+        try:
+            socket = await self._connect(path, holder, scope)
+        except InvalidStatus:
+            # As the holder has it, which has said why in its own log.
+            await close_socket(send, POLICY)
+            return
+        except (OSError, TimeoutError, EOFError, WebSocketException) as failure:
+            log.error("%s, which holds a call, cannot be reached: %r", holder, failure)
+            await close_socket(send, LATER)
+            return
+        log.info("a websocket is passed on to %s, which holds its call", holder)
+        try:
+            if not accepted:
+                await send({"type": "websocket.accept", "subprotocol": socket.subprotocol})
+            for message in first:
+                await socket.send(message)
+            await _both_ways(socket, receive, send)
+        except WebSocketException:
+            await close_socket(send, BROKEN)
+        finally:
+            socket.transport.abort()
+
+    async def _connect(self, path: Path, holder: str, scope: Scope) -> ClientConnection:
+        from websockets.asyncio.client import unix_connect
+
+        target = (scope.get("raw_path") or scope["path"].encode()).decode("ascii")
+        address = (scope.get("client") or ("unknown",))[0]
+        at = str(int(time.time()))
+        signature = self._secrets().sign(PURPOSE, _signed(at, holder, target, address))
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if not name.startswith(b"sec-websocket-") and name.decode("latin-1") not in _OF_THE_HOP
+        ]
+        with _short(path) as short:
+            return await unix_connect(
+                short,
+                f"ws://relay{target}",
+                additional_headers=[*headers, (HEADER, f"{at} {address} {signature}")],
+                subprotocols=scope.get("subprotocols") or None,
+                user_agent_header=None,
+                compression=None,
+                open_timeout=OPEN_S,
+                ping_interval=PING_S,
+                ping_timeout=PING_S,
+                close_timeout=1.0,
+                max_size=MAX_MESSAGE,
+            )
+
+    # --- taking -----------------------------------------------------------------------------------
+
+    async def listen(self, app: ASGIApp) -> None:
+        """Take what others pass on, for the websocket routes of `app`. The place is this process's
+        alone, so a socket that is there was left by one that has died."""
+        path = self._path(self._name().rpartition("-")[2])
+        path.unlink(missing_ok=True)
+        config = uvicorn.Config(
+            partial(self._take, app),
+            interface="asgi3",
+            ws=DirectProtocol,
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        config.load()
+
+        def protocol() -> asyncio.Protocol:
+            make: Any = config.http_protocol_class
+            return make(config=config, server_state=self._state, app_state={})
+
+        loop = asyncio.get_running_loop()
+        with _short(path) as short:
+            self._server = await loop.create_unix_server(protocol, path=short)
+        path.chmod(0o600)
+
+    async def aclose(self) -> None:
+        """No more are taken; those that are there are closed by now, with their calls."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        with suppress(OSError):
+            self._path(self._name().rpartition("-")[2]).unlink(missing_ok=True)
+
+    async def _take(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        address = self._genuine(scope)
+        if address is None:
+            log.error("a websocket that no process of this installation passed on was refused")
+            await receive()
+            await close_socket(send, POLICY)
+            return
+        await app({**scope, "client": (address, 0)}, receive, send)
+
+    def _genuine(self, scope: Scope) -> str | None:
+        """The address that it is passed on for; None if nobody of us did."""
+        at, _, rest = Headers(scope=scope).get(HEADER, "").partition(" ")
+        address, _, signature = rest.partition(" ")
+        if not at.isdecimal() or abs(time.time() - int(at[:12])) > SIGNED_FOR_S:
+            return None
+        target = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        signed = _signed(at, self._name(), target, address)
+        return address if self._secrets().verify(PURPOSE, signed, signature) else None
+
+    def _path(self, place: str) -> Path:
+        return self._folder / f"{place}.sock"
+
+
+async def _both_ways(socket: ClientConnection, receive: Receive, send: Send) -> None:
+    """Until either side is gone, which the other is told."""
+    inwards = asyncio.create_task(_inwards(socket, receive))
+    outwards = asyncio.create_task(_outwards(socket, send))
+    tasks = (inwards, outwards)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if outwards.done():
+            # The holder closed, with the call; or it is dead, and there is no code.
+            await close_socket(send, _sent(socket.close_code) or BROKEN)
+        elif code := _sent(inwards.result()):
+            await socket.close(code)
+        # Else the connection broke, and so does the one to the holder.
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _inwards(socket: ClientConnection, receive: Receive) -> int:
+    """The code with which whoever connected to us went away."""
+    from websockets.exceptions import ConnectionClosed
+
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return message.get("code") or 1005
+        text = message.get("text")
+        try:
+            await socket.send(message["bytes"] if text is None else text)
+        except ConnectionClosed:
+            await asyncio.Event().wait()  # `_outwards` ends, and says how
+
+
+async def _outwards(socket: ClientConnection, send: Send) -> None:
+    async for message in socket:
+        kind = "text" if isinstance(message, str) else "bytes"
+        await send({"type": "websocket.send", kind: message})
+
+
+def _sent(code: int | None) -> int | None:
+    """The code, if it is one that is sent: RFC 6455 §7.4 has some that stand for none."""
+    if code is None or code in (1004, 1005, 1006, 1015):
+        return None
+    return code if 1000 <= code <= 4999 else None
+
+
+def _signed(at: str, holder: str, target: str, address: str) -> str:
+    return f"{at}\n{holder}\n{address}\n{target}"
+
+
+@contextmanager
+def _short(path: Path) -> Generator[str]:
+    """A name of the socket that fits into an address: on Linux its folder may have any length."""
+    if len(os.fsencode(path)) < _LONGEST_PATH or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

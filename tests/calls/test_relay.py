@@ -1,0 +1,324 @@
+"""A websocket at the wrong process: passed on to the one that holds its call, and as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from tests.calls.test_live_calls import post
+from tests.calls.test_live_transfers import call, ended, talking, to, until
+from tests.conftest import Postgres
+from tests.lines.browser.page import Page
+from tests.soak.rig import Rig, environment, free_port
+from websockets.asyncio.client import unix_connect
+from websockets.exceptions import InvalidStatus
+
+from chorus.accounts.secrets import Secrets
+from chorus.calls import relay as relays
+from chorus.calls.relay import HEADER, Relay
+from chorus.demo.carrier import client
+from chorus.demo.carrier.client import CarrierCall
+from chorus.demo.carrier.person import HangUp, Person, Press, Say, Wait, WaitQuiet
+
+KEY = "k" * 40
+HOLDER, OTHER = "host-1f-0", "host-1f-1"
+
+
+class Near:
+    """The side of who connected to us, as the server has it."""
+
+    def __init__(self) -> None:
+        self.coming: asyncio.Queue[Message] = asyncio.Queue()
+        self.gone: asyncio.Queue[Message] = asyncio.Queue()
+        self.scope: Scope = {
+            "type": "websocket",
+            "path": "/twilio/media/1/t",
+            "raw_path": b"/twilio/media/1/t",
+            "client": ("203.0.113.9", 4444),
+            "subprotocols": ["audio.example"],
+            "headers": [(b"x-twilio-signature", b"signed"), (b"host", b"chorus.example")],
+        }
+
+    async def receive(self) -> Message:
+        return await self.coming.get()
+
+    async def send(self, message: Message) -> None:
+        self.gone.put_nowait(message)
+
+    async def next(self) -> Message:
+        async with asyncio.timeout(5):
+            return await self.gone.get()
+
+    def says(self, **what: Any) -> None:
+        self.coming.put_nowait({"type": "websocket.receive", **what})
+
+    def leaves(self, code: int) -> None:
+        self.coming.put_nowait({"type": "websocket.disconnect", "code": code})
+
+
+class Far:
+    """What the holder's routes see: it says each message back, and closes when it hears `bye`."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.left: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        await receive()
+        if scope["path"].endswith("/wrong"):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await send({"type": "websocket.accept", "subprotocol": "audio.example"})
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                self.left.set_result(message["code"])
+                return
+            if message.get("text") == "bye":
+                await send({"type": "websocket.close", "code": 4004})
+                self.left.set_result(0)
+                return
+            await send({**message, "type": "websocket.send"})
+
+
+def relay(folder: Path, name: str, key: str = KEY) -> Relay:
+    return Relay(lambda: name, folder, lambda: Secrets((key,)))
+
+
+@asynccontextmanager
+async def held(folder: Path) -> AsyncGenerator[tuple[Relay, Far]]:
+    """The holder's side, at work."""
+    holder, far = relay(folder, HOLDER), Far()
+    await holder.listen(far)
+    try:
+        yield holder, far
+    finally:
+        await holder.aclose()
+
+
+def passed_on(
+    folder: Path, near: Near, first: tuple[str | bytes, ...] = (), key: str = KEY
+) -> tuple[Relay, asyncio.Task[None]]:
+    other = relay(folder, OTHER, key)
+    way = other.to(HOLDER)
+    assert way is not None
+    passing = way(first, near.scope, near.receive, near.send, accepted=bool(first))
+    return other, asyncio.ensure_future(passing)
+
+
+@pytest.mark.parametrize("folder", ["near", "a" * 150])
+async def test_messages_go_both_ways_until_the_holder_closes(tmp_path: Path, folder: str):
+    (tmp_path / folder).mkdir()
+    async with held(tmp_path / folder) as (_, far):
+        near = Near()
+        other, passing = passed_on(tmp_path / folder, near)
+        assert await near.next() == {"type": "websocket.accept", "subprotocol": "audio.example"}
+        assert other.open == 1
+        assert not other.emptied.is_set()
+        near.says(text="a start")
+        near.says(bytes=b"\x00" * 70_000)
+        assert (await near.next())["text"] == "a start"
+        assert (await near.next())["bytes"] == b"\x00" * 70_000
+        near.says(text="bye")
+        assert (await near.next())["code"] == 4004
+        await asyncio.wait_for(passing, 5)
+        assert other.emptied.is_set()
+    [scope] = far.scopes
+    assert (scope["path"], scope["client"]) == ("/twilio/media/1/t", ("203.0.113.9", 0))
+    headers = dict(scope["headers"])
+    assert headers[b"x-twilio-signature"] == b"signed"
+
+
+async def test_what_was_read_already_is_said_again(tmp_path: Path):
+    async with held(tmp_path):
+        near = Near()
+        _, passing = passed_on(tmp_path, near, ("the start",))
+        assert (await near.next())["text"] == "the start"
+        near.says(text="bye")
+        assert (await near.next())["code"] == 4004
+        await asyncio.wait_for(passing, 5)
+
+
+# 1005 is how the server has a connection that broke.
+@pytest.mark.parametrize(("code", "told"), [(1001, 1001), (1006, 1005), (4009, 4009)])
+async def test_the_holder_is_told_how_they_left(tmp_path: Path, code: int, told: int):
+    async with held(tmp_path) as (_, far):
+        near = Near()
+        _, passing = passed_on(tmp_path, near)
+        await near.next()
+        near.leaves(code)
+        async with asyncio.timeout(5):
+            assert await far.left == told
+            await passing
+
+
+async def test_a_holder_that_dies_ends_the_socket(tmp_path: Path):
+    async with held(tmp_path) as (holder, _):
+        near = Near()
+        _, passing = passed_on(tmp_path, near)
+        await near.next()
+        for connection in list(holder._state.connections):  # pyright: ignore[reportPrivateUsage]
+            connection.transport.abort()  # pyright: ignore[reportAttributeAccessIssue]
+        assert (await near.next())["code"] == 1011
+        await asyncio.wait_for(passing, 5)
+
+
+async def test_what_the_holder_refuses_is_refused(tmp_path: Path):
+    async with held(tmp_path):
+        near = Near()
+        near.scope.update(path="/twilio/media/wrong", raw_path=b"/twilio/media/wrong")
+        _, passing = passed_on(tmp_path, near)
+        assert await near.next() == {"type": "websocket.close", "code": 1008}
+        await asyncio.wait_for(passing, 5)
+
+
+async def test_a_stranger_is_refused(tmp_path: Path):
+    """Of another key, without a word, or with one that was good a minute ago."""
+    async with held(tmp_path) as (_, far):
+        near = Near()
+        _, passing = passed_on(tmp_path, near, key="x" * 40)
+        assert (await near.next())["code"] == 1008
+        await passing
+        path = str(tmp_path / "0.sock")
+        old = Secrets((KEY,)).sign("relay", f"1000\n{HOLDER}\na\n/p")
+        for given in ({}, {HEADER: "junk"}, {HEADER: f"1000 a {old}"}):
+            with pytest.raises(InvalidStatus):
+                await unix_connect(path, "ws://relay/p", additional_headers=given)
+        assert far.scopes == []
+    assert relay(tmp_path, OTHER).to(HOLDER) is None  # it has left, and its socket with it
+
+
+async def test_a_holder_that_has_gone_without_a_word(tmp_path: Path):
+    server = await asyncio.start_unix_server(lambda r, w: None, str(tmp_path / "0.sock"))
+    server.close()
+    await server.wait_closed()
+    if not (tmp_path / "0.sock").exists():  # Python 3.13 takes it away
+        pytest.skip("the socket is gone with its server")
+    near = Near()
+    _, passing = passed_on(tmp_path, near)
+    assert await near.next() == {"type": "websocket.close", "code": 1013}
+    await passing
+
+
+@pytest.mark.parametrize("holder", [None, OTHER, "elsewhere-1f-0", "host-1f-7", "host-1f-../x"])
+async def test_where_there_is_no_way(tmp_path: Path, holder: str | None):
+    async with held(tmp_path):
+        assert relay(tmp_path, OTHER).to(holder) is None
+
+
+async def test_so_many_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(relays, "MOST", 0)
+    async with held(tmp_path):
+        near = Near()
+        _, passing = passed_on(tmp_path, near)
+        assert (await near.next())["code"] == 1013
+        await passing
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    url = postgres.new()
+    yield url
+    postgres.drop(url)
+
+
+class Balancer:
+    """Stands before two servers, and gives each connection to `port`."""
+
+    def __init__(self) -> None:
+        self.port = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[str]:
+        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+        except OSError:
+            pass  # either side has gone
+        finally:
+            for end in (writer, inner_writer):
+                end.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.timeout(240)
+async def test_supervisors_and_second_legs_at_the_wrong_process(tmp_path: Path, postgres_url: str):
+    """Two servers on one data folder. Whatever belongs to a call that one holds comes to the
+    other."""
+    balancer = Balancer()
+    async with client.running() as carrier, balancer.open() as url:
+        env = environment(carrier, postgres_url) | {"CHORUS_MEDIA_URL": url}
+        folder, ports = tmp_path / "data", (free_port(), free_port())
+        one, two = (
+            Rig(carrier, folder, env | {"CHORUS_PORT": str(port)}, postgres_url) for port in ports
+        )
+        await one.start()
+        try:
+            await one.prepare()
+            await two.start()
+            two.wish = one.wish
+            await transferred_elsewhere(one, balancer, ports)
+            await supervised_elsewhere(one, balancer, ports)
+        finally:
+            await one.stop()
+            await two.stop()
+    assert (folder / "server.log").read_text().count("is passed on to") == 2
+
+
+async def held_by_the_second(
+    rig: Rig, balancer: Balancer, ports: tuple[int, int]
+) -> tuple[str, CarrierCall]:
+    balancer.port = ports[1]
+    found = await talking(rig)
+    balancer.port = ports[0]
+    return found
+
+
+async def supervised_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
+    id, caller = await held_by_the_second(rig, balancer, ports)
+    answer = await post(rig, f"{id}/supervisors", {"hears": "both"})
+    grant = answer.json()["data"]
+    page = Page(grant | {"callId": grant["id"]})
+    await page.open()
+    await page.told("started")
+    await caller.do(Say(sound="tone", ms=400))
+    await page.played(300)
+    await caller.do(HangUp())
+    assert (await page.told("ended"))["reason"] == "ended"
+    await page.close()
+
+
+async def transferred_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
+    id, caller = await held_by_the_second(rig, balancer, ports)
+    wish = to("warm")
+    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
+    await rig.carrier.expect(wish["to"]["number"], takes)
+    assert (await post(rig, f"{id}/transfer", wish)).status_code == 202
+    await until(rig, id, "transfer_connected")
+    [leg] = (await call(rig, id))["transferCalls"]
+    person = rig.carrier.placed((await call(rig, leg["id"]))["callSid"])
+    heard = len(await caller.heard())
+    await person.do(Say(sound="tone", ms=800), Wait(ms=300), HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    assert len(set((await caller.heard())[heard:])) > 20
+    assert rig.recorded(leg["id"])
