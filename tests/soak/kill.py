@@ -12,7 +12,8 @@ calls were, and the report counts it, so that it is seen what was hit.
 At the end every call must be in a final status, the carrier must have been asked for each number
 at most once, every call that the API had accepted must be there, none that was cancelled was
 dialled and none before its time, and what follows a call must have been done for each: it is
-recorded and paid for, and a webhook was told of it (`afterwards.py`).
+recorded and paid for, and a webhook was told of it (`afterwards.py`). Some callers are handed to a
+person meanwhile: nobody may be left with nobody (`handing.py`).
 
 Whoever adds something that must survive hands in `check`, which gets the rig and returns what is
 wrong, in words. From a shell: `python -m tests.soak.kill --kills 100 [--database postgresql://…]`.
@@ -34,6 +35,7 @@ from typing import Any
 
 from tests.soak import stages
 from tests.soak.afterwards import Afterwards
+from tests.soak.handing import OPEN, Handing
 from tests.soak.rig import FINAL, OURS, Rig, environment, people
 from tests.soak.sip_rig import SipRig
 
@@ -47,11 +49,17 @@ SPREADS_S = (0.02, 1.0)
 SOON_S = (0.003, 0.05)
 """How long after a moment it is killed, in the mean."""
 LATER_S = 1.5
+HANDED = 0.2
+"""So many callers are handed to a person; where that is what is looked for, `HANDED_MOSTLY`."""
+HANDED_MOSTLY = 0.7
 REFUSED = 0.1
 WHILE_STARTING = 0.25
 """After so many of the kills comes another, during the start."""
 LONGEST_START_S = 3.0
 MOMENTS = ("accepted", "asked", "ringing", "in-progress", "over", "told", "any")
+OF_TRANSFERS = tuple(f"transfer {state}" for state in OPEN)
+WAITS_S, WAITS_FOR_TRANSFER_S = 6.0, 20.0
+"""For a moment that does not come."""
 
 Check = Callable[[Rig], Awaitable[list[str]]]
 
@@ -67,6 +75,8 @@ class Report:
     cancelled: int = 0
     came_in: int = 0
     dialled: int = 0
+    handed: int = 0
+    """Callers who were to be handed to a person."""
     told: int = 0
     """Webhooks that came, those that came again included."""
     took_s: float = 0.0
@@ -82,7 +92,8 @@ class Report:
         return (
             f"{self.kills} kills and {self.while_starting} while starting in {self.took_s:.0f} s; "
             f"{self.placed} calls accepted, {self.refused} requests cut off, "
-            f"{self.cancelled} cancelled, {self.came_in} came in; {self.dialled} dialled; "
+            f"{self.cancelled} cancelled, {self.came_in} came in; {self.dialled} dialled, "
+            f"{self.handed} to be handed on; "
             f"{ends}; {self.told} webhooks; {len(self.problems)} problems"
         )
 
@@ -103,12 +114,16 @@ class _Round:
     rig: Rig
     report: Report
     afterwards: Afterwards
+    handing: Handing
     dice: random.Random
+    transfers: bool
     killed: bool = False
 
     async def run(self, numbers: list[str]) -> None:
         rig, dice = self.rig, self.dice
-        moment, nth = dice.choice(MOMENTS), dice.randint(1, len(numbers) // 2)
+        moment = dice.choice(OF_TRANSFERS if self.transfers else (*MOMENTS, *OF_TRANSFERS))
+        nth = 1 if moment in OF_TRANSFERS else dice.randint(1, len(numbers) // 2)
+        waits_s = WAITS_FOR_TRANSFER_S if self.transfers else WAITS_S
         after_s = dice.expovariate(1 / dice.choice(SOON_S))
         if moment == "any":
             after_s = dice.uniform(0, 3)
@@ -122,8 +137,8 @@ class _Round:
                 later_s = dice.uniform(0.2, LATER_S) if dice.random() < 0.1 else 0.0
                 cancels = dice.random() < 0.1
                 tasks.create_task(self._place(to, dice.uniform(0, spread_s), later_s, cancels))
-            deadline = time.monotonic() + 6
-            while count() < nth and time.monotonic() < deadline:
+            deadline = time.monotonic() + waits_s
+            while await count() < nth and time.monotonic() < deadline:
                 await asyncio.sleep(0.002)
             await asyncio.sleep(after_s)
             killed_at = time.monotonic()
@@ -142,7 +157,7 @@ class _Round:
             self.report.while_starting += starting
         await rig.start()
 
-    def _count(self, moment: str) -> Callable[[], int]:
+    def _count(self, moment: str) -> Callable[[], Awaitable[int]]:
         """How often something has happened in this round."""
         events, news, accepted = self.rig.carrier.events, self.afterwards.news, self.rig.accepted
         seen, heard, known = len(events), len(news), len(accepted)
@@ -153,7 +168,13 @@ class _Round:
             "over": {"kind": "call.over"},
         }
 
-        def count() -> int:
+        async def count() -> int:
+            if moment in OF_TRANSFERS:
+                state = moment.removeprefix("transfer ")
+                query = f"SELECT count(*) FROM transfers WHERE status = '{state}'"
+                await asyncio.sleep(0.02)
+                [(now,)] = await self.rig.rows(query)
+                return now
             match moment:
                 case "any":
                     return len(events)
@@ -176,10 +197,15 @@ class _Round:
             at = datetime.now(UTC) + timedelta(seconds=later_s)
             wish = {"scheduledAt": at.isoformat()}
             rig.not_before[to] = time.monotonic() + later_s
-        if not await rig.place(to, people(self.dice), **wish):
+        handed = self.dice.random() < (HANDED_MOSTLY if self.transfers else HANDED)
+        person = self.handing.caller() if handed else people(self.dice)
+        if not await rig.place(to, person, **wish):
             self.report.refused += 1
             return
         self.report.placed += 1
+        if handed:
+            await self.handing.one(rig, to)
+            return
         if cancels:
             answer = await rig.post(f"/v1/calls/{rig.accepted[to]}/cancel")
             if answer is not None and answer.status_code == 200:
@@ -218,17 +244,23 @@ async def run(
     check: Check | None = None,
     most_s: float = float("inf"),
     way: Way | None = None,
+    transfers: bool = False,
     **env: str,
 ) -> Report:
     """`database_url` must have the schema; None is SQLite in `folder`. `way` is how calls
-    are carried, media streams if it is None. No round begins after
-    `most_s`."""
+    are carried, media streams if it is None. With `transfers` most
+    callers are handed to a person, and the server is killed in the middle of that. No round begins
+    after `most_s`."""
     dice = random.Random(seed)
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
     began = time.monotonic()
     sip = way.sip if way else None
-    async with client.running(sip=sip) as carrier, Afterwards(folder, REFUSED) as afterwards:
+    async with (
+        client.running(sip=sip) as carrier,
+        Afterwards(folder, REFUSED) as afterwards,
+        Handing(dice) as handing,
+    ):
         env = environment(carrier, database_url) | afterwards.env | env
         if isinstance(way, Sip):
             env |= way.variables(carrier.url)
@@ -239,15 +271,18 @@ async def run(
         try:
             await rig.prepare(**afterwards.agent)
             await afterwards.top_up(rig)
+            await handing.prepare(rig)
             await rig.connected()
             await rig.limit(ROOM, waiting=1_000_000)
             while report.kills < kills and time.monotonic() - began < most_s:
-                one = _Round(rig, report, afterwards, dice)
+                one = _Round(rig, report, afterwards, handing, dice, transfers)
                 await one.run([next(numbers) for _ in range(calls_a_round)])
                 print(report.kills, end=" ", flush=True)
             report.took_s = time.monotonic() - began
             await _count(rig, report)
             report.problems += await afterwards.problems(rig)
+            report.problems += await handing.problems(rig)
+            report.handed = handing.wished
             report.told = len(afterwards.news)
             if check is not None:
                 report.problems += await check(rig)
@@ -276,6 +311,8 @@ async def _count(rig: Rig, report: Report) -> None:
     for call in calls:
         to, reason = call["customerNumber"], call["endedReason"]
         undialled = call["direction"] == "outbound" and not dials[to]
+        if call["parentCallId"] and call["endedReason"] is not None:
+            continue  # its caller may have hung up before it was dialled
         if undialled and reason not in ("worker_lost", "cancelled"):
             problems.append(f"call {call['id']} was never dialled: {reason}")
     for event in rig.carrier.events:
@@ -314,6 +351,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after")
+    parser.add_argument("--transfers", action="store_true", help="kill it in their states")
     parser.add_argument("--database", help="of Postgres, migrated; SQLite without it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -324,6 +362,7 @@ def main() -> int:
                 seed=options.seed,
                 database_url=options.database,
                 most_s=60 * options.minutes,
+                transfers=options.transfers,
             )
         )
     print(f"\n{report}\n{report.reached}")

@@ -1,7 +1,8 @@
 """Where each call was when its server was killed, as the dead server's database has it.
 
 `look` is asked right after a kill, before the server is started again: what is written stands
-still. From the POST to the last webhook a call is in exactly one of `STAGES` at a time. Those
+still. From the POST to the last webhook a call is in exactly one of `STAGES` at a time, and the
+transfer of a caller in one of the last four besides. Those
 that are told apart by what others know (whether the carrier was asked, whether the receiver has
 answered) need them: the carrier's events and what the receiver noted since the last kill.
 """
@@ -33,6 +34,10 @@ STAGES = {
     "told": "the receiver has it, and has not answered",
     "answered": "the receiver has answered, which is not written down",
     "to tell again": "a webhook waits for its next try",
+    "initiated": "a caller is to be handed to a person",
+    "ringing": "the person's telephone rings",
+    "briefing": "the person is told who waits",
+    "connected": "caller and person talk",
 }
 
 _CALLS = """
@@ -47,7 +52,11 @@ LEFT JOIN {dbos}operation_outputs AS o ON o.workflow_uuid = s.workflow_uuid
 WHERE s.name = 'after_call'
 GROUP BY s.workflow_uuid, s.status
 """
-_NEWS = "SELECT call_id, id, status, tries, attempt_id IS NOT NULL FROM webhook_deliveries"
+_NEWS = """
+SELECT call_id, id, status, tries, attempt_id IS NOT NULL FROM webhook_deliveries
+WHERE event = 'call.completed'
+"""
+_TRANSFERS = "SELECT status FROM transfers WHERE ended_at IS NULL"
 _STEPS = ("analysing", "settling", "announcing", "closing")
 
 
@@ -72,6 +81,7 @@ async def look(rig: Rig, killed_at: float, reached: Set[str], answered: Set[str]
             found[_STEPS[min(done, 3)]] += 1
         elif workflow == "ENQUEUED":
             found["over"] += 1
+    found.update(status for (status,) in await rig.rows(_TRANSFERS))
     return found
 
 

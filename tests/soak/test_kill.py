@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.soak.handing import OPEN
 from tests.soak.kill import Report, run
 from tests.soak.stages import STAGES
 
@@ -43,6 +44,14 @@ async def test_killed_with_calls_over_sip(tmp_path: Path):
 @pytest.mark.timeout(5400)
 async def test_killed_a_hundred_times_with_calls_over_sip(tmp_path: Path):
     fine(await run(tmp_path, kills=100, way=way_of("sip")), 100)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+async def test_killed_while_callers_are_handed_on(tmp_path: Path, database_url: str):
+    report = await run(tmp_path, kills=40, database_url=_plain(database_url), transfers=True)
+    fine(report, 40)
+    assert set(OPEN) <= set(report.kills_in), "no transfer was in that state at any kill"
 
 
 @pytest.mark.slow
