@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip soak-sip clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -71,6 +71,9 @@ fuzz-sip: setup-dev  ## a million broken messages against the SIP user agent
 
 bench: setup-dev  ## load, beside the peer, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.run $(ARGS)
+
+soak-sip: setup-dev  ## an hour of 50 SIP calls; looks for what does not go away afterwards
+	.venv/bin/python -W ignore -m bench.sip_soak $(ARGS)
 
 bench-sip: setup-dev  ## what a SIP call costs, without the models
 	.venv/bin/python scripts/peers.py

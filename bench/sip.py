@@ -55,9 +55,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Generator[Server]:
+def running(*, pinned: bool = True) -> Generator[Server]:
+    pin = ["taskset", "-c", SERVER_CORE] if pinned else []
     process = subprocess.Popen(
-        ["taskset", "-c", SERVER_CORE, *PYTHON, "bench.sip_server"],
+        [*pin, *PYTHON, "bench.sip_server"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

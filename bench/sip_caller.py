@@ -118,10 +118,15 @@ class Caller:
     def talk(self, seconds: float) -> None:
         self._until(time.monotonic() + seconds)
 
-    def hang_up(self) -> None:
-        for call in self.calls:
+    def hang_up(self, vanishing: int = 0) -> None:
+        """Say goodbye, but on the first `vanishing` calls, which the server has to miss."""
+        for call in self.calls[vanishing:]:
             self._sip.sendto(call.request("BYE", 2, self._sip.getsockname()), self._server)
         self._until(time.monotonic() + 0.5)
+
+    def close(self) -> None:
+        for each in (self._sip, self._rtp, self._rtcp):
+            each.close()
 
     def _until(self, end_s: float) -> None:
         while (left_s := end_s - time.monotonic()) > 0:

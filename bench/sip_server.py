@@ -4,6 +4,7 @@ it reads; ends with its input.
 
 listening_s   sound that came in, over all calls so far, in seconds
 ticks_p99_ms  how late the clock was that sends the packets
+now, dialogs, transactions, tasks   of calls, of the user agent, of the event loop
 """
 
 from __future__ import annotations
@@ -126,6 +127,10 @@ async def main() -> None:
             "most_calls": desk.most,
             "listening_s": round(desk.heard_bytes / 8000, 2),
             "ticks_p99_ms": agent.lag.p99_ms,
+            "now": desk.now,
+            "dialogs": agent.user_agent.dialogs,
+            "transactions": len(agent.user_agent.transactions),
+            "tasks": len(asyncio.all_tasks()),
         }
         print(json.dumps(figures), flush=True)
     await agent.aclose()
