@@ -68,7 +68,8 @@ def mutate(chance: random.Random, message: bytes) -> bytes:
 
 
 def hail(count: int, seed: int) -> tuple[float, Phone]:
-    """The slowest message in seconds, and the phone afterwards. Raises what the agent raises."""
+    """The slowest message in seconds of processor time, and the phone afterwards. Raises what the
+    agent raises."""
     chance = random.Random(seed)
     messages = seeds()
     net = Net(Time())
@@ -77,9 +78,9 @@ def hail(count: int, seed: int) -> tuple[float, Phone]:
     for number in range(count):
         message = mutate(chance, chance.choice(messages))
         hop = Hop("udp", f"198.51.100.{chance.randrange(4)}", 5060)
-        began_s = time.perf_counter()
+        began_s = time.thread_time()
         phone.agent.receive(message, hop)
-        slowest_s = max(slowest_s, time.perf_counter() - began_s)
+        slowest_s = max(slowest_s, time.thread_time() - began_s)
         if number % 50 == 0:
             net.time.advance(chance.choice((0.0, 0.1, 1.0, 40.0)))
             net.log.clear()
@@ -88,7 +89,10 @@ def hail(count: int, seed: int) -> tuple[float, Phone]:
         if number % 100_000 == 99_999:
             used_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             left = len(phone.agent.transactions), phone.agent.dialogs
-            print(f"{number + 1} messages, {used_mb:.0f} MB, {left} transactions and dialogs")
+            print(
+                f"{number + 1} messages, {used_mb:.0f} MB, {left} transactions and dialogs",
+                flush=True,
+            )
     net.time.advance(5000)
     gc.collect()
     return slowest_s, phone

@@ -72,12 +72,15 @@ def free_port() -> int:
 
 def tone(path: Path, hz: float, seconds: float, rate_hz: int = 8000) -> None:
     at = np.arange(int(seconds * rate_hz)) / rate_hz
-    samples = (9000 * np.sin(2 * np.pi * hz * at)).astype("<i2")
+    write_wav(path, (9000 * np.sin(2 * np.pi * hz * at)).astype("<i2").tobytes(), rate_hz)
+
+
+def write_wav(path: Path, pcm16: bytes, rate_hz: int = 8000) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate_hz)
-        file.writeframes(samples.tobytes())
+        file.writeframes(pcm16)
 
 
 def loudest_hz(pcm16: bytes, rate_hz: int = 8000) -> float:
@@ -186,12 +189,16 @@ async def baresip(
     hz: float = 440,
     rate_hz: int = 8000,
     ip: str = "127.0.0.1",
+    says: bytes = b"",
 ) -> AsyncGenerator[Baresip, None]:
-    """A telephone whose microphone hears a tone of `hz`."""
+    """A telephone whose microphone hears a tone of `hz`, or once in each call the pcm16 `says`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, control = free_port(), free_port()
     rtp = 40_000 + (port % 1000) * 10
-    tone(folder / "mic.wav", hz, 60, rate_hz)
+    if says:
+        write_wav(folder / "mic.wav", says, rate_hz)
+    else:
+        tone(folder / "mic.wav", hz, 60, rate_hz)
     (folder / "config").write_text(
         _CONFIG.format(
             port=port, control=control, folder=folder, rate_hz=rate_hz, modules=modules, more=more,
