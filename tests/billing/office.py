@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.conftest import settings_for
+from tests.fakes import schema
 
 from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
@@ -32,7 +33,6 @@ from chorus.calls.tables import CallEvent, CallRow
 from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, VoiceEntry
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
-from chorus.migrations import run as migrations
 from chorus.news import News
 from chorus.telemetry.telemetry import Telemetry
 
@@ -282,9 +282,9 @@ def usage(
 @asynccontextmanager
 async def opened(folder: Path, database_url: str, **changes: Any) -> AsyncGenerator[Office, None]:
     """An office on a database with the schema in it."""
-    database = Database(settings_for(folder, database_url=database_url))
-    if database.settings.is_sqlite:
-        await migrations.upgrade(database)
+    settings = settings_for(folder, database_url=database_url)
+    schema.give(settings)
+    database = Database(settings)
     path = folder / "prices.toml"
     path.write_text(PRICES)
     try:

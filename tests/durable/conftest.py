@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import settings_for
+from tests.fakes import schema
 
 from chorus.db import Database
-from chorus.migrations import run as migrations
 
 
 @pytest.fixture
 async def database(tmp_path: Path, database_url: str) -> AsyncGenerator[Database, None]:
-    database = Database(settings_for(tmp_path, database_url=database_url))
-    await migrations.upgrade(database)
+    settings = settings_for(tmp_path, database_url=database_url)
+    schema.give(settings)
+    database = Database(settings)
     yield database
     await database.close()

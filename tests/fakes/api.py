@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import httpx
 from fastapi import FastAPI
+from tests.fakes import schema
 
 from chorus.accounts import keys
 from chorus.accounts.principal import FULL
@@ -85,6 +86,7 @@ async def running(
         patch.object(Durable, "launch", _nothing),
         patch.object(Archive, "run", _nothing),
     ):
+        schema.give(settings)
         await prepare(settings)
         async with _living(create_app(settings)) as api:
             yield api

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from tests.conftest import settings_for
+from tests.fakes import schema
 from tests.fakes.api import running
 from tests.recordings.kept_calls import call, events, row, sound
 
@@ -47,6 +48,7 @@ class House:
 
 
 async def house(settings: Settings) -> House:
+    schema.give(settings)
     await prepare(settings)
     database = Database(settings)
     async with database.reading() as session:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.conftest import settings_for
+from tests.fakes import schema
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 
 from chorus.accounts.secrets import Secrets
@@ -169,6 +170,7 @@ class Post:
 
 async def post_on(folder: Path, **changes: Any) -> Post:
     settings = settings_for(folder, **{"allow_private_addresses": True, **changes})
+    schema.give(settings)
     await prepare(settings)
     database = Database(settings)
     async with database.reading() as session:
