@@ -10,6 +10,7 @@ import { api, body, data } from "./api/client";
 import { queries, useSession } from "./api/session";
 import { Palette } from "./parts/palette";
 import { Button, Waiting } from "./parts/basic";
+import { toast } from "./parts/toasts";
 import { Icon, type IconName, Mark } from "./parts/icons";
 import { applyTheme, theme, type Theme } from "./theme";
 import { LOCALES, type Key, type Locale, locale, number, speak, t } from "./words";
@@ -23,6 +24,8 @@ const PLACES: { to: "/" | "/agents" | "/calls" | "/live" | "/numbers" | "/tools"
   { to: "/tools", icon: "tools", word: "nav.tools" },
 ];
 
+const ORGANIZATION = "chorus-organization";
+
 /** How many calls are being talked on now. */
 export const liveCount = {
   queryKey: ["calls", "live-count"],
@@ -33,6 +36,12 @@ export const liveCount = {
 export function Shell() {
   const [open, setOpen] = useState(false);
   const [searching, setSearching] = useState(false);
+  useEffect(() => {
+    // Another tab went over to another organization, and with it the cookie of this one.
+    const changed = (event: StorageEvent) => event.key === ORGANIZATION && window.location.assign(import.meta.env.BASE_URL);
+    window.addEventListener("storage", changed);
+    return () => window.removeEventListener("storage", changed);
+  }, []);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => setOpen(false), [path]);
   useEffect(() => {
@@ -120,9 +129,19 @@ function Who() {
       await navigate({ to: "/login", search: {} });
     },
   });
+  // Everything on the page is of the organization that was left, so the page is loaded anew.
+  const go = useMutation({
+    mutationFn: (organizationId: string) => data(api.POST("/v1/sessions/switch", { body: { organizationId } })),
+    onSuccess: (entered) => {
+      localStorage.setItem(ORGANIZATION, entered.organization.id);
+      window.location.assign(import.meta.env.BASE_URL);
+    },
+    onError: (error) => toast(error.message),
+  });
   const name = me.member.name ?? me.member.email;
   const act = (key: string) => {
     if (key === "out") leave.mutate();
+    else if (key.startsWith("organization-")) go.mutate(key.slice(13));
     else if (key === "api") window.open("/docs", "_blank", "noreferrer");
     else if (key.startsWith("theme-")) applyTheme(key.slice(6) as Theme);
     else void speak(key as Locale);
@@ -156,6 +175,16 @@ function Who() {
               </MenuItem>
             ))}
           </MenuSection>
+          {me.organizations.length > 1 && (
+            <MenuSection selectionMode="single" selectedKeys={[`organization-${me.organization.id}`]}>
+              <Header className="menu-title">{t("organizations")}</Header>
+              {me.organizations.map((each) => (
+                <MenuItem key={each.id} id={`organization-${each.id}`} className="item">
+                  {each.name}
+                </MenuItem>
+              ))}
+            </MenuSection>
+          )}
           <MenuSection>
             <Header className="menu-title">{me.member.email}</Header>
             <MenuItem id="api" className="item">{t("nav.api")}</MenuItem>

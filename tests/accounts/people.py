@@ -15,7 +15,7 @@ from tests.fakes.api import Api
 
 from chorus.accounts import sessions
 from chorus.accounts.passwords import Passwords
-from chorus.accounts.tables import Member
+from chorus.accounts.tables import Identity, Member
 from chorus.clock import SystemClock
 from chorus.process import Process
 
@@ -58,13 +58,14 @@ async def member(
     email: str | None = None,
     password: str | None = PASSWORD,
 ) -> Member:
+    """With an identity of its own, unless there is no password."""
+    email = email or f"{role}@example.com"
+    hashed = QUICK.hash(password) if password else None
     async with process.database.writing() as session:
-        row = Member(
-            organization_id=organization_id,
-            email=email or f"{role}@example.com",
-            role=role,
-            password_hash=QUICK.hash(password) if password else None,
-        )
+        identity = None
+        if hashed is not None:
+            identity = Identity(email=email, password_hash=hashed, password_is_own=True)
+        row = Member(organization_id=organization_id, email=email, role=role, identity=identity)
         session.add(row)
     return row
 

@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "accounts.md"
 NOT_ENCRYPTED = {
     "api_keys.hash",
     "calls.token_hash",
-    "members.password_hash",
+    "identities.password_hash",
     "members.invitation_hash",
     "sessions.token_hash",
     "idempotent_requests.key",

@@ -19,8 +19,8 @@ from tests.accounts.people import (
 )
 from tests.fakes.api import Api
 
-from chorus.accounts import login, second_factor
-from chorus.accounts.tables import AuditEntry, Member
+from chorus.accounts import entering, second_factor
+from chorus.accounts.tables import AuditEntry, Identity
 from chorus.accounts.throttle import Bound
 
 FACTOR = "/v1/second-factor"
@@ -94,7 +94,7 @@ async def test_from_enrolment_to_the_next_login(api: Api):
     assert (await mine.get(FACTOR)).json()["data"]["recoveryCodesLeft"] == 9
     # Nothing of it is anywhere in clear.
     async with api.process.database.reading() as session:
-        stored = await session.get(Member, row.id)
+        stored = await session.get(Identity, row.identity_id)
         assert stored is not None
         assert secret not in str(stored.second_factor_secret)
         assert codes[1].replace("-", "") not in str(stored.recovery_hashes)
@@ -123,7 +123,7 @@ async def test_a_challenge_is_worth_nothing_later_or_elsewhere(sqlite_api: Api):
 
 async def test_codes_cannot_be_tried_without_end(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
     api, clock = sqlite_api, prepared(sqlite_api)
-    monkeypatch.setattr(login, "CODES", Bound(free=3, most_s=3600))
+    monkeypatch.setattr(entering, "CODES", Bound(free=3, most_s=3600))
     row = await member(api.process, await api.organization_id(), "developer")
     secret, _ = await enrolled(api, await browser(api, row), clock)
     asked = await log_in(stranger(api), row.email)

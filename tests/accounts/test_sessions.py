@@ -23,7 +23,7 @@ from tests.accounts.people import (
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
-from chorus.accounts import login, ring, sessions, throttle
+from chorus.accounts import identities, ring, sessions, throttle
 from chorus.accounts.passwords import Passwords
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import LoginAttempts, Member, MemberSession
@@ -333,7 +333,7 @@ async def test_another_organization_cannot_keep_somebody_out(sqlite_api: Api):
     """Whatever it does with the address: adds accounts with it, and logs in to them."""
     prepared(sqlite_api)
     await owner(sqlite_api)
-    for n in range(login.ACCOUNTS + 1):
+    for n in range(identities.ACCOUNTS + 1):
         key = await sqlite_api.another_organization()
         other_id = (await key.get("/v1/organization")).json()["data"]["id"]
         password = f"of an attacker, number {n}"

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from tests.conftest import settings_for
 
-from chorus.accounts.tables import Organization
+from chorus.accounts.tables import Member, Organization
 from chorus.agents.tables import Agent, AgentTool
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database
@@ -207,6 +207,40 @@ async def test_each_step_keeps_the_data(empty: Database):
     for revision in later:
         await run.upgrade(empty, revision)
     assert [await count(empty, t) for t in (Agent, AgentTool, CallRow, CallEvent)] == [1, 1, 1, 1]
+
+
+async def test_members_become_identities_of_their_own(empty: Database):
+    """Two with one address may be two people; who was only invited has no identity yet."""
+    await run.upgrade(empty, "0030")
+    now = datetime.now(UTC)
+    ids = [uuid.uuid4() for _ in range(3)]
+    async with empty.writing() as session:
+        for n, id in enumerate(ids):
+            when = {"created_at": now, "updated_at": now}
+            await _insert(session, "organizations", {"id": id, "name": "o", **when})
+            person = {"organization_id": id, "email": "a@example.com", "role": "owner", **when}
+            values = {"id": id, **person, "password_hash": f"hash {n}" if n < 2 else None}
+            columns = {"password_hash": sa.String(), **_types("members", person)}
+            table = sa.table("members", *(sa.column(c, columns.get(c, sa.Uuid())) for c in values))
+            await session.execute(sa.insert(table).values(**values))
+    await run.upgrade(empty)
+    async with empty.reading() as session:
+        found = {row.id: row.identity for row in await session.scalars(sa.select(Member))}
+    assert [each and each.password_hash for each in map(found.get, ids)] == [
+        *("hash 0", "hash 1"),
+        None,
+    ]
+    assert not any(each and each.password_is_own for each in found.values())
+
+
+def _types(table: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {name: metadata.tables[table].c[name].type for name in values}
+
+
+async def _insert(session: Any, name: str, values: dict[str, Any]) -> None:
+    types = _types(name, values)
+    table = sa.table(name, *(sa.column(column, types[column]) for column in values))
+    await session.execute(sa.insert(table).values(**values))
 
 
 async def test_changing_a_parent_table_keeps_its_children(

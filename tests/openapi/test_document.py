@@ -16,7 +16,7 @@ Node = dict[str, Any]
 
 COOKIE = [{"session": []}]
 OWN = (
-    *("/sessions", "/sessions/current", "/sessions/{id}", "/password"),
+    *("/sessions", "/sessions/current", "/sessions/switch", "/sessions/{id}", "/password"),
     *("/second-factor", "/second-factor/confirmation", "/second-factor/removal"),
 )
 SECURITY = dict.fromkeys(OWN, COOKIE)

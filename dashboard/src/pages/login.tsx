@@ -32,7 +32,6 @@ export function Door({ title, lead, children }: { title: string; lead?: ReactNod
 export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
-  const [code, setCode] = useState("");
   const done = {
     onSuccess: (entered: Schemas["CurrentSession"]) => {
       queries.setQueryData(session.queryKey, entered);
@@ -42,29 +41,7 @@ export function LoginForm({ email: known, onDone }: { email?: string; onDone: ()
   const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), ...done });
   // The password was right, and there is a second factor.
   const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
-  const finish = useMutation({
-    mutationFn: (challenge: string) => data(api.POST("/v1/sessions/second-factor", { body: { challenge, code } })),
-    onError: (error) => {
-      // It took too long: once more from the password on.
-      if (error instanceof ApiError && error.code === "invalid_challenge") enter.reset();
-    },
-    ...done,
-  });
-  if (challenge)
-    return (
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          finish.mutate(challenge);
-        }}
-      >
-        <CodeField value={code} onChange={setCode} autoFocus />
-        <Failure error={finish.error} />
-        <Button type="submit" look="strong" isDisabled={finish.isPending}>
-          {t("login")}
-        </Button>
-      </form>
-    );
+  if (challenge) return <CodeForm challenge={challenge} onDone={onDone} onEnded={enter.reset} />;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     enter.mutate();
@@ -73,8 +50,37 @@ export function LoginForm({ email: known, onDone }: { email?: string; onDone: ()
     <form onSubmit={submit}>
       <TextField label={t("email")} type="email" name="email" autoComplete="username" required value={email} onChange={setEmail} autoFocus={!known} />
       <TextField label={t("password")} type="password" name="password" autoComplete="current-password" required value={password} onChange={setPassword} autoFocus={!!known} />
-      <Failure error={enter.error ?? finish.error} />
+      <Failure error={enter.error} />
       <Button type="submit" look="strong" isDisabled={enter.isPending}>
+        {t("login")}
+      </Button>
+    </form>
+  );
+}
+
+/** After the password, where there is a second factor. It took too long: `onEnded`, once more from the password on. */
+export function CodeForm({ challenge, onDone, onEnded }: { challenge: string; onDone: () => void; onEnded: () => void }) {
+  const [code, setCode] = useState("");
+  const finish = useMutation({
+    mutationFn: () => data(api.POST("/v1/sessions/second-factor", { body: { challenge, code } })),
+    onSuccess: (entered) => {
+      queries.setQueryData(session.queryKey, entered);
+      onDone();
+    },
+    onError: (error) => {
+      if (error instanceof ApiError && error.code === "invalid_challenge") onEnded();
+    },
+  });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        finish.mutate();
+      }}
+    >
+      <CodeField value={code} onChange={setCode} autoFocus />
+      <Failure error={finish.error} />
+      <Button type="submit" look="strong" isDisabled={finish.isPending}>
         {t("login")}
       </Button>
     </form>

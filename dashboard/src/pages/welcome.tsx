@@ -6,8 +6,9 @@ import { ApiError, api, data } from "../api/client";
 import { queries, session } from "../api/session";
 import { Button, Failure } from "../parts/basic";
 import { TextField } from "../parts/fields";
+import { SwitchField } from "../parts/switch";
 import { t } from "../words";
-import { Door } from "./login";
+import { CodeForm, Door } from "./login";
 
 /** Read once and taken out of the address, which browsers keep in their history. */
 function useToken(): string {
@@ -57,7 +58,17 @@ export function Invitation() {
   const token = useToken();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
-  const enter = useEnter(() => data(api.POST("/v1/invitations", { body: { token, password, ...(name ? { name } : {}) } })));
+  const [existing, setExisting] = useState(false);
+  const navigate = useNavigate();
+  const enter = useEnter(() => data(api.POST("/v1/invitations", { body: { token, password, existing, ...(name ? { name } : {}) } })));
+  // Accepted, and there is a second factor.
+  const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
+  if (challenge)
+    return (
+      <Door title={t("invited.title")}>
+        <CodeForm challenge={challenge} onDone={() => void navigate({ to: "/", replace: true })} onEnded={() => void navigate({ to: "/login", search: {} })} />
+      </Door>
+    );
   const submit = (event: FormEvent) => {
     event.preventDefault();
     enter.mutate();
@@ -66,7 +77,16 @@ export function Invitation() {
     <Door title={t("invited.title")} lead={t("invited.lead")}>
       <form onSubmit={submit}>
         <TextField label={t("welcome.name")} autoComplete="name" value={name} onChange={setName} autoFocus />
-        <TextField label={t("password.new")} type="password" autoComplete="new-password" required value={password} onChange={setPassword} hint={t("password.hint")} />
+        <SwitchField label={t("invited.existing")} hint={t("invited.existing.hint")} value={existing} onChange={setExisting} />
+        <TextField
+          label={t(existing ? "password" : "password.new")}
+          type="password"
+          autoComplete={existing ? "current-password" : "new-password"}
+          required
+          value={password}
+          onChange={setPassword}
+          hint={existing ? undefined : t("password.hint")}
+        />
         <Failure error={enter.error} />
         <Button type="submit" look="strong" isDisabled={enter.isPending || !token}>
           {t("invited.accept")}

@@ -55,6 +55,6 @@ async def claimed(session: AsyncSession, secrets: Secrets, token: str) -> Organi
 async def _has_members(session: AsyncSession, organization_id: uuid.UUID) -> bool:
     """Such as can log in: an invitation that nobody accepted shuts nobody out."""
     found = sa.exists().where(
-        Member.organization_id == organization_id, Member.password_hash.is_not(None)
+        Member.organization_id == organization_id, Member.identity_id.is_not(None)
     )
     return bool(await session.scalar(sa.select(found)))

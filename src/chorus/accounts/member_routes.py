@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Query, Request
 
-from chorus.accounts import members
+from chorus.accounts import members, second_factor
 from chorus.accounts.schemas import InvitedMemberOut, MemberCreate, MemberOut, MemberPatch
 from chorus.accounts.tables import Member
 from chorus.route import (
@@ -29,8 +29,8 @@ def _shown(row: Member) -> dict[str, object]:
     names = MemberOut.model_fields.keys() - {"has_password", "has_second_factor"}
     return {
         **{name: getattr(row, name) for name in names},
-        "has_password": row.password_hash is not None,
-        "has_second_factor": row.second_factor_at is not None,
+        "has_password": row.identity is not None,
+        "has_second_factor": row.identity is not None and second_factor.is_on(row.identity),
     }
 
 

@@ -18,13 +18,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, lists
-from chorus.accounts import audit, second_factor, sessions
+from chorus.accounts import audit, identities, second_factor, sessions
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import forbidden
 from chorus.accounts.principal import Principal
 from chorus.accounts.secrets import digest
 from chorus.accounts.sessions import SessionRing
-from chorus.accounts.tables import Member, Organization
+from chorus.accounts.tables import Identity, Member, Organization
 from chorus.db import after_commit, breaks_unique, scoped
 from chorus.errors import Problem, not_found
 from chorus.wire import Found, SearchQuery
@@ -77,14 +77,18 @@ async def add(
     name: str | None,
     password_hash: str | None,
     now: datetime,
+    password_is_own: bool = False,
 ) -> tuple[Member, str | None]:
-    """The member and, without a password, the token of the invitation. Raises `Error` 409."""
+    """The member and, without a password, the token of the invitation. With one, somebody new
+    comes, whoever else has this address: who sets a password knows one person by it. Raises
+    `Error` 409."""
+    identity = None
+    if password_hash is not None:
+        identity = Identity(
+            email=email, password_hash=password_hash, password_is_own=password_is_own
+        )
     member = Member(
-        organization_id=organization_id,
-        email=email,
-        name=name,
-        role=role,
-        password_hash=password_hash,
+        organization_id=organization_id, email=email, name=name, role=role, identity=identity
     )
     token = None if password_hash else _invite(member, now)
     session.add(member)
@@ -128,7 +132,8 @@ async def change(
 async def remove(
     session: AsyncSession, ring: SessionRing, principal: Principal, id: uuid.UUID
 ) -> None:
-    """With all of the member's sessions."""
+    """With all of the member's sessions in this organization. What the person is elsewhere
+    stays."""
     await _one_at_a_time(session, principal.organization_id)
     member = await one(session, principal.organization_id, id)
     require_rank(principal, member.role)
@@ -136,8 +141,10 @@ async def remove(
         await _require_another_owner(session, member)
     audit.note(session, email=member.email)
     await sessions.end_all(session, ring, id)
+    identity_id = member.identity_id
     await session.delete(member)
     await session.flush()
+    await identities.prune(session, identity_id)
 
 
 async def invite_again(
@@ -146,7 +153,7 @@ async def invite_again(
     """A new invitation; one that was there before ends."""
     member = await one(session, principal.organization_id, id)
     require_rank(principal, member.role)
-    if principal.kind == "key" and member.password_hash is not None:
+    if principal.kind == "key" and member.identity_id is not None:
         raise forbidden("An API key may not set the password of a member: that takes an admin")
     token = _invite(member, now)
     await session.flush()
@@ -156,22 +163,24 @@ async def invite_again(
 async def drop_factor(
     session: AsyncSession, ring: SessionRing, principal: Principal, id: uuid.UUID
 ) -> Member:
-    """Nothing happens if there is none. Raises `Error` 403, 404."""
+    """Nothing happens if there is none; elsewhere it stays. Raises `Error` 403, 404."""
     member = await one(session, principal.organization_id, id)
     require_rank(principal, member.role)
     if principal.kind == "key":
         raise forbidden("An API key may not take a second factor away: that takes an admin")
-    second_factor.remove(member)
+    if member.identity is not None and second_factor.is_on(member.identity):
+        second_factor.remove(await identities.own(session, member))
     await sessions.end_all(session, ring, member.id, but=principal.session_id)
     await session.flush()
     return member
 
 
-async def invited(session: AsyncSession, token: str, now: datetime) -> Member:
-    """Whose invitation it is; locked. Raises `Error` 404 for none and for one that has ended."""
-    member = await session.scalar(
-        sa.select(Member).where(Member.invitation_hash == digest(token)).with_for_update()
-    )
+async def invited(
+    session: AsyncSession, token: str, now: datetime, *, locked: bool = False
+) -> Member:
+    """Whose invitation it is. Raises `Error` 404 for none and for one that has ended."""
+    query = sa.select(Member).where(Member.invitation_hash == digest(token))
+    member = await session.scalar(query.with_for_update() if locked else query)
     if member is None or member.invitation_expires_at is None:
         raise not_found("Invitation")
     if member.invitation_expires_at <= now:
@@ -202,7 +211,7 @@ async def _one_at_a_time(session: AsyncSession, organization_id: uuid.UUID) -> N
 async def _require_another_owner(session: AsyncSession, member: Member) -> None:
     """One who can log in; an invitation is none yet."""
     others = scoped(Member, member.organization_id).where(
-        Member.role == "owner", Member.id != member.id, Member.password_hash.is_not(None)
+        Member.role == "owner", Member.id != member.id, Member.identity_id.is_not(None)
     )
     if await session.scalar(sa.select(sa.exists(others))) is not True:
         raise errors.conflict(

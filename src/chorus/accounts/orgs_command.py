@@ -22,7 +22,7 @@ from chorus.accounts.passwords import Passwords
 from chorus.accounts.ring import CACHE_S
 from chorus.accounts.rotate import rotate
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
-from chorus.accounts.tables import Member, MemberSession, Organization
+from chorus.accounts.tables import Identity, Member, MemberSession, Organization
 from chorus.db import Database, scoped, utcnow
 from chorus.errors import Error
 from chorus.settings import Settings
@@ -78,6 +78,7 @@ def add_member(settings: Settings, options: argparse.Namespace) -> int:
                 role=options.role,
                 name=options.name,
                 password_hash=hashed,
+                password_is_own=True,
                 now=utcnow(),
             )
         except Error as error:
@@ -107,6 +108,12 @@ async def _member(session: AsyncSession, organization_id: uuid.UUID, email: str)
     return member
 
 
+async def _end_sessions(session: AsyncSession, identity: Identity) -> None:
+    """In all organizations."""
+    theirs = sa.select(Member.id).where(Member.identity_id == identity.id)
+    await session.execute(sa.delete(MemberSession).where(MemberSession.member_id.in_(theirs)))
+
+
 def set_password(settings: Settings, options: argparse.Namespace) -> int:
     email = _email(options.email)
     password = _password() if email else None
@@ -116,9 +123,12 @@ def set_password(settings: Settings, options: argparse.Namespace) -> int:
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
         member = await _member(session, organization_id, email)
-        member.password_hash = await _hashed(password)
+        hashed = await _hashed(password)
+        identity = member.identity or Identity(email=email)
+        identity.password_hash, identity.password_is_own = hashed, True
+        member.identity = identity
         member.invitation_hash = member.invitation_expires_at = None
-        await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
+        await _end_sessions(session, identity)
         _note(session, organization_id, "changePassword", "members", member.id, ["password"])
         return f"Set. Sessions of {email} end within {CACHE_S:.0f} seconds."
 
@@ -133,10 +143,10 @@ def drop_second_factor(settings: Settings, options: argparse.Namespace) -> int:
     async def work(session: AsyncSession) -> str:
         organization_id = await organization(session, options.organization)
         member = await _member(session, organization_id, email)
-        if not second_factor.is_on(member):
+        if member.identity is None or not second_factor.is_on(member.identity):
             raise Refused(f"{email} has no second factor")
-        second_factor.remove(member)
-        await session.execute(sa.delete(MemberSession).where(MemberSession.member_id == member.id))
+        second_factor.remove(member.identity)
+        await _end_sessions(session, member.identity)
         _note(session, organization_id, "deleteMemberSecondFactor", "members", member.id, [])
         return f"Gone: the password alone logs {email} in."
 

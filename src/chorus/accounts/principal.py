@@ -29,7 +29,8 @@ def reaches(role: Role, least: Role) -> bool:
 @dataclass(frozen=True, slots=True)
 class Principal:
     """`id` is the key's or the member's. A key has scopes; a member has all of them, within the
-    role. `limit_per_minute` null is the server's own limit, `organization_limit` null is none."""
+    role, and an identity. `limit_per_minute` null is the server's own limit, `organization_limit`
+    null is none."""
 
     kind: Literal["key", "member"]
     id: uuid.UUID
@@ -42,6 +43,7 @@ class Principal:
     suspended: bool = False
     expires_at: datetime | None = None
     session_id: uuid.UUID | None = None
+    identity_id: uuid.UUID | None = None
 
     def may(self, verb: str, resource: str) -> bool:
         """Whether a key's scopes allow to `read` or `write` a resource."""

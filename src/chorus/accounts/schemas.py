@@ -227,6 +227,13 @@ class InvitationAccept(In):
     token: Annotated[Text, Field(min_length=20, max_length=128)]
     password: NewPassword
     name: Name | None = None
+    existing: Annotated[
+        Flag,
+        Field(
+            description="The password is the one of an account with the same address that is a "
+            "member elsewhere already; the organization is added to that account."
+        ),
+    ] = False
 
 
 class OwnerCreate(In):
@@ -327,9 +334,23 @@ class SessionOrganization(Out):
     name: str
 
 
+class SessionMembership(Out):
+    id: UUID
+    name: str
+    role: Role
+
+
+class SessionSwitch(In):
+    organization_id: Annotated[UUID, Field(description="One of the session's `organizations`.")]
+
+
 class CurrentSessionOut(SessionOut):
     member: SessionMember
     organization: SessionOrganization
+    organizations: Annotated[
+        list[SessionMembership],
+        Field(description="All that the account is a member of, by name; at most 100."),
+    ]
 
 
 class SessionsEnded(Out):

@@ -1,10 +1,10 @@
-"""A second factor of members: codes of an authenticator app (TOTP, RFC 6238), and recovery codes.
+"""A second factor: codes of an authenticator app (TOTP, RFC 6238), and recovery codes.
 
 1. `begin` makes a secret and ten recovery codes, which are shown this once;
 2. `confirm` with a first code: from then on a log-in takes a code as well;
 3. `accept` takes a code, each one once, also from another server: its step of the clock is kept.
    A code of the step before or after counts too, for clocks that are off (RFC 6238 §5.2);
-4. `remove`, by the member with password and code, or by somebody who may touch the member.
+4. `remove`, by its person with password and code, or by somebody who may touch the member.
 
 Between the password and the code a log-in is a `challenge`: what is needed to go on, encrypted, so
 that nothing of it is kept here. It ends with the password that it stands for, and after minutes.
@@ -19,13 +19,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import sqlalchemy as sa
 from pyotp import random_base32
 from pyotp.totp import TOTP
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.secrets import Secrets, SecretsUnreadable, digest, is_encrypted
-from chorus.accounts.tables import Member
+from chorus.accounts.tables import Identity, Member
 from chorus.errors import Error, conflict, invalid_field
 
 STEP_S = 30
@@ -47,63 +45,53 @@ class Begun:
     recovery_codes: list[str] = field(repr=False)
 
 
-def is_on(member: Member) -> bool:
-    return member.second_factor_at is not None
+def is_on(identity: Identity) -> bool:
+    return identity.second_factor_at is not None
 
 
-def begin(secrets: Secrets, member: Member, host: str) -> Begun:
+def begin(secrets: Secrets, identity: Identity, host: str) -> Begun:
     """A new one, which counts for nothing until it is confirmed; one that was begun before is
     forgotten. `host` tells the app's user which Chorus it is. Raises `Error` 409 if there is one
     in use."""
-    if is_on(member):
+    if is_on(identity):
         raise conflict("second_factor_in_use", "A second factor is in use; remove it first")
     secret = random_base32()
     codes = [new_code() for _ in range(RECOVERY_CODES)]
-    member.second_factor_secret = secrets.encrypt(secret)
-    member.second_factor_step = 0
-    member.recovery_hashes = [digest(_plain(code)) for code in codes]
-    name = f"{member.email} ({host})"
+    identity.second_factor_secret = secrets.encrypt(secret)
+    identity.second_factor_step = 0
+    identity.recovery_hashes = [digest(_plain(code)) for code in codes]
+    name = f"{identity.email} ({host})"
     return Begun(secret, TOTP(secret).provisioning_uri(name=name, issuer_name=_ISSUER), codes)
 
 
-def confirm(secrets: Secrets, member: Member, code: str, now: datetime) -> None:
+def confirm(secrets: Secrets, identity: Identity, code: str, now: datetime) -> None:
     """Raises `Error` 400 for a wrong code, 409 if none was begun or one is in use already."""
-    if is_on(member) or member.second_factor_secret is None:
+    if is_on(identity) or identity.second_factor_secret is None:
         raise conflict("no_second_factor_begun", "No second factor was begun, or it is in use")
-    if not _is_of_app(secrets, member, code, now):
+    if not _is_of_app(secrets, identity, code, now):
         raise wrong_code()
-    member.second_factor_at = now
+    identity.second_factor_at = now
 
 
-def accept(secrets: Secrets, member: Member, code: str, now: datetime) -> bool:
-    """Whether the code is one of the member's, who is locked; it is used up."""
-    if _is_of_app(secrets, member, code, now):
+def accept(secrets: Secrets, identity: Identity, code: str, now: datetime) -> bool:
+    """Whether the code is one of the identity's, which is locked; it is used up."""
+    if _is_of_app(secrets, identity, code, now):
         return True
-    given, kept = digest(_plain(code)), member.recovery_hashes or []
+    given, kept = digest(_plain(code)), identity.recovery_hashes or []
     left = [each for each in kept if not hmac.compare_digest(each, given)]
     if len(left) == len(kept):
         return False
-    member.recovery_hashes = left
+    identity.recovery_hashes = left
     return True
 
 
-def remove(member: Member) -> None:
-    member.second_factor_secret = member.second_factor_at = member.recovery_hashes = None
-    member.second_factor_step = 0
+def remove(identity: Identity) -> None:
+    identity.second_factor_secret = identity.second_factor_at = identity.recovery_hashes = None
+    identity.second_factor_step = 0
 
 
 def wrong_code() -> Error:
     return invalid_field("code", "Code is wrong, or was used before")
-
-
-async def locked(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> Member | None:
-    """The member, and nobody else who would use the same code up."""
-    return await session.scalar(
-        sa.select(Member)
-        .where(Member.organization_id == organization_id, Member.id == id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
 
 
 # --- between the password and the code ------------------------------------------------------
@@ -111,25 +99,26 @@ async def locked(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A member who showed the password of which this is the hash's digest."""
+    """Somebody who showed the password of which this is the hash's digest, on the way to an
+    organization."""
 
-    member_id: uuid.UUID
+    identity_id: uuid.UUID
     organization_id: uuid.UUID
     password: str = field(repr=False)
 
-    def is_of(self, member: Member) -> bool:
-        return hmac.compare_digest(self.password, digest(member.password_hash or ""))
+    def is_of(self, identity: Identity) -> bool:
+        return hmac.compare_digest(self.password, digest(identity.password_hash))
 
 
-def required(secrets: Secrets, member: Member, now: datetime) -> Error:
+def required(secrets: Secrets, member: Member, identity: Identity, now: datetime) -> Error:
     """401, with what to send along with the code."""
     ends = now + CHALLENGE_LASTS
     challenge = secrets.encrypt(
         {
             "for": "second factor",
-            "member": str(member.id),
+            "identity": str(identity.id),
             "organization": str(member.organization_id),
-            "password": digest(member.password_hash or ""),
+            "password": digest(identity.password_hash),
             "ends": ends.timestamp(),
         }
     )
@@ -154,26 +143,26 @@ def read(secrets: Secrets, challenge: str, now: datetime) -> Challenge | None:
     found = cast("dict[str, Any]", found)
     if found.get("for") != "second factor":
         return None
-    if now.timestamp() >= found["ends"]:
+    if now.timestamp() >= found["ends"] or "identity" not in found:
         return None
     return Challenge(
-        uuid.UUID(found["member"]), uuid.UUID(found["organization"]), found["password"]
+        uuid.UUID(found["identity"]), uuid.UUID(found["organization"]), found["password"]
     )
 
 
 # --- codes ----------------------------------------------------------------------------------
 
 
-def _is_of_app(secrets: Secrets, member: Member, code: str, now: datetime) -> bool:
+def _is_of_app(secrets: Secrets, identity: Identity, code: str, now: datetime) -> bool:
     figures = "".join(code.split())
-    if member.second_factor_secret is None or len(figures) != 6:
+    if identity.second_factor_secret is None or len(figures) != 6:
         return False
-    app = TOTP(secrets.decrypt(member.second_factor_secret), interval=STEP_S)
+    app = TOTP(secrets.decrypt(identity.second_factor_secret), interval=STEP_S)
     step = int(now.timestamp()) // STEP_S
     for each in (step, step - 1, step + 1):
         right = hmac.compare_digest(app.generate_otp(each).encode(), figures.encode())
-        if right and each > member.second_factor_step:
-            member.second_factor_step = each
+        if right and each > identity.second_factor_step:
+            identity.second_factor_step = each
             return True
     return False
 

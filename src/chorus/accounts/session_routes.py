@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request, Response
 
-from chorus.accounts import login, members, organizations, second_factor, sessions
-from chorus.accounts.login import Entered, Visitor
+from chorus.accounts import (
+    credentials,
+    identities,
+    login,
+    members,
+    organizations,
+    second_factor,
+    sessions,
+)
+from chorus.accounts.entering import Entered, Visitor
+from chorus.accounts.identities import Membership
 from chorus.accounts.principal import Principal
 from chorus.accounts.schemas import (
     CurrentSessionOut,
@@ -24,11 +34,13 @@ from chorus.accounts.schemas import (
     SessionCreate,
     SessionFinish,
     SessionMember,
+    SessionMembership,
     SessionOrganization,
     SessionOut,
     SessionsEnded,
+    SessionSwitch,
 )
-from chorus.accounts.tables import Member, MemberSession, Organization
+from chorus.accounts.tables import Identity, Member, MemberSession, Organization
 from chorus.process import Process
 from chorus.route import InPrincipal, InProcess, InSession, failures, member_router, public_router
 from chorus.wire import Data, Deleted, Page, PageQuery, page
@@ -54,27 +66,35 @@ def _listed(row: MemberSession, principal: Principal) -> SessionOut:
     )
 
 
-def _current(row: MemberSession, member: Member, organization: Organization) -> CurrentSessionOut:
+def _current(
+    row: MemberSession,
+    member: Member,
+    organization: Organization,
+    theirs: Sequence[Membership],
+) -> CurrentSessionOut:
     return CurrentSessionOut(
         current=True,
         member=SessionMember.model_validate(member),
         organization=SessionOrganization.model_validate(organization),
+        organizations=[SessionMembership.model_validate(each) for each in theirs],
         **{n: getattr(row, n) for n in SessionOut.model_fields.keys() - {"current"}},
     )
 
 
-def _factor(member: Member) -> SecondFactorOut:
-    on = second_factor.is_on(member)
+def _factor(identity: Identity) -> SecondFactorOut:
+    on = second_factor.is_on(identity)
     return SecondFactorOut(
         enabled=on,
-        confirmed_at=member.second_factor_at,
-        recovery_codes_left=len(member.recovery_hashes or []) if on else 0,
+        confirmed_at=identity.second_factor_at,
+        recovery_codes_left=len(identity.recovery_hashes or []) if on else 0,
     )
 
 
 def _entered(process: Process, response: Response, entered: Entered) -> Data[CurrentSessionOut]:
     sessions.set_cookie(response, process.settings, entered.token)
-    return Data(data=_current(entered.session, entered.member, entered.organization))
+    return Data(
+        data=_current(entered.session, entered.member, entered.organization, entered.organizations)
+    )
 
 
 @public_sessions.post(
@@ -116,14 +136,17 @@ async def finish_session(
     operation_id="acceptInvitation",
     summary="Accept an invitation",
     status_code=201,
-    responses=failures(403, 404),
+    responses=failures(403, 404, 409),
 )
 async def accept_invitation(
     request: Request, response: Response, process: InProcess, wish: InvitationAccept
 ) -> Data[CurrentSessionOut]:
-    """Sets the password and logs in."""
+    """Sets the password and logs in. Who is a member of another organization already, with the
+    same address, says `existing` and gives the password that there is: from then on both belong to
+    one account. 409 if that password was set by somebody else and never changed."""
     visitor = _visitor(request, process)
-    entered = await login.accept(process, visitor, wish.token, wish.password, wish.name)
+    come = login.join if wish.existing else login.accept
+    entered = await come(process, visitor, wish.token, wish.password, wish.name)
     return _entered(process, response, entered)
 
 
@@ -147,6 +170,27 @@ async def create_owner(
 
 
 @own_sessions.post(
+    "/sessions/switch",
+    operation_id="switchOrganization",
+    summary="Go over to another of one's organizations",
+    status_code=201,
+    responses=failures(403, 404),
+)
+async def switch_organization(
+    request: Request,
+    response: Response,
+    process: InProcess,
+    principal: InPrincipal,
+    wish: SessionSwitch,
+) -> Data[CurrentSessionOut]:
+    """A new session there takes the place of this one, and ends when this one would have ended. 404
+    for an organization in which the account has no member."""
+    visitor = _visitor(request, process)
+    entered = await login.switch(process, visitor, principal, wish.organization_id)
+    return _entered(process, response, entered)
+
+
+@own_sessions.post(
     "/password",
     operation_id="changePassword",
     summary="Change the own password",
@@ -155,9 +199,9 @@ async def create_owner(
 async def change_password(
     request: Request, process: InProcess, principal: InPrincipal, wish: PasswordChange
 ) -> Data[PasswordChanged]:
-    """All other sessions of the member end."""
+    """It is one for all organizations of the member. All other sessions end."""
     visitor = _visitor(request, process)
-    await login.change_password(
+    await credentials.change_password(
         process, visitor, principal, wish.current_password, wish.new_password
     )
     return Data(data=PasswordChanged())
@@ -169,7 +213,9 @@ async def change_password(
     summary="Say whether there is a second factor",
 )
 async def get_second_factor(session: InSession, principal: InPrincipal) -> Data[SecondFactorOut]:
-    return Data(data=_factor(await members.one(session, principal.organization_id, principal.id)))
+    member = await members.one(session, principal.organization_id, principal.id)
+    assert member.identity is not None
+    return Data(data=_factor(member.identity))
 
 
 @own_sessions.post(
@@ -184,7 +230,7 @@ async def create_second_factor(
 ) -> Data[NewSecondFactorOut]:
     """Nothing changes until a first code has confirmed it. 409 while there is one in use."""
     visitor = _visitor(request, process)
-    begun = await login.begin_second_factor(process, visitor, principal, wish.password)
+    begun = await credentials.begin_second_factor(process, visitor, principal, wish.password)
     return Data(data=NewSecondFactorOut.model_validate(begun))
 
 
@@ -199,8 +245,8 @@ async def confirm_second_factor(
 ) -> Data[SecondFactorOut]:
     """All other sessions of the member end."""
     visitor = _visitor(request, process)
-    member = await login.confirm_second_factor(process, visitor, principal, wish.code)
-    return Data(data=_factor(member))
+    found = await credentials.confirm_second_factor(process, visitor, principal, wish.code)
+    return Data(data=_factor(found))
 
 
 @own_sessions.post(
@@ -214,8 +260,10 @@ async def delete_second_factor(
 ) -> Data[SecondFactorOut]:
     """Takes the password and a code."""
     visitor = _visitor(request, process)
-    member = await login.remove_second_factor(process, visitor, principal, wish.password, wish.code)
-    return Data(data=_factor(member))
+    found = await credentials.remove_second_factor(
+        process, visitor, principal, wish.password, wish.code
+    )
+    return Data(data=_factor(found))
 
 
 @routes.get("/sessions", operation_id="listSessions", summary="List the own sessions")
@@ -238,7 +286,8 @@ async def get_current_session(
     row = await sessions.current(session, principal)
     member = await members.one(session, principal.organization_id, principal.id)
     organization = await organizations.one(session, principal.organization_id)
-    return Data(data=_current(row, member, organization))
+    theirs = await identities.memberships(session, principal.identity_id)
+    return Data(data=_current(row, member, organization, theirs))
 
 
 @routes.delete("/sessions/current", operation_id="deleteCurrentSession", summary="Log out")
@@ -257,8 +306,9 @@ async def delete_current_session(
 async def delete_other_sessions(
     process: InProcess, session: InSession, principal: InPrincipal
 ) -> Data[SessionsEnded]:
-    ended = await sessions.end_all(
-        session, process.sessions, principal.id, but=principal.session_id
+    assert principal.identity_id is not None
+    ended = await sessions.end_all_of_identity(
+        session, process.sessions, principal.identity_id, but=principal.session_id
     )
     return Data(data=SessionsEnded(ended=ended))
 

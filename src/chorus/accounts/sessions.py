@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from chorus.accounts.ring import Ring
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.clock import Clock, SystemClock
-from chorus.db import Database, after_commit, scoped
+from chorus.db import Database, after_commit
 from chorus.errors import not_found
 from chorus.settings import Settings
 
@@ -69,6 +70,9 @@ class SessionRing:
     def forget(self, session_id: uuid.UUID) -> None:
         self._ring.forget(lambda found: found.principal.session_id == session_id)
 
+    def forget_identity(self, identity_id: uuid.UUID) -> None:
+        self._ring.forget(lambda found: found.principal.identity_id == identity_id)
+
     def forget_member(self, member_id: uuid.UUID) -> None:
         self._ring.forget(lambda found: found.principal.id == member_id)
 
@@ -105,6 +109,7 @@ class SessionRing:
                 .join(Member, Member.id == MemberSession.member_id)
                 .join(Organization, Organization.id == MemberSession.organization_id)
                 .where(MemberSession.token_hash == hashed)
+                .options(lazyload(Member.identity))
             )
             row = found.one_or_none()
         if row is None:
@@ -121,21 +126,29 @@ class SessionRing:
             suspended=organization.suspended_at is not None,
             expires_at=mine.expires_at,
             session_id=mine.id,
+            identity_id=member.identity_id,
         )
         return _Found(principal, mine.last_seen_at)
 
 
 async def begin(
-    session: AsyncSession, member: Member, now: datetime, address: str, user_agent: str
+    session: AsyncSession,
+    member: Member,
+    now: datetime,
+    address: str,
+    user_agent: str,
+    *,
+    expires_at: datetime | None = None,
 ) -> tuple[MemberSession, str]:
-    """A new session of the member; returns it and the token for the cookie."""
+    """A new session of the member; returns it and the token for the cookie. It ends at
+    `expires_at`, without one after `ABSOLUTE`."""
     token = random.token_urlsafe(32)
     row = MemberSession(
         organization_id=member.organization_id,
         member_id=member.id,
         token_hash=digest(token),
         created_at=now,
-        expires_at=now + ABSOLUTE,
+        expires_at=expires_at or now + ABSOLUTE,
         last_seen_at=now,
         address=address[:64],
         user_agent=user_agent[:255],
@@ -149,7 +162,7 @@ async def begin(
 async def page(
     session: AsyncSession, principal: Principal, now: datetime, limit: int, offset: int
 ) -> tuple[list[MemberSession], int]:
-    """The member's own sessions that go on, the last used first."""
+    """The sessions that go on of whoever asks, in all organizations; the last used first."""
     mine = _own(principal).where(
         MemberSession.expires_at > now, MemberSession.last_seen_at > now - IDLE
     )
@@ -180,13 +193,26 @@ async def end(
 
 async def end_all(
     session: AsyncSession, ring: SessionRing, member_id: uuid.UUID, but: uuid.UUID | None = None
-) -> int:
-    """End a member's sessions, all or all but one; returns how many there were."""
+) -> None:
+    """End a member's sessions in this one organization, all or all but one."""
     query = sa.delete(MemberSession).where(MemberSession.member_id == member_id)
     if but is not None:
         query = query.where(MemberSession.id != but)
-    ended = (await session.execute(query.returning(MemberSession.id))).all()
+    await session.execute(query)
     after_commit(session, lambda: ring.forget_member(member_id))
+
+
+async def end_all_of_identity(
+    session: AsyncSession, ring: SessionRing, identity_id: uuid.UUID, but: uuid.UUID | None = None
+) -> int:
+    """End somebody's sessions in all organizations, all or all but one; returns how many there
+    were."""
+    theirs = sa.select(Member.id).where(Member.identity_id == identity_id)
+    query = sa.delete(MemberSession).where(MemberSession.member_id.in_(theirs))
+    if but is not None:
+        query = query.where(MemberSession.id != but)
+    ended = (await session.execute(query.returning(MemberSession.id))).all()
+    after_commit(session, lambda: ring.forget_identity(identity_id))
     return len(ended)
 
 
@@ -199,9 +225,9 @@ async def end_by_token(session: AsyncSession, ring: SessionRing, token: str) -> 
 
 
 def _own(principal: Principal) -> sa.Select[MemberSession]:
-    return scoped(MemberSession, principal.organization_id).where(
-        MemberSession.member_id == principal.id
-    )
+    """Of one person, so in whichever of the person's organizations."""
+    mine = sa.select(Member.id).where(Member.identity_id == principal.identity_id)
+    return sa.select(MemberSession).where(MemberSession.member_id.in_(mine))
 
 
 # --- the cookie ---------------------------------------------------------------------------

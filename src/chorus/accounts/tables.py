@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chorus.accounts.encrypted import Encrypted
 from chorus.accounts.principal import ROLES
@@ -81,29 +81,51 @@ class IdempotentRequest(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
 
 
-class Member(Tenant, Base):
-    """A person of one organization, who logs in with `email`, kept in lower case. Without a
-    password there is an invitation, of which the SHA-256 is kept; it ends by itself.
+class Identity(Base):
+    """Who logs in: an address, kept in lower case, and what proves it. It is a member of one
+    organization or more (`identities.py`). Addresses are not verified, so several may have the
+    same one: the password tells which is meant.
 
+    `password_is_own` is whether its person set the password, and not who made the member.
     `second_factor_at` is when a second factor was confirmed, null while there is none;
     `second_factor_step` is the last step of the clock of which a code was used; of recovery codes
     the SHA-256 is kept (`second_factor.py`)."""
 
-    __tablename__ = "members"
+    __tablename__ = "identities"
 
+    id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True, default=uuid.uuid4)
     email: Mapped[str] = mapped_column(sa.String(254), index=True)
-    name: Mapped[str | None] = mapped_column(sa.String(255))
-    role: Mapped[str] = mapped_column(choice(*ROLES, name="role"))
-    password_hash: Mapped[str | None] = mapped_column(sa.String(255))
-    invitation_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
-    invitation_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    password_hash: Mapped[str] = mapped_column(sa.String(255))
+    password_is_own: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     second_factor_secret: Mapped[str | None] = mapped_column(Encrypted)
     second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     second_factor_step: Mapped[int] = mapped_column(
         sa.BigInteger, default=0, server_default=sa.text("0")
     )
     recovery_hashes: Mapped[list[str] | None] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=when_created, onupdate=utcnow)
+
+
+class Member(Tenant, Base):
+    """That somebody belongs to an organization, with a role. `email`, kept in lower case, is that
+    of the identity; while there is none, nobody has come yet, and there is an invitation, of which
+    the SHA-256 is kept; it ends by itself."""
+
+    __tablename__ = "members"
+
+    email: Mapped[str] = mapped_column(sa.String(254), index=True)
+    name: Mapped[str | None] = mapped_column(sa.String(255))
+    role: Mapped[str] = mapped_column(choice(*ROLES, name="role"))
+    identity_id: Mapped[uuid.UUID | None] = mapped_column(
+        sa.Uuid, sa.ForeignKey("identities.id"), index=True
+    )
+    invitation_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    invitation_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    # Read by a statement of its own: Postgres locks no row of an outer join.
+    identity: Mapped[Identity | None] = relationship(lazy="selectin")
 
     __table_args__ = (sa.UniqueConstraint("organization_id", "email"),)
 
