@@ -61,7 +61,7 @@ _PJSIP = """
 [transport]
 type=transport
 protocol=udp
-bind=127.0.0.1:{port}
+bind={host}:{port}
 [phone](!)
 type=endpoint
 context=internal
@@ -114,6 +114,7 @@ class Pbx:
     """Extensions: 1001 is the page's, 1011 the same with `direct_media`; 1002, 1003 and 1004 are
     telephones, the last with `direct_media`."""
 
+    host: str
     port: int
     folder: Path
 
@@ -123,14 +124,14 @@ class Pbx:
             "sipMode": "registration",
             "sipUsername": extension,
             "sipPassword": PASSWORD,
-            "sipProxy": f"127.0.0.1:{self.port}",
+            "sipProxy": f"{self.host}:{self.port}",
             "sipPort": self.port,
         }
 
     def account(self, extension: str, *, codec: str = "PCMU/8000/1") -> str:
         """A telephone of that extension, for baresip."""
         return (
-            f"<sip:{extension}@127.0.0.1:{self.port};transport=udp>;auth_user={extension};"
+            f"<sip:{extension}@{self.host}:{self.port};transport=udp>;auth_user={extension};"
             f"auth_pass={PASSWORD};regint=60;answermode=auto;audio_codecs={codec}"
         )
 
@@ -162,7 +163,7 @@ def _program() -> list[str]:
     return [str(loader), "--library-path", path, str(ASTERISK / "usr/sbin/asterisk")]
 
 
-def _write(folder: Path, port: int) -> None:
+def _write(folder: Path, host: str, port: int) -> None:
     page = blocks()
     modules = next((ASTERISK / "usr/lib").glob("*-linux-gnu*/asterisk/modules"))
     rtp = 30_000 + (port % 200) * 20
@@ -175,7 +176,7 @@ def _write(folder: Path, port: int) -> None:
         + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
         "rtp.conf": _RTP.format(rtp=rtp, rtp_end=rtp + 18),
         "musiconhold.conf": _MUSIC.format(folder=folder),
-        "pjsip.conf": _PJSIP.format(port=port, password=PASSWORD) + ours + direct,
+        "pjsip.conf": _PJSIP.format(host=host, port=port, password=PASSWORD) + ours + direct,
         "extensions.conf": page["extensions.conf"] + _EXTENSIONS,
     }
     for name, text in files.items():
@@ -183,17 +184,17 @@ def _write(folder: Path, port: int) -> None:
 
 
 @contextmanager
-def asterisk() -> Generator[Pbx]:
+def asterisk(host: str = "127.0.0.1") -> Generator[Pbx]:
     """Its folder is a short one: the path of its control socket may have 100 characters."""
     folder = Path(tempfile.mkdtemp(prefix="pbx"))
     port = free_port()
-    _write(folder, port)
+    _write(folder, host, port)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*_program(), "-f", "-C", str(folder / "asterisk.conf")],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
-    pbx = Pbx(port, folder)
+    pbx = Pbx(host, port, folder)
     try:
         deadline_s = time.monotonic() + 30
         while "Asterisk Ready" not in pbx.log():
