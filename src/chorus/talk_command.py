@@ -68,7 +68,9 @@ async def _talk(
     catalogues = Catalogues(settings, database, lambda: secrets, Catalogue.of(settings))
     engines = EngineRoom(settings, catalogues.base)
     outbound = Outbound(allow_private=settings.allow_private_addresses)
-    library = Library(settings, database, outbound, Durable(settings), lambda: engines.threads)
+    library = Library(
+        settings, database, outbound, Durable(settings), lambda: engines.threads, catalogues.keys
+    )
     try:
         taken, knowledge = await _agent(
             database, secrets, catalogues, library, name, organization_id

@@ -142,7 +142,8 @@ async def test_documents_that_were_read_before_the_model_came_are_read_again(
     await refresh(api.app.state.switchboard)
     assert (await shown(api, id, document["id"]))["status"] == "ready"
     threads = api.app.state.switchboard.engines.threads
-    monkeypatch.setattr(library(api), "_embedder", MiniLM(MODELS / EMBEDDER, threads))
+    here = {EMBEDDER: MiniLM(MODELS / EMBEDDER, threads)}
+    monkeypatch.setattr(library(api).embedders, "_local", here)
     await refresh(api.app.state.switchboard)
     assert (await shown(api, id, document["id"]))["status"] == "waiting"
     assert (await read(api, id, document["id"]))["embeddingModel"] == EMBEDDER
@@ -166,11 +167,12 @@ class _Slow:
     """A model that takes its time."""
 
     name = EMBEDDER
+    floor = 0.25
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    async def question(self, _: str) -> Any:
+    async def question(self, *_: object) -> Any:
         await asyncio.sleep(self.seconds)
         return np.ones(384, np.float32)
 
@@ -182,8 +184,17 @@ async def test_a_way_that_has_no_answer_in_time_is_left_out(sqlite_api: Api):
 
     async def find(within_s: float) -> Any:
         slow: Any = _Slow(60.0)
+
+        async def embedders(*_: object) -> Any:
+            return slow
+
         return await finder.find(
-            organization_id, [uuid.UUID(id)], "bread", embedder=slow, count=5, within_s=within_s
+            organization_id,
+            [uuid.UUID(id)],
+            "bread",
+            embedders=embedders,
+            count=5,
+            within_s=within_s,
         )
 
     for within_s in (0.5, 2.0, 8.0):  # as much as this machine takes for the words
@@ -220,7 +231,7 @@ async def test_bases_that_cannot_be_read_are_not_bases_with_nothing_in_them(
     id = await shop(sqlite_api)
     finder = library(sqlite_api)
     ready: Any = _Slow(0.0)
-    monkeypatch.setattr(finder, "_embedder", ready)
+    monkeypatch.setattr(finder.embedders, "_local", {EMBEDDER: ready})
 
     async def away(*_: object) -> Any:
         raise OperationalError("SELECT", {}, Exception("gone"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,8 +13,9 @@ from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeEndOfTurn
 from tests.fakes.stage import Result, Stage, play
 
+from chorus.billing.charges import Item, tally
 from chorus.llm.model import ToolCall
-from chorus.talk.knowledge import DEADLINE_S, Found, LookUps, Passage
+from chorus.talk.knowledge import DEADLINE_S, Embedded, Found, LookUps, Passage
 from chorus.talk.tools.search_knowledge import SEARCH_KNOWLEDGE
 
 HOURS = Passage(7, "d1", "Handbook", "We are open\nuntil five.", "Visiting", page=3, score=0.03)
@@ -29,10 +31,20 @@ class Papers:
     whole: tuple[Passage, ...] = ()
     instructions: str | None = None
     asked: list[str] = field(default_factory=list)
+    embedded: tuple[Embedded, ...] = ()
+    late: int = 0
 
-    async def find(self, question: str, *, within_s: float) -> Found:
+    async def find(
+        self, question: str, *, within_s: float, told: Callable[[Embedded], None] | None = None
+    ) -> Found:
         self.asked.append(question)
         await asyncio.sleep(self.ms / 1000)
+        if told is not None:
+            for one in self.embedded:
+                told(one)
+        if self.late:
+            self.late -= 1
+            return Found(question, (), ("words",), elapsed_ms=self.ms, late=True)
         return Found(question, self.found, ("words", "meaning"), elapsed_ms=self.ms)
 
 
@@ -202,3 +214,27 @@ async def test_a_question_that_was_expected_is_not_asked_twice() -> None:
     assert found.passages == (HOURS,)
     assert papers.asked == [QUESTION]
     look_ups.close()
+
+
+async def test_what_was_late_when_it_was_expected_is_asked_for_again() -> None:
+    """A vendor's vector comes while it is found out whether the turn is over."""
+    papers = Papers(ms=1, late=1)
+    look_ups = LookUps(papers)
+    look_ups.expect(QUESTION)
+    await asyncio.sleep(0.01)
+    found = await look_ups.of_turn(QUESTION)
+    assert found is not None
+    assert (found.passages, found.late) == ((HOURS,), False)
+    assert papers.asked == [QUESTION, QUESTION]
+    look_ups.close()
+
+
+def test_a_vendors_vectors_are_paid_for_and_its_failures_told() -> None:
+    told = (Embedded("openai/small", 9), Embedded("openai/small", failure="HTTP 500: broken"))
+    result = play(asks(QUESTION), knowledge=Papers(embedded=told))
+    [usage] = [e for e in result.of("usage") if e["model"] == "openai/small"]
+    assert usage["inputTokens"] == 9
+    [failed] = result.of("engine_failed")
+    assert (failed["stage"], failed["remedy"]) == ("embedding", "words_alone")
+    assert failed["detail"] == "HTTP 500: broken"
+    assert tally([usage])[Item("model_input", "openai/small")] == 9

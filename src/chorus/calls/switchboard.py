@@ -60,7 +60,12 @@ class Switchboard:
         self.carriers = running(settings)
         self.durable = Durable(settings)
         self.library = Library(
-            settings, database, self.outbound, self.durable, lambda: self.engines.threads
+            settings,
+            database,
+            self.outbound,
+            self.durable,
+            lambda: self.engines.threads,
+            catalogues.keys,
         )
         self.live: dict[uuid.UUID, Call] = {}
         self.telemetry = Telemetry(

@@ -60,6 +60,11 @@ class Catalogues:
         async with self._database.reading() as session:
             return await self._build(session, organization_id, keys)
 
+    async def keys(self, organization_id: uuid.UUID) -> tuple[KeyInForce, ...]:
+        """Those in force. Opens a session of its own."""
+        async with self._database.reading() as session:
+            return await self._keys(session, organization_id)
+
     async def _keys(
         self, session: AsyncSession, organization_id: uuid.UUID
     ) -> tuple[KeyInForce, ...]:

@@ -18,16 +18,29 @@ from chorus.knowledge.library import Library
 from chorus.knowledge.schemas import DocumentCreate, KnowledgeBaseCreate
 from chorus.knowledge.tables import Document, DocumentContent, KnowledgeBase
 from chorus.knowledge.upload import Upload
+from chorus.speech.engines import EngineFailed
 from chorus.wire import is_plain_http
 
 MAX_DOCUMENTS = 20_000
 
 
+_AT_ONCE = 500
+"""Documents that are read again with the request that asks for it."""
+
+
 async def create(
-    session: AsyncSession, organization_id: uuid.UUID, wish: KnowledgeBaseCreate
+    session: AsyncSession,
+    library: Library,
+    organization_id: uuid.UUID,
+    wish: KnowledgeBaseCreate,
 ) -> KnowledgeBase:
+    """Raises `Error` 400 for an embedding model that is not to be had."""
+    await _check_model(library, organization_id, wish.embedding_model)
     base = KnowledgeBase(
-        organization_id=organization_id, name=wish.name, description=wish.description
+        organization_id=organization_id,
+        name=wish.name,
+        description=wish.description,
+        embedding_model=wish.embedding_model,
     )
     session.add(base)
     await session.flush()
@@ -35,13 +48,45 @@ async def create(
 
 
 async def change(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, changes: dict[str, Any]
+    session: AsyncSession,
+    library: Library,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    changes: dict[str, Any],
 ) -> KnowledgeBase:
+    """With another embedding model all documents are read again. Raises `Error` 404, and 400 for a
+    model that is not to be had."""
+    model = changes.get("embedding_model")
+    await _check_model(library, organization_id, model)
     base = await queries.one(session, organization_id, id, lock=True)
+    anew = "embedding_model" in changes and base.embedding_model != model
     for name, value in changes.items():
         setattr(base, name, value)
+    if anew:
+        base.revision += 1
+        # Those that failed first, because `refresh` leaves them alone; it takes the rest.
+        query = (
+            sa.select(Document)
+            .where(Document.knowledge_base_id == base.id, Document.status != "waiting")
+            .order_by(Document.status != "failed", Document.id)
+            .limit(_AT_ONCE)
+            .with_for_update()
+        )
+        for document in (await session.scalars(query)).all():
+            await again(session, library, document)
     await session.flush()
     return base
+
+
+async def _check_model(library: Library, organization_id: uuid.UUID, model: str | None) -> None:
+    if model is None:
+        return
+    try:
+        await library.embedders.of(organization_id, model)
+    except EngineFailed as failure:
+        raise errors.invalid_field(
+            "embeddingModel", f"Embedding model cannot be used: {failure.detail}"
+        ) from None
 
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.db import utcnow
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 from chorus.knowledge import reading, words
-from chorus.knowledge.embedding.minilm import MiniLM
+from chorus.knowledge.embedding.embedder import Embedder, Made
 from chorus.knowledge.fetch import Page
 from chorus.knowledge.library import Library
 from chorus.knowledge.reading import ReadDocument, Unreadable
@@ -39,6 +39,8 @@ from chorus.speech.engines import EngineFailed
 log = logging.getLogger(__name__)
 
 _REFRESHED_AT_ONCE = 200
+"""In one transaction; so many of them in one turn."""
+_REFRESHED_IN_TURN = 10
 _ROWS_AT_ONCE = 500
 
 
@@ -61,20 +63,32 @@ INGEST = Workflow("ingest_document", ingest, Queue("ingest-documents", at_once=2
 
 
 async def refresh(shared: Shared) -> None:
-    """Have read again what is due, and what was read without the model that is here now."""
+    """Have read again what is due, and what was read by another model than is wanted now."""
     library = shared.library
-    async with library.database.writing() as session:
-        due = sa.and_(Document.next_refresh_at <= utcnow(), Document.status != "waiting")
-        if (embedder := library.embedder) is not None:
-            other = sa.or_(
-                Document.embedding_model.is_(None), Document.embedding_model != embedder.name
+    local = library.embedder
+    for _ in range(_REFRESHED_IN_TURN):
+        async with library.database.writing() as session:
+            due = sa.and_(Document.next_refresh_at <= utcnow(), Document.status != "waiting")
+            wanted = sa.func.coalesce(KnowledgeBase.embedding_model, local.name if local else None)
+            other = sa.and_(
+                Document.status == "ready",
+                wanted.is_not(None),
+                Document.embedding_model.is_distinct_from(wanted),
             )
-            due = sa.or_(due, sa.and_(Document.status == "ready", other))
-        query = sa.select(Document).where(due).order_by(Document.next_refresh_at)
-        # What somebody else is changing or deleting comes next time.
-        free = query.limit(_REFRESHED_AT_ONCE).with_for_update(skip_locked=True)
-        for document in (await session.scalars(free)).all():
-            await enqueue(session, library, document)
+            query = (
+                sa.select(Document)
+                .join(KnowledgeBase, KnowledgeBase.id == Document.knowledge_base_id)
+                .where(sa.or_(due, other))
+                .order_by(Document.next_refresh_at)
+                .limit(_REFRESHED_AT_ONCE)
+                # What somebody else is changing or deleting comes next time.
+                .with_for_update(skip_locked=True, of=Document)
+            )
+            found = (await session.scalars(query)).all()
+            for document in found:
+                await enqueue(session, library, document)
+        if len(found) < _REFRESHED_AT_ONCE:
+            break
 
 
 REFRESH = Periodic("refresh-documents", "*/10 * * * *", refresh)
@@ -96,12 +110,17 @@ class _Wanted:
     last_modified: str | None
     content: bytes | None
     charset: str | None
+    embedder: Embedder | None
     read: bool
-    """As it is, by the model that is here."""
+    """As it is, by the model that is wanted."""
 
 
 async def read_document(library: Library, document_id: uuid.UUID, attempt: int) -> None:
-    wanted = await _wanted(library, document_id, attempt)
+    try:
+        wanted = await _wanted(library, document_id, attempt)
+    except EngineFailed as failure:
+        await failed(library, document_id, attempt, f"The model failed: {failure}", {})
+        return
     if wanted is None:
         return
     changes: dict[str, Any] = {}
@@ -118,7 +137,7 @@ async def read_document(library: Library, document_id: uuid.UUID, attempt: int) 
         if content is None or format is None:
             raise Unreadable("There is nothing to read: send the document again")
         found = await reading.read(content, format, charset)
-        vectors = await _vectors(library.embedder, found)
+        vectors = await _vectors(wanted.embedder, found)
     except Unreadable as why:
         await failed(library, document_id, attempt, str(why), changes)
         return
@@ -135,7 +154,8 @@ async def _wanted(library: Library, document_id: uuid.UUID, attempt: int) -> _Wa
             return None
         content = await session.get(DocumentContent, document_id)
         read_before = content is not None and document.chunk_count > 0
-        embedder = library.embedder
+        base = await session.get_one(KnowledgeBase, document.knowledge_base_id)
+        embedder = await library.embedders.of(document.organization_id, base.embedding_model)
         return _Wanted(
             document.url,
             document.format,
@@ -144,6 +164,7 @@ async def _wanted(library: Library, document_id: uuid.UUID, attempt: int) -> _Wa
             document.last_modified if read_before else None,
             content.content if content is not None else None,
             document.charset,
+            embedder,
             read_before and document.embedding_model == (embedder.name if embedder else None),
         )
 
@@ -163,7 +184,7 @@ def _fetched(wanted: _Wanted, page: Page) -> dict[str, Any]:
     return changes
 
 
-async def _vectors(embedder: MiniLM | None, found: ReadDocument) -> tuple[str, Any] | None:
+async def _vectors(embedder: Embedder | None, found: ReadDocument) -> tuple[str, Made] | None:
     if embedder is None:
         return None
     texts = [f"{chunk.heading}\n{chunk.text}" for chunk in found.chunks]
@@ -214,7 +235,7 @@ async def _store(
     attempt: int,
     content: bytes,
     found: ReadDocument,
-    vectors: tuple[str, Any] | None,
+    vectors: tuple[str, Made] | None,
     changes: dict[str, Any],
 ) -> None:
     async with library.database.writing() as session:
@@ -231,7 +252,7 @@ async def _store(
         ids = await _add_chunks(session, document, found)
         await words.add(session, document_id)
         if vectors is not None:
-            numbers, rows = packed(ids, vectors[1])
+            numbers, rows = packed(ids, vectors[1].vectors)
             session.add(
                 DocumentVectors(
                     document_id=document_id,
@@ -247,7 +268,11 @@ async def _store(
         for name, value in changes.items():
             setattr(document, name, value)
         document.status, document.problem = "ready", None
-        document.embedding_model = vectors[0] if vectors is not None else None
+        document.embedding_model, document.embedding_dimensions = None, None
+        if vectors is not None:
+            document.embedding_model = vectors[0]
+            document.embedding_dimensions = vectors[1].vectors.shape[1]
+            document.embedding_tokens += vectors[1].tokens
         document.size_bytes = len(content)
         document.page_count = found.pages
         document.chunk_count = len(found.chunks)

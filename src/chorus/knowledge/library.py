@@ -7,7 +7,6 @@ what one conversation gets: the bases of its agent, opened when the call begins.
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.db import Database, scoped
 from chorus.durable.durable import Durable
-from chorus.knowledge.embedding.minilm import MiniLM, installed
+from chorus.knowledge.embedding.choice import Embedders, Keys
+from chorus.knowledge.embedding.embedder import Told
+from chorus.knowledge.embedding.minilm import MiniLM
 from chorus.knowledge.fetch import Pages
 from chorus.knowledge.search import PASSAGE, Search, passage_of
 from chorus.knowledge.shelf import Shelf
@@ -34,11 +35,11 @@ log = logging.getLogger(__name__)
 WHOLE_CHARACTERS = 12_000
 """An agent's bases of no more text than this, about 4,000 tokens, are shown to its model whole."""
 PASSAGES = 5
-_LOOK_AGAIN_S = 10.0
 
 
 class Library:
-    """One a process. `threads`: those that models run on."""
+    """One a process. `threads`: those that models run on. `keys`: of vendors, in force for an
+    organization."""
 
     def __init__(
         self,
@@ -47,26 +48,21 @@ class Library:
         outbound: Outbound,
         durable: Durable,
         threads: Callable[[], ModelThreads],
+        keys: Keys | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.outbound = outbound
         self.durable = durable
         self.pages = Pages(outbound)
-        self._threads = threads
         self._shelf = Shelf(database)
         self._search = Search(database, self._shelf)
-        self._embedder: MiniLM | None = None
-        self._looked_s = -_LOOK_AGAIN_S
+        self.embedders = Embedders(settings.models_dir, threads, outbound, keys)
 
     @property
     def embedder(self) -> MiniLM | None:
-        """None as long as its files are not in the folder of models; looked for now and then."""
-        now = time.monotonic()
-        if self._embedder is None and now - self._looked_s >= _LOOK_AGAIN_S:
-            self._looked_s = now
-            self._embedder = installed(self.settings.models_dir, self._threads())
-        return self._embedder
+        """Of bases that name none. None as long as its files are not there."""
+        return self.embedders.local()
 
     async def find(
         self,
@@ -77,15 +73,17 @@ class Library:
         count: int = PASSAGES,
         within_s: float,
         by_meaning: bool = True,
+        told: Told | None = None,
     ) -> Found:
         """See `Search.find`."""
         return await self._search.find(
             organization_id,
             base_ids,
             question,
-            embedder=self.embedder if by_meaning else None,
+            embedders=self.embedders.of if by_meaning else None,
             count=count,
             within_s=within_s,
+            told=told,
         )
 
     async def open(
@@ -151,9 +149,9 @@ class OpenBases:
     instructions: str | None
     whole: tuple[Passage, ...] = ()
 
-    async def find(self, question: str, *, within_s: float) -> Found:
+    async def find(self, question: str, *, within_s: float, told: Told | None = None) -> Found:
         return await self.library.find(
-            self.organization_id, self.base_ids, question, within_s=within_s
+            self.organization_id, self.base_ids, question, within_s=within_s, told=told
         )
 
     async def warm(self) -> None:

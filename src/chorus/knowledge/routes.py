@@ -51,9 +51,12 @@ async def list_bases(
     status_code=201,
 )
 async def create_base(
-    session: InSession, organization_id: InOrganization, wish: KnowledgeBaseCreate
+    request: Request,
+    session: InSession,
+    organization_id: InOrganization,
+    wish: KnowledgeBaseCreate,
 ) -> Data[KnowledgeBaseOut]:
-    base = await edit.create(session, organization_id, wish)
+    base = await edit.create(session, library_of(request), organization_id, wish)
     return Data(data=KnowledgeBaseOut.model_validate(base))
 
 
@@ -77,12 +80,16 @@ async def get_base(
     responses=failures(404),
 )
 async def update_base(
+    request: Request,
     session: InSession,
     organization_id: InOrganization,
     id: UUID,
     wish: KnowledgeBasePatch,
 ) -> Data[KnowledgeBaseOut]:
-    base = await edit.change(session, organization_id, id, wish.changes())
+    """With another `embeddingModel` all its documents are read again; until that is done they are
+    found by their words."""
+    library = library_of(request)
+    base = await edit.change(session, library, organization_id, id, wish.changes())
     return Data(data=KnowledgeBaseOut.model_validate(base))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from chorus.wire import In, Name, Out, Text, Time, Url, Whole, patch_of
+from chorus.wire import In, Name, OneLine, Out, Text, Time, Url, Whole, patch_of
 
 MAX_TEXT = 1_000_000
 SourceKind = Literal["text", "file", "url"]
@@ -16,9 +16,24 @@ Format = Literal["txt", "md", "html", "pdf", "docx", "csv"]
 Refresh = Annotated[Whole, Field(ge=1, le=8760)]
 
 
+EmbeddingModel = Annotated[
+    OneLine,
+    Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.:@/-]+)?$"),
+]
+
+
 class KnowledgeBaseCreate(In):
     name: Name
     description: Annotated[Text, Field(max_length=2000)] | None = None
+    embedding_model: Annotated[
+        EmbeddingModel | None,
+        Field(
+            description="What makes vectors of its documents and of questions: a model on this "
+            "machine (`all-minilm-l6-v2`, `paraphrase-multilingual-minilm-l12-v2`) or a vendor's, "
+            "such as `openai/text-embedding-3-small`, for which there is a provider key. Null: "
+            "all-minilm-l6-v2, where it is installed."
+        ),
+    ] = None
 
 
 if TYPE_CHECKING:
@@ -31,6 +46,7 @@ class KnowledgeBaseOut(Out):
     id: UUID
     name: str
     description: str | None
+    embedding_model: str | None
     document_count: int
     chunk_count: Annotated[int, Field(description="Pieces that can be found.")]
     characters: Annotated[int, Field(description="Of text, in all documents that were read.")]
@@ -118,6 +134,12 @@ class DocumentOut(Out):
     embedding_model: Annotated[
         str | None,
         Field(description="By which it is found by meaning; null: by its words alone."),
+    ]
+    embedding_dimensions: Annotated[
+        int | None, Field(description="How many numbers its vectors have.")
+    ]
+    embedding_tokens: Annotated[
+        int, Field(description="Tokens that vendors made vectors of, over all readings.")
     ]
     fetched_at: Time | None
     next_refresh_at: Time | None

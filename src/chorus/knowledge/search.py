@@ -3,7 +3,7 @@
 Both ways are asked at the same time and give up to `_RANKED` chunks each. A chunk's place in each
 list counts 1 / (60 + place), words half as much, and the sums decide (reciprocal rank fusion,
 Cormack and others 2009): no measure of the one has to be compared with the other's. What the
-vectors find is left out below a cosine of `_FLOOR`: nothing found is better than something wrong.
+vectors find is left out below the model's floor: nothing found is better than something wrong.
 Whichever way has no answer when the time is up is left out.
 """
 
@@ -13,8 +13,9 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,17 +23,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.db import Database, scoped
 from chorus.knowledge import words
-from chorus.knowledge.embedding.minilm import MiniLM
+from chorus.knowledge.embedding.embedder import Embedder, Told
 from chorus.knowledge.shelf import Shelf
 from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
-from chorus.talk.knowledge import Found, Passage, Way
+from chorus.knowledge.vectors import Vector
+from chorus.speech.engines import EngineFailed
+from chorus.talk.knowledge import Embedded, Found, Passage, Way
 
 log = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 3500
 _RANKED = 40
+_REMEMBERED = 10_000
 _RANK_BASE = 60
-_FLOOR = 0.25
 _WEIGHTS: dict[Way, float] = {"words": 0.5, "meaning": 1.0}
 """By bench/knowledge: callers ask in words of their own, of which some are in any text."""
 _READING_S = 0.010
@@ -45,8 +48,42 @@ PASSAGE = (
 """What `passage_of` takes."""
 
 Scored = dict[int, float]
-Known = dict[uuid.UUID, sa.Row[uuid.UUID, int, int]]
-"""Bases: id, revision, chunk_count."""
+Known = dict[uuid.UUID, sa.Row[uuid.UUID, int, int, str | None]]
+"""Bases: id, revision, chunk_count, embedding_model."""
+
+
+EmbeddersOf = Callable[[uuid.UUID, str | None], Awaitable[Embedder | None]]
+"""See `embedding.choice.Embedders.of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Vector:
+    """A question's, by one model."""
+
+    model: str
+    floor: float
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    organization_id: uuid.UUID
+    question: str
+    embedders: EmbeddersOf
+    told: Told | None
+
+    async def vector(self, model: str | None) -> _Vector | None:
+        """None where a base that names no model has none. Raises `EngineFailed`."""
+        try:
+            embedder = await self.embedders(self.organization_id, model)
+            if embedder is None:
+                return None
+            vector = await embedder.question(self.question, self.told)
+        except EngineFailed as failure:
+            if self.told is not None:
+                self.told(Embedded(failure.vendor, failure=failure.detail))
+            raise
+        return _Vector(embedder.name, embedder.floor, vector)
 
 
 class Search:
@@ -56,6 +93,8 @@ class Search:
         self._database = database
         self._shelf = shelf
         self._running: set[asyncio.Task[Any]] = set()
+        self._models: dict[uuid.UUID, str | None] = {}
+        """Of bases that were asked: what they named when they were."""
 
     async def find(
         self,
@@ -63,36 +102,51 @@ class Search:
         base_ids: Sequence[uuid.UUID],
         question: str,
         *,
-        embedder: MiniLM | None,
+        embedders: EmbeddersOf | None,
         count: int,
         within_s: float,
+        told: Told | None = None,
     ) -> Found:
-        """Passages out of those of `base_ids` that are the organization's; without an `embedder`
-        they are found by their words alone. Never raises."""
+        """Passages out of those of `base_ids` that are the organization's; without `embedders`
+        they are found by their words alone. `told` hears of each request to a vendor, which may
+        end after `within_s`. Never raises."""
         begun_s = time.monotonic()
         until_s = begun_s + within_s
         mine: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
-        asked: dict[Way, asyncio.Task[list[int]]] = {
+        asked: dict[Way, asyncio.Task[list[int] | None]] = {
             "words": self._begin(self._by_words(organization_id, base_ids, question, mine))
         }
-        if embedder is not None:
-            asked["meaning"] = self._begin(self._by_meaning(question, embedder, mine))
+        if embedders is not None:
+            ask = _Ask(organization_id, question, embedders, told)
+            # What is needed most often need not wait for what the bases are.
+            ahead = None
+            if any(self._models.get(id) is None for id in base_ids):
+                ahead = self._begin(ask.vector(None))
+            asked["meaning"] = self._begin(self._by_meaning(ask, mine, ahead))
         await asyncio.wait(asked.values(), timeout=max(0.0, within_s - _READING_S))
         ranks: dict[Way, list[int]] = {}
         problem: str | None = None
+        skipped = 0
         for way, task in asked.items():
             if not task.done():
                 continue
             failure = task.exception()
             if failure is None:
-                ranks[way] = task.result()
+                found = task.result()
+                if found is not None:
+                    ranks[way] = found
+                else:
+                    skipped += 1
+            elif isinstance(failure, EngineFailed):
+                log.warning("looking up by %s: %s", way, failure)
+                skipped += 1
             else:
                 log.warning("looking up by %s failed: %s", way, failure)
                 problem = "The documents cannot be searched at the moment."
         scores = fused(ranks)
         best = sorted(scores, key=lambda id: (-scores[id], id))[:count]
         passages: tuple[Passage, ...] = ()
-        late = len(ranks) < len(asked)
+        late = len(ranks) + skipped < len(asked)
         if best:
             reading = self._begin(self._passages(organization_id, best))
             await asyncio.wait({reading}, timeout=max(0.0, until_s - time.monotonic()))
@@ -139,29 +193,59 @@ class Search:
             async with self._database.reading() as session:
                 bases = await known(session, organization_id, base_ids)
                 mine.set_result(bases)
+                self._remember(bases)
                 total = sum(base.chunk_count for base in bases.values())
                 return await words.ranked(session, list(bases), question, _RANKED, total)
         finally:
             if not mine.done():
                 mine.cancel()
 
+    def _remember(self, bases: Known) -> None:
+        for id, base in bases.items():
+            self._models.pop(id, None)
+            self._models[id] = base.embedding_model
+        while len(self._models) > _REMEMBERED:
+            self._models.pop(next(iter(self._models)))
+
     async def _by_meaning(
-        self, question: str, embedder: MiniLM, mine: asyncio.Future[Known]
-    ) -> list[int]:
-        vector = await embedder.question(question)
+        self,
+        ask: _Ask,
+        mine: asyncio.Future[Known],
+        ahead: asyncio.Task[_Vector | None] | None,
+    ) -> list[int] | None:
+        """None where no base has a model that is here."""
         try:
-            bases = [
-                await self._shelf.base(id, base.revision, embedder.name)
-                for id, base in (await mine).items()
-            ]
+            bases = await mine
         except asyncio.CancelledError:
             # Nothing looked up is not nothing found: the other way has said why.
             raise ConnectionError("what the bases are is not known") from None
+        by_model: dict[str | None, list[tuple[uuid.UUID, int]]] = {}
+        for id, base in bases.items():
+            by_model.setdefault(base.embedding_model, []).append((id, base.revision))
+        vectors = await asyncio.gather(
+            *(ahead if model is None and ahead else ask.vector(model) for model in by_model),
+            return_exceptions=True,
+        )
+        lists: list[list[int]] = []
+        failures: list[BaseException] = []
+        for one, of_model in zip(vectors, by_model.values(), strict=True):
+            if isinstance(one, BaseException):
+                failures.append(one)
+            elif one is not None:
+                lists.append(await self._nearest(one, of_model))
+        if failures and not lists:
+            raise failures[0]
+        # Cosines of two models mean different things: their lists take turns.
+        turns = (id for place in zip_longest(*lists) for id in place if id is not None)
+        return list(turns)[:_RANKED] if lists else None
+
+    async def _nearest(self, asked: _Vector, bases: Sequence[tuple[uuid.UUID, int]]) -> list[int]:
         found: list[tuple[int, float]] = []
-        for base in bases:
-            found += await asyncio.to_thread(base.nearest, vector, _RANKED)
+        for id, revision in bases:
+            base = await self._shelf.base(id, revision, asked.model)
+            found += await asyncio.to_thread(base.nearest, asked.vector, _RANKED)
         found.sort(key=lambda pair: -pair[1])
-        return [id for id, cosine in found[:_RANKED] if cosine >= _FLOOR]
+        return [id for id, cosine in found[:_RANKED] if cosine >= asked.floor]
 
     async def _passages(self, organization_id: uuid.UUID, ids: Sequence[int]) -> dict[int, Passage]:
         async with self._database.reading() as session:
@@ -185,7 +269,12 @@ async def known(
     rows = await session.execute(
         scoped(KnowledgeBase, organization_id)
         .where(KnowledgeBase.id.in_(base_ids))
-        .with_only_columns(KnowledgeBase.id, KnowledgeBase.revision, KnowledgeBase.chunk_count)
+        .with_only_columns(
+            KnowledgeBase.id,
+            KnowledgeBase.revision,
+            KnowledgeBase.chunk_count,
+            KnowledgeBase.embedding_model,
+        )
     )
     return {row.id: row for row in rows}
 

@@ -20,6 +20,8 @@ from chorus.knowledge.vectors import BaseVectors, Block
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 512 * 1024 * 1024
+_Key = tuple[uuid.UUID, str]
+"""A base and the model of its vectors."""
 _AT_ONCE = 100
 """Documents in one statement: some milliseconds of the loop's time."""
 
@@ -29,21 +31,22 @@ class Shelf:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._bases: dict[uuid.UUID, BaseVectors] = {}
-        self._loading: dict[uuid.UUID, asyncio.Task[BaseVectors]] = {}
+        self._bases: dict[_Key, BaseVectors] = {}
+        self._loading: dict[_Key, asyncio.Task[BaseVectors]] = {}
 
     async def base(self, id: uuid.UUID, revision: int, model: str) -> BaseVectors:
         """The base at `revision` or, while that is loaded, as it was before."""
-        known = self._bases.pop(id, None)
+        key = id, model
+        known = self._bases.pop(key, None)
         if known is not None:
-            self._bases[id] = known  # the one that was asked for last is the last
+            self._bases[key] = known  # the one that was asked for last is the last
             if known.revision == revision:
                 return known
-        loading = self._loading.get(id)
+        loading = self._loading.get(key)
         if loading is None:
             loading = asyncio.create_task(self._load(id, model), name="load vectors")
-            self._loading[id] = loading
-            loading.add_done_callback(lambda done: self._loaded(id, done))
+            self._loading[key] = loading
+            loading.add_done_callback(lambda done: self._loaded(key, done))
         return known if known is not None else await asyncio.shield(loading)
 
     async def aclose(self) -> None:
@@ -51,21 +54,21 @@ class Shelf:
             task.cancel()
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
-    def _loaded(self, id: uuid.UUID, done: asyncio.Task[BaseVectors]) -> None:
-        self._loading.pop(id, None)
+    def _loaded(self, key: _Key, done: asyncio.Task[BaseVectors]) -> None:
+        self._loading.pop(key, None)
         if done.cancelled():
             return
         if (failure := done.exception()) is not None:
-            log.warning("the vectors of knowledge base %s: %r", id, failure)
+            log.warning("the vectors of knowledge base %s by %s: %r", *key, failure)
             return
-        self._bases[id] = done.result()
+        self._bases[key] = done.result()
         while sum(base.size_bytes for base in self._bases.values()) > MAX_BYTES:
             if len(self._bases) == 1:
                 break
             self._bases.pop(next(iter(self._bases)))
 
     async def _load(self, id: uuid.UUID, model: str) -> BaseVectors:
-        before = self._bases.get(id)
+        before = self._bases.get((id, model))
         blocks = dict(before.blocks) if before is not None else {}
         async with self._database.reading() as session:
             revision = await session.scalar(

@@ -24,12 +24,13 @@ _ZERO = sa.text("0")
 
 class KnowledgeBase(Tenant, Base):
     """`revision` is raised whenever its chunks change. `chunk_count` and `characters` are sums over
-    its documents."""
+    its documents. `embedding_model` null: the one on this machine."""
 
     __tablename__ = "knowledge_bases"
 
     name: Mapped[str] = mapped_column(sa.String(255))
     description: Mapped[str | None] = mapped_column(sa.Text)
+    embedding_model: Mapped[str | None] = mapped_column(sa.String(100))
     revision: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     document_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     chunk_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
@@ -40,7 +41,8 @@ class KnowledgeBase(Tenant, Base):
 
 class Document(Tenant, Base):
     """`attempt` counts how often it was to be read: work for an earlier one gives way. `problem`
-    says why the last reading failed; the chunks of the reading before stay until then."""
+    says why the last reading failed; the chunks of the reading before stay until then.
+    `embedding_tokens`: of all readings, as vendors counted them."""
 
     __tablename__ = "knowledge_documents"
 
@@ -65,6 +67,8 @@ class Document(Tenant, Base):
     chunk_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     characters: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     embedding_model: Mapped[str | None] = mapped_column(sa.String(100))
+    embedding_dimensions: Mapped[int | None]
+    embedding_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default=_ZERO)
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (

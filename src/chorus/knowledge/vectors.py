@@ -9,6 +9,7 @@ Of each vector two things are kept: its signs, one bit for each dimension, and t
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,17 @@ class BaseVectors:
     def of(cls, revision: int, blocks: Mapping[uuid.UUID, Block]) -> BaseVectors:
         """Takes milliseconds for each 10,000 chunks: for a thread."""
         found = [block for block in blocks.values() if len(block.ids)]
+        widths = Counter({block.rows.shape[1]: 0 for block in found})
+        for block in found:
+            widths[block.rows.shape[1]] += len(block.ids)
+        # A server may have changed what it answers with under the same name.
+        usual = widths.most_common(1)[0][0] if widths else 0
+        blocks = {
+            id: block if block.rows.shape[1] == usual else _nothing(block)
+            for id, block in blocks.items()
+            if len(block.ids)
+        }
+        found = [block for block in blocks.values() if len(block.ids)]
         if not found:
             nothing = np.zeros((0, _WORD_BITS), np.float16)
             return cls(revision, blocks, np.zeros(0, np.int64), nothing, _signs(nothing))
@@ -96,6 +108,10 @@ class BaseVectors:
         for mine, wanted in zip(self.signs, signs, strict=True):
             differ += np.bitwise_count(mine ^ wanted[0])
         return np.argpartition(differ, _CLOSER)[:_CLOSER]
+
+
+def _nothing(block: Block) -> Block:
+    return Block(block.revision, block.ids[:0], block.rows[:0])
 
 
 def _signs(rows: NDArray[np.floating]) -> NDArray[np.uint64]:

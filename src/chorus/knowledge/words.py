@@ -5,9 +5,10 @@ have say little and cost most, so only the rarer ones are searched for, as far a
 together are in `BUDGET` chunks. That needs no list of stop words for any language. Where all words
 are frequent, the chunks that have all of them are taken.
 
-SQLite ranks by BM25. Postgres has no such measure: there each word counts by how rare it is, times
-`ts_rank` of that word alone, which grows ever more slowly with how often it is in the chunk and
-falls with the chunk's length.
+Both rank in the same way: by BM25, in which each word of the question counts once for a chunk that
+has it, by how rare it is, and less in a longer chunk. How often a chunk has a word says little in
+so short a text, and neither database tells it cheaply: FTS5's own `bm25` walks through all chunks
+of the base, once for each question, which took more time than all the rest.
 
 Words are reduced to their stems as in English (Porter, on both), which does other languages little
 harm; without spaces between words (Chinese, Thai) a text is found by its vectors alone.
@@ -23,10 +24,12 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-BUDGET = 2000
+BUDGET = 1000
 SHARE = 0.2
 """Of the chunks: a word that more of them have is a frequent one."""
 _FEW = 3
+_NEAR = 200
+"""Of those found, how many are measured against their length."""
 MOST_WORDS = 24
 _WORD = re.compile(r"[^\W_]+")
 
@@ -67,8 +70,8 @@ async def ranked(
             break
         rare.append((number, word))
     if rare:
-        return await _any_of(session, base_ids, rare, count)
-    return await _any_of(session, base_ids, some, count, all_of_them=True) if some else []
+        return await _any_of(session, base_ids, rare, count, chunk_count)
+    return await _all_of(session, base_ids, [word for _, word in some], count) if some else []
 
 
 async def _counts(
@@ -93,24 +96,35 @@ async def _any_of(
     base_ids: Sequence[uuid.UUID],
     words: Sequence[tuple[int, str]],
     count: int,
-    *,
-    all_of_them: bool = False,
+    chunk_count: int,
 ) -> list[int]:
-    values: dict[str, object] = {"most": 2 * BUDGET, "count": count}
-    if _is_sqlite(session):
-        joint = " AND " if all_of_them else " OR "
-        values["match"] = _match(base_ids, [word for _, word in words], joint)
-        statement = _FIND_SQLITE
-    else:
+    """The chunks with any of the words, by how rare those are that they have."""
+    sqlite = _is_sqlite(session)
+    values: dict[str, object] = {"near": _NEAR, "count": count}
+    one = _WITH_SQLITE if sqlite else _WITH_POSTGRES
+    if not sqlite:
         values["bases"] = list(base_ids)
-        values["any"] = (" & " if all_of_them else " | ").join(word for _, word in words)
-        weights: list[str] = []
-        for place, (number, word) in enumerate(words):
-            values[f"w{place}"] = word
-            values[f"i{place}"] = math.log(1 + 100 * BUDGET / number)
-            weights.append(_WEIGHT_POSTGRES.format(place=place))
-        statement = _FIND_POSTGRES.format(score=" + ".join(weights))
-    rows = await session.execute(sa.text(statement), values)
+    parts: list[str] = []
+    for place, (number, word) in enumerate(words):
+        values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else word
+        values[f"i{place}"] = math.log(1 + (chunk_count - number + 0.5) / (number + 0.5))
+        parts.append(one.format(place=place))
+    rows = await session.execute(sa.text(_BEST.format(parts=" UNION ALL ".join(parts))), values)
+    return [id for (id,) in rows]
+
+
+async def _all_of(
+    session: AsyncSession, base_ids: Sequence[uuid.UUID], words: Sequence[str], count: int
+) -> list[int]:
+    """Some of the chunks with all of the words, the shortest first."""
+    sqlite = _is_sqlite(session)
+    values: dict[str, object] = {"near": _NEAR, "count": count}
+    if sqlite:
+        values["all"] = _match(base_ids, words, " AND ")
+    else:
+        values |= {"bases": list(base_ids), "all": " & ".join(words)}
+    part = _ALL_SQLITE if sqlite else _ALL_POSTGRES
+    rows = await session.execute(sa.text(_SHORTEST.format(part=part)), values)
     return [id for (id,) in rows]
 
 
@@ -134,14 +148,29 @@ _COUNT_POSTGRES = (
     "WHERE knowledge_base_id = ANY(:bases) "
     "AND words @@ to_tsquery('english', :w{place}) LIMIT :most) AS found)"
 )
-_FIND_SQLITE = (
-    "SELECT id FROM (SELECT rowid AS id, bm25(knowledge_words, 0.0, 1.0, 1.0) AS score "
-    "FROM knowledge_words WHERE knowledge_words MATCH :match LIMIT :most) "
-    "ORDER BY score LIMIT :count"
+_WITH_SQLITE = (
+    "SELECT rowid AS id, :i{place} AS score FROM knowledge_words "
+    "WHERE knowledge_words MATCH :w{place}"
 )
-_WEIGHT_POSTGRES = "CAST(:i{place} AS float8) * ts_rank(words, to_tsquery('english', :w{place}), 1)"
-_FIND_POSTGRES = (
-    "SELECT chunk_id FROM (SELECT chunk_id, {score} AS score FROM knowledge_words "
-    "WHERE knowledge_base_id = ANY(:bases) AND words @@ to_tsquery('english', :any) "
-    "LIMIT :most) AS found ORDER BY score DESC, chunk_id LIMIT :count"
+_WITH_POSTGRES = (
+    "SELECT chunk_id AS id, CAST(:i{place} AS float8) AS score FROM knowledge_words "
+    "WHERE knowledge_base_id = ANY(:bases) AND words @@ to_tsquery('english', :w{place})"
+)
+_BEST = (
+    "WITH near AS (SELECT id, sum(score) AS score FROM ({parts}) AS one GROUP BY id "
+    "ORDER BY score DESC, id LIMIT :near), "
+    "long AS (SELECT near.id AS id, near.score AS score, length(chunk.text) AS length "
+    "FROM near JOIN knowledge_chunks AS chunk ON chunk.id = near.id) "
+    "SELECT id FROM long ORDER BY "
+    "score / (1 + 1.2 * (0.25 + 0.75 * length / (SELECT avg(length) FROM long))) DESC, id "
+    "LIMIT :count"
+)
+_ALL_SQLITE = "SELECT rowid AS id FROM knowledge_words WHERE knowledge_words MATCH :all LIMIT :near"
+_ALL_POSTGRES = (
+    "SELECT chunk_id AS id FROM knowledge_words WHERE knowledge_base_id = ANY(:bases) "
+    "AND words @@ to_tsquery('english', :all) LIMIT :near"
+)
+_SHORTEST = (
+    "SELECT chunk.id FROM ({part}) AS found JOIN knowledge_chunks AS chunk "
+    "ON chunk.id = found.id ORDER BY length(chunk.text), chunk.id LIMIT :count"
 )

@@ -109,6 +109,15 @@ class Source:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What a vendor was asked to make a vector of: by its model, so many tokens, or in vain."""
+
+    model: str
+    tokens: int = 0
+    failure: str | None = None
+
+
 class Knowledge(Protocol):
     @property
     def whole(self) -> tuple[Passage, ...]:
@@ -121,8 +130,11 @@ class Knowledge(Protocol):
         and asks for it by a tool. Without, every turn of the caller is looked up."""
         ...
 
-    async def find(self, question: str, *, within_s: float) -> Found:
-        """What is known within `within_s`, or nothing. Never raises."""
+    async def find(
+        self, question: str, *, within_s: float, told: Callable[[Embedded], None] | None = None
+    ) -> Found:
+        """What is known within `within_s`, or nothing. Never raises. `told` hears of each request
+        to a vendor, which may end after that."""
         ...
 
 
@@ -130,6 +142,12 @@ class Knowledge(Protocol):
 class _LookUp:
     question: str
     task: asyncio.Task[Found]
+
+    @property
+    def is_stale(self) -> bool:
+        """What was late then may be here by now: a vendor's vector is remembered when it comes."""
+        task = self.task
+        return task.cancelled() or (task.done() and task.exception() is None and task.result().late)
 
 
 class LookUps:
@@ -163,6 +181,29 @@ class LookUps:
     @property
     def _every_turn(self) -> bool:
         return not self.by_tool and not self.knowledge.whole
+
+    def _embedded(self, one: Embedded) -> None:
+        """A vendor was asked for a vector: it is paid for, whether it was in time or not."""
+        if self._note is None:
+            return
+        if one.failure is not None:
+            self._note(
+                "engine_failed",
+                vendor=one.model,
+                stage="embedding",
+                detail=one.failure,
+                remedy="words_alone",
+            )
+        elif one.tokens:
+            self._note(
+                "usage",
+                model=one.model,
+                inputTokens=one.tokens,
+                outputTokens=0,
+                voice=None,
+                characters=0,
+                discarded=False,
+            )
 
     def tell(self, turn: int | None, found: Found) -> None:
         """The reply to a turn rests on what was found."""
@@ -212,7 +253,7 @@ class LookUps:
 
     async def by_request(self, question: str) -> Found:
         """The model has asked."""
-        found = await self.knowledge.find(question, within_s=TOOL_DEADLINE_S)
+        found = await self.knowledge.find(question, within_s=TOOL_DEADLINE_S, told=self._embedded)
         return replace(found, question=question)
 
     def close(self) -> None:
@@ -220,9 +261,10 @@ class LookUps:
             task.cancel()
 
     def _look_up(self, question: str) -> _LookUp:
-        if self._last is None or self._last.question != question or self._last.task.cancelled():
+        if self._last is None or self._last.question != question or self._last.is_stale:
             task = asyncio.create_task(
-                self.knowledge.find(question, within_s=DEADLINE_S), name="look up"
+                self.knowledge.find(question, within_s=DEADLINE_S, told=self._embedded),
+                name="look up",
             )
             self._running.add(task)
             task.add_done_callback(self._running.discard)

@@ -1,6 +1,8 @@
-"""all-MiniLM-L6-v2: sentences of English as vectors of 384 numbers, on this machine.
+"""MiniLM: sentences as vectors of 384 numbers, on this machine. all-MiniLM-L6-v2 knows English,
+paraphrase-multilingual-MiniLM-L12-v2 some fifty languages.
 
-By its model card: the mean over the tokens' vectors, brought to length 1; at most 256 tokens count.
+By their model cards: the mean over the tokens' vectors, brought to length 1; at most 256 tokens
+count, 128 of the multilingual one.
 It runs in onnxruntime on the process's threads for models, one text after another in the order in
 which they are due, so that a question of a call goes before a document. Loaded when first needed.
 """
@@ -16,37 +18,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chorus.knowledge.embedding import minilm_graph
+from chorus.knowledge.embedding.embedder import Made, Told, Vectors
 from chorus.speech.engines import EngineFailed
 from chorus.speech.onnx import Session, open_session_of
 from chorus.speech.threads import ModelThreads
-from chorus.speech.weights.manifest import EMBEDDER, find
+from chorus.speech.weights.manifest import EMBEDDER, MULTILINGUAL, find
 from chorus.speech.weights.store import Store
 
-LONGEST = 256
+LONGEST = {EMBEDDER: 256, MULTILINGUAL: 128}
+"""In tokens, as the models were trained."""
 _AT_ONCE = 8
 _SOON_S = 0.02
 _LATER_S = 60.0
 _REMEMBERED = 256
 _MASKED = np.float32(-1e9)
 
-Vectors = NDArray[np.float32]
-
 
 class MiniLM:
     """`folder` holds the model's files. Raises `EngineFailed` where they cannot be loaded."""
 
-    name = EMBEDDER
     dimensions = minilm_graph.WIDTH
+    floor = 0.25
 
-    def __init__(self, folder: Path, threads: ModelThreads) -> None:
+    def __init__(self, folder: Path, threads: ModelThreads, name: str = EMBEDDER) -> None:
+        self.name = name
         self._folder = folder
         self._threads = threads
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Session, Vectors] | None = None
         self._known: dict[str, NDArray[np.float32]] = {}
 
-    async def question(self, text: str) -> NDArray[np.float32]:
-        """What somebody waits for. (dimensions,)"""
+    async def question(self, text: str, told: Told | None = None) -> NDArray[np.float32]:
+        """What somebody waits for. (dimensions,). `told` hears nothing: nobody is paid."""
         found = self._known.pop(text, None)
         if found is None:
             found = (await self._threads.run(lambda: self._embed([text]), _SOON_S))[0]
@@ -55,13 +58,13 @@ class MiniLM:
             self._known.pop(next(iter(self._known)))
         return found
 
-    async def texts(self, texts: Sequence[str]) -> Vectors:
-        """What nobody waits for. (len(texts), dimensions)"""
+    async def texts(self, texts: Sequence[str]) -> Made:
+        """What nobody waits for."""
         parts: list[Vectors] = []
         for start in range(0, len(texts), _AT_ONCE):
             some = list(texts[start : start + _AT_ONCE])
             parts.append(await self._threads.run(lambda some=some: self._embed(some), _LATER_S))
-        return np.concatenate(parts) if parts else np.zeros((0, self.dimensions), np.float32)
+        return Made(np.concatenate(parts) if parts else np.zeros((0, self.dimensions), np.float32))
 
     async def warm(self) -> None:
         """Have it loaded before somebody waits for it."""
@@ -97,15 +100,15 @@ class MiniLM:
                 except (OSError, ValueError, KeyError) as error:
                     raise EngineFailed(self.name, "load", str(error)) from error
                 tokenizer.no_padding()
-                tokenizer.enable_truncation(LONGEST)
+                tokenizer.enable_truncation(LONGEST[self.name])
                 session = open_session_of(graph, self.name)
-                self._loaded = tokenizer, session, minilm_graph.places(weights, LONGEST)
+                self._loaded = tokenizer, session, minilm_graph.places(weights, LONGEST[self.name])
             return self._loaded
 
 
-def installed(models: Path, threads: ModelThreads) -> MiniLM | None:
+def installed(models: Path, threads: ModelThreads, name: str = EMBEDDER) -> MiniLM | None:
     """None where its files are not in the folder of models."""
-    weights, store = find(EMBEDDER), Store(models)
+    weights, store = find(name), Store(models)
     if weights is None or not store.complete(weights):
         return None
-    return MiniLM(store.folder(weights), threads)
+    return MiniLM(store.folder(weights), threads, name)

@@ -1,9 +1,9 @@
-"""all-MiniLM-L6-v2 as an ONNX graph, made of its weights.
+"""MiniLM as an ONNX graph, made of its weights.
 
-The model's official file is `safetensors`, whose hash many pin; which of its ONNX exports is whose
-is less clear. So the graph, which is BERT's and small, is written here: six layers of attention and
-a feed-forward network, 384 wide, 12 heads, as `BertModel` of its `config.json` says. Operators and
-field numbers are those of onnx.proto3, operator set 20.
+The models' official files are `safetensors`, whose hashes many pin; which of their ONNX exports is
+whose is less clear. So the graph, which is BERT's and small, is written here: layers of attention
+and a feed-forward network, 384 wide, 12 heads, as `BertModel` of their `config.json` says; how many
+layers the weights tell. Operators and field numbers are those of onnx.proto3, operator set 20.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from chorus.speech.protobuf import field, number_field, varint
 
-LAYERS, HEADS, WIDTH = 6, 12, 384
+HEADS, WIDTH = 12, 384
 EPSILON = 1e-12
 
 _OPSET, _IR = 20, 9
@@ -107,7 +107,8 @@ def model_of(weights: Mapping[str, Array]) -> bytes:
             "Transpose", graph.node("Reshape", graph.dense(name, x, scale), apart), perm=perm
         )
 
-    for layer in range(LAYERS):
+    layers = {name.split(".")[2] for name in weights if name.startswith("encoder.layer.")}
+    for layer in range(len(layers)):
         at = f"encoder.layer.{layer}"
         attention = f"{at}.attention.self"
         query = heads(f"{attention}.query", (0, 2, 1, 3), (WIDTH // HEADS) ** -0.5)

@@ -28,7 +28,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """One model. `languages` are BCP 47 tags; empty means nearly a hundred. `tried`: its figures
+    """One model. `languages` are BCP 47 tags; empty means fifty to a hundred. `tried`: its figures
     in the documentation were measured."""
 
     name: str
@@ -92,6 +92,11 @@ def _piper(
 # Of all sizes that know more than English.
 _VOCABULARY = (459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913")
 EMBEDDER = "all-minilm-l6-v2"
+MULTILINGUAL = "paraphrase-multilingual-minilm-l12-v2"
+_MULTILINGUAL_AT = (
+    "/sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2/resolve/"
+    "e8f8c211226b894fcb81acc59f3b34ba3efd5f42"
+)
 _MINILM_AT = (
     "/sentence-transformers/all-MiniLM-L6-v2/resolve/1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 )
@@ -223,6 +228,28 @@ MANIFEST: tuple[Weights, ...] = (
             ),
         ),
         tried=True,
+    ),
+    Weights(
+        name=MULTILINGUAL,
+        kind="embedder",
+        does="finds passages of documents in some fifty languages by their meaning",
+        licence="Apache-2.0",
+        languages=(),
+        files=(
+            File(
+                "model.safetensors",
+                f"{_MULTILINGUAL_AT}/model.safetensors",
+                470_641_600,
+                "eaa086f0ffee582aeb45b36e34cdd1fe2d6de2bef61f8a559a1bbc9bd955917b",
+            ),
+            File(
+                "tokenizer.json",
+                f"{_MULTILINGUAL_AT}/tokenizer.json",
+                9_081_518,
+                "2c3387be76557bd40970cec13153b3bbf80407865484b209e655e5e4729076b8",
+            ),
+        ),
+        tried=False,
     ),
 )
 
