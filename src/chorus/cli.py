@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     talk.add_argument("--organization", help="id, needed only where there are several")
     talk.set_defaults(command=_talk)
 
-    demo = commands.add_parser("demo", help="two calls from end to end on this machine")
+    demo = commands.add_parser("demo", help="three calls from end to end on this machine")
     demo.add_argument("--json", action="store_true", help="for programs")
     demo.add_argument(
         "--line",

@@ -31,7 +31,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_both_calls_reach_their_goal(temporary: Path) -> None:
+def test_all_calls_reach_their_goal(temporary: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "--json"], capture_output=True, text=True, timeout=220, stdin=subprocess.DEVNULL
     )
@@ -39,12 +39,12 @@ def test_both_calls_reach_their_goal(temporary: Path) -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["ok"] is True
     assert "failures" not in result
-    inbound, outbound = result["calls"]
+    inbound, outbound, handed, taken = result["calls"]
     assert (inbound["direction"], outbound["direction"]) == ("inbound", "outbound")
     for call, story in ((inbound, INBOUND), (outbound, OUTBOUND)):
         assert call["status"] == "completed"
         assert call["endedReason"] == "agent_ended"
-        assert len(call["turns"]) >= 4
+        assert len(call["turns"]) >= len(story.lines)
         assert all(turn["sentMs"] < 5000 for turn in call["turns"])
         recording = Path(call["recordingPath"])
         assert recording.is_relative_to(temporary)
@@ -52,6 +52,9 @@ def test_both_calls_reach_their_goal(temporary: Path) -> None:
         assert call["transcript"][-1]["content"] == story.goodbye
     assert outbound["contextVariables"] == {"name": "Anna", "order": "427"}
     assert "saturday" in json.dumps(outbound["transcript"])
+    assert (handed["endedReason"], handed["transferStatus"]) == ("transferred", "completed")
+    assert (taken["parentCallId"], taken["transferType"]) == (handed["id"], "warm_briefing")
+    assert Path(taken["recordingPath"]).exists()
     # The show is on standard error, without colours: it is no terminal.
     assert "Where to go next" in done.stderr
     assert "(coughs)" in done.stderr
@@ -62,7 +65,7 @@ def test_both_calls_reach_their_goal(temporary: Path) -> None:
 def test_a_call_over_sip_reaches_its_goal(
     temporary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first of the two calls: `chorus demo --line sip` holds both."""
+    """The first of the calls: `chorus demo --line sip` holds all."""
     assert run.demo(as_json=True, line="sip", stories=(INBOUND,)) == 0
     printed = capsys.readouterr()
     result = json.loads(printed.out.splitlines()[-1])
@@ -75,7 +78,7 @@ def test_a_call_over_sip_reaches_its_goal(
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_both_calls_over_sip_reach_their_goal(temporary: Path) -> None:
+def test_all_calls_over_sip_reach_their_goal(temporary: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "--json", "--line", "sip"],
         capture_output=True, text=True, timeout=220, stdin=subprocess.DEVNULL,
@@ -83,7 +86,8 @@ def test_both_calls_over_sip_reach_their_goal(temporary: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["ok"] is True
-    assert [call["direction"] for call in result["calls"]] == ["inbound", "outbound"]
+    directions = ["inbound", "outbound", "inbound", "outbound"]
+    assert [call["direction"] for call in result["calls"]] == directions
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are counted through /proc")

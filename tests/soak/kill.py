@@ -53,6 +53,8 @@ HANDED = 0.2
 """So many callers are handed to a person; where that is what is looked for, `HANDED_MOSTLY`."""
 HANDED_MOSTLY = 0.7
 REFUSED = 0.1
+ALL_OVER_S = 150.0
+"""For what waits in line at the end, and for callers who stay."""
 WHILE_STARTING = 0.25
 """After so many of the kills comes another, during the start."""
 LONGEST_START_S = 3.0
@@ -292,7 +294,7 @@ async def run(
 
 
 async def _count(rig: Rig, report: Report) -> None:
-    calls = await rig.settled()
+    calls = await rig.settled(ALL_OVER_S)
     report.ends.update(call["endedReason"] or call["status"] for call in calls)
     dials = rig.dials()
     report.dialled = len(dials)

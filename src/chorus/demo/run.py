@@ -1,9 +1,9 @@
-"""`chorus demo`: two telephone calls from end to end on this machine, and whether they worked.
+"""`chorus demo`: telephone calls from end to end on this machine, and whether they worked.
 
 In order: what the demo needs is looked for; the people's lines are recited by the offline voice;
 carrier, shop and platform are started as processes of their own; the agents are made through
-the API; Anna calls and is called; the record is shown; everything is checked. Whatever happens,
-no process is left; the temporary folder stays, for its recordings.
+the API; Anna calls and is called, and is handed to a person; the record is shown; everything is
+checked. Whatever happens, no process is left; the temporary folder stays, for its recordings.
 """
 
 from __future__ import annotations
@@ -28,6 +28,17 @@ import httpx
 from chorus.demo.carrier.client import CarrierClient
 from chorus.demo.carrier.client import running as carrier_running
 from chorus.demo.checks import Check, check, check_network, check_order
+from chorus.demo.handover import (
+    HANDED,
+    LINES,
+    RULE,
+    TAKEN,
+    TARGET,
+    TOM_NUMBER,
+    Handover,
+    check_handover,
+    hand_over,
+)
 from chorus.demo.network import Strangers
 from chorus.demo.orders import running as shop_running
 from chorus.demo.perform import Performance, Stage, perform
@@ -155,7 +166,8 @@ async def _calls(
         raise DemoFailed(
             f"{' and '.join(absent)} not installed; run: pip install 'chorus-voice[local]'"
         )
-    show.line("Two telephone calls on this machine: no account, no key, no internet.", "bold")
+    several = "Three telephone calls" if stories == STORIES else "A telephone call"
+    show.line(f"{several} on this machine: no account, no key, no internet.", "bold")
     show.line("Starting the carrier, the shop and the platform…", "dim")
     folder.append(Path(tempfile.mkdtemp(prefix="chorus-demo-")))
     # Half of them, such as Whisper for what espeak-ng says, would not understand each other.
@@ -177,7 +189,7 @@ async def _calls(
                 )
                 shop = group.create_task(stack.enter_async_context(shop_running()))
                 reciting = group.create_task(
-                    recite((line.text for story in stories for line in story.lines), cast)
+                    recite([*(line.text for s in stories for line in s.lines), *LINES], cast)
                 )
         recited, shop_url, server = reciting.result(), shop.result(), serving.result()
         carrier = carrying.result()
@@ -191,15 +203,23 @@ async def _calls(
             show.line("            With `chorus models pull` both are those of a real call.", "dim")
         stage = await _set_up(server, carrier, shop_url, recited, cast, way)
         performances = [await _perform(show, stage, story) for story in stories]
-        recordings = [await _recording(server, each) for each in performances]
+        handover = await _hand_over(show, stage) if stories == STORIES else None
+        calls = [performance.call for performance in performances]
+        if handover is not None:
+            calls += [handover.first, handover.second]
+        recordings = [await _recording(server, call) for call in calls]
         async with httpx.AsyncClient() as http:
             order = (await http.get(f"{shop_url}/orders/{ORDER}")).json()
-    for performance, recorded in zip(performances, recordings, strict=True):
+    for call, recorded in zip(calls, recordings, strict=True):
+        path = str(recorded.path) if recorded else None
+        result.calls.append(call | {"recordingPath": path})
+    for performance, recorded in zip(performances, recordings, strict=False):
         show.record(performance.story, performance.call, performance.figures, recorded)
         result.checks += check(performance, recorded)
-        path = str(recorded.path) if recorded else None
-        result.calls.append(performance.call | {"recordingPath": path})
-    if stories == STORIES:
+    if handover is not None:
+        for story, call, recorded in zip((HANDED, TAKEN), calls[-2:], recordings[-2:], strict=True):
+            show.record(story, call, {}, recorded)
+        result.checks += check_handover(handover, recordings[-2:])
         result.checks.append(check_order(order))
     if strangers.looks:
         result.checks.append(check_network(strangers.found))
@@ -237,7 +257,7 @@ async def _set_up(
         agent = await server.create(
             "/agents",
             name=story.title,
-            systemPrompt=story.prompt,
+            systemPrompt=_prompt(story),
             slmModelId=model["id"],
             voiceId=voice["id"],
             voiceSpeed=1.0 if cast.piper else AGENT_SPEED,
@@ -248,10 +268,20 @@ async def _set_up(
             agentGreeting=story.greeting,
             agentGreetingEnabled=story.greeting is not None,
             toolIds=tools,
+            transferTargets=[TARGET] if story is INBOUND else [],
         )
         agents[story.direction] = agent["id"]
     number_id = await way.connect(server, carrier, agents["inbound"])
     return Stage(server, carrier, agents, number_id, recited)
+
+
+def _prompt(story: Story) -> str:
+    """With what the one who answers the telephone does when Anna asks for a person."""
+    return (
+        story.prompt.replace("otherwise:", f"{RULE}otherwise:")
+        if story is INBOUND
+        else story.prompt
+    )
 
 
 def _models() -> Path:
@@ -285,9 +315,14 @@ async def _perform(show: Show, stage: Stage, story: Story) -> Performance:
     return await perform(stage, story, live.event, live.person)
 
 
-async def _recording(server: Platform, performance: Performance) -> Recorded | None:
+async def _hand_over(show: Show, stage: Stage) -> Handover:
+    show.title(f"{HANDED.title} (inbound, {ANNA_NUMBER} → {SHOP_NUMBER} → {TOM_NUMBER})")
+    live, tom = LiveCall(show), LiveCall(show, "Tom", clock=False)
+    return await hand_over(stage, live.event, tom.event, tom.person)
+
+
+async def _recording(server: Platform, call: dict[str, Any]) -> Recorded | None:
     """The file on disk, if the API serves the same."""
-    call = performance.call
     found = sorted((server.folder / "data").rglob(f"{call['id']}*.wav"))
     if not found or not call["recordingUrl"]:
         return None

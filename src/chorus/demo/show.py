@@ -76,7 +76,11 @@ class Show:
         for entry in call["transcript"] or ():
             who, colour = ("caller", "cyan") if entry["role"] == "user" else ("agent", "green")
             self.said(None, who, entry["content"], colour)
-        self.line("  Milliseconds from the end of the caller's speech, turn by turn:")
+        if call.get("transferStatus"):
+            self.line(
+                f"  {call['transferType']}, {call['transferStatus']}, "
+                f"parent {call['parentCallId'] or 'none'}, cost {call['cost']} USD"
+            )
         heard = [
             f"{response['to']} {response['played_ms']:.0f}"
             for response in figures.get("responses", ())
@@ -86,7 +90,9 @@ class Show:
             [str(turn["turn"]), *(_number(turn.get(key)) for key, _ in STAGES)]
             for turn in call["turns"] or ()
         ]
-        self.table(["turn", *(name for _, name in STAGES)], rows)
+        if rows:
+            self.line("  Milliseconds from the end of the caller's speech, turn by turn:")
+            self.table(["turn", *(name for _, name in STAGES)], rows)
         if heard:
             self.line("  The same at the carrier, from the last sample sent to the first played:")
             self.line(f"  {', '.join(heard)}")
@@ -118,18 +124,21 @@ class Show:
 
 
 class LiveCall:
-    """Shows the events of one call, as the API gives them."""
+    """Shows the events of one call, as the API gives them. `other` is who the agent talks with;
+    `clock`: whether with the time, which is each call's own."""
 
-    def __init__(self, show: Show) -> None:
+    def __init__(self, show: Show, other: str = "caller", *, clock: bool = True) -> None:
         self._show = show
+        self._other = other
+        self._clock = clock
         self._drafts: dict[int, int] = {}
         self._shown = ""  # the words of the turn that is not over
 
     def person(self, doing: str) -> None:
-        self._show.said(None, "caller", f"({doing})", "cyan")
+        self._show.said(None, self._other, f"({doing})", "cyan")
 
     def event(self, event: Mapping[str, Any]) -> None:
-        at_ms, data = event["atMs"], event["data"]
+        at_ms, data = event["atMs"] if self._clock else None, event["data"]
         match event["kind"]:
             case "status_changed":
                 why = f" ({data['reason']})" if data.get("reason") else ""
@@ -138,10 +147,10 @@ class LiveCall:
                 self._drafts[data["turn"]] = self._drafts.get(data["turn"], 0) + 1
             case "words":
                 self._shown = f"{self._shown} {data['text']}".strip()
-                self._show.said(at_ms, "caller", data["text"], "cyan")
+                self._show.said(at_ms, self._other, data["text"], "cyan")
             case "turn_committed":
                 if data["text"] != self._shown:
-                    self._show.said(at_ms, "caller", data["text"], "cyan")
+                    self._show.said(at_ms, self._other, data["text"], "cyan")
                 self._shown = ""
             case "turn_latency":
                 self._latency(at_ms, data)
@@ -150,7 +159,8 @@ class LiveCall:
             case "tool_result":
                 answer = data.get("result", "")
                 text = answer if isinstance(answer, str) else json.dumps(answer)
-                how = f"{data.get('status') or 'failed'} after {data['elapsedMs']} ms"
+                state = data.get("status") or ("done" if data.get("ok") else "failed")
+                how = f"{state} after {data['elapsedMs']} ms"
                 self._show.said(at_ms, "", f"→ {how}: {text}", "yellow")
             case "agent_paused":
                 self._show.said(at_ms, "", "a sound over the agent: it pauses and listens", "dim")
@@ -160,6 +170,12 @@ class LiveCall:
                 self._show.said(at_ms, "", "the caller has the word: the agent stops", "red")
             case "turn_dropped":
                 self._show.said(at_ms, "", f"nothing understood ({data['reason']})", "red")
+            case "hold_started":
+                self._show.said(at_ms, "", "the caller waits, and hears music", "dim")
+            case kind if kind.startswith("transfer_"):
+                self._show.said(
+                    at_ms, "", f"the transfer is {kind.removeprefix('transfer_')}", "dim"
+                )
             case "reply_heard":
                 cut = " —" if data.get("interrupted") else ""
                 self._show.said(at_ms, "agent", f"{data['heard']}{cut}", "green")
@@ -169,7 +185,7 @@ class LiveCall:
             case _:
                 pass
 
-    def _latency(self, at_ms: int, data: Mapping[str, Any]) -> None:
+    def _latency(self, at_ms: int | None, data: Mapping[str, Any]) -> None:
         stages = ", ".join(f"{name} {_number(data.get(key))}" for key, name in STAGES[:-1])
         drafts = self._drafts.pop(data["turn"], 0)
         drafted = f", drafted {drafts}×" if drafts > 1 else ", drafted" if drafts else ""

@@ -1,4 +1,4 @@
-"""What the two calls of the demo are about: the agents' scripts, and what the people say.
+"""What two of the demo's calls are about: the agents' scripts, and what the people say.
 
 Anna calls a garden shop, asks for her order and moves its delivery; then the shop calls her
 about the same order, which must have moved. She coughs over the agent once, which must not stop
@@ -99,8 +99,7 @@ OUTBOUND = Story(
 script:
 when caller says "hello what can I do for you":
     call order with number = "{{{{order}}}}"
-    then say "Your {{result.item}} come on {{result.day}}. Who will be at home?"
-when caller says "I will be at home all morning": say "Good. Where may we leave them?"
+    then say "Your {{result.item}} come on {{result.day}}. Where may we leave them?"
 when caller says "please leave them behind the house":
     call leave_at with number = "{{{{order}}}}", place = "behind the house"
     then say "We leave them {{result.place}}. Anything else, {{{{name}}}}?"
@@ -110,7 +109,6 @@ otherwise: say "{AGAIN}"
     greeting="Hello {{name}}, this is the garden shop.",
     lines=(
         ScriptedLine("hello", "Hello what can I do for you?"),
-        ScriptedLine("home", "I will be at home all morning"),
         ScriptedLine("place", "Please leave them behind the house"),
         ScriptedLine("thanks", "Thank you very much for calling"),
     ),
