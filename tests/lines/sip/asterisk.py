@@ -99,6 +99,7 @@ username=1004
 """
 _EXTENSIONS = """
 [from-chorus]
+exten => +4940111,1,Dial(PJSIP/1003,60)
 ; Answers in one codec and goes on in another.
 exten => 700,1,Answer()
  same => n,Wait(1)

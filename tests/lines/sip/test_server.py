@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 from tests.fakes.server import Server, start
+from tests.lines.sip.asterisk import asterisk, needs_asterisk
 from tests.lines.sip.exchange import NUMBER
 from tests.lines.sip.kamailio import PASSWORD, kamailio
-from tests.lines.sip.peers import baresip, free_port, needs_baresip, needs_kamailio
+from tests.lines.sip.peers import baresip, free_port, loudest_hz, needs_baresip, needs_kamailio
 
 pytestmark = [needs_baresip, pytest.mark.timeout(180)]
 
@@ -171,3 +172,34 @@ async def test_the_api_shows_how_a_number_is_registered(tmp_path: Path) -> None:
         assert " by kamailio" in said
         assert f"ok       {NUMBER}: is registered as {NUMBER}" in said
         assert PASSWORD not in said
+
+
+@needs_asterisk
+@pytest.mark.slow
+async def test_a_caller_is_handed_over_by_the_pbx(tmp_path: Path) -> None:
+    """A cold transfer with `merge: release`: REFER, and Asterisk connects the two."""
+    with asterisk() as pbx:
+        async with (
+            office(tmp_path) as here,
+            baresip(tmp_path / "bob", pbx.account("1002"), hz=440) as bob,
+            baresip(tmp_path / "carol", pbx.account("1003"), hz=700) as carol,
+        ):
+            settings = pbx.settings()
+            number = await here.number(**settings)
+            path = f"/phone-numbers/{number['id']}"
+            await here.until(path, lambda n: (n["registration"] or {}).get("state") == "registered")
+            bob.command("dial", f"sip:1001@127.0.0.1:{pbx.port}")
+            await bob.happens("CALL_ESTABLISHED")
+            (row,) = await here.until("/calls", lambda calls: calls)
+            target = {"name": "Carol", "number": "+4940111", "type": "cold", "merge": "release"}
+            answer = await here.http.post(f"/v1/calls/{row['id']}/transfer", json={"to": target})
+            assert answer.status_code == 202, answer.text
+            await carol.happens("CALL_ESTABLISHED")
+            call = await here.until(f"/calls/{row['id']}", _is_over)
+            assert (call["status"], call["endedReason"]) == ("completed", "transferred")
+            # The two talk with each other now, and Chorus has left.
+            async with asyncio.timeout(20):
+                while loudest_hz(bob.heard()[-8000:]) != pytest.approx(700, abs=10):
+                    await asyncio.sleep(0.1)
+            bob.command("hangup")
+            await carol.happens("CALL_CLOSED")
