@@ -4,12 +4,14 @@ In order: the port is taken, the database and the first key are prepared (`openi
 runs the application. What prevents that ends the process with one sentence and status 1.
 
 Or it is one of several (`workers.py`), and is given the port by the process that started it. That
-also tells it to stop, by single bytes over a socket pair, and is told when it is ready.
+also tells it to stop, by single bytes over a socket pair, and is told when it is ready, and from
+then on that its event loop runs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import socket
@@ -24,8 +26,8 @@ from chorus.calls.switchboard import Switchboard
 from chorus.connections import Connections, protocol, raise_file_limit
 from chorus.lines.websocket import DirectProtocol
 from chorus.opening import say_where, served
+from chorus.parent import AT_ONCE, READY, RETIRE, beat
 from chorus.settings import Settings
-from chorus.workers import AT_ONCE, READY, RETIRE
 
 # A carrier's audio message is below 4 KB; whatever is larger is no audio.
 _WS_MAX_BYTES = 256 * 1024
@@ -46,6 +48,8 @@ def serve(settings: Settings) -> int:
 def serve_as_worker(settings: Settings, listener_fd: int, parent_fd: int) -> int:
     """As one of several, with the port and the socket pair that the parent left open."""
     logs.configure(settings)
+    # For the parent's SIGABRT: where each thread is goes to stderr.
+    faulthandler.enable()
     with socket.socket(fileno=listener_fd) as listener, socket.socket(fileno=parent_fd) as parent:
         for each in (listener, parent):
             each.setblocking(False)
@@ -109,6 +113,7 @@ class _Server(uvicorn.Server):
         self._calls = calls
         self._say = say
         self._parent = parent
+        self._beating: asyncio.Task[None] | None = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._calls.retiring:
@@ -130,6 +135,8 @@ class _Server(uvicorn.Server):
             self._say()
             if self._parent is not None:
                 self._parent.send(READY)
+                # Until the loop ends: calls may last long after the order to stop.
+                self._beating = asyncio.create_task(beat(self._parent), name="beat")
 
     def _obey(self) -> None:
         """The parent said something, or is gone, which is as if it had said to stop."""

@@ -3,7 +3,8 @@
 The parent takes the port and prepares the database, starts the workers (`serve.serve_as_worker`)
 and holds no call itself. Each has the listening socket, so none is needed to hand connections on,
 and one that is busy takes fewer. A worker that dies is started again, and ends the calls that it
-had lost at once (`calls/recover.py`).
+had lost at once (`calls/recover.py`). One whose event loop has stood still for `SILENT_S` can serve
+nobody: it is ended, and writes down first where it stood.
 
 - SIGTERM and SIGINT: all are told to stop, and end as one server does. A second signal ends them
   at once.
@@ -28,18 +29,21 @@ from collections.abc import Sequence
 
 from chorus import logs
 from chorus.opening import say_where, served
+from chorus.parent import AT_ONCE, BEAT_S, READY, RETIRE, STOP
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
-
-READY, STOP, RETIRE, AT_ONCE = b"y", b"s", b"r", b"x"
-"""What a worker and its parent say to each other, a byte each."""
 
 COMMAND = (sys.executable, "-m", "chorus", "serve")
 READY_WITHIN_S = 300.0
 STEADY_S = 10.0
 """One that dies sooner than this after its start is started again after a wait, which doubles."""
+LEAST_WAIT_S = 1.0
 MOST_WAIT_S = 30.0
+SILENT_S = 30.0
+"""One that has not, for so long, is ended: by SIGABRT, at which it writes its threads' stacks to
+stderr, and by SIGKILL if that does not end it within `GRACE_S`."""
+GRACE_S = 5.0
 
 
 def serve_with_workers(settings: Settings) -> int:
@@ -62,6 +66,10 @@ class Worker:
         self.over: asyncio.Task[None] | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when it takes connections, cancelled if it ended before that."""
+        self.silent_s = 0.0
+        """Since it was heard, as far as this process itself ran: where all stood still, as in a
+        container that was paused, none is to blame."""
+        self.is_given_up = False
         asyncio.get_running_loop().add_reader(channel, self._heard)
 
     @classmethod
@@ -103,6 +111,12 @@ class Worker:
         except OSError:
             log.debug("worker %d is gone already", self.process.pid)
 
+    def kill(self, number: signal.Signals) -> None:
+        try:
+            self.process.send_signal(number)
+        except ProcessLookupError:
+            log.debug("worker %d is gone already", self.process.pid)
+
     async def ended(self) -> int:
         """Its exit status, once it has ended."""
         status = await self.process.wait()
@@ -111,9 +125,10 @@ class Worker:
 
     def _heard(self) -> None:
         try:
-            said = self._channel.recv(16)
+            said = self._channel.recv(256)
         except OSError:
             said = b""
+        self.silent_s = 0.0
         if READY in said and not self.ready.done():
             self.ready.set_result(None)
         if not said:
@@ -155,44 +170,80 @@ class Workers:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._replace)
-        async with asyncio.TaskGroup() as tasks:
-            for place in range(self._settings.workers):
-                tasks.create_task(self._keep(place))
-        if self._replacing is not None:
-            await self._replacing
+        watching = asyncio.create_task(self._watch(), name="watch workers")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for place in range(self._settings.workers):
+                    tasks.create_task(self._keep(place))
+            if self._replacing is not None:
+                await self._replacing
+            # Those that left their place are not waited for by anybody else.
+            await asyncio.gather(*(self._forget(worker) for worker in self._living))
+        finally:
+            watching.cancel()
         return 1 if self._failed else 0
 
     async def _keep(self, place: int) -> None:
         """That there is a worker at this place, until all are to stop."""
         wait_s = 0.0
+        gone: Worker | None = None
         while not self._stopping.is_set():
-            worker = self._workers[place] = await self._start()
-            status = await self._gone(place)
-            worker = self._workers[place]
+            try:
+                await self._fill(place, gone)
+                gone, status = await self._gone(place)
+            except OSError as failure:
+                # No process, or no memory for one.
+                steady, what = False, f"a worker could not be started: {failure}"
+            else:
+                steady = time.monotonic() - gone.started_at >= STEADY_S
+                what = f"worker {gone.process.pid} ended with {status}"
             if self._stopping.is_set():
                 return
             if not self._up:
-                log.error("a worker could not start; it ended with %d", status)
+                log.error("%s, before all were there", what)
                 self._failed = True
                 self._stop()
                 return
-            steady = time.monotonic() - worker.started_at >= STEADY_S
-            wait_s = 0.0 if steady else min(MOST_WAIT_S, max(1.0, 2 * wait_s))
-            log.error(
-                "worker %d ended with %d; another is started in %.0f s",
-                worker.process.pid,
-                status,
-                wait_s,
-            )
+            wait_s = 0.0 if steady else min(MOST_WAIT_S, max(LEAST_WAIT_S, 2 * wait_s))
+            log.error("%s; another is started in %.0f s", what, wait_s)
             await self._pause(wait_s)
 
-    async def _gone(self, place: int) -> int:
-        """The exit status of the worker at this place, or of whoever came for it."""
+    async def _fill(self, place: int, gone: Worker | None) -> None:
+        """Start one for this place, unless one has come for the one that is gone meanwhile
+        (`_replace_one`). Raises `OSError`."""
+        if self._workers.get(place) is not gone:
+            return
+        worker = await self._start()
+        if self._workers.get(place) is gone:
+            self._workers[place] = worker
+        else:
+            worker.tell(RETIRE)
+
+    async def _gone(self, place: int) -> tuple[Worker, int]:
+        """The worker at this place, or whoever came for it, and its exit status."""
         while True:
             worker = self._workers[place]
             status = await worker.ended()
             if self._workers[place] is worker:
-                return status
+                return worker, status
+
+    async def _watch(self) -> None:
+        """Ends those whose event loop stands still."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for worker in [each for each in self._living if each.is_ready]:
+                worker.silent_s += BEAT_S
+                if worker.silent_s >= SILENT_S + GRACE_S:
+                    worker.kill(signal.SIGKILL)
+                elif worker.silent_s >= SILENT_S and not worker.is_given_up:
+                    log.error(
+                        "worker %d has stood still for %.0f s: it is ended, and where it stood "
+                        "is in what it writes to stderr",
+                        worker.process.pid,
+                        worker.silent_s,
+                    )
+                    worker.is_given_up = True
+                    worker.kill(signal.SIGABRT)
 
     async def _start(self) -> Worker:
         worker = await Worker.start(self._settings, self._listener, self._command)

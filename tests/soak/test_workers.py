@@ -131,3 +131,21 @@ async def talking(rig: Rig, ids: set[str]) -> dict[str, str]:
 async def lost(rig: Rig) -> set[str]:
     rows = await rig.rows("SELECT id FROM calls WHERE ended_reason = 'worker_lost'")
     return {str(id) for (id,) in rows}
+
+
+async def test_one_that_stands_still_is_killed_and_another_comes(tmp_path: Path, postgres_url: str):
+    async with client.running() as carrier:
+        env = environment(carrier, postgres_url) | {"CHORUS_WORKERS": "2"}
+        rig = Rig(carrier, tmp_path / "data", env, postgres_url)
+        await rig.start()
+        try:
+            first = await until_workers(rig, set())
+            stuck = min(first)
+            os.kill(stuck, signal.SIGSTOP)
+            stopped_at = time.monotonic()
+            found = await until_workers(rig, {stuck})
+            lasted_s = time.monotonic() - stopped_at
+            assert found > first - {stuck}, "the other has beaten all the while"
+        finally:
+            await rig.stop()
+    assert 25 < lasted_s < 60
