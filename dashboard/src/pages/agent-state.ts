@@ -78,12 +78,13 @@ export function useAgentForm(id: string, may: boolean) {
     },
     onSuccess: async (saved) => {
       queries.setQueryData(["agent", id], saved);
-      void queries.invalidateQueries({ queryKey: ["agents"] });
-      await draft.saved();
-      void queries.invalidateQueries({ queryKey: ["versions", id] });
+      // Before anything is waited for: what is changed from here on is kept.
       setChanges({});
       setBase({});
       toast(t("agent.saved"));
+      void queries.invalidateQueries({ queryKey: ["agents"] });
+      await draft.saved();
+      void queries.invalidateQueries({ queryKey: ["versions", id] });
     },
   });
   const agent = found.data;
