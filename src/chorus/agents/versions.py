@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from chorus import lists
 from chorus.accounts.principal import Principal
@@ -70,8 +71,13 @@ async def keep(
 async def page(
     session: AsyncSession, agent: Agent, wanted: ListQuery
 ) -> tuple[list[AgentVersion], Found]:
-    """The latest first, unless it is wanted otherwise."""
-    query = scoped(AgentVersion, agent.organization_id).where(AgentVersion.agent_id == agent.id)
+    """The latest first, unless it is wanted otherwise; without their `settings`, which no list
+    shows."""
+    query = (
+        scoped(AgentVersion, agent.organization_id)
+        .where(AgentVersion.agent_id == agent.id)
+        .options(defer(AgentVersion.settings, raiseload=True))
+    )
     return await lists.of(session, query, AgentVersion, wanted)
 
 
