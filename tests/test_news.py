@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from tests.conftest import Postgres, settings_for
+from tests.fakes.api import running
 
 from chorus import news
+from chorus.accounts import keys, ring
 from chorus.db import Database
 from chorus.news import News, Topic
 from chorus.settings import Settings
@@ -103,3 +107,36 @@ async def test_other_processes_hear_of_what_was_committed(
         two.news.events["commands"].clear()
         await one.tell("commands")
         await two.heard("commands")
+
+
+async def test_a_key_that_one_process_revokes_is_refused_by_the_other(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ring, "CACHE_S", 3600.0)  # so that nothing but the news is in time
+    settings = settings_for(tmp_path, database_url=postgres_url)
+    async with running(settings) as one, running(settings) as two:
+        async with asyncio.timeout(20):
+            while not two.app.state.switchboard.news.arrives:
+                await asyncio.sleep(0.02)
+        made = await one.made("/v1/api-keys", {"name": "short-lived", "scopes": ["read"]})
+        async with two.client_with(made["key"]) as theirs:
+            assert (await theirs.get("/v1/agents")).status_code == 200
+            assert (await theirs.get("/v1/agents")).status_code == 200
+            assert (await one.delete(f"/v1/api-keys/{made['id']}")).status_code == 200
+            assert await refused(theirs)
+
+        # A command has no process to forget it in.
+        made = await one.made("/v1/api-keys", {"name": "another", "scopes": ["read"]})
+        async with two.client_with(made["key"]) as theirs:
+            assert (await theirs.get("/v1/agents")).status_code == 200
+            async with one.process.database.writing() as session:
+                organization_id = await one.organization_id()
+                assert await keys.revoke(session, organization_id, uuid.UUID(made["id"]))
+            assert await refused(theirs)
+
+
+async def refused(http: httpx.AsyncClient) -> bool:
+    async with asyncio.timeout(5):
+        while (await http.get("/v1/agents")).status_code != 401:
+            await asyncio.sleep(0.02)
+    return True

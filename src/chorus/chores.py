@@ -75,9 +75,19 @@ async def _sweep(running: Running) -> None:
     await _every(_SWEEP_EVERY_S, sweep)
 
 
+async def _forget_access(running: Running) -> None:
+    told = running.switchboard.news.events["access"]
+    while True:
+        await told.wait()
+        told.clear()
+        running.process.keys.forget_all()
+        running.process.sessions.forget_all()
+
+
 CHORES: tuple[Chore, ...] = (
     # That it lives, and what others left that do not.
     Chore("news of other processes", ROLES, lambda running: running.switchboard.news.run()),
+    Chore("changes of keys and sessions", ROLES, _forget_access),
     Chore("lease", ROLES, lambda running: Keeper(running.switchboard).run()),
     Chore("queues for export", ROLES, lambda running: running.switchboard.telemetry.run()),
     Chore("use of keys and sessions", ("api",), _note_use),

@@ -25,15 +25,28 @@ from chorus.db import Database, after_commit
 
 log = logging.getLogger(__name__)
 
-Topic = Literal["calls queued", "commands", "events", "webhooks"]
+Topic = Literal["access", "calls queued", "commands", "events", "webhooks"]
 
-TOPICS: tuple[Topic, ...] = ("calls queued", "commands", "events", "webhooks")
+TOPICS: tuple[Topic, ...] = ("access", "calls queued", "commands", "events", "webhooks")
+"""`access`: keys, sessions, members or organizations may not be what they were."""
 CHANNEL = "chorus_news"
 RETRY_S = 2.0
 CONNECT_S = 10.0
 CHECK_S = 30.0
 """A connection that is silently dead is found out after this long."""
 _HELLO = "hello"
+
+
+async def tell_all(session: AsyncSession, topic: Topic) -> None:
+    """Once the session's transaction has committed, and for whoever has no `News`, as a command:
+    on PostgreSQL every process hears it, this one too. On SQLite nobody does."""
+    if session.get_bind().dialect.name == "postgresql":
+        await _notify(session, topic, "")
+
+
+async def _notify(session: AsyncSession, what: str, sender: str) -> None:
+    notify = sa.text("SELECT pg_notify(:channel, :payload)")
+    await session.execute(notify, {"channel": CHANNEL, "payload": f"{what}:{sender}"})
 
 
 class News:
@@ -50,7 +63,7 @@ class News:
         """Once the session's transaction has committed."""
         after_commit(session, self.events[topic].set)
         if not self._database.settings.is_sqlite:
-            await self._notify(session, topic)
+            await _notify(session, topic, self._me)
 
     async def run(self) -> None:
         """For ever; started once by the application."""
@@ -95,7 +108,7 @@ class News:
     async def _greet(self) -> None:
         if not self.arrives:
             async with self._database.writing() as session:
-                await self._notify(session, _HELLO)
+                await _notify(session, _HELLO, self._me)
 
     def _heard(self, payload: str) -> None:
         topic, _, sender = payload.partition(":")
@@ -106,7 +119,3 @@ class News:
         for known in TOPICS:
             if known == topic:
                 self.events[known].set()
-
-    async def _notify(self, session: AsyncSession, what: str) -> None:
-        notify = sa.text("SELECT pg_notify(:channel, :payload)")
-        await session.execute(notify, {"channel": CHANNEL, "payload": f"{what}:{self._me}"})

@@ -1,8 +1,8 @@
 """API keys: made, looked up, changed, revoked.
 
 A key is shown once, when it is made; the table has its hash. Look-ups are cached for a few
-seconds by `KeyRing`, so that a busy client costs no query a request; a key revoked in this
-process is forgotten at once, one revoked by another process at the latest when the cache ends.
+seconds by `KeyRing`, so that a busy client costs no query a request; a key that is changed or
+revoked is forgotten with the commit, by all processes (`ring.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -19,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
 from chorus.accounts.principal import SCOPES, Principal, covers, role_of_key
-from chorus.accounts.ring import CACHE_S, Ring
+from chorus.accounts.ring import CACHE_S, Ring, forgotten
 from chorus.accounts.schemas import ApiKeyQuery
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import ApiKey, Organization
-from chorus.db import Database, after_commit, named_like, scoped, utcnow
+from chorus.db import Database, named_like, scoped, utcnow
 from chorus.errors import invalid_field, not_found
 from chorus.wire import Found
 
@@ -112,15 +113,19 @@ async def change(
     for name, value in changes.items():
         setattr(row, name, value)
     await session.flush()
-    after_commit(session, lambda: ring.forget(key_id))
+    await forgotten(session, lambda: ring.forget(key_id))
     return row
 
 
 async def revoke(
-    session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    key_id: uuid.UUID,
+    ring: KeyRing | None = None,
 ) -> list[uuid.UUID]:
     """Revoke a key, and with it every key that it made, and those that they made. Returns which;
-    none if there is no such key. Call `KeyRing.forget` after the commit."""
+    none if there is no such key. With the commit `ring`, this process's if it has one, forgets
+    them, and so do other processes."""
     found = [key_id] if await _is_there(session, organization_id, key_id) else []
     revoked: list[uuid.UUID] = []
     while found:
@@ -135,6 +140,9 @@ async def revoke(
             ApiKey.created_by.in_(found), ApiKey.revoked_at.is_(None)
         )
         found = list(await session.scalars(made.with_only_columns(ApiKey.id)))
+    if revoked:
+        own = [] if ring is None else [partial(ring.forget, each) for each in revoked]
+        await forgotten(session, *own)
     return revoked
 
 
@@ -196,6 +204,9 @@ class KeyRing:
 
     def forget_organization(self, organization_id: uuid.UUID) -> None:
         self._ring.forget(lambda principal: principal.organization_id == organization_id)
+
+    def forget_all(self) -> None:
+        self._ring.forget(lambda _: True)
 
     async def flush(self) -> None:
         """Write down when keys were last used; called now and then, not in requests."""

@@ -22,10 +22,11 @@ from chorus.accounts import audit, identities, second_factor, sessions
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import forbidden
 from chorus.accounts.principal import Principal
+from chorus.accounts.ring import forgotten
 from chorus.accounts.secrets import digest
 from chorus.accounts.sessions import SessionRing
 from chorus.accounts.tables import Identity, Member, Organization
-from chorus.db import after_commit, breaks_unique, scoped
+from chorus.db import breaks_unique, scoped
 from chorus.errors import Problem, not_found
 from chorus.wire import Found, SearchQuery
 
@@ -125,7 +126,7 @@ async def change(
     for name, value in changes.items():
         setattr(member, name, value)
     await session.flush()
-    after_commit(session, lambda: ring.forget_member(id))
+    await forgotten(session, lambda: ring.forget_member(id))
     return member
 
 

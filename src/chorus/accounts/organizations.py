@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
+from chorus.accounts.ring import forgotten
 from chorus.accounts.tables import Organization
 from chorus.errors import Problem, label, not_found
 from chorus.settings import Settings
@@ -86,6 +87,7 @@ async def set_ceilings(
             setattr(organization, name, ceiling)
         setattr(organization, ceiling_name, ceiling)
     await session.flush()
+    await forgotten(session)
     return organization
 
 
@@ -96,6 +98,7 @@ async def suspend(session: AsyncSession, id: uuid.UUID, when: datetime | None) -
         return False
     organization.suspended_at = when
     await session.flush()
+    await forgotten(session)
     return True
 
 

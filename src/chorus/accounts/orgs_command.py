@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.accounts import audit, members, organizations, second_factor
 from chorus.accounts.command import Refused, on_database, organization, user
 from chorus.accounts.passwords import Passwords
-from chorus.accounts.ring import CACHE_S
+from chorus.accounts.ring import CACHE_S, forgotten
 from chorus.accounts.rotate import rotate
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
 from chorus.accounts.tables import Identity, Member, MemberSession, Organization
@@ -112,6 +112,7 @@ async def _end_sessions(session: AsyncSession, identity: Identity) -> None:
     """In all organizations."""
     theirs = sa.select(Member.id).where(Member.identity_id == identity.id)
     await session.execute(sa.delete(MemberSession).where(MemberSession.member_id.in_(theirs)))
+    await forgotten(session)
 
 
 def set_password(settings: Settings, options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """Look-ups of tokens, remembered for a few seconds.
 
-What is forgotten in this process is looked up anew at once, also if a look-up was under way when
-it was forgotten; what another process changed is seen at the latest after `CACHE_S`.
+What is forgotten is looked up anew at once, also if a look-up was under way when it was forgotten.
+`forgotten` has all processes forget with the commit of what changed it; where a process does not
+hear of that (`news.py`), it sees it at the latest after `CACHE_S`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,23 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus import news
+from chorus.db import after_commit
+
 T = TypeVar("T")
 
 CACHE_S = 5.0
 _SIZE = 10_000
+
+
+async def forgotten(session: AsyncSession, *forget: Callable[[], None]) -> None:
+    """Once the session's transaction has committed, `forget` in this process, and everything in
+    the others."""
+    for each in forget:
+        after_commit(session, each)
+    await news.tell_all(session, "access")
 
 
 class Ring(Generic[T]):

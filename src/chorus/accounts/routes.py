@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
 
 from chorus.accounts import audit_log, keys, organizations
+from chorus.accounts.ring import forgotten
 from chorus.accounts.schemas import (
     ApiKeyCreate,
     ApiKeyOut,
@@ -21,7 +21,6 @@ from chorus.accounts.schemas import (
     OrganizationPatch,
 )
 from chorus.accounts.tables import ApiKey, Organization
-from chorus.db import after_commit
 from chorus.errors import invalid_field, not_found
 from chorus.process import Process
 from chorus.route import InOrganization, InPrincipal, InProcess, InSession, failures, router
@@ -139,13 +138,9 @@ async def update_key(
 async def delete_key(
     process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
 ) -> Data[Deleted]:
-    """With the keys that it made. At once in the process that answers; in others within five
-    seconds."""
-    revoked = await keys.revoke(session, organization_id, id)
-    if not revoked:
+    """With the keys that it made."""
+    if not await keys.revoke(session, organization_id, id, process.keys):
         raise not_found("API key")
-    for each in revoked:
-        after_commit(session, functools.partial(process.keys.forget, each))
     return Data(data=Deleted(id=id))
 
 
@@ -171,8 +166,11 @@ async def update_organization(
 ) -> Data[OrganizationOut]:
     """A limit may be as high as its ceiling, which the operator sets."""
     found = await organizations.change(session, process.settings, organization_id, wish.changes())
-    after_commit(session, lambda: process.keys.forget_organization(organization_id))
-    after_commit(session, lambda: process.sessions.forget_organization(organization_id))
+    await forgotten(
+        session,
+        lambda: process.keys.forget_organization(organization_id),
+        lambda: process.sessions.forget_organization(organization_id),
+    )
     return Data(data=_organization(found, process))
 
 

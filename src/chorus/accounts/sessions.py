@@ -1,8 +1,8 @@
 """Sessions of members: a cookie with a random token, of which the table has the hash.
 
 A session ends when it was not used for `IDLE`, and `ABSOLUTE` after it began in any case. Look-ups
-are cached as those of keys are: what ends a session in this process ends it at once, in another
-one within `ring.CACHE_S`. When a session was last used is written down now and then.
+are cached as those of keys are: what ends a session ends it with the commit in all processes. When
+a session was last used is written down now and then.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 from chorus.accounts.principal import Principal
-from chorus.accounts.ring import Ring
+from chorus.accounts.ring import Ring, forgotten
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.clock import Clock, SystemClock
-from chorus.db import Database, after_commit
+from chorus.db import Database
 from chorus.errors import not_found
 from chorus.settings import Settings
 
@@ -78,6 +78,9 @@ class SessionRing:
 
     def forget_organization(self, organization_id: uuid.UUID) -> None:
         self._ring.forget(lambda found: found.principal.organization_id == organization_id)
+
+    def forget_all(self) -> None:
+        self._ring.forget(lambda _: True)
 
     async def flush(self) -> None:
         """Write down when sessions were last used."""
@@ -188,7 +191,7 @@ async def end(
         raise not_found("Session")
     await session.delete(row)
     await session.flush()
-    after_commit(session, lambda: ring.forget(session_id))
+    await forgotten(session, lambda: ring.forget(session_id))
 
 
 async def end_all(
@@ -199,7 +202,7 @@ async def end_all(
     if but is not None:
         query = query.where(MemberSession.id != but)
     await session.execute(query)
-    after_commit(session, lambda: ring.forget_member(member_id))
+    await forgotten(session, lambda: ring.forget_member(member_id))
 
 
 async def end_all_of_identity(
@@ -212,7 +215,7 @@ async def end_all_of_identity(
     if but is not None:
         query = query.where(MemberSession.id != but)
     ended = (await session.execute(query.returning(MemberSession.id))).all()
-    after_commit(session, lambda: ring.forget_identity(identity_id))
+    await forgotten(session, lambda: ring.forget_identity(identity_id))
     return len(ended)
 
 
@@ -221,7 +224,7 @@ async def end_by_token(session: AsyncSession, ring: SessionRing, token: str) -> 
     query = sa.delete(MemberSession).where(MemberSession.token_hash == digest(token))
     ended = (await session.execute(query.returning(MemberSession.id))).scalar_one_or_none()
     if ended is not None:
-        after_commit(session, lambda: ring.forget(ended))
+        await forgotten(session, lambda: ring.forget(ended))
 
 
 def _own(principal: Principal) -> sa.Select[MemberSession]:
