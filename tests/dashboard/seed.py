@@ -31,6 +31,13 @@ RATE_HZ = 8000
 CALL = uuid.UUID("5eed0000-0000-4000-8000-000000000001")
 AGENT = uuid.UUID("5eed0000-0000-4000-8000-00000000000a")
 
+LINE = {
+    "codec": "OPUS", "encrypted": True, "packetsReceived": 1890, "packetsSent": 1900,
+    "loss": 0.013, "latePackets": 2, "concealedMs": 480.0, "jitterMs": 7.4,
+    "roundTripMs": 46.0, "remoteLoss": 0.004, "remoteJitterMs": 3.1, "packetsRefused": 0,
+    "mos": 4.1,
+}  # fmt: skip
+
 # who, from ms, to ms, words, (unsaid)
 TALK: list[tuple[str, int, int, str, str]] = [
     ("agent", 400, 3100, "Chorus Bistro, good evening. How can I help you?", ""),
@@ -217,7 +224,7 @@ async def _whole_call(
                 "extractions": {"people": 5, "note": HOSTILE},
                 "problems": [],
             },
-            timeline={"turns": waits},
+            timeline={"turns": waits, "line": LINE},
             ended_reason="agent_ended",
             context_variables={"restaurant": "Chorus Bistro"},
             meta={"campaign": HOSTILE},

@@ -25,6 +25,7 @@ PAGES = [
     ("agent-after", f"/agents/{AGENT}?group=after", "Values to extract"),
     ("calls", "/calls", "+14155550199"),
     ("call", f"/calls/{CALL}", "Thank you for calling. Goodbye."),
+    ("call-summary", f"/calls/{CALL}?tab=summary", "OPUS · encrypted"),
     ("call-latency", f"/calls/{CALL}?tab=latency&turn=3", "Slowest first"),
     ("call-cost", f"/calls/{CALL}?tab=cost", "discarded drafts"),
     ("call-events", f"/calls/{CALL}?tab=events", "turn_committed"),

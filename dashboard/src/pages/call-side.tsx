@@ -8,6 +8,7 @@ import { queries, useMay } from "../api/session";
 import type { CallEvent } from "../api/stream";
 import { Badge, Button, Code, copy, Copy, Failure, Time, Waiting } from "../parts/basic";
 import { clock, type Key, maybe, money, ms, number, t } from "../words";
+import { Sound } from "./call-sound";
 import { type Conversation, latencies, quantile, STAGES, type Turn } from "./call-model";
 
 export const TABS = ["summary", "latency", "cost", "webhooks", "events", "audit"] as const;
@@ -77,6 +78,7 @@ function Summary({ call }: { call: Schemas["Call"] }) {
           <Values of={call.metadata as Record<string, unknown>} />
         </>
       )}
+      {call.lineQuality && <Sound of={call.lineQuality} />}
     </div>
   );
 }

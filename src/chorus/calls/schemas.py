@@ -209,6 +209,39 @@ class ListedCall(_Call):
     transfer_calls: list[ListedTransferCall]
 
 
+class LineQuality(Out):
+    """How the sound of a call went over the line, by RTP and the other side's RTCP reports."""
+
+    codec: Annotated[str | None, Field(examples=["PCMU"])] = None
+    encrypted: bool | None = None
+    packets_received: int | None = None
+    packets_sent: int | None = None
+    loss: Annotated[
+        float | None, Field(description="Share of the packets to us that were lost, 0 to 1.")
+    ] = None
+    late_packets: Annotated[
+        int | None, Field(description="Came after the wait for them was over.")
+    ] = None
+    concealed_ms: Annotated[
+        float | None, Field(description="Lost sound that was recovered or continued.")
+    ] = None
+    jitter_ms: float | None = None
+    round_trip_ms: Annotated[
+        float | None, Field(description="Null where the other side sends no reports.")
+    ] = None
+    remote_loss: Annotated[
+        float | None, Field(description="What the other side reports of our packets, 0 to 1.")
+    ] = None
+    remote_jitter_ms: float | None = None
+    packets_refused: Annotated[
+        int | None, Field(description="Came from elsewhere than the other side.")
+    ] = None
+    mos: Annotated[
+        float | None,
+        Field(description="Estimated mean opinion score, 1 to 4.4 (ITU-T G.107, shortened)."),
+    ] = None
+
+
 class CallOut(_Call):
     """A call with all that is known of it."""
 
@@ -220,11 +253,8 @@ class CallOut(_Call):
     analysis: Analysis | None
     transfer_calls: list[TransferCall]
     line_quality: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="How the sound arrived (loss, jitter, round trip, MOS), where the line "
-            "knows: SIP."
-        ),
+        LineQuality | None,
+        Field(description="How the sound arrived, where the line knows: SIP, once it is over."),
     ] = None
     turns: Annotated[
         list[dict[str, Any]] | None,

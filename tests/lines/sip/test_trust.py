@@ -161,6 +161,28 @@ def test_headers_both_ways() -> None:
     assert len(sent) == 4
 
 
+@pytest.mark.parametrize(
+    ("headers", "called"),
+    [
+        ([("Diversion", "<sip:+4940111@pbx>;reason=unconditional")], "+4940111"),
+        # The last diversion stands on top.
+        ([("Diversion", "<sip:222@pbx>;reason=no-answer"), ("Diversion", "<tel:111>")], "111"),
+        ([("Diversion", "<sip:222@pbx>, <sip:111@pbx>")], "111"),
+        ([("History-Info", "<sip:111@pbx>;index=1, <sip:222@pbx?Reason=SIP>;index=1.1")], "111"),
+        ([("History-Info", "<sip:222@pbx>;index=1")], None),
+        ([("Diversion", "<<broken")], None),
+    ],
+)
+def test_who_was_called_at_first_is_told(headers: list[tuple[str, str]], called: str) -> None:
+    message = _invite("a")
+    for name, value in headers:
+        message.headers.add(name, value)
+    assert variables_of(message).get("sip_diversion") == called
+
+
+INSTANCE = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
+
+
 class Registrar:
     """Answers REGISTER as a registrar does; `password` None takes everybody."""
 
@@ -210,7 +232,7 @@ def _registered(
     states: list[str] = []
     registration = Registration(
         phone.agent.context, trunk.account, phone.agent.contact,
-        lambda r: states.append(r.standing.state),
+        lambda r: states.append(r.standing.state), INSTANCE,
     )  # fmt: skip
     registration.start()
     return net, registrar, registration, states
@@ -268,6 +290,25 @@ def test_a_registrar_that_is_away_is_tried_again_and_found() -> None:
     net.time.advance(120)
     assert registration.standing.state == "registered"
     assert states[0] == "failed"
+
+
+def test_the_instance_is_named_and_left_out_where_the_way_does_not_know_it() -> None:
+    net, registrar, registration, _ = _registered()
+    net.time.advance(2)
+    contact = registrar.requests[-1].contact
+    assert contact is not None
+    assert contact.params["reg-id"] == "1"
+    assert contact.params["+sip.instance"] == f"<urn:uuid:{INSTANCE}>"
+    assert "outbound" in registrar.requests[-1].headers.tokens("Supported")
+    registrar.status = 439
+    net.time.advance(95)
+    registrar.status = None
+    net.time.advance(5)
+    assert registration.standing.state == "registered"
+    contact = registrar.requests[-1].contact
+    assert contact is not None
+    assert "reg-id" not in contact.params
+    assert "outbound" not in registrar.requests[-1].headers.tokens("Supported")
 
 
 def test_a_registrar_that_wants_longer_intervals_gets_them() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -172,6 +173,7 @@ class SipAgent:
             trunk.account,
             self.user_agent.contact,
             lambda changed: self._registered(id, changed),
+            str(uuid.uuid5(uuid.NAMESPACE_OID, id)),
         )
         self.registrations[id] = registration
         self.gate.add(trunk, registration)

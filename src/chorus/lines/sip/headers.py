@@ -1,8 +1,10 @@
 """Headers that carry a business's own data, both ways.
 
 `X-Order-Id: 77` of an INVITE becomes the context variable `sip_x_order_id`, and User-to-User
-(RFC 7433) `sip_user_to_user`; a variable of such a name that a call is placed with becomes the
-header. What could break a message (line ends, other headers) never gets into one.
+(RFC 7433) `sip_user_to_user`; who was called before the call was forwarded to us (Diversion,
+RFC 5806, else History-Info, RFC 7044) is `sip_diversion`. A variable of a header's name that a call
+is placed with becomes the header. What could break a message (line ends, other headers) never gets
+into one.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from chorus.lines.sip.causes import printable
+from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.grammar import unquote as unquoted
 from chorus.lines.sip.message import Message
+from chorus.lines.sip.uri import parse_addresses
 
 PREFIX = "sip_"
 MOST = 32
@@ -22,7 +26,11 @@ _NAME = re.compile(r"x_[a-z0-9_]{1,60}")
 
 
 def variables_of(message: Message) -> dict[str, str]:
-    return variables_from(message.headers)
+    """Of an INVITE: those of its headers, and `sip_diversion`."""
+    found = variables_from(message.headers)
+    if diverted := _diverted(message):
+        found.setdefault(f"{PREFIX}diversion", diverted)
+    return found
 
 
 def variables_from(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -55,6 +63,27 @@ def headers_of(variables: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
         if len(headers) >= MOST:
             break
     return tuple(headers)
+
+
+def _diverted(message: Message) -> str:
+    """The number that was called at first; empty for a call that nobody forwarded. Diversion has
+    the last one on top (RFC 5806 §4), History-Info goes on at its end and begins with whom the
+    first request was for, which is a diversion only if there are more."""
+    diversion = _users(message, "Diversion")
+    if diversion:
+        return diversion[-1]
+    history = _users(message, "History-Info")
+    return history[0] if len(history) > 1 and history[0] != history[-1] else ""
+
+
+def _users(message: Message, name: str) -> list[str]:
+    users: list[str] = []
+    for line in message.headers.all(name)[:8]:
+        try:
+            users += [address.uri.plain_user for address in parse_addresses(line)[:8]]
+        except Malformed:
+            continue
+    return [printable(user)[:MOST_CHARS] for user in users if user]
 
 
 def _user_to_user(value: str) -> str:

@@ -5,7 +5,9 @@ and a random part, so that a thousand numbers do not come back at once. `state` 
 for the API and the doctor. The Contact has a user part that nobody can guess (`token`): an INVITE
 that names it was sent by somebody who knows the binding. Over UDP four bytes go to the registrar
 every 25 s, so that a NAT in between keeps the way back open (RFC 5626 §4.4; streams have their own
-keepalive in `transport`).
+keepalive in `transport`). The Contact names the instance too (`+sip.instance`, `reg-id`, RFC 5626
+§4.2): a registrar that keeps to it sends calls by the flow that the binding came on, and replaces
+the binding of a process that was started anew instead of ringing both.
 """
 
 from __future__ import annotations
@@ -87,8 +89,12 @@ class Registration:
         account: Account,
         contact: Callable[[Hop, str], str],
         changed: Callable[[Registration], None],
+        instance: str = "",
     ) -> None:
+        """`instance` is a UUID that stays the same for as long as the number exists; empty sends
+        none."""
         self.account = account
+        self._flow = f';reg-id=1;+sip.instance="<urn:uuid:{instance}>"' if instance else ""
         self.token = secrets.token_hex(16)
         self.hop: Hop | None = None
         """Where the binding lives: over a stream, calls come on the same connection."""
@@ -148,9 +154,9 @@ class Registration:
             add("To", str(Address(account.address)))
             add("Call-ID", self._call_id)
             add("CSeq", f"{self._sequence} REGISTER")
-            add("Contact", f"{self._contact(hop, self.token)};expires={expires_s}")
+            add("Contact", f"{self._contact(hop, self.token)};expires={expires_s}{self._flow}")
             add("Expires", str(expires_s))
-            add("Supported", "path, outbound")
+            add("Supported", "path, outbound" if self._flow else "path")
             add("User-Agent", self._context.product)
             return request
 
@@ -182,6 +188,11 @@ class Registration:
                 self._expires_s = least
                 self._register()
                 return
+        if response.status == 439 and self._flow:
+            # The registrar knows flows, the proxy before it does not (RFC 5626 §11.6).
+            self._flow = ""
+            self._register()
+            return
         detail = response.detail if isinstance(response, Failed) else response.reason
         words = printable(detail or REASONS.get(response.status, ""))
         error = f"SIP {response.status} {words}".strip()
