@@ -206,6 +206,14 @@ async def test_a_holder_that_has_gone_without_a_word(tmp_path: Path):
     await passing
 
 
+async def test_a_folder_without_sockets_stops_no_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    async with held(tmp_path / "gone"):
+        assert "no websocket can be passed on to this process" in caplog.text
+        assert relay(tmp_path / "gone", OTHER).to(HOLDER) is None
+
+
 @pytest.mark.parametrize("holder", [None, OTHER, "elsewhere-1f-0", "host-1f-7", "host-1f-../x"])
 async def test_where_there_is_no_way(tmp_path: Path, holder: str | None):
     async with held(tmp_path):

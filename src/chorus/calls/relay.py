@@ -173,7 +173,8 @@ class Relay:
         """Take what others pass on, for the websocket routes of `app`. The place is this process's
         alone, so a socket that is there was left by one that has died."""
         path = self._path(self._name().rpartition("-")[2])
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         config = uvicorn.Config(
             partial(self._take, app),
             interface="asgi3",
@@ -193,9 +194,13 @@ class Relay:
             return make(config=config, server_state=self._state, app_state={})
 
         loop = asyncio.get_running_loop()
-        with _short(path) as short:
-            self._server = await loop.create_unix_server(protocol, path=short)
-        path.chmod(0o600)
+        try:
+            with _short(path) as short:
+                self._server = await loop.create_unix_server(protocol, path=short)
+            path.chmod(0o600)
+        except OSError as failure:
+            # Some file systems have no sockets. Calls are held all the same.
+            log.error("no websocket can be passed on to this process: %s: %s", path, failure)
 
     async def aclose(self) -> None:
         """No more are taken; those that are there are closed by now, with their calls."""
