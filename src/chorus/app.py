@@ -18,6 +18,7 @@ from starlette.routing import WebSocketRoute
 
 import chorus
 from chorus import chores, dashboard, errors, ready
+from chorus.accounts.audit_export import export_routes as audit_export
 from chorus.accounts.member_routes import new_members
 from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
@@ -78,6 +79,7 @@ ROUTERS = (
     ("/v1", upload_routes),
     ("/v1", calls),
     ("/v1", export_routes),
+    ("/v1", audit_export),
     ("/v1", one_call_routes),
     ("/v1", chat_routes),
     ("/v1", check_routes),

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from chorus.accounts import idempotency, throttle
+from chorus.accounts import audit_export, idempotency, throttle
 from chorus.billing.watch import Watch
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.live import Commands
@@ -27,6 +27,7 @@ from chorus.webhooks.deliver import Deliveries
 log = logging.getLogger(__name__)
 
 _FLUSH_EVERY_S = 30
+_READS_EVERY_S = 3
 _SWEEP_EVERY_S = 3600
 
 
@@ -52,6 +53,10 @@ async def _note_use(running: Running) -> None:
     await _every(_FLUSH_EVERY_S, running.process.flush)
 
 
+async def _note_reads(running: Running) -> None:
+    await _every(_READS_EVERY_S, running.process.reads.flush)
+
+
 async def _deliver(running: Running) -> None:
     await Deliveries(running.switchboard, running.switchboard.heartbeat.name).run()
 
@@ -68,6 +73,7 @@ async def _sweep(running: Running) -> None:
         await idempotency.sweep(process.database)
         await sweep_commands(process.database)
         await process.sessions.sweep()
+        await audit_export.purge(process.database, process.clock.utcnow())
         await throttle.sweep(process.database, process.clock.utcnow())
         await webhook_log.sweep(process.database)
         await process.database.optimize()
@@ -91,6 +97,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("lease", ROLES, lambda running: Keeper(running.switchboard).run()),
     Chore("queues for export", ROLES, lambda running: running.switchboard.telemetry.run()),
     Chore("use of keys and sessions", ("api",), _note_use),
+    Chore("reads, for the audit log", ("api",), _note_reads),
     Chore("event streams", ("api",), lambda running: running.switchboard.streams.run()),
     Chore("dispatch", ("media",), lambda running: Dispatch(running.switchboard).run()),
     Chore("commands to calls", ("media",), lambda running: Commands(running.switchboard).run()),

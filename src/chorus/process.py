@@ -12,6 +12,7 @@ from chorus import languages
 from chorus.accounts.keys import KeyRing
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.passwords import Passwords
+from chorus.accounts.reads import Reads
 from chorus.accounts.secrets import Secrets
 from chorus.accounts.sessions import SessionRing
 from chorus.catalogue.catalogue import Catalogue
@@ -48,6 +49,10 @@ class Process:
         return SessionRing(self.database, self.clock)
 
     @cached_property
+    def reads(self) -> Reads:
+        return Reads(self.database, self.clock)
+
+    @cached_property
     def passwords(self) -> Passwords:
         return Passwords()
 
@@ -70,7 +75,8 @@ class Process:
         return Catalogues(self.settings, self.database, lambda: self.secrets, self.catalogue)
 
     async def flush(self) -> None:
-        """Write down when keys and sessions were last used."""
+        """Write down who read what, and when keys and sessions were last used."""
+        await self.reads.flush()
         await self.keys.flush()
         await self.sessions.flush()
 
@@ -78,7 +84,7 @@ class Process:
         try:
             await self.flush()
         except (SQLAlchemyError, OSError) as failure:
-            # Minutes of one column: no reason for a stop to fail, or to leave connections open.
-            log.warning("when keys and sessions were last used was not written: %s", failure)
+            # Of the last seconds: no reason for a stop to fail, or to leave connections open.
+            log.warning("who read what, and when keys were used, was not written: %s", failure)
         finally:
             await self.database.close()

@@ -28,7 +28,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import compact, errors, json_body
-from chorus.accounts import audit, idempotency, permissions, same_origin
+from chorus.accounts import audit, idempotency, permissions, reads, same_origin
 from chorus.accounts.idempotency import Answer, Claim
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import Rule
@@ -114,7 +114,7 @@ class Route(APIRoute):
                 return await _finished(request, Response(claim.body, claim.status, headers))
             return await _finished(request, await _answer(process, request, run, change, claim))
 
-        return handle
+        return reads.watched(handle, self.operation_id, resource_of(self.path))  # pyright: ignore[reportReturnType]  a coroutine
 
 
 class _Hashing(Route):
@@ -196,12 +196,17 @@ class _Change:
             session,
             self.principal,
             self.route.operation_id or self.route.name,
-            self.route.path.strip("/").partition("/")[0],
+            resource_of(self.route.path),
             uuid.UUID(str(given)) if given else None,  # pyright: ignore[reportUnknownArgumentType]  any JSON
             fields=list(sent) if isinstance(sent, dict) else (),  # pyright: ignore[reportUnknownArgumentType]  names
             request_id=self.request.state.request_id,
             address=self.request.state.address,
         )
+
+
+def resource_of(path: str) -> str:
+    """Such as agents, of a route's own path."""
+    return path.strip("/").partition("/")[0]
 
 
 async def _answer(

@@ -46,7 +46,8 @@ def prepared(api: Api) -> VirtualClock:
     clock = VirtualClock()
     api.process.__dict__["passwords"] = Passwords(QUICK)
     api.process.__dict__["clock"] = clock
-    api.process.__dict__.pop("sessions", None)
+    for name in ("sessions", "reads"):
+        api.process.__dict__.pop(name, None)
     return clock
 
 

@@ -43,6 +43,7 @@ function OrganizationForm({ of }: { of: Schemas["Organization"] }) {
         <div className="two">
           <NumberField label={t("org.recordings")} hint={t("org.forever")} value={shown.recordingRetentionDays} onChange={(value) => set({ recordingRetentionDays: value })} min={1} wrong={wrong?.of("recordingRetentionDays")} />
           <NumberField label={t("org.transcripts")} hint={t("org.forever")} value={shown.transcriptRetentionDays} onChange={(value) => set({ transcriptRetentionDays: value })} min={1} wrong={wrong?.of("transcriptRetentionDays")} />
+          <NumberField label={t("org.audit")} hint={t("org.forever")} value={shown.auditRetentionDays} onChange={(value) => set({ auditRetentionDays: value })} min={30} wrong={wrong?.of("auditRetentionDays")} />
         </div>
         <Failure error={save.error} />
         {may && (

@@ -149,6 +149,7 @@ export const ar: Catalogue = {
   "org.nolimit": "فارغ: لا حد سوى حد المشغّل.",
   "org.retention": "مدة الاحتفاظ",
   "org.recordings": "التسجيلات (أيام)",
+  "org.audit": "سجل التدقيق (أيام)",
   "org.transcripts": "النصوص والتحليلات (أيام)",
   "org.forever": "الفارغ يُبقيها.",
   "password.change": "تغيير كلمة المرور",

@@ -149,6 +149,7 @@ export const de: Catalogue = {
   "org.nolimit": "Leer: keine Grenze als die des Betreibers.",
   "org.retention": "Wie lange aufbewahrt wird",
   "org.recordings": "Aufnahmen (Tage)",
+  "org.audit": "Protokoll der Änderungen (Tage)",
   "org.transcripts": "Transkripte und Auswertungen (Tage)",
   "org.forever": "Leer behält sie.",
   "password.change": "Passwort ändern",

@@ -148,6 +148,7 @@ export const en = {
   "org.nolimit": "Empty: no limit but the operator's.",
   "org.retention": "How long things are kept",
   "org.recordings": "Recordings (days)",
+  "org.audit": "Audit log (days)",
   "org.transcripts": "Transcripts and analyses (days)",
   "org.forever": "Empty keeps them.",
   "password.change": "Change password",

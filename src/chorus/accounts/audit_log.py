@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus import lists
 from chorus.accounts.schemas import AuditEntryOut, AuditQuery
 from chorus.accounts.tables import AuditEntry
+from chorus.db import Database
 from chorus.wire import Found
 
 _entries = cast("sa.Table", AuditEntry.__table__).c
@@ -23,6 +25,16 @@ async def page(
     query = sa.select(*_entries).where(*_conditions(organization_id, wanted))
     rows, found = await lists.page(session, query, (_entries.created_at, _entries.id), wanted)
     return [AuditEntryOut.model_validate(dict(row)) for row in rows], found
+
+
+async def exported(
+    database: Database, organization_id: uuid.UUID, wanted: AuditQuery
+) -> AsyncGenerator[list[AuditEntryOut], None]:
+    """All entries that fit, some hundred at a time."""
+    query = sa.select(*_entries).where(*_conditions(organization_id, wanted))
+    key = (_entries.created_at, _entries.id)
+    async for rows in lists.batches(database, query, key, wanted.sort):
+        yield [AuditEntryOut.model_validate(dict(row)) for row in rows]
 
 
 def _conditions(organization_id: uuid.UUID, wanted: AuditQuery) -> list[sa.ColumnElement[bool]]:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
 
 from chorus import errors
 from chorus.accounts import audit, identities, organizations, sessions
@@ -18,6 +20,8 @@ from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.accounts.throttle import CODES, Attempt
 from chorus.db import after_commit
 from chorus.process import Process
+
+_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,37 @@ async def enter(
     after_commit(session, lambda: process.sessions.forget_member(member.id))
     theirs = await identities.memberships(session, member.identity_id)
     return Entered(row, member, organization, theirs, token)
+
+
+async def failed(
+    process: Process,
+    visitor: Visitor,
+    email: str,
+    reason: str,
+    organization_id: uuid.UUID | None = None,
+) -> None:
+    """Tell each organization in which somebody with this address could have logged in. Whose
+    address it is, is all that is known of who tried."""
+    query = sa.select(Member).where(Member.email == email, Member.identity_id.is_not(None))
+    if organization_id is not None:
+        query = query.where(Member.organization_id == organization_id)
+    async with process.database.reading() as session:
+        found = await session.scalars(query.options(lazyload(Member.identity)).limit(_TOLD))
+        for member in found:
+            note_failed(process, visitor, member, reason)
+
+
+def note_failed(process: Process, visitor: Visitor, member: Member, reason: str) -> None:
+    """`reason`: what was wrong, password or code."""
+    process.reads.add(
+        principal_of(member),
+        "failedLogin",
+        "members",
+        member.id,
+        request_id=visitor.request_id,
+        address=visitor.address,
+        detail={"reason": reason},
+    )
 
 
 def note(

@@ -16,7 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
 from chorus.accounts import first_owner, identities, members, second_factor, sessions
-from chorus.accounts.entering import Entered, Visitor, codes_of, count, enter, note, wrong
+from chorus.accounts.entering import (
+    Entered,
+    Visitor,
+    codes_of,
+    count,
+    enter,
+    failed,
+    note,
+    note_failed,
+    wrong,
+)
 from chorus.accounts.identities import ACCOUNTS
 from chorus.accounts.principal import Principal
 from chorus.accounts.tables import Identity, Member
@@ -42,6 +52,7 @@ async def log_in(
     tries = 1 if organization_id is not None else ACCOUNTS
     right = {each.id: each.password_hash for each in await _right(process, found, password, tries)}
     if not right:
+        await failed(process, visitor, email, "password", organization_id)
         raise wrong()
     async with process.database.reading() as session:
         member = await identities.latest(session, list(right), organization_id)
@@ -79,6 +90,7 @@ async def show_code(process: Process, visitor: Visitor, challenge: str, code: st
         if not found.is_of(identity) or not second_factor.is_on(identity):
             raise _ended()
         if not second_factor.accept(process.secrets, identity, code, now):
+            note_failed(process, visitor, member, "code")
             raise second_factor.wrong_code()
         await Attempt(identity.email, visitor.address).succeeded(session, now)
         return await enter(process, session, member, visitor, attempt, "createSession")
@@ -118,6 +130,7 @@ async def join(
     await count(process, attempt)
     right = await _right(process, found, password, ACCOUNTS)
     if not right:
+        await failed(process, visitor, member.email, "password")
         raise wrong()
     # Who was added here with the password of elsewhere means the identity that is elsewhere.
     chosen = next((each for each in right if each.id != member.identity_id), right[0])

@@ -54,6 +54,7 @@ def _organization(row: Organization, process: Process) -> OrganizationOut:
         supervision_announcement=row.supervision_announcement,
         recording_retention_days=row.recording_retention_days,
         transcript_retention_days=row.transcript_retention_days,
+        audit_retention_days=row.audit_retention_days,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -177,12 +178,13 @@ async def update_organization(
 @routes.get(
     "/audit-log",
     operation_id="listAuditLog",
-    summary="List who changed what",
+    summary="List who changed and who saw what",
     responses=failures(403),
 )
 async def list_audit_log(
     session: InSession, organization_id: InOrganization, query: Annotated[AuditQuery, Query()]
 ) -> Page[AuditEntryOut]:
-    """The newest first. Placing a call is no entry: the call is its own record."""
+    """The newest first: changes, log-ins and those that failed, and who looked at what was said and
+    at secrets. Placing a call is no entry: the call is its own record."""
     rows, found = await audit_log.page(session, organization_id, query)
     return page(AuditEntryOut, rows, found, query)

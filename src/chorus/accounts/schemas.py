@@ -152,6 +152,10 @@ class _OrganizationChange(In):
             "was said in events."
         ),
     ]
+    audit_retention_days: Annotated[
+        Annotated[Whole, Field(ge=30, le=36_500)] | None,
+        Field(description="Days that entries of the audit log are kept; null keeps them."),
+    ]
     supervision_tone: Annotated[
         Flag, Field(description="Callers hear two short notes when somebody begins to listen.")
     ]
@@ -177,6 +181,7 @@ class OrganizationOut(Out):
     max_queued_calls: int
     recording_retention_days: int | None
     transcript_retention_days: int | None
+    audit_retention_days: int | None
     supervision_tone: bool
     supervision_announcement: str | None
     created_at: Time
@@ -371,6 +376,10 @@ class AuditQuery(ListQuery):
     resource_id: UUID | None = None
     since: TimeIn | None = None
     until: TimeIn | None = None
+
+
+class AuditExportQuery(AuditQuery):
+    format: Annotated[Literal["csv", "jsonl"], Field(description="Of the lines.")] = "csv"
 
 
 class AuditEntryOut(Out):

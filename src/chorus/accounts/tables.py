@@ -35,6 +35,7 @@ class Organization(Base):
     suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     recording_retention_days: Mapped[int | None]
     transcript_retention_days: Mapped[int | None]
+    audit_retention_days: Mapped[int | None]
     supervision_tone: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     supervision_announcement: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
