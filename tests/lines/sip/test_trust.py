@@ -257,6 +257,14 @@ def test_it_registers_is_renewed_and_taken_away() -> None:
     assert sequences == sorted(set(sequences))
 
 
+def test_a_registrar_that_grants_seconds_is_asked_in_time() -> None:
+    net, registrar, _, states = _registered()
+    registrar.expires_s = 10
+    net.time.advance(60)
+    assert set(states) <= {"registering", "registered"}
+    assert 6 <= len(registrar.bindings) <= 9
+
+
 def test_over_udp_the_way_back_is_kept_open_while_it_is_registered() -> None:
     net, _, registration, _ = _registered()
     net.time.advance(85)

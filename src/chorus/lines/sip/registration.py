@@ -36,7 +36,8 @@ EXPIRES_S = 600
 KEEPALIVE_S = 25.0
 """NATs forget UDP after 30 s at the soonest (RFC 4787 §4.3 asks for 120)."""
 MOST_S = 7200
-LEAST_S = 30
+LEAST_S = 5
+"""Whoever grants less is asked no more often than that."""
 FIRST_WAIT_S = 2.0
 MOST_WAIT_S = 300.0
 # A wrong password does not become right by asking: fail2ban of the other side is near.
@@ -180,7 +181,7 @@ class Registration:
             self._stand(Standing("registered", since_s, now_s + granted_s))
             # Well before the end, but not later than the registrar's own clock could be off.
             self._keep_alive()
-            self._again(max(granted_s * random.uniform(0.75, 0.85), 5.0))  # noqa: S311 - no secret
+            self._again(granted_s * random.uniform(0.75, 0.85))  # noqa: S311 - no secret
             return
         if response.status == 423 and isinstance(response, Response):
             least = self._least(response)
