@@ -194,6 +194,10 @@ async def what_is_refused(rig: Rig) -> None:
         (to("cold", number="12"), "to.number"),
         (to("cold", postDialDigits="1x"), "to.postDialDigits"),
         (to("cold", briefing="Hello"), "to"),
+        (to("cold", number="sip:200"), "to.number"),
+        # What Twilio does not do for a number.
+        (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),
+        (to("cold", callerId="caller"), "to.callerId"),
     ):
         answer = await post(rig, f"{id}/transfer", wish)
         assert answer.status_code == 400, wish

@@ -108,13 +108,13 @@ def test_a_person_is_briefed_takes_the_caller_and_both_talk(how: str) -> None:
         await assert_connected(stage.person, person)
         await person.hang_up()
 
-    result = hold(scene, exchange)
+    result = hold(scene, exchange, target(transcribe=True))
     assert exchange.statuses == ["initiated", "ringing", "briefing", "connected", "completed"]
     assert result.ending == ("completed", "transferred")
     assert exchange.wishes[0].reason == "Anna wants a hundred chairs."
     # What the two said to each other is in the record of both calls, and no agent spoke again.
     assert result.transcript[0] == ("user", "sales please")
-    assert result.transcript[-1] == ("user", "hello")
+    assert result.transcript[-2:] == [("user", "hello"), ("person", "hello")]
     second = exchange.running
     assert second is not None
     assert second.result().reason == "customer_ended"

@@ -12,12 +12,12 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     Field,
-    model_validator,
 )
 
 from chorus.agents.answering import Answering
 from chorus.agents.extraction import ExtractionField, ExtractionSchema
 from chorus.agents.key_input import KeyInput, unique_inputs
+from chorus.agents.transfer_target import TransferTarget, unique_targets
 from chorus.llm.options import OWN_FIELDS
 from chorus.wire import (
     Flag,
@@ -26,7 +26,6 @@ from chorus.wire import (
     Number,
     OneLine,
     Out,
-    Phone,
     Text,
     Time,
     UniqueIds,
@@ -38,75 +37,12 @@ from chorus.wire import (
 )
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_KEYS = re.compile(r"[0-9A-D*#wW]*")
 
 
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("must be a language code such as en or pt-BR")
     return value
-
-
-def _keys(value: str) -> str:
-    if not _KEYS.fullmatch(value):
-        raise ValueError("must be keys (0-9, *, #, A-D) and pauses (w: half a second, W: one)")
-    return value
-
-
-class TransferTarget(In):
-    """Somebody to whom the agent may transfer a call."""
-
-    name: Name
-    number: Phone
-    description: Annotated[Text, Field(max_length=2000, description="When to transfer there.")] = ""
-    type: Annotated[
-        Literal["cold", "warm", "warm_briefing"],
-        Field(
-            description="cold: whoever answers hears the caller at once. warm: they hear a message "
-            "and press 1 to take the caller. warm_briefing: an agent tells them who is waiting and "
-            "answers questions; they take the caller by word or by key."
-        ),
-    ] = "cold"
-    merge: Annotated[
-        Literal["bridge", "release"],
-        Field(
-            description="bridge: Chorus stays between the two. release, for cold transfers: the "
-            "carrier connects them and the call ends; bridge where it cannot."
-        ),
-    ] = "bridge"
-    briefing: Annotated[
-        Annotated[Text, Field(max_length=1000)] | None,
-        Field(
-            description="What the person hears first; a template, with `reason` and `callerNumber` "
-            "as variables too. Without it the agent's reason, or what a model makes of it."
-        ),
-    ] = None
-    ring_timeout_seconds: Annotated[Whole, Field(ge=5, le=120)] = 30
-    post_dial_digits: Annotated[
-        Annotated[Text, Field(max_length=32), told(_KEYS), AfterValidator(_keys)] | None,
-        Field(description="Pressed as soon as somebody answers: an extension. w waits 0.5 s."),
-    ] = None
-    when_unavailable: Annotated[
-        Annotated[Text, Field(max_length=500)] | None,
-        Field(description="What the caller hears if nobody takes the call and the agent goes on."),
-    ] = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> TransferTarget:
-        if self.type == "cold" and self.briefing is not None:
-            raise ValueError("briefing is for warm transfers: nobody speaks in a cold one")
-        if self.merge == "release" and self.type != "cold":
-            raise ValueError("merge release is for cold transfers")
-        if self.merge == "release" and self.post_dial_digits:
-            raise ValueError("postDialDigits need merge bridge: the carrier presses no keys")
-        return self
-
-
-def _unique_targets(targets: list[TransferTarget]) -> list[TransferTarget]:
-    names = [target.name.casefold() for target in targets]
-    if len(set(names)) < len(names):
-        raise ValueError("must not hold the same name twice")
-    return targets
 
 
 def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
@@ -328,7 +264,7 @@ class AgentCreate(In):
             max_length=50,
             description="To whom the agent may transfer a call, with its tool `transfer_to`.",
         ),
-        AfterValidator(_unique_targets),
+        AfterValidator(unique_targets),
     ] = []
     post_call_webhook_secret: Annotated[
         Text | None,

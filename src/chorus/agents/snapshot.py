@@ -231,7 +231,7 @@ def answering(stored: Mapping[str, Any]) -> Answering:
 
 
 def transfer_target(stored: Mapping[str, Any]) -> TransferTarget:
-    """As `schemas.TransferTarget` is stored; one of an earlier version has fewer fields."""
+    """As `transfer_target.TransferTarget` is stored; one of an earlier version has fewer fields."""
     return TransferTarget(
         name=stored["name"],
         number=stored["number"],
@@ -242,6 +242,9 @@ def transfer_target(stored: Mapping[str, Any]) -> TransferTarget:
         post_dial_digits=stored.get("postDialDigits") or "",
         when_unavailable=stored.get("whenUnavailable"),
         release=stored.get("merge") == "release",
+        headers=tuple((each["key"], each["value"]) for each in stored.get("headers", ())),
+        shows_caller=stored.get("callerId") == "caller",
+        transcribe=stored.get("transcribe", False),
     )
 
 

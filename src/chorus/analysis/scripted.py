@@ -25,6 +25,7 @@ def follow(
     messages = tuple(
         Message("user" if each["role"] == "user" else "assistant", each["content"])
         for each in transcript
+        if each["role"] != "person"  # no rule is about what somebody else said
     )
     try:
         found = model.conclude(script, messages)

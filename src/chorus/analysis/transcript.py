@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_SPEAKERS = {"assistant": "Agent", "user": "Customer"}
+_SPEAKERS = {
+    "assistant": "Agent",
+    "user": "Customer",
+    "person": "Colleague",
+}
 _HEAD = 0.4
 
 

@@ -31,7 +31,8 @@ class Item:
 class Used:
     """What one call used. `talked_ms` is from the answer to the end, 0 if it was not answered;
     `transcriber` None where nothing was transcribed; `spoken` are the characters and tokens.
-    `others`: which transcribers took over, and from when on, in milliseconds of the call."""
+    `others`: which transcribers took over, and from when on, in milliseconds of the call; an empty
+    name is none."""
 
     provider: str
     direction: str
@@ -50,7 +51,8 @@ class Used:
         ends = [*(begin for _, begin in turns[1:]), self.talked_ms]
         for (name, begin), end in zip(turns, ends, strict=True):
             ms = max(0, min(end, self.talked_ms) - min(begin, self.talked_ms))
-            found[name] = found.get(name, 0) + ms
+            if name:
+                found[name] = found.get(name, 0) + ms
         return found
 
 

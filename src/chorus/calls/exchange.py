@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets as random
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -31,7 +32,7 @@ from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.lines.carriers import BY_NAME
-from chorus.lines.line import Dial, DialFailed, Dialler, LineCause, LineEnded
+from chorus.lines.line import Dial, DialFailed, Dialler, LineCause, LineEnded, is_address
 from chorus.numbers import routing
 from chorus.numbers.routing import Route
 from chorus.talk.second_leg import SecondLeg
@@ -40,6 +41,7 @@ from chorus.talk.transfer import NotPlaced, Status, Wish
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
 SETTLE_S = 30.0
 
 
@@ -142,15 +144,16 @@ class CallExchange:
         watching.add_done_callback(self._dialling.discard)
         carrier = self._switchboard.carriers[route.provider]
         placed.dialler = carrier.dialler(route.connection, token)
-        digits = ""
-        if BY_NAME[route.provider].presses_on_answer:
+        kind, digits = BY_NAME[route.provider], ""
+        if kind.presses_on_answer:
             digits, leg.digits = leg.digits, ""
         dial = Dial(
             call_id=str(placed.call_id),
             to=wish.target.number,
-            from_=route.number,
+            from_=self._shown(wish, route),
             ring_timeout_s=wish.target.ring_timeout_s,
             variables=self._call.context_variables,
+            headers=leg.headers if kind.sends_headers_to(wish.target.number) else (),
             detect_machine=wish.target.type != "cold",
             digits=digits,
         )
@@ -165,6 +168,12 @@ class CallExchange:
         if placed.cause is not None:
             await self._take_back(placed)
 
+    def _shown(self, wish: Wish, route: Route) -> str:
+        """The number that the person sees."""
+        caller = self._call.customer_number
+        may = wish.target.shows_caller and BY_NAME[route.provider].shows_any_number
+        return caller if may and _E164.fullmatch(caller) else route.number
+
     async def _row(self, wish: Wish, placed: _Placed, token: str) -> Route:
         """The row of the second call. Raises `NotPlaced`."""
         switchboard, call = self._switchboard, self._call
@@ -177,6 +186,8 @@ class CallExchange:
                 raise NotPlaced("the phone number cannot be used any more") from failure
             if route is None or route.provider not in switchboard.carriers:
                 raise NotPlaced("the phone number cannot be used any more")
+            if is_address(wish.target.number) and not BY_NAME[route.provider].calls_addresses:
+                raise NotPlaced(f"{route.provider} calls no SIP addresses")
             if await is_suspended(session, call.organization_id):
                 raise NotPlaced("the organization is suspended")
             room = await look(session, call.organization_id, switchboard.settings)

@@ -28,6 +28,9 @@ RETRY_S = (1.0, 4.0)
 """Waits before a carrier that could not end a leg is asked again."""
 
 
+_ROLES = {"turn_committed": "user", "reply_heard": "assistant", "person_said": "person"}
+
+
 async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
     """Columns of the call, by its events: `transcript`, `turn_count` and `duration_seconds`, which
     ends with the last thing that is known of it. Empty if it was not talked on."""
@@ -35,7 +38,7 @@ async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
         sa.select(CallEvent.kind, CallEvent.data)
         .where(
             CallEvent.call_id == call_id,
-            CallEvent.kind.in_(("answered", "turn_committed", "reply_heard")),
+            CallEvent.kind.in_(("answered", *_ROLES)),
         )
         .order_by(CallEvent.seq)
     )
@@ -47,8 +50,8 @@ async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
     )
     transcript: list[dict[str, Any]] = []
     for kind, data in events:
-        role = "user" if kind == "turn_committed" else "assistant"
-        text = str(data.get("text" if role == "user" else "heard") or "")
+        role = _ROLES.get(kind, "")
+        text = str(data.get("heard" if role == "assistant" else "text") or "")
         if not text:
             continue
         if role == "user" and transcript and transcript[-1]["role"] == "user":

@@ -100,7 +100,13 @@ class TranscriptSource(Out):
 
 
 class TranscriptEntry(Out):
-    role: Literal["user", "assistant"]
+    role: Annotated[
+        Literal["user", "assistant", "person"],
+        Field(
+            description="The caller, the agent, or the person whom the caller was handed to where "
+            "the target's `transcribe` is set."
+        ),
+    ]
     content: str
     sources: Annotated[
         list[TranscriptSource],

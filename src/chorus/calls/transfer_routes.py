@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Request
@@ -11,10 +12,13 @@ from pydantic import Field
 from chorus import errors
 from chorus.accounts import audit
 from chorus.agents import queries as agents
-from chorus.agents.schemas import TransferTarget
+from chorus.agents.transfer_target import TransferTarget
 from chorus.calls import live, queries
 from chorus.calls.live_routes import Accepted
 from chorus.calls.switchboard import Switchboard
+from chorus.lines.carrier import CarrierKind
+from chorus.lines.carriers import BY_NAME
+from chorus.lines.line import is_address
 from chorus.route import InPrincipal, InSession, failures, router
 from chorus.wire import Data, In, Name, Text
 
@@ -31,6 +35,24 @@ class TransferWish(In):
     reason: Annotated[
         Text, Field(max_length=1000, description="For the person: who calls and why.")
     ] = ""
+
+
+def _allowed(carrier: CarrierKind, field: str, target: Mapping[str, Any]) -> None:
+    """What this call's carrier cannot do for somebody else than the agent's targets is refused; of
+    a target what it cannot is left out (docs/guides/transfers.md), but for whom to call."""
+    number: str = target["number"]
+    named = field == "target"
+    if is_address(number) and not carrier.calls_addresses:
+        where = field if named else "to.number"
+        raise errors.invalid_field(where, f"The call's carrier {carrier.name} calls no SIP address")
+    if named:
+        return
+    if target["headers"] and not carrier.sends_headers_to(number):
+        told = f"The call's carrier {carrier.name} sends no headers there"
+        raise errors.invalid_field("to.headers", told)
+    if target["callerId"] == "caller" and not carrier.shows_any_number:
+        told = f"The call's carrier {carrier.name} shows no number but your own"
+        raise errors.invalid_field("to.callerId", told)
 
 
 @transfer_routes.post(
@@ -62,6 +84,7 @@ async def transfer_call(
         if (found := known.get(wish.target.casefold())) is None:
             raise errors.invalid_field("target", f"The agent has no target {wish.target}")
         target = found
+    _allowed(BY_NAME[call.provider], "target" if wish.to is None else "to", target)
     told = live.transfer_text(target, wish.reason)
     await live.send(session, switchboard, organization_id, id, "transfer", told)
     audit.record(

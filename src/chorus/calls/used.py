@@ -16,7 +16,7 @@ from chorus.billing.charges import Used, tally
 from chorus.billing.ledger import Bill
 from chorus.calls.tables import CallEvent, CallRow
 
-_KINDS = ("answered", "usage", "status_changed", "transcriber_changed")
+_KINDS = ("answered", "usage", "status_changed", "transcriber_changed", "transcriber_stopped")
 
 
 async def bill(session: AsyncSession, call_id: uuid.UUID) -> Bill | None:
@@ -67,8 +67,8 @@ async def _used(session: AsyncSession, call: CallRow) -> Used:
         transcriber=transcriber,
         spoken=tally(data for kind, _, data in events if kind == "usage"),
         others=tuple(
-            (str(data.get("transcriber")), at)
+            (str(data.get("transcriber") or ""), at)
             for kind, at, data in events
-            if kind == "transcriber_changed"
+            if kind in ("transcriber_changed", "transcriber_stopped")
         ),
     )

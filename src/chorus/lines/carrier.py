@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 from starlette.routing import BaseRoute
 
 from chorus.lines.desk import Connection, Desk
-from chorus.lines.line import Dialler
+from chorus.lines.line import Dialler, is_address
 from chorus.settings import Settings
 
 
@@ -93,7 +93,9 @@ class CarrierKind:
     """`simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set.
     `has_numbers`: phone numbers can be of it. `detects_machines`: it can tell a mailbox that
     answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
-    `takes_keys`: keys can be pressed towards the far end."""
+    `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
+    addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
+    address. `shows_any_number`: a call may show a number that is not the account's own."""
 
     name: str
     make: Callable[[Settings], Carrier]
@@ -104,6 +106,9 @@ class CarrierKind:
     detects_machines: bool = False
     presses_on_answer: bool = False
     takes_keys: bool = True
+    calls_addresses: bool = False
+    sends_headers: Literal["always", "to_addresses", "never"] = "never"
+    shows_any_number: bool = False
 
     def form(self, settings: Mapping[str, Any]) -> Form:
         """The form that a number with these settings has to fill in."""
@@ -111,6 +116,11 @@ class CarrierKind:
             if form.by is not None and settings.get(form.by) == form.value:
                 return form
         return self.forms[0]
+
+    def sends_headers_to(self, to: str) -> bool:
+        return self.sends_headers == "always" or (
+            self.sends_headers == "to_addresses" and is_address(to)
+        )
 
     @property
     def secrets(self) -> frozenset[str]:

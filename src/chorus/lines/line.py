@@ -182,9 +182,15 @@ class MoveRefused(Exception):
     """The carrier did not hold, resume or transfer. The text is fit for the call's record."""
 
 
+def is_address(to: str) -> bool:
+    """Whether it is a SIP address and no number."""
+    return to.startswith(("sip:", "sips:"))
+
+
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """An outbound leg to place. Numbers are E.164."""
+    """An outbound leg to place. Numbers are E.164; `to` may be a SIP address where the carrier
+    calls one (`CarrierKind.calls_addresses`)."""
 
     call_id: str
     to: str
@@ -192,6 +198,9 @@ class Dial:
     ring_timeout_s: int = 60
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     """The call's context variables: a carrier may send some of them along."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """More SIP headers, of one line each; only for a carrier that sends them
+    (`CarrierKind.sends_headers`)."""
     detect_machine: bool = False
     digits: str = ""
     """To be pressed by the carrier as soon as somebody answers; only for one that does so

@@ -58,17 +58,18 @@ def second_leg(
         background_sound=None,
     )
     digits = target.post_dial_digits
+    headers = tuple((name, fill(text, known).text) for name, text in target.headers)
     if target.type == "cold":
-        return SecondLeg(speaks, silent=True, digits=digits)
+        return SecondLeg(speaks, silent=True, digits=digits, headers=headers)
     keys = phrases.take_or_leave(agent.language)
     if target.type == "warm":
         told = f"{briefing or reason or phrases.caller_waits(agent.language)} {keys}"
         speaks = replace(speaks, first_speaker="agent", greeting=told, system_prompt="")
-        return SecondLeg(speaks, repeats=told, keys=True, digits=digits)
+        return SecondLeg(speaks, repeats=told, keys=True, digits=digits, headers=headers)
     prompt = _prompt(agent, target, reason, customer_number, transcript)
     greeting = f"{briefing} {keys}" if briefing else None
     speaks = replace(speaks, first_speaker="agent", greeting=greeting, system_prompt=prompt)
-    leg = SecondLeg(speaks, keys=True, digits=digits)
+    leg = SecondLeg(speaks, keys=True, digits=digits, headers=headers)
     leg.tools = (Accept(leg.decide), Decline(leg.decide))
     return leg
 

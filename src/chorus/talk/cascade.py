@@ -68,6 +68,8 @@ class Cascade:
         self._look_ups = look_ups
         self._tasks = tasks
         self._deaf = False
+        self._unheard = False  # nobody listens to what is said, though it is recorded
+        self._transcriber: asyncio.Task[None] | None = None
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
         self._over = False
         self._silent: asyncio.Event = asyncio.Event()  # nothing that was said waits for its words
@@ -123,7 +125,7 @@ class Cascade:
         return self._hearing.filled_ms
 
     def start(self) -> None:
-        self._tasks.spawn(self._transcribe(), "transcribe")
+        self._transcriber = self._tasks.spawn(self._transcribe(), "transcribe")
         self._tasks.spawn(self._voicing.warm(), "warm")
         self._tasks.spawn(self._load_background(), "background")
 
@@ -178,6 +180,15 @@ class Cascade:
     def resume(self) -> None:
         self._conversation.resume()
 
+    def between_people(self, tell: Callable[[str], None] | None) -> None:
+        self._conversation.overheard = tell
+        if tell is None and not self._unheard:
+            self._unheard = True
+            self._host.note("transcriber_stopped")
+            if self._transcriber is not None:
+                self._transcriber.cancel()
+            self._tasks.spawn(self._transcribing.close(), "stop transcribing")
+
     def close(self) -> None:
         self._over = True
         if self._look_ups is not None:
@@ -186,7 +197,7 @@ class Cascade:
 
     async def last_words(self) -> None:
         try:
-            if self._transcribing.owes_words:
+            if self._transcribing.owes_words and not self._unheard:
                 self._transcribing.ask_for_the_rest()
                 async with asyncio.timeout(LAST_WORDS_S):
                     await self._silent.wait()
@@ -200,6 +211,8 @@ class Cascade:
         await self._voicing.aclose()
 
     def _frame(self, voiced: bool, now_ms: float) -> None:
+        if self._unheard:
+            return
         # Before the turn may end: a machine is not answered.
         self._reception.frame(voiced, now_ms, VAD_FRAME_MS)
         self._conversation.frame(voiced, now_ms)

@@ -12,6 +12,7 @@ end-of-turn model, all in the call's one group.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chorus.llm.model import ModelFailed, ToolCall
@@ -95,6 +96,8 @@ class Conversation:
         )
         self.machines: Reception | None = None
         """Where it is found out who answered: it is asked before a machine is."""
+        self.overheard: Callable[[str], None] | None = None
+        """Is given the turns of a person who talks with another one."""
         self._missed = False  # a turn was over while the agent was silent
         self._announced: Announcement | None = None  # the last that was begun
         self._latencies = Latencies()
@@ -317,6 +320,8 @@ class Conversation:
             self._drafts.drop()
             self._missed = True
             self.dialogue.caller_said(event.turn, text)
+            if self.overheard is not None:
+                self.overheard(text)
             self._turns.reply_done(self.hearing.now_ms)
             return
         if self._opens() and (opening := self._announcements.take_opening()) is not None:

@@ -81,6 +81,14 @@ class Note:
 
 
 @dataclass(slots=True)
+class PersonTurn:
+    """Said to the caller by the person whom they were handed to. No model is shown it: none has the
+    caller again."""
+
+    text: str
+
+
+@dataclass(slots=True)
 class Unanswered:
     """What the caller had begun to say when the call ended: `finals`, of which more may come, or
     what was `known` by then."""
@@ -100,18 +108,22 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """One line of the transcript. `sources`: passages that the model was shown for it."""
+    """One line of the transcript: of the caller, the agent, or the person whom the caller was
+    handed to. `sources`: passages that the model was shown for it."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "person"]
     content: str
     sources: tuple[Source, ...] = ()
+
+
+_Entry = CallerTurn | AgentReply | PersonTurn | Note
 
 
 class Dialogue:
     """`version` changes with every change, so that a draft can tell whether it is stale."""
 
     def __init__(self) -> None:
-        self._entries: list[CallerTurn | AgentReply | Note] = []
+        self._entries: list[_Entry] = []
         self.version = 0
 
     @property
@@ -129,6 +141,10 @@ class Dialogue:
     def caller_said(self, turn: int, text: str) -> None:
         self._changed()
         self._entries.append(CallerTurn(turn, text))
+
+    def person_said(self, text: str) -> None:
+        self._changed()
+        self._entries.append(PersonTurn(text))
 
     def note(self, text: str) -> None:
         self._changed()
@@ -154,7 +170,7 @@ class Dialogue:
         """The caller goes on with `turn`: it and the reply to it were never there, but for
         results of tools that have finished."""
         self._changed()
-        kept: list[CallerTurn | AgentReply | Note] = []
+        kept: list[_Entry] = []
         for entry in self._entries:
             if isinstance(entry, CallerTurn) and entry.turn == turn:
                 continue
@@ -176,7 +192,7 @@ class Dialogue:
                 self._add_user(
                     out, f"[Note from the operator, not said by the caller: {entry.text}]"
                 )
-            else:
+            elif isinstance(entry, AgentReply):
                 out.extend(reply_messages(entry))
         return tuple(out)
 
@@ -195,6 +211,8 @@ class Dialogue:
                     lines[-1] = TranscriptLine("user", joined)
                 else:
                     lines.append(TranscriptLine("user", entry.text))
+            elif isinstance(entry, PersonTurn):
+                lines.append(TranscriptLine("person", entry.text))
             elif isinstance(entry, AgentReply) and entry.heard:
                 lines.append(TranscriptLine("assistant", entry.heard, entry.sources))
         return tuple(lines)

@@ -22,7 +22,7 @@ Decision = Literal["accepted", "declined", "mailbox"]
 class SecondLeg:
     """`agent` speaks to whoever answers, with `tools`; without a `model` it says what `repeats`
     holds to whatever it is asked. `keys`: 1 takes the caller and 2 does not. `digits` are sent
-    once it is answered."""
+    once it is answered; `headers` with the call, where the carrier sends any."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class SecondLeg:
         keys: bool = False,
         silent: bool = False,
         digits: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         self.agent = agent
@@ -41,6 +42,7 @@ class SecondLeg:
         self.keys = keys
         self.silent = silent
         self.digits = digits
+        self.headers = headers
         self.rings: asyncio.Future[None] = loop.create_future()
         self.answered: asyncio.Future[Call] = loop.create_future()
         self.decided: asyncio.Future[tuple[Decision, str]] = loop.create_future()

@@ -59,7 +59,9 @@ class TransferTarget:
     """Somebody to whom the agent may hand a caller. `number` is E.164 or a SIP address;
     `briefing`, a template, is what the person hears first; `when_unavailable` is what the caller
     hears if nobody takes the call. `release`: the carrier connects the two and the call ends
-    here; only for a cold transfer, and only where the line can."""
+    here; only for a cold transfer, and only where the line can. `headers` (names and templates) and
+    `shows_caller` (the caller's number instead of our own) are for the call to them, where the
+    carrier can. `transcribe`: the words of the two are the caller's record too."""
 
     name: str
     number: str
@@ -70,6 +72,9 @@ class TransferTarget:
     post_dial_digits: str = ""
     when_unavailable: str | None = None
     release: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    shows_caller: bool = False
+    transcribe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,11 @@ class Talk(Protocol):
         """The agent takes part again."""
         ...
 
+    def between_people(self, tell: Callable[[str], None] | None) -> None:
+        """Two people talk from now on, this one of them. `tell` is given each of their turns; None:
+        nobody listens any more, and no transcriber is paid for. Until the end of the call."""
+        ...
+
     def close(self) -> None:
         """The call is over: from now on nothing is said, and nothing new heard."""
         ...

@@ -276,10 +276,24 @@ class Transfer:
             call.record(person),
             child.record(caller),
         ]
+        self._listen(child)
         child.extend(LONGEST_S)
         call.extend(LONGEST_S)
         self._leg.over.add_done_callback(lambda _: self._disconnect())
         self._move("connected")
+
+    def _listen(self, child: Call) -> None:
+        """To what the two say, if it is wanted: the person's words are the caller's record too."""
+        dialogue, note = self._talk.dialogue, self._call.note
+
+        def person_said(text: str) -> None:
+            dialogue.person_said(text)
+            note("person_said", text=text)
+
+        transcribe = self._target.transcribe
+        self._talk.between_people(_nothing if transcribe else None)
+        if child.talk is not None:
+            child.talk.between_people(person_said if transcribe else None)
 
     def _disconnect(self) -> None:
         undo, self._undo = self._undo, []
@@ -338,6 +352,10 @@ class Transfer:
             self._exchange.begin(self._wish, self._leg)
         else:
             self._exchange.moved(self._leg, status, detail)
+
+
+def _nothing(text: str) -> None:
+    """The caller's words are in the caller's record anyway."""
 
 
 class NotReached(Exception):

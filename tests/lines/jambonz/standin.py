@@ -354,7 +354,7 @@ class Jambonz:
             return JSONResponse({"msg": "either application_sid or set of speech"}, 400)
         else:
             hooks = wish["call_hook"]["url"], wish["call_status_hook"]["url"]
-        to = wish["to"]["number"]
+        to = wish["to"].get("number") or wish["to"]["sipUri"]
         call = Call(self, "outbound", wish["from"], to, *hooks, self.person, wish=wish)
         self.placed.append(call)
         self._begin(call)

@@ -234,6 +234,22 @@ async def test_an_outbound_call_is_answered_and_reported(board: Board) -> None:
     assert board.desk.statuses("out-1") == ["ringing", "answered", "ended"]
 
 
+async def test_a_call_to_an_address_with_headers_and_the_callers_number(board: Board) -> None:
+    address, caller = "sip:200@pbx.example.com", "+4930123456"
+    dial = Dial(
+        "out-2",
+        address,
+        caller,
+        variables={"sip_x_order_id": "77", "sip_x_team": "a"},
+        headers=(("X-Order-Id", "78\r\nVia: x"),),
+    )
+    call = await board.dial(dial)
+    await board.desk.talk()
+    assert call.wish["from"] == caller
+    assert call.wish["to"] == {"type": "sip", "sipUri": address}
+    assert call.wish["headers"] == {"X-Team": "a", "X-Order-Id": "78  Via: x"}
+
+
 @pytest.mark.parametrize(
     ("sip", "cause", "detail"),
     [

@@ -92,6 +92,20 @@ async def test_what_the_carrier_is_asked_for(board: Switchboard, carrier: Carrie
     await ended(board, "d-4")
 
 
+async def test_an_address_carries_headers_and_a_number_none(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    headers = (("X-Why", "chairs & more"), ("User-to-User", "a"))
+    address = "sip:200@pbx.example.com"
+    whole = f"{address}?X-Why=chairs%20%26%20more&User-to-User=61%3Bencoding%3Dhex"
+    for id, to, asked in (("d-10", address, whole), ("d-11", THEIRS, THEIRS)):
+        await carrier.expect(asked, Person(answer="busy"))
+        after = len(carrier.events) - 1
+        await board.dial(Dial(id, to, OURS, headers=headers))
+        assert (await carrier.wait("api", after=after, method="POST"))["form"]["To"] == [asked]
+        await ended(board, id)
+
+
 async def test_an_extension_is_pressed_by_the_carrier(
     board: Switchboard, carrier: CarrierClient
 ) -> None:

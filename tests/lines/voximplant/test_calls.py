@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 import httpx
 import pytest
@@ -158,6 +159,14 @@ async def test_an_outbound_call_is_answered_and_reported(board: Board) -> None:
     await board.desk.until(lambda: "ended" in board.desk.statuses("out-1"))
     assert board.desk.statuses("out-1") == ["ringing", "answered", "ended"]
     assert {update.leg_id for update in board.desk.updates} == {leg_id}
+
+
+async def test_an_address_is_called(board: Board) -> None:
+    address = f"sip:{'2' * 30}@{'a' * 21}.example"  # as long as one may be
+    assert len(address) == 64
+    await board.dial(Dial(str(uuid.uuid4()), address, "+123456789012345", ring_timeout_s=120))
+    await board.desk.talk()
+    assert (await board.voximplant.listening(0))["to"] == address
 
 
 @pytest.mark.parametrize(

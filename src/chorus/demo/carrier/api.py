@@ -90,7 +90,7 @@ class Api:
         to, from_ = _text(form, "To"), _text(form, "From")
         if not to:
             raise _Refused(400, 21201, "No 'To' number is specified")
-        if not _E164.fullmatch(to):
+        if not _E164.fullmatch(to) and not to.startswith("sip:"):
             raise _Refused(
                 400, 21211, f"The phone number you are attempting to call, {to}, is not valid."
             )

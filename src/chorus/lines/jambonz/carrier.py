@@ -107,4 +107,7 @@ JAMBONZ = CarrierKind(
     ),
     make=_make,
     detects_machines=True,
+    calls_addresses=True,
+    sends_headers="always",
+    shows_any_number=True,
 )

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import orjson
 
+from chorus.lines.jambonz import verbs
 from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import Links
 from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.sip.causes import printable
-from chorus.lines.sip.headers import headers_of
+from chorus.lines.sip.headers import headers_for
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
 from chorus.outbound_body import json_object
 
@@ -129,11 +130,11 @@ class JambonzDialler:
         account = self._account
         wish: dict[str, Any] = {
             "from": dial.from_,
-            "to": {"type": "phone", "number": dial.to},
+            "to": verbs.target(dial.to),
             "timeout": dial.ring_timeout_s,
             "tag": {CALL_TAG: dial.call_id, TOKEN_TAG: self._token},
         }
-        if headers := dict(headers_of(dial.variables)):
+        if headers := dict(headers_for(dial.variables, dial.headers)):
             wish["headers"] = headers
         if account.application_sid:
             # Its webhooks are the ones that are called, whatever else is sent.

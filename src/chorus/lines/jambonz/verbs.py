@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from chorus.lines.line import is_address
+
 Verbs = list[dict[str, Any]]
 
 
@@ -36,9 +38,14 @@ def decline(how: str) -> Verbs:
 
 def dial(to: str, caller_id: str) -> Verbs:
     """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
-    sip = to.startswith(("sip:", "sips:"))
-    target = {"type": "sip", "sipUri": to} if sip else {"type": "phone", "number": to}
     return [
-        {"verb": "dial", "callerId": caller_id, "answerOnBridge": True, "target": [target]},
+        {"verb": "dial", "callerId": caller_id, "answerOnBridge": True, "target": [target(to)]},
         {"verb": "hangup"},
     ]
+
+
+def target(to: str) -> dict[str, Any]:
+    """Whom to call, for `dial` and for the API."""
+    if is_address(to):
+        return {"type": "sip", "sipUri": to}
+    return {"type": "phone", "number": to}

@@ -38,6 +38,7 @@ from chorus.lines.desk import (
 from chorus.lines.line import Dial, LineCause, LineEnded
 from chorus.lines.loopback.media import LoopbackMedia
 from chorus.lines.media_socket import MediaSocket
+from chorus.lines.sip.headers import headers_for
 from chorus.settings import Settings
 
 WAIT_S = 10.0
@@ -60,6 +61,7 @@ class Ringing:
     token: str
     from_: str
     to: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class LoopbackCarrier:
@@ -131,7 +133,10 @@ class LoopbackDialler:
 
     async def dial(self, dial: Dial) -> str:
         leg_id = f"loop-{secrets.token_hex(8)}"
-        await self._carrier.place(Ringing(leg_id, dial.call_id, self._token, dial.from_, dial.to))
+        ringing = Ringing(
+            leg_id, dial.call_id, self._token, dial.from_, dial.to, headers_for({}, dial.headers)
+        )
+        await self._carrier.place(ringing)
         return leg_id
 
     async def cancel(self, leg_id: str) -> None:
@@ -170,6 +175,7 @@ class _FarEnd:
                     "legId": ringing.leg_id,
                     "callId": ringing.call_id,
                     "from": ringing.from_,
+                    "headers": dict(ringing.headers),
                     "mediaPath": f"/loopback/media/{ringing.call_id}/{ringing.token}",
                 }
                 for ringing in found
@@ -222,4 +228,12 @@ def _make(_: Settings) -> LoopbackCarrier:
     return LoopbackCarrier()
 
 
-LOOPBACK = CarrierKind("loopback", make=_make, simulated=True, detects_machines=True)
+LOOPBACK = CarrierKind(
+    "loopback",
+    make=_make,
+    simulated=True,
+    detects_machines=True,
+    calls_addresses=True,
+    sends_headers="always",
+    shows_any_number=True,
+)

@@ -16,7 +16,7 @@ from typing import Any
 
 from chorus.audio.pace import Ticker
 from chorus.lines.desk import Admitted, Desk, InboundCall, Progress, Stage
-from chorus.lines.line import Dial, DialFailed, LineCause, LineEnded
+from chorus.lines.line import Dial, DialFailed, LineCause, LineEnded, is_address
 from chorus.lines.sip import headers
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.incoming import IncomingCall
@@ -114,10 +114,13 @@ class Calls:
         """Raises `DialFailed`; everything after the INVITE was sent is told to the desk."""
         agent = self.agent
         assert agent is not None
-        target = trunk.target(dial.to)
+        try:
+            target = trunk.target(dial.to)
+        except Malformed as broken:
+            raise DialFailed(LineCause.FAILED, f"{dial.to}: {broken.reason}") from None
         if target is None:
             raise DialFailed(LineCause.FAILED, "calls cannot go out to a network of addresses")
-        hops = await self._places(trunk.route or target)
+        hops = await self._places(trunk.way(target))
         try:
             line = await self._open("", hops[0].ip)
         except NoPort as failure:
@@ -158,13 +161,13 @@ class Calls:
         return Invitation(
             target=target,
             from_=Address(own, dial.from_),
-            to=Address(Uri.sip(dial.to, target.host)),
+            to=Address(target if is_address(dial.to) else Uri.sip(dial.to, target.host)),
             contact=lambda hop: agent.contact(hop, contact_user),
             route=trunk.route,
             headers=(
                 # The number that is shown, for trunks that want the user name in From (RFC 3325).
                 ("P-Asserted-Identity", f"<{identity}>"),
-                *headers.headers_of(dial.variables),
+                *headers.headers_for(dial.variables, dial.headers),
             ),
             ring_timeout_s=dial.ring_timeout_s,
             credentials=trunk.credentials,

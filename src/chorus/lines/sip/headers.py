@@ -55,11 +55,12 @@ def headers_of(variables: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     for name, value in variables.items():
         if not name.startswith(PREFIX) or not isinstance(value, str | int | float):
             continue
-        key, text = name.removeprefix(PREFIX), _clean(str(value))
+        key = name.removeprefix(PREFIX)
         if key == "user_to_user":
-            headers.append(("User-to-User", f"{text.encode().hex()};encoding=hex"))
+            headers.append(("User-to-User", _written("user-to-user", str(value))))
         elif _NAME.fullmatch(key):
-            headers.append(("-".join(word.capitalize() for word in key.split("_") if word), text))
+            header = "-".join(word.capitalize() for word in key.split("_") if word)
+            headers.append((header, _clean(str(value))))
         if len(headers) >= MOST:
             break
     return tuple(headers)
@@ -84,6 +85,23 @@ def _users(message: Message, name: str) -> list[str]:
         except Malformed:
             continue
     return [printable(user)[:MOST_CHARS] for user in users if user]
+
+
+def headers_for(
+    variables: Mapping[str, object], more: Iterable[tuple[str, str]]
+) -> tuple[tuple[str, str], ...]:
+    """As `headers_of`, and `more`, names and texts, each instead of a variable's of its name."""
+    written = [(name, _written(name, text)) for name, text in more]
+    names = {name.lower() for name, _ in written}
+    own = (header for header in headers_of(variables) if header[0].lower() not in names)
+    return (*own, *written)
+
+
+def _written(name: str, text: str) -> str:
+    text = _clean(text)
+    if name.lower() == "user-to-user":
+        return f"{text.encode().hex()};encoding=hex"
+    return text
 
 
 def _user_to_user(value: str) -> str:

@@ -10,6 +10,9 @@ _TRANSPORTS = ("udp", "tcp", "tls")
 SIP = CarrierKind(
     "sip",
     make=SipCarrier,
+    calls_addresses=True,
+    sends_headers="always",
+    shows_any_number=True,
     settings=(
         Setting("sipMode", "one_of", choices=("registration", "ip_allowlist")),
         Setting("sipUsername", "short"),

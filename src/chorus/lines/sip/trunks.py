@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from chorus.lines.desk import Connection
+from chorus.lines.line import is_address
 from chorus.lines.sip.digest import Credentials
 from chorus.lines.sip.grammar import Malformed, host_port
 from chorus.lines.sip.registration import Account
-from chorus.lines.sip.uri import Uri
+from chorus.lines.sip.uri import Uri, parse_uri
 from chorus.lines.sip.wire import Transport
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -48,12 +49,22 @@ class Trunk:
     def route(self) -> Uri | None:
         return self.account.route if self.account else None
 
-    def target(self, number: str) -> Uri | None:
-        """The URI of `number` at this trunk; None if calls cannot go out."""
+    def target(self, to: str) -> Uri | None:
+        """The URI of a number at this trunk, or the SIP address that was given; None if calls
+        cannot go out. Raises `Malformed`."""
+        if is_address(to):
+            return parse_uri(to) if self.domain is not None else None
+        return self._at_trunk(to)
+
+    def way(self, target: Uri) -> Uri:
+        """Where a call to `target` is sent: to the trunk, whose business it is to reach it."""
+        return self.route or self._at_trunk("") or target
+
+    def _at_trunk(self, number: str) -> Uri | None:
         domain = self.domain
         if domain is None:
             return None
-        uri = Uri.sip(number, domain, self.port, user="phone")
+        uri = Uri.sip(number or None, domain, self.port, user="phone")
         return uri if self.transport == "udp" else uri.with_params(transport=self.transport)
 
 

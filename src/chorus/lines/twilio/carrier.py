@@ -94,4 +94,6 @@ TWILIO = CarrierKind(
     make=_make,
     detects_machines=True,
     presses_on_answer=True,
+    calls_addresses=True,
+    sends_headers="to_addresses",
 )

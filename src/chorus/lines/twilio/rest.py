@@ -27,9 +27,9 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from chorus.lines.line import Dial, DialFailed, LineCause
+from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
-from chorus.lines.twilio.twiml import connect_stream
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -199,10 +199,10 @@ class TwilioDialler:
 
     async def dial(self, dial: Dial) -> str:
         fields: dict[str, Any] = {
-            "to": dial.to,
+            "to": twiml.callee(dial.to, dial.headers),
             "from_": dial.from_,
             # Inline, so that the call needs no further request to us when it is answered.
-            "twiml": connect_stream(self._links.media_url(dial.call_id, self._token)),
+            "twiml": twiml.connect_stream(self._links.media_url(dial.call_id, self._token)),
             "timeout": dial.ring_timeout_s,
             "status_callback": self._links.status_url(dial.call_id),
             "status_callback_event": STATUS_EVENTS,

@@ -5,8 +5,13 @@ https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /sip
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as Xml
+
+from chorus.lines.line import is_address
+from chorus.lines.sip.headers import headers_for
 
 MEDIA_TYPE = "application/xml"
 
@@ -32,10 +37,17 @@ def dial(to: str) -> str:
     """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
     response = Xml.Element("Response")
     dialled = Xml.SubElement(response, "Dial")
-    if to.startswith(("sip:", "sips:")):
+    if is_address(to):
         dialled = Xml.SubElement(dialled, "Sip")
     dialled.text = to
     return _document(response)
+
+
+def callee(to: str, headers: Iterable[tuple[str, str]] = ()) -> str:
+    """As Twilio is told whom to call: an address carries the headers, which are X-… and
+    User-to-User. A number has none."""
+    written = headers_for({}, headers) if is_address(to) else ()
+    return f"{to}?{urlencode(written, quote_via=quote)}" if written else to
 
 
 def _document(response: Xml.Element) -> str:

@@ -91,4 +91,5 @@ VOXIMPLANT = CarrierKind(
         ),
     ),
     make=_make,
+    calls_addresses=True,
 )

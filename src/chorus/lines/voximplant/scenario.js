@@ -6,7 +6,7 @@
  * secret of the application, named CHORUS_SECRET.
  *
  * A call in:  CallAlerting → POST /voximplant/call → answered → WebSocket → sound both ways
- * A call out: StartScenarios → callPSTN → answered → WebSocket → sound both ways
+ * A call out: StartScenarios → callPSTN or callSIP → answered → WebSocket → sound both ways
  *
  * Everything that it tells Chorus carries the secret, and it obeys nothing that does not.
  */
@@ -63,7 +63,7 @@ VoxEngine.addEventListener(AppEvents.CallAlerting, async (event) => {
 function place(wish) {
   callId = wish.c;
   number = digits(wish.f);
-  watch(VoxEngine.callPSTN(digits(wish.t), number));
+  watch(dial(wish.t));
   call.addEventListener(CallEvents.Ringing, () => tell({ status: "ringing" }));
   call.addEventListener(CallEvents.Connected, () => {
     tell({ status: "connected" });
@@ -134,10 +134,7 @@ function obey(text) {
 }
 
 function connect(to) {
-  const isAddress = to.startsWith("sip");
-  other = isAddress
-    ? VoxEngine.callSIP(to, { callerid: number })
-    : VoxEngine.callPSTN(digits(to), number);
+  other = dial(to);
   let met = false;
   other.addEventListener(CallEvents.Connected, () => {
     met = true;
@@ -159,6 +156,12 @@ function connect(to) {
   };
   other.addEventListener(CallEvents.Failed, left);
   other.addEventListener(CallEvents.Disconnected, left);
+}
+
+// A number, or a SIP address.
+function dial(to) {
+  if (to.startsWith("sip")) return VoxEngine.callSIP(to, { callerid: number });
+  return VoxEngine.callPSTN(digits(to), number);
 }
 
 // The call goes on only while somebody talks with the person.
