@@ -196,6 +196,9 @@ async def test_every_field_is_stored(api: Api):
         "briefing": None,
         "ringTimeoutSeconds": 30,
         "postDialDigits": None,
+        "headers": [],
+        "callerId": "own",
+        "transcribe": False,
         "whenUnavailable": None,
     }
     wish["answering"] |= {
