@@ -15,7 +15,7 @@ from chorus import errors, in_use
 from chorus.accounts.principal import Principal
 from chorus.accounts.secrets import Secrets
 from chorus.agents import queries, texts, versions
-from chorus.agents.schemas import AgentCreate
+from chorus.agents.schemas import AgentCreate, AgentOut
 from chorus.agents.tables import Agent, AgentTool, AgentVersion
 from chorus.catalogue.catalogue import Catalogue
 from chorus.errors import Problem
@@ -31,12 +31,15 @@ async def create(
     organization_id: uuid.UUID,
     wish: AgentCreate,
     by: Principal,
-) -> Agent:
+) -> AgentOut:
+    """The new agent, as the API shows it."""
     values = {name: getattr(wish, name) for name in AgentCreate.model_fields}
     agent = Agent(organization_id=organization_id, id=uuid.uuid4(), version=1)
-    await _apply(session, process, agent, values)
-    await versions.keep(session, agent, await versions.settings_of(session, agent), by)
-    return agent
+    await _apply(session, process, agent, values, is_new=True)
+    # Nothing of it is looked up again: everybody who writes to SQLite waits meanwhile.
+    shown = queries.shown(agent.__dict__, wish.tool_ids)
+    await versions.keep(session, agent, versions.settings_in(shown), by)
+    return shown
 
 
 async def change(
@@ -88,7 +91,12 @@ async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 
 
 async def _apply(
-    session: AsyncSession, process: Process, agent: Agent, values: dict[str, Any]
+    session: AsyncSession,
+    process: Process,
+    agent: Agent,
+    values: dict[str, Any],
+    *,
+    is_new: bool = False,
 ) -> None:
     values = await checked(session, process, agent, values)
     tool_ids: list[uuid.UUID] | None = values.pop("tool_ids", None)
@@ -98,6 +106,8 @@ async def _apply(
     try:
         await session.flush()
         if tool_ids is not None:
+            if not is_new:
+                await session.execute(sa.delete(AgentTool).where(AgentTool.agent_id == agent.id))
             await _give_tools(session, agent, tool_ids)
     except IntegrityError:
         # A tool that was there a moment ago was deleted meanwhile.
@@ -120,7 +130,6 @@ def _json(item: Any) -> Any:
 
 
 async def _give_tools(session: AsyncSession, agent: Agent, tool_ids: list[uuid.UUID]) -> None:
-    await session.execute(sa.delete(AgentTool).where(AgentTool.agent_id == agent.id))
     session.add_all(
         AgentTool(agent_id=agent.id, tool_id=tool_id, position=position)
         for position, tool_id in enumerate(tool_ids)

@@ -103,13 +103,15 @@ async def present(session: AsyncSession, agents: Sequence[Agent]) -> list[AgentO
 
 async def _shown(session: AsyncSession, rows: Sequence[Mapping[Any, Any]]) -> list[AgentOut]:
     tools = await tool_ids(session, [row["id"] for row in rows])
-    return [
-        AgentOut.model_validate(
-            {
-                **{name: row[name] for name in _AS_THEY_ARE},
-                "tool_ids": tools.get(row["id"], []),
-                "has_post_call_webhook_secret": row["post_call_webhook_secret"] is not None,
-            }
-        )
-        for row in rows
-    ]
+    return [shown(row, tools.get(row["id"], [])) for row in rows]
+
+
+def shown(row: Mapping[Any, Any], tools: Sequence[uuid.UUID]) -> AgentOut:
+    """An agent's columns by their names, and its tools in their order, as the API shows them."""
+    return AgentOut.model_validate(
+        {
+            **{name: row[name] for name in _AS_THEY_ARE},
+            "tool_ids": tools,
+            "has_post_call_webhook_secret": row["post_call_webhook_secret"] is not None,
+        }
+    )

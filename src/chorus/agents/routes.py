@@ -50,9 +50,7 @@ async def create_agent(
     principal: InPrincipal,
     wish: AgentCreate,
 ) -> Data[AgentOut]:
-    agent = await edit.create(session, process, organization_id, wish, principal)
-    [shown] = await queries.present(session, [agent])
-    return Data(data=shown)
+    return Data(data=await edit.create(session, process, organization_id, wish, principal))
 
 
 @routes.get(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import defer
 from chorus import lists
 from chorus.accounts.principal import Principal
 from chorus.agents import queries
-from chorus.agents.schemas import AgentCreate
+from chorus.agents.schemas import AgentCreate, AgentOut
 from chorus.agents.tables import Agent, AgentVersion
 from chorus.db import scoped
 from chorus.errors import not_found
@@ -34,6 +34,10 @@ KEPT = frozenset(AgentCreate.model_fields) - NOT_KEPT
 async def settings_of(session: AsyncSession, agent: Agent) -> dict[str, Any]:
     """The agent's fields as the API has them, those that a version keeps."""
     [shown] = await queries.present(session, [agent])
+    return settings_in(shown)
+
+
+def settings_in(shown: AgentOut) -> dict[str, Any]:
     return shown.model_dump(mode="json", by_alias=True, include=set(KEPT))
 
 
@@ -57,14 +61,15 @@ async def keep(
     )
     session.add(version)
     await session.flush()
-    await session.execute(
-        sa.delete(AgentVersion).where(
-            AgentVersion.agent_id == agent.id,
-            AgentVersion.number <= agent.version - MOST_UNNAMED,
-            AgentVersion.name.is_(None),
-            AgentVersion.note.is_(None),
+    if agent.version > MOST_UNNAMED:
+        await session.execute(
+            sa.delete(AgentVersion).where(
+                AgentVersion.agent_id == agent.id,
+                AgentVersion.number <= agent.version - MOST_UNNAMED,
+                AgentVersion.name.is_(None),
+                AgentVersion.note.is_(None),
+            )
         )
-    )
     return version
 
 
