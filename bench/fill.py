@@ -374,8 +374,7 @@ def quiet(filling: Fill) -> Generator[None]:
         for name, _ in triggers:
             connection.exec_driver_sql(f"DROP TRIGGER {name}")
     else:
-        for name in ("words", "pieces"):
-            connection.exec_driver_sql(f"DROP INDEX ix_calls_{name}")
+        connection.exec_driver_sql("DROP INDEX ix_calls_terms")
         # Neither foreign keys nor our own triggers.
         connection.exec_driver_sql("SET session_replication_role = replica")
     yield
@@ -383,10 +382,13 @@ def quiet(filling: Fill) -> Generator[None]:
         connection.exec_driver_sql(sql)
     if not filling.sqlite:
         connection.exec_driver_sql("SET session_replication_role = DEFAULT")
-    search = import_module("chorus.migrations.versions.0029_search_in_calls")
-    hours = import_module("chorus.migrations.versions.0030_calls_by_hours")
-    dialect = connection.dialect.name
-    for statement in (*search.REBUILT[dialect], *hours.rebuilt(dialect)):
+    versions = "chorus.migrations.versions"
+    if filling.sqlite:
+        searched = import_module(f"{versions}.0029_search_in_calls").REBUILT
+    else:
+        searched = (import_module(f"{versions}.0034_search_by_days").INDEX,)
+    hours = import_module(f"{versions}.0030_calls_by_hours")
+    for statement in (*searched, *hours.rebuilt(connection.dialect.name)):
         filling.run(statement)
     for index in indexes:
         began = time.monotonic()

@@ -353,4 +353,28 @@ async def test_every_search_goes_by_its_index(api: Api, statistics: bool):
             assert "SCAN call_words VIRTUAL TABLE" in everything, everything
         else:
             assert "ix_calls_newest" not in shown, shown
-            assert re.search("ix_calls_(words|pieces)", everything), everything
+            assert "call_search" in everything, everything
+
+
+@pytest.mark.parametrize("terms", [(0, ["hello"]), (1, ["415", "155"])])
+async def test_searching_on_postgres_looks_into_days_by_the_index(
+    api: Api, terms: tuple[int, list[str]]
+):
+    """What a function asks is in nobody's plan: the use of the index is counted."""
+    database = api.process.database
+    if database.settings.is_sqlite:
+        pytest.skip("of Postgres alone")
+    own = await api.organization_id()
+    await fill(api, own)
+    await count_rows(database)
+    search = sa.text("SELECT count(*) FROM call_search(:own, :kind, :terms, :most)")
+    used = sa.text(
+        "SELECT relname, pg_stat_get_xact_numscans(oid) AS scans FROM pg_class "
+        "JOIN pg_index ON indexrelid = oid WHERE indrelid = 'calls'::regclass"
+    )
+    for most, found in ((2000, CALLS), (100, 100)):
+        async with database.reading() as session:
+            values = {"own": own, "kind": terms[0], "terms": terms[1], "most": most}
+            assert await session.scalar(search, values) == found
+            counted = {row.relname: row.scans for row in await session.execute(used) if row.scans}
+            assert "ix_calls_terms" in counted, counted

@@ -30,7 +30,7 @@ from chorus.migrations.schema import metadata
 from chorus.settings import Settings
 from chorus.tools.tables import Tool
 
-SEARCH = ("knowledge_words", "call_words", "call_places", "ix_calls_words", "ix_calls_pieces")
+SEARCH = ("knowledge_words", "call_words", "call_places", "ix_calls_terms")
 DBOS_TABLES = {"dbos_migrations", *(t.name for t in SystemSchema.metadata_obj.tables.values())}
 
 

@@ -2,8 +2,8 @@
 
 Each kind of search finds ids by an index of its own, the newest first and `SEARCHED` at most; the
 other filters, the order and the page are decided among those. How each database keeps its index is
-in the migration that made them (0029). A part of a number of less than three characters has no
-index: it is in so many numbers that a page of them is soon found.
+in the migrations that made them (0029, and 0034 for Postgres). A part of a number of less than
+three characters has no index: it is in so many numbers that a page of them is soon found.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SEARCHED = 2000
 AGENTS = 20
 """Of those whose name fits, the newest are looked at."""
 _PIECE = 3
+_OF_WORDS, _OF_PIECES = 0, 1
 
 _table = cast("sa.Table", CallRow.__table__)
 _words = sa.table("call_words", sa.column("rowid"), sa.column("call_words"))
@@ -43,8 +44,11 @@ async def conditions(
     found: list[sa.ColumnElement[bool]] = []
     sqlite = session.get_bind().dialect.name == "sqlite"
     if text := (wanted.text or "").strip():
-        kind = _fts("words", text.split()) if sqlite else _tsquery(text)
-        found.append(await _among(session, _newest(organization_id, kind, sqlite)))
+        if sqlite:
+            ids = _newest_by_fts(organization_id, _fts("words", text.split()))
+        else:
+            ids = _newest_by_terms(organization_id, _OF_WORDS, _words_of(text))
+        found.append(await _among(session, ids))
     if part := wanted.wanted:
         found += await _named(session, organization_id, part, sqlite)
     own = _table.c.organization_id
@@ -79,10 +83,11 @@ async def _named(
         return [fits]
     pieces = [part[at : at + _PIECE].translate(_UPPER) for at in range(len(part) - _PIECE + 1)]
     if sqlite:
-        kind = _fts("pieces", [piece.encode().hex() for piece in pieces])
+        hexes = _fts("pieces", [piece.encode().hex() for piece in pieces])
+        numbers = _newest_by_fts(organization_id, hexes)
     else:
-        has = sa.func.call_pieces(_table.c.customer_number).op("@>")
-        kind = has(sa.literal(pieces, ARRAY(sa.Text)))
+        given = sa.literal(pieces, ARRAY(sa.Text))
+        numbers = _newest_by_terms(organization_id, _OF_PIECES, given)
     of_agents = [
         sa.select(_table.c.id)
         .where(_table.c.organization_id == organization_id, _table.c.agent_id == id)
@@ -90,18 +95,20 @@ async def _named(
         .limit(SEARCHED // len(ids))
         for id in ids
     ]
-    return [await _among(session, _newest(organization_id, kind, sqlite), *of_agents), fits]
+    return [await _among(session, numbers, *of_agents), fits]
 
 
-def _newest(organization_id: uuid.UUID, kind: Any, sqlite: bool) -> sa.Select[Any]:
-    """The ids of the newest calls of which `kind` holds."""
-    if not sqlite:
-        return (
-            sa.select(_table.c.id)
-            .where(_table.c.organization_id == organization_id, kind)
-            .order_by(_table.c.created_at.desc(), _table.c.id.desc())
-            .limit(SEARCHED)
-        )
+def _newest_by_terms(
+    organization_id: uuid.UUID, kind: int, terms: sa.ColumnElement[Any]
+) -> sa.Select[Any]:
+    """The ids of the newest calls that have all of `terms`, on Postgres."""
+    owner = sa.literal(organization_id, sa.Uuid)
+    ids = sa.func.call_search(owner, kind, terms, SEARCHED, type_=sa.Uuid)
+    return sa.select(ids.column_valued("id"))
+
+
+def _newest_by_fts(organization_id: uuid.UUID, kind: str) -> sa.Select[Any]:
+    """The ids of the newest calls of which the expression `kind` holds, on SQLite."""
     expression = f'owner : "{organization_id.hex}" AND {kind}'
     places = (
         sa.select(_words.c.rowid)
@@ -119,8 +126,8 @@ def _fts(column: str, words: list[str]) -> str:
     return f"{column} : ({quoted})"
 
 
-def _tsquery(text: str) -> sa.ColumnElement[bool]:
+def _words_of(text: str) -> sa.ColumnElement[Any]:
+    """The words of `text` as Postgres parts them in calls."""
     simple = sa.literal_column("'simple'::regconfig", sa.Text)
-    words = sa.func.call_words(_table.c.transcript, _table.c.metadata)
     parted = sa.func.regexp_replace(text, "[^[:alnum:]]+", " ", "g")
-    return words.op("@@")(sa.func.plainto_tsquery(simple, parted))
+    return sa.func.tsvector_to_array(sa.func.to_tsvector(simple, parted))

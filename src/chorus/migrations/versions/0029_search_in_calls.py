@@ -89,15 +89,12 @@ POSTGRES = (
     "CREATE INDEX ix_calls_pieces ON calls USING gin (call_pieces(customer_number))",
 )
 
-# What fills the index anew, for whoever has put calls past it.
-REBUILT = {
-    "sqlite": (
-        "DELETE FROM call_places",
-        "INSERT INTO call_words (call_words) VALUES ('delete-all')",
-        *SQLITE[2:4],
-    ),
-    "postgresql": POSTGRES[2:],
-}
+# What fills SQLite's index anew, for whoever has put calls past it.
+REBUILT = (
+    "DELETE FROM call_places",
+    "INSERT INTO call_words (call_words) VALUES ('delete-all')",
+    *SQLITE[2:4],
+)
 
 
 def upgrade() -> None:
