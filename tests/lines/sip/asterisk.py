@@ -54,7 +54,7 @@ res_pjsip_nat res_pjsip_rfc3326 res_pjsip_pubsub res_pjsip_outbound_publish res_
 res_timing_timerfd res_musiconhold codec_ulaw codec_alaw codec_g722 codec_resample
 format_wav format_pcm app_dial app_playtones app_record app_playback bridge_simple
 bridge_native_rtp bridge_softmix bridge_builtin_features pbx_config func_channel chan_pjsip
-func_callerid app_stack
+func_callerid app_stack res_srtp
 """
 # What the page leaves to the reader: the transport, and the telephones.
 _PJSIP = """
@@ -97,6 +97,7 @@ aors=1004
 username=1004
 [1004](phone-aor)
 """
+_DTLS = "media_encryption=dtls\ndtls_auto_generate_cert=yes\ndtls_setup=actpass\nrtcp_mux=yes"
 _EXTENSIONS = """
 [from-chorus]
 exten => +4940111,1,Dial(PJSIP/1003,60)
@@ -112,8 +113,8 @@ exten => 700,1,Answer()
 
 @dataclass(frozen=True)
 class Pbx:
-    """Extensions: 1001 is the page's, 1011 the same with `direct_media`; 1002, 1003 and 1004 are
-    telephones, the last with `direct_media`."""
+    """Extensions: 1001 is the page's, 1011 the same with `direct_media`, 1021 with DTLS; 1002, 1003
+    and 1004 are telephones, the last with `direct_media`."""
 
     host: str
     port: int
@@ -170,6 +171,7 @@ def _write(folder: Path, host: str, port: int) -> None:
     rtp = 30_000 + (port % 200) * 20
     ours = page["pjsip.conf"].replace("password=…", f"password={PASSWORD}")
     direct = ours.replace("1001", "1011").replace("direct_media=no", "direct_media=yes")
+    dtls = ours.replace("1001", "1021").replace("direct_media=no", f"direct_media=no\n{_DTLS}")
     files = {
         "asterisk.conf": _ASTERISK.format(folder=folder, root=ASTERISK, modules=modules),
         "logger.conf": _LOGGER,
@@ -177,7 +179,7 @@ def _write(folder: Path, host: str, port: int) -> None:
         + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
         "rtp.conf": _RTP.format(rtp=rtp, rtp_end=rtp + 18),
         "musiconhold.conf": _MUSIC.format(folder=folder),
-        "pjsip.conf": _PJSIP.format(host=host, port=port, password=PASSWORD) + ours + direct,
+        "pjsip.conf": _PJSIP.format(host=host, port=port, password=PASSWORD) + ours + direct + dtls,
         "extensions.conf": page["extensions.conf"] + _EXTENSIONS,
     }
     for name, text in files.items():

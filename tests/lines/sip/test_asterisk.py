@@ -254,3 +254,15 @@ async def test_the_telephone_transfers_us_attended(pbx: Pbx, tmp_path: Path) -> 
         await _heard(carol, 1000)
         carol.command("hangup")
         assert (await asyncio.wait_for(talk.ended, 10)).cause is LineCause.FAR_END
+
+
+async def test_it_encrypts_by_dtls(pbx: Pbx, tmp_path: Path) -> None:
+    async with exchange() as here, _phone(pbx, tmp_path, "1002", 440) as bob:
+        await _registered(here, pbx, "1021")
+        bob.command("dial", f"sip:1021@127.0.0.1:{pbx.port}")
+        talk = await here.desk.talk()
+        await _hears(here, talk, 440)
+        await _heard(bob, 1000)
+        await talk.line.hang_up()
+        assert talk.line.quality is not None
+        assert talk.line.quality.encrypted

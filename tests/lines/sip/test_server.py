@@ -190,7 +190,9 @@ async def test_a_caller_is_handed_over_by_the_pbx(tmp_path: Path) -> None:
             await here.until(path, lambda n: (n["registration"] or {}).get("state") == "registered")
             bob.command("dial", f"sip:1001@127.0.0.1:{pbx.port}")
             await bob.happens("CALL_ESTABLISHED")
-            (row,) = await here.until("/calls", lambda calls: calls)
+            (row,) = await here.until(
+                "/calls", lambda calls: calls and calls[0]["status"] == "in_progress" and calls
+            )
             target = {"name": "Carol", "number": "+4940111", "type": "cold", "merge": "release"}
             answer = await here.http.post(f"/v1/calls/{row['id']}/transfer", json={"to": target})
             assert answer.status_code == 202, answer.text
