@@ -309,7 +309,9 @@ def test_the_instance_is_named_and_left_out_where_the_way_does_not_know_it() -> 
     assert contact.params["+sip.instance"] == f"<urn:uuid:{INSTANCE}>"
     assert "outbound" in registrar.requests[-1].headers.tokens("Supported")
     registrar.status = 439
-    net.time.advance(95)
+    asked = len(registrar.requests)
+    while len(registrar.requests) == asked:  # it is renewed at a time by chance
+        net.time.advance(0.5)
     registrar.status = None
     net.time.advance(5)
     assert registration.standing.state == "registered"
