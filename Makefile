@@ -66,6 +66,9 @@ clients: setup-dev  ## clients of the API in Python and TypeScript, into build/
 fuzz: setup-dev  ## every operation with thousands of requests, by its document, on both databases
 	.venv/bin/python -W ignore -m tests.openapi.fuzzing $(ARGS)
 
+fuzz-parsers: setup-dev  ## inputs that are nearly right for every other parser
+	.venv/bin/python -W ignore -m tests.parsers.fuzzing $(ARGS)
+
 fuzz-sip: setup-dev  ## a million broken messages against the SIP user agent
 	.venv/bin/python -W ignore -m tests.lines.sip.fuzzing $(ARGS)
 
