@@ -60,9 +60,9 @@ async def upgrade(database: Database, revision: str = "head") -> tuple[str | Non
                     )
                 before = await connection.run_sync(_current)
                 await connection.run_sync(_upgrade, revision)
-                if sqlite:
-                    await connection.run_sync(_check_foreign_keys)
                 after = await connection.run_sync(_current)
+                if sqlite and after != before:  # it reads every row: not at every start
+                    await connection.run_sync(_check_foreign_keys)
         finally:
             if sqlite:
                 # Back to the pool with what every other connection has.
