@@ -40,7 +40,6 @@ docs: setup-dev  ## the documentation, with the API's reference, into site/
 	@echo "Built: $(CURDIR)/site/index.html; with a working search: python3 -m http.server -d site 8080"
 
 test: setup-dev  ## everything that CI checks
-	.venv/bin/python scripts/peers.py
 	.venv/bin/python scripts/check.py
 
 lint: setup-dev  ## the same without the tests

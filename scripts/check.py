@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,20 +26,31 @@ STATIC = {
     "dashboard": ["python", "scripts/dashboard.py", "--types"],
     "docs": ["mkdocs", "build", "--strict", "--quiet"],
 }
+# Other people's SIP stacks, models and recorded speech, from the network while the static checks
+# compute. Tests of what cannot be had skip, and say so.
+FETCHED = ["scripts/peers.py", "scripts/material.py"]
 # By file, so that what a module's tests share (a database server, a peer) starts once.
 TESTS = ["pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--durations=5"]
 
 
 def main(arguments: list[str]) -> int:
-    failed = [name for name, command in STATIC.items() if not passes(name, command)]
+    lint = "lint" in arguments
+    fetching = [] if lint else [start(script) for script in FETCHED]
+    with ThreadPoolExecutor(2) as two:
+        passed = two.map(passes, STATIC, STATIC.values())
+        failed = [name for name, ok in zip(STATIC, passed, strict=True) if not ok]
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
-    if "lint" in arguments:
+    if lint:
         return 1 if failed else 0
-    # Models and recorded speech; tests of what cannot be had skip, and say so.
-    subprocess.run([BIN / "python", "scripts/material.py"], cwd=ROOT, stdin=subprocess.DEVNULL)
+    for fetch in fetching:
+        fetch.wait()
     tests = subprocess.run([BIN / TESTS[0], *TESTS[1:]], cwd=ROOT, stdin=subprocess.DEVNULL)
     return tests.returncode or (1 if failed else 0)
+
+
+def start(script: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([BIN / "python", script], cwd=ROOT, stdin=subprocess.DEVNULL)
 
 
 def passes(name: str, command: list[str]) -> bool:
