@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from chorus.accounts import audit_export, idempotency, throttle
+from chorus.accounts.leases import GIVE_BACK_EVERY_S
 from chorus.billing.watch import Watch
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.live import Commands
@@ -57,6 +58,10 @@ async def _note_reads(running: Running) -> None:
     await _every(_READS_EVERY_S, running.process.reads.flush)
 
 
+async def _give_back(running: Running) -> None:
+    await _every(GIVE_BACK_EVERY_S, running.process.limits.give_back)
+
+
 async def _deliver(running: Running) -> None:
     await Deliveries(running.switchboard, running.switchboard.heartbeat.name).run()
 
@@ -98,6 +103,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("queues for export", ROLES, lambda running: running.switchboard.telemetry.run()),
     Chore("use of keys and sessions", ("api",), _note_use),
     Chore("reads, for the audit log", ("api",), _note_reads),
+    Chore("requests that were not sent", ("api",), _give_back),
     Chore("event streams", ("api",), lambda running: running.switchboard.streams.run()),
     Chore("dispatch", ("media",), lambda running: Dispatch(running.switchboard).run()),
     Chore("commands to calls", ("media",), lambda running: Commands(running.switchboard).run()),

@@ -75,7 +75,7 @@ class Gate:
                 if is_api(scope["path"]):
                     principal = await self._principal(headers, state["address"])
                     state["principal"] = principal
-                    quota = self._process.limits.take(principal, state["address"])
+                    quota = await self._process.limits.take(principal, state["address"])
                     if not quota.allowed:
                         raise errors.rate_limited(quota.retry_after_s)
                 body = self._limited(scope["path"], headers, receive)

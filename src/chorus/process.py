@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chorus import languages
 from chorus.accounts.keys import KeyRing
+from chorus.accounts.leases import Leases
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.passwords import Passwords
 from chorus.accounts.reads import Reads
@@ -37,7 +38,8 @@ class Process:
         """Opens nothing: connections are made when they are needed."""
         languages.use(settings.languages_dir)
         database = Database(settings)
-        limits = RateLimits(settings.rate_limit_per_minute)
+        leases = None if settings.is_sqlite else Leases(database)
+        limits = RateLimits(settings.rate_limit_per_minute, leases)
         return cls(settings, database, KeyRing(database), limits)
 
     @cached_property
@@ -82,6 +84,7 @@ class Process:
 
     async def close(self) -> None:
         try:
+            await self.limits.give_back(everything=True)
             await self.flush()
         except (SQLAlchemyError, OSError) as failure:
             # Of the last seconds: no reason for a stop to fail, or to leave connections open.

@@ -56,14 +56,14 @@ async def test_wrong_keys_are_counted_by_address(tmp_path: Path):
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 
-def test_a_window_slides(monkeypatch: pytest.MonkeyPatch):
+async def test_a_window_slides(monkeypatch: pytest.MonkeyPatch):
     now = 1_000_000_020.0
     monkeypatch.setattr("time.time", lambda: now)
     limits = RateLimits(10)
-    assert [limits.take(None, "a").allowed for _ in range(11)] == [True] * 10 + [False]
+    assert [(await limits.take(None, "a")).allowed for _ in range(11)] == [True] * 10 + [False]
     now += 85
     # In the next minute the old requests still weigh, less and less.
-    allowed = sum(limits.take(None, "a").allowed for _ in range(10))
+    allowed = sum([(await limits.take(None, "a")).allowed for _ in range(10)])
     assert 0 < allowed < 10
 
 
@@ -191,27 +191,27 @@ def test_the_log_holds_no_secrets(
         assert "ValueError" in line["exception"]
 
 
-def test_a_refused_request_is_told_when_the_next_one_fits(monkeypatch: pytest.MonkeyPatch):
+async def test_a_refused_request_is_told_when_the_next_one_fits(monkeypatch: pytest.MonkeyPatch):
     now = 1_000_000_000.0
     monkeypatch.setattr("time.time", lambda: now)
     limits = RateLimits(10)
     for step in range(2000):
         now += (step * 7919 % 100) / 15
-        quota = limits.take(None, "a")
+        quota = await limits.take(None, "a")
         if not quota.allowed:
             assert now < quota.reset_at <= now + 121
             now = float(quota.reset_at)
-            assert limits.take(None, "a").allowed
+            assert (await limits.take(None, "a")).allowed
 
 
-def test_who_does_not_come_back_is_forgotten(monkeypatch: pytest.MonkeyPatch):
+async def test_who_does_not_come_back_is_forgotten(monkeypatch: pytest.MonkeyPatch):
     now = 1_000_000_000.0
     monkeypatch.setattr("time.time", lambda: now)
     limits = RateLimits(10)
     for address in range(1000):
-        limits.take(None, str(address))
+        await limits.take(None, str(address))
     now += 121
-    limits.take(None, "another")
+    await limits.take(None, "another")
     assert len(limits._counts) == 1  # pyright: ignore[reportPrivateUsage]  what is kept is the point
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.soak.rig import FINAL, Rig, environment, free_port, people
 
+from chorus.accounts.leases import SHARE
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import Person, Say, Step, Wait, WaitQuiet
 
@@ -23,7 +26,9 @@ async def _started(folder: Path, first: Rig) -> Rig:
 
 
 @pytest.mark.timeout(240)
-async def test_each_call_is_dialled_once(tmp_path: Path, postgres_url: str):
+async def test_each_call_is_dialled_once_and_a_key_has_one_limit_at_both(
+    tmp_path: Path, postgres_url: str
+):
     dice = random.Random(4)
     async with client.running() as carrier:
         one = Rig(carrier, tmp_path / "one", environment(carrier, postgres_url), postgres_url)
@@ -36,6 +41,7 @@ async def test_each_call_is_dialled_once(tmp_path: Path, postgres_url: str):
             assert all(await asyncio.gather(*placed))
             calls = await one.settled()
             names = await one.rows("SELECT DISTINCT executor_id FROM {dbos}workflow_status")
+            let_through, lasted_s = await _asked_at_both(one, two, 50)
         finally:
             await one.stop()
             await two.stop()
@@ -43,6 +49,29 @@ async def test_each_call_is_dialled_once(tmp_path: Path, postgres_url: str):
     dials = one.dials()
     assert (len(dials), max(dials.values())) == (20, 1)
     assert len(names) <= 2
+    # Had a minute of the clock ended meanwhile, the window would have let some more through.
+    assert 50 - math.ceil(50 * SHARE) <= let_through <= 50 * (1 + lasted_s / 60)
+
+
+async def _asked_at_both(one: Rig, two: Rig, limit: int) -> tuple[int, float]:
+    """With a key of so many requests a minute: how many were let through, and in which time."""
+    async with one.http() as http:
+        wish = {"name": "narrow", "scopes": ["read"], "rateLimitPerMinute": limit}
+        key = (await http.post("/v1/api-keys", json=wish)).json()["data"]["key"]
+    bearer = {"Authorization": f"Bearer {key}"}
+    answers: list[httpx.Response] = []
+    async with one.http() as first, two.http() as second:
+        began_s = time.monotonic()
+        for _ in range(limit):
+            for http in (first, second):
+                answers.append(await http.get("/v1/agents?limit=1", headers=bearer))
+        lasted_s = time.monotonic() - began_s
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {200, 429}
+    refused = answers[statuses.index(429)].headers
+    assert 1 <= int(refused["Retry-After"]) <= 121
+    assert refused["X-RateLimit-Remaining"] == "0"
+    return statuses.count(200), lasted_s
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
-"""Rate limits: a sliding minute for each key and member, for each address without one, and for an
-organization as a whole where it has such a limit.
+"""Rate limits: a sliding minute (`window.py`) for each key and member, for each address without
+one, and for an organization as a whole where it has such a limit.
 
-The minute is a sliding window counter: what was asked in the minute of the clock before counts by
-the share of it that is within the last sixty seconds. That is two numbers for each name, and an
-arithmetic of microseconds in the process's own memory; a worker of several counts for itself.
+On Postgres, where there may be several processes, the requests of keys, members and organizations
+are counted over all of them (`leases.py`). Addresses are counted by each process in its memory,
+since a stranger's request must not cost a statement; so is everything on SQLite.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import math
 import time
 from dataclasses import dataclass
 
+from chorus.accounts.leases import Lease, Leases
 from chorus.accounts.principal import Principal
+from chorus.accounts.window import WINDOW_S, Count
 
-_WINDOW_S = 60
 _GUESSES = 10
 """Wrong keys for each request that an address without one may send."""
 
@@ -41,42 +42,28 @@ class Quota:
         ]
 
 
-@dataclass(slots=True)
-class _Count:
-    """Requests in a minute of the clock, and in the one before."""
-
-    minute: int
-    now: int = 0
-    before: int = 0
-
-    def move_to(self, minute: int) -> None:
-        if minute != self.minute:
-            self.before = self.now if minute == self.minute + 1 else 0
-            self.now = 0
-            self.minute = minute
-
-
 class RateLimits:
-    """Counts in this process's memory."""
+    """`leases` is where other processes count too."""
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, leases: Leases | None = None) -> None:
         self._per_minute = per_minute
-        self._counts: dict[str, _Count] = {}
+        self._leases = leases
+        self._counts: dict[str, Count] = {}
         self._swept = 0
 
-    def take(self, principal: Principal | None, address: str) -> Quota:
+    async def take(self, principal: Principal | None, address: str) -> Quota:
         """Count one request of `principal`, or of an address that showed no valid key. Of two
         limits, what is left of the tighter one is told; a request that the key's own limit
         refuses takes nothing from the organization's."""
         if principal is None:
             return self._count(self._per_minute, f"address:{address}")
-        own = self._count(
+        own = await self._shared(
             principal.limit_per_minute or self._per_minute, f"{principal.kind}:{principal.id}"
         )
         whole = principal.organization_limit
         if whole is None or not own.allowed:
             return own
-        all_ = self._count(whole, f"organization:{principal.organization_id}")
+        all_ = await self._shared(whole, f"organization:{principal.organization_id}")
         return all_ if not all_.allowed or all_.remaining < own.remaining else own
 
     def may_guess(self, address: str) -> Quota:
@@ -92,23 +79,32 @@ class RateLimits:
         """What is left for an address, without counting a request."""
         return self._count(self._per_minute, f"address:{address}", takes=0)
 
+    async def give_back(self, *, everything: bool = False) -> None:
+        """Let other processes have what was leased and not used. Raises what the database does."""
+        if self._leases is not None:
+            await self._leases.give_back(everything=everything)
+
+    async def _shared(self, limit: int, name: str) -> Quota:
+        taken = None if self._leases is None else await self._leases.take(name, limit)
+        return self._count(limit, name) if taken is None else _quota(*taken)
+
     def _count(self, limit: int, name: str, takes: int = 1, needs: int | None = None) -> Quota:
         """`needs` is what there must be room for, where that is more than what is taken."""
         now = time.time()
-        minute, past_s = divmod(now, _WINDOW_S)
+        minute, past_s = divmod(now, WINDOW_S)
         self._sweep(int(minute))
         count = self._counts.get(name)
         if count is None:
-            count = self._counts[name] = _Count(int(minute))
+            count = self._counts[name] = Count(int(minute))
         count.move_to(int(minute))
-        weighed = count.now + count.before * (1 - past_s / _WINDOW_S)
+        weighed = count.weighed(past_s)
         allowed = weighed + (takes if needs is None else needs) <= limit
         if allowed:
             count.now += takes
             weighed += takes
-            reset_at = math.ceil((minute + 1) * _WINDOW_S)
+            reset_at = math.ceil((minute + 1) * WINDOW_S)
         else:
-            reset_at = math.ceil(now + _until_one_fits(count, limit, past_s))
+            reset_at = math.ceil(now + count.until_one_fits(limit, past_s))
         return Quota(limit, max(0, math.floor(limit - weighed)), reset_at, allowed)
 
     def _sweep(self, minute: int) -> None:
@@ -118,10 +114,9 @@ class RateLimits:
             self._counts = {n: c for n, c in self._counts.items() if c.minute >= minute - 1}
 
 
-def _until_one_fits(count: _Count, limit: int, past_s: float) -> float:
-    """Seconds until the window holds at most `limit - 1`, if nothing is sent until then."""
-    room = limit - 1
-    if count.now <= room:
-        # Enough of the minute before slides out while this one lasts.
-        return _WINDOW_S * (1 - (room - count.now) / count.before) - past_s
-    return _WINDOW_S - past_s + _WINDOW_S * (1 - room / count.now)
+def _quota(allowed: bool, lease: Lease) -> Quota:
+    until_s = WINDOW_S - lease.past_s
+    if not allowed:
+        until_s = lease.count.until_one_fits(lease.limit, lease.past_s)
+    reset_at = math.ceil(time.time() + until_s)
+    return Quota(lease.limit, lease.unspent + lease.elsewhere, reset_at, allowed)

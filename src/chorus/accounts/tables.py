@@ -42,6 +42,19 @@ class Organization(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=when_created, onupdate=utcnow)
 
 
+class RateCount(Base):
+    """Requests of `name` that were given out to processes: in `minute`, in minutes of the Unix
+    epoch by the database's clock, and in the one before. On Postgres alone, and in a table that is
+    not logged: a crash of the database empties it."""
+
+    __tablename__ = "rate_counts"
+
+    name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    minute: Mapped[int] = mapped_column(sa.BigInteger)
+    given: Mapped[int]
+    before: Mapped[int]
+
+
 class ApiKey(Tenant, Base):
     """A key to the API. Only its SHA-256 is kept: keys are random, so nothing slower is needed.
 
