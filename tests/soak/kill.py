@@ -38,6 +38,7 @@ from tests.soak.afterwards import Afterwards
 from tests.soak.handing import OPEN, Handing
 from tests.soak.rig import FINAL, OURS, Rig, environment, people
 from tests.soak.sip_rig import SipRig
+from tests.soak.workers_rig import WorkersRig
 
 from chorus.demo.carrier import client
 from chorus.demo.ways import Sip, Way
@@ -247,12 +248,14 @@ async def run(
     most_s: float = float("inf"),
     way: Way | None = None,
     transfers: bool = False,
+    workers: int = 1,
     **env: str,
 ) -> Report:
     """`database_url` must have the schema; None is SQLite in `folder`. `way` is how calls
     are carried, media streams if it is None. With `transfers` most
     callers are handed to a person, and the server is killed in the middle of that. No round begins
-    after `most_s`."""
+    after `most_s`. With `workers`, on Postgres, one of them is killed at a time, and now and then
+    the whole server (`workers_rig.py`)."""
     dice = random.Random(seed)
     report = Report()
     numbers = (f"+1555{n:07}" for n in range(1, 10_000_000))
@@ -267,6 +270,9 @@ async def run(
         if isinstance(way, Sip):
             env |= way.variables(carrier.url)
             rig: Rig = SipRig(carrier, folder, env, database_url, way=way)
+        elif workers > 1:
+            env |= {"CHORUS_WORKERS": str(workers)}
+            rig = WorkersRig(carrier, folder, env, database_url, dice=dice)
         else:
             rig = Rig(carrier, folder, env, database_url)
         await rig.start()
@@ -286,6 +292,8 @@ async def run(
             report.problems += await handing.problems(rig)
             report.handed = handing.wished
             report.told = len(afterwards.news)
+            if isinstance(rig, WorkersRig):
+                report.problems += await rig.check()
             if check is not None:
                 report.problems += await check(rig)
         finally:
@@ -354,6 +362,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after")
     parser.add_argument("--transfers", action="store_true", help="kill it in their states")
+    parser.add_argument("--workers", type=int, default=1, help="2: one at a time, on Postgres")
     parser.add_argument("--database", help="of Postgres, migrated; SQLite without it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -365,6 +374,7 @@ def main() -> int:
                 database_url=options.database,
                 most_s=60 * options.minutes,
                 transfers=options.transfers,
+                workers=options.workers,
             )
         )
     print(f"\n{report}\n{report.reached}")

@@ -60,3 +60,16 @@ async def test_killed_a_hundred_times(tmp_path: Path, database_url: str):
     report = await run(tmp_path, kills=100, database_url=_plain(database_url))
     fine(report, 100)
     assert set(report.kills_in) == set(STAGES), "no call was there at any kill"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_workers_killed_a_few_times(tmp_path: Path, postgres_url: str):
+    fine(await run(tmp_path, kills=4, workers=2, calls_a_round=8, database_url=postgres_url), 4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+async def test_workers_killed_a_hundred_times(tmp_path: Path, postgres_url: str):
+    report = await run(tmp_path, kills=100, workers=2, calls_a_round=8, database_url=postgres_url)
+    fine(report, 100)

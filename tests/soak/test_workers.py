@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.soak.rig import Rig, environment
+from tests.soak.workers_rig import until_workers, workers
 
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, Wait
@@ -18,30 +19,6 @@ from chorus.demo.carrier.person import HangUp, Person, Say, Wait
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TALKS = Person(steps=[Wait(ms=500), Say(sound="tone", ms=400), Wait(ms=3000), HangUp()])
-
-
-def workers(rig: Rig) -> dict[int, str]:
-    """The workers that hold a lock in the data folder: process → place."""
-    assert rig.server is not None
-    parent = rig.server.process.pid
-    found: dict[int, str] = {}
-    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        for link in Path(f"/proc/{child}/fd").iterdir():
-            try:
-                target = Path(os.readlink(link))
-            except FileNotFoundError:
-                continue
-            if target.parent.name == "executors" and target.suffix == ".lock":
-                found[int(child)] = target.stem
-    return found
-
-
-async def until_workers(rig: Rig, gone: set[int]) -> set[int]:
-    """Two that are none of these."""
-    async with asyncio.timeout(90):
-        while len(found := set(workers(rig)) - gone) < 2 or set(workers(rig)) & gone:
-            await asyncio.sleep(0.2)
-    return found
 
 
 async def asking(rig: Rig, over: asyncio.Event) -> list[int]:

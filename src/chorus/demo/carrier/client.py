@@ -168,7 +168,9 @@ async def running(
             first = await process.stdout.readline()
         if not first:
             raise RuntimeError("the carrier did not start; its error is on standard error")
-        async with httpx.AsyncClient(timeout=10) as http:
+        # The carrier closes what is idle for five seconds, just when it may be used again.
+        limits = httpx.Limits(keepalive_expiry=2)
+        async with httpx.AsyncClient(timeout=10, limits=limits) as http:
             client = CarrierClient(json.loads(first)["url"], http)
             following = asyncio.create_task(client.follow())
             try:
