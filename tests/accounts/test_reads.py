@@ -46,6 +46,19 @@ async def test_who_looked_at_a_secret_and_at_what_was_said(api: Api):
     assert (await seen(api, "getWebhookSecret"))[0]["detail"] == {"repeated": 2}
 
 
+async def test_who_searched_what_was_said(sqlite_api: Api):
+    api = sqlite_api
+    prepared(api)
+    for query in ("", "?text=", "?search=415", "?text=a&status=none"):
+        await api.get(f"/v1/calls{query}")
+    assert await seen(api, "listCalls") == []
+    for word in ("diagnosis", "divorce"):
+        assert (await api.get(f"/v1/calls?text={word}")).status_code == 200
+    [entry] = await seen(api, "listCalls")
+    assert (entry["resource"], entry["resourceId"]) == ("calls", None)
+    assert entry["detail"] == {"searched": "text"}, "and not for what"
+
+
 async def test_log_ins_that_fail_are_told_once_to_whom_they_concern(sqlite_api: Api):
     api = sqlite_api
     prepared(api)

@@ -40,6 +40,10 @@ CONFIDENTIAL = frozenset(
 )
 """Operations of the OpenAPI document that are written down when they are answered."""
 
+SEARCHES = {"listCalls": "text"}
+"""Those that are written down where this query parameter is given: whether somebody said a word is
+told without showing the call. What was searched for is not written down."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -111,12 +115,15 @@ class Reads:
 
 def watched(handle: Handler, action: str | None, resource: str) -> Handler:
     """The handler of a route, which is written down if it is answered and confidential."""
-    if action is None or action not in CONFIDENTIAL:
+    if action is None or (action not in CONFIDENTIAL and action not in SEARCHES):
         return handle
+    searched = SEARCHES.get(action)
 
     async def then(request: Request) -> Response:
         response = await handle(request)
         principal: Principal | None = request.state.principal
+        if searched is not None and not request.query_params.get(searched):
+            return response
         if principal is not None and response.status_code < 400:
             given = request.path_params.get("id")
             request.app.state.process.reads.add(
@@ -126,6 +133,7 @@ def watched(handle: Handler, action: str | None, resource: str) -> Handler:
                 uuid.UUID(str(given)) if given else None,
                 request_id=request.state.request_id,
                 address=request.state.address,
+                detail=None if searched is None else {"searched": searched},
             )
         return response
 
