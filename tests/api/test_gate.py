@@ -138,7 +138,12 @@ async def test_not_ready_without_a_database(sqlite_api: Api, monkeypatch: pytest
 
 
 async def test_cors_is_off_unless_allowed(tmp_path: Path):
-    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "PATCH"}
+    preflight = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "PATCH",
+        # A page that resumes a stream of events, and the dashboard's own requests.
+        "Access-Control-Request-Headers": "last-event-id, x-chorus-request, if-match",
+    }
     async with running(settings_for(tmp_path / "a")) as api:
         response = await api.get("/v1/agents", headers={"Origin": "https://a.example"})
         assert "Access-Control-Allow-Origin" not in response.headers

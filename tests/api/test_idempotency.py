@@ -131,6 +131,7 @@ async def test_too_many_calls_may_be_asked_for_again(api: Api):
     queued = await api.made("/v1/calls", call)
     full = await api.post("/v1/calls", json=call, headers=HEADERS)
     assert (full.status_code, full.json()["code"]) == (429, "too_many_concurrent_calls")
+    assert full.json()["retryAfter"] == int(full.headers["Retry-After"]) > 0
     assert (await api.post(f"/v1/calls/{queued['id']}/cancel")).status_code == 200
     assert (await api.post("/v1/calls", json=call, headers=HEADERS)).status_code == 201
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -273,4 +276,42 @@ def test_calls_are_gone_through_and_exported(browser: Browser, server: Server, o
             page.get_by_role("menuitem", name="CSV", exact=True).click()
         lines = started.value.path().read_text().splitlines()
         assert len(lines) == 1 + rows.count() > 1
+        assert visit.complaints == []
+
+
+def test_from_one_organization_to_the_other(browser: Browser, server: Server, owner: Any):
+    """Invited with the account that there is, and over by the menu, which is there from then on."""
+    assert owner
+    chorus = {**os.environ, "CHORUS_DATA_DIR": str(server.data_dir)}
+
+    def orgs(*arguments: str) -> str:
+        """The last line of what the operator's command prints."""
+        command = [sys.executable, "-m", "chorus", "orgs", *arguments]
+        run = subprocess.run(command, env=chorus, check=True, capture_output=True, text=True)
+        return run.stdout.split()[-1]
+
+    other = orgs("create", "Other Bistro")
+    token = orgs("add-member", EMAIL, "--role", "viewer", "--invite", "--organization", other)
+    with visiting(browser, server) as visit:
+        page = visit.page
+        page.goto(f"{server.url}/dashboard/invitation#token={token}")
+        page.get_by_text("I have an account with this address").click()
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Accept invitation").click()
+        page.get_by_role("heading", name="Home").wait_for()
+        menu = page.locator("button.who")
+        expect(menu).to_contain_text("Other Bistro")
+        visit.open("/agents")
+        expect(page.get_by_role("link", name="Bistro")).to_have_count(0)
+        menu.click()
+        mine = page.get_by_role("menuitemradio", name="Other Bistro")
+        expect(mine).to_have_attribute("aria-checked", "true")
+        assert visit.problems() == []
+        page.get_by_role("group", name="Organizations").get_by_role("menuitemradio").filter(
+            has_not_text="Other Bistro"
+        ).click()
+        expect(menu).not_to_contain_text("Other Bistro")
+        page.get_by_role("heading", name="Home").wait_for()
+        visit.open("/agents")
+        expect(page.get_by_role("link", name="Bistro").first).to_be_visible()
         assert visit.complaints == []
