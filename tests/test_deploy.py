@@ -12,13 +12,14 @@ import yaml
 from chorus.calls.supervise import PATH as SUPERVISE
 from chorus.lines.browser.carrier import MEDIA_PATH as BROWSER
 from chorus.lines.jambonz.links import MEDIA_PATH as JAMBONZ
+from chorus.lines.telnyx.links import MEDIA_PATH as TELNYX
 from chorus.lines.twilio.links import MEDIA_PATH as TWILIO
 from chorus.lines.voximplant.media import MEDIA_PATH as VOXIMPLANT
 from chorus.settings import VARIABLES, Settings
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
-MEDIA = {BROWSER, JAMBONZ, SUPERVISE, TWILIO, VOXIMPLANT}
+MEDIA = {BROWSER, JAMBONZ, SUPERVISE, TELNYX, TWILIO, VOXIMPLANT}
 # Of compose's own: from it the public URL is made.
 NOT_OURS = {"CHORUS_DOMAIN"}
 GIVEN = {

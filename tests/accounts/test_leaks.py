@@ -52,6 +52,12 @@ async def put_in_everything(api: Api) -> tuple[dict[str, str], list[str]]:
             "voximplantRuleId": "2",
             "voximplantScenarioSecret": secret("voximplant-scenario"),
         },
+        {
+            "provider": "telnyx",
+            "telnyxApiKey": secret("telnyx"),
+            "telnyxConnectionId": "3",
+            "telnyxPublicKey": "k",
+        },
     ]
     for place, number in enumerate(numbers):
         body = {"number": f"+1415555123{place}", **number}

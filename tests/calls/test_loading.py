@@ -19,6 +19,7 @@ from chorus.calls.dispatch import Dispatch
 from chorus.calls.switchboard import Switchboard
 from chorus.catalogue.engines import EngineRoom
 from chorus.lines.jambonz import routes as jambonz
+from chorus.lines.telnyx import routes as telnyx
 from chorus.lines.twilio import routes as twilio
 from chorus.lines.voximplant import routes as voximplant
 from chorus.numbers import routing
@@ -88,7 +89,7 @@ async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
 
 
 def test_a_carrier_still_waits_when_it_is_told_so():
-    for routes in (twilio, jambonz, voximplant):
+    for routes in (twilio, jambonz, voximplant, telnyx):
         assert answering.LOADED_WITHIN_S + 2 <= routes.ANSWER_TIMEOUT_S
 
 

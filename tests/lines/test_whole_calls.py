@@ -18,6 +18,8 @@ import pytest_asyncio
 from tests.fakes.server import Server, start
 from tests.lines.jambonz import standin as jambonz_standin
 from tests.lines.jambonz.board import settings as jambonz_settings
+from tests.lines.telnyx import standin as telnyx_standin
+from tests.lines.telnyx.board import settings as telnyx_settings
 from tests.lines.voximplant.board import settings as voximplant_settings
 from tests.lines.voximplant.board import standin as voximplant_standin
 
@@ -206,6 +208,54 @@ async def test_voximplant_calls_in_and_out_are_held_and_recorded(
         assert f"PROBLEM  {OURS} at jambonz: jambonz gave no clear answer" in says
         # Refused, with the reason and the code.
         await voximplant.do("board", person={"answer": 486, "reason": "Busy Here"})
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert (call["status"], call["endedReason"]) == ("failed", "busy")
+        assert call["endedDetail"] == "SIP 486 Busy Here"
+
+
+async def test_telnyx_calls_in_and_out_are_held_and_recorded(office: Office) -> None:
+    async with telnyx_standin.running() as telnyx:
+        number = await office.made(
+            "/phone-numbers",
+            number=OURS,
+            provider="telnyx",
+            agentId=office.agent_id,
+            **telnyx_settings(telnyx.url),
+        )
+        hook = f"{office.server.url}/telnyx/events"
+        ringing = telnyx.ring(hook, OURS, THEIRS, **{"X-Order-Id": "77"})
+        await ringing.wait("streaming", 15)
+        assert ringing.stream is not None
+        while not ringing.stream.heard.replace(telnyx_standin.SILENCE, b""):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        ringing.hang_up()
+        await ringing.wait("over")
+        of_number = f"/calls?phoneNumberId={number['id']}"
+        (row,) = await office.until(of_number, lambda calls: calls and _is_over(calls[0]))
+        call = await office.got(f"/calls/{row['id']}")
+        assert (call["provider"], call["direction"]) == ("telnyx", "inbound")
+        assert (call["status"], call["endedReason"]) == ("completed", "customer_ended")
+        assert (call["customerNumber"], call["callSid"]) == (THEIRS, ringing.id)
+        assert call["contextVariables"] == {"sip_x_order_id": "77"}
+        assert _said(call).startswith("Good day")
+        # Out, and ended over the API.
+        placed = await office.made(
+            "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
+        )
+        await office.until(f"/calls/{placed['id']}", lambda c: c["status"] == "in_progress")
+        (out,) = telnyx.placed
+        await out.wait("streaming")
+        answer = await office.http.post(f"/v1/calls/{placed['id']}/hangup")
+        assert answer.status_code in (200, 202, 204), answer.text
+        await out.wait("over", 10, cause="normal_clearing")
+        call = await office.until(f"/calls/{placed['id']}", _is_over)
+        assert (call["status"], call["callSid"]) == ("completed", out.id)
+        # Refused, with the reason and the code.
+        telnyx.person = telnyx_standin.Person("user_busy", "486")
         placed = await office.made(
             "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
         )

@@ -29,12 +29,18 @@ VOXIMPLANT = {
     "voximplantRuleId": "2",
     "voximplantScenarioSecret": SECRET,
 }
+TELNYX = {
+    "telnyxApiKey": SECRET,
+    "telnyxConnectionId": "1293384261075731499",
+    "telnyxPublicKey": "4PwLNJjz4wdxGUzvXgYXvmXuVRcIBpvUEiVSNYjrxKo=",
+}
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("twilio", TWILIO),
     ("sip", REGISTRATION),
     ("sip", ALLOWLIST),
     ("jambonz", JAMBONZ),
     ("voximplant", VOXIMPLANT),
+    ("telnyx", TELNYX),
 ]
 NUMBER = "+14155551234"
 

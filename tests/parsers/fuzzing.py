@@ -31,6 +31,9 @@ from chorus.lines.jambonz.media import JambonzMedia
 from chorus.lines.jambonz.signature import signed
 from chorus.lines.jambonz.stream import JambonzLine
 from chorus.lines.media_socket import MediaProtocol, NotOurs
+from chorus.lines.telnyx.media import TelnyxMedia
+from chorus.lines.telnyx.state import state_of
+from chorus.lines.telnyx.stream import TelnyxLine
 from chorus.lines.twilio.media import TwilioMedia
 from chorus.lines.twilio.stream import TwilioLine
 from chorus.lines.voximplant.media import VoximplantMedia
@@ -167,6 +170,20 @@ TARGETS = (
     ),
     Target("start of Voximplant", [_VOX], _start(VoximplantMedia()), NotOurs),
     Target(
+        "start of Telnyx",
+        [
+            b'{"event":"start","stream_id":"s-1","start":{"call_control_id":"v3:1",'
+            b'"media_format":{"encoding":"PCMU","sample_rate":8000,"channels":1}}}'
+        ],
+        _start(TelnyxMedia(_nothing, _nothing)),
+        NotOurs,
+    ),
+    Target(
+        "state of Telnyx",
+        [b"eyJjYWxsIjoiYyIsIm9mIjoiIn0=", b"aGF2ZSBhIG5pY2UgZGF5ID1d"],
+        lambda data: state_of(_text(data)),
+    ),
+    Target(
         "frames of Twilio",
         [
             *(_MEDIA, b'{"event":"mark","streamSid":"MZ1","mark":{"name":"0:160"}}'),
@@ -182,6 +199,16 @@ TARGETS = (
             b"\x00\x01" * 40,
         ],
         _frames(lambda: JambonzLine("l", 16000)),
+    ),
+    Target(
+        "frames of Telnyx",
+        [
+            b'{"event":"media","stream_id":"s-1","media":{"track":"inbound","chunk":"2",'
+            b'"timestamp":"20","payload":"/////w=="}}',
+            b'{"event":"mark","stream_id":"s-1","mark":{"name":"0:160"}}',
+            b'{"event":"error","stream_id":"s-1","payload":{"title":"t","detail":"d"}}',
+        ],
+        _frames(lambda: TelnyxLine("s-1", "l")),
     ),
     Target(
         "frames of Voximplant",

@@ -16,21 +16,23 @@ import { useAgentNames } from "./calls";
 const LIMIT = 50;
 type PhoneNumber = Schemas["PhoneNumber"];
 type Provider = PhoneNumber["provider"];
-const PROVIDERS: Provider[] = ["twilio", "sip", "jambonz", "voximplant"];
+const PROVIDERS: Provider[] = ["twilio", "sip", "jambonz", "voximplant", "telnyx"];
 
 // What each carrier needs; a secret is never shown again, so an empty field keeps the one stored.
-const SECRET = new Set(["twilioAuthToken", "twilioSigningKey", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey", "voximplantScenarioSecret"]);
+const SECRET = new Set(["twilioAuthToken", "twilioSigningKey", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey", "voximplantScenarioSecret", "telnyxApiKey"]);
 const FIELDS: Record<Provider, string[]> = {
   twilio: ["twilioAccountSid", "twilioAuthToken", "twilioSigningKey"],
   sip: ["sipUsername", "sipPassword", "sipProxy", "sipOutboundProxy", "sipAuthUser"],
   jambonz: ["jambonzBaseUrl", "jambonzAccountSid", "jambonzApiKey", "jambonzApplicationSid", "jambonzWebhookSecret"],
   voximplant: ["voximplantBaseUrl", "voximplantAccountId", "voximplantApiKey", "voximplantApplicationId", "voximplantRuleId", "voximplantScenarioSecret"],
+  telnyx: ["telnyxConnectionId", "telnyxApiKey", "telnyxPublicKey", "telnyxBaseUrl"],
 };
 const LABELS: Record<string, string> = {
   twilioAccountSid: "Account SID", twilioAuthToken: "Auth token", twilioSigningKey: "Signing key (SignalWire)", sipUsername: "SIP user", sipPassword: "SIP password", sipProxy: "SIP proxy (registrar)",
   sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
   jambonzApiKey: "API key", jambonzApplicationSid: "Application SID", jambonzWebhookSecret: "Webhook secret", voximplantBaseUrl: "Base URL",
   voximplantAccountId: "Account ID", voximplantApiKey: "API key", voximplantApplicationId: "Application ID", voximplantRuleId: "Rule ID", voximplantScenarioSecret: "Scenario secret",
+  telnyxConnectionId: "Application (connection) ID", telnyxApiKey: "API key", telnyxPublicKey: "Public key", telnyxBaseUrl: "Base URL",
 };
 
 export function Numbers() {

@@ -144,6 +144,7 @@ export const arAgents: Record<keyof typeof enAgents, string> = {
   "carrier.sip": "SIP",
   "carrier.jambonz": "jambonz",
   "carrier.voximplant": "Voximplant",
+  "carrier.telnyx": "Telnyx",
   "sip.mode": "طريقة الاتصال",
   "sip.registration": "يسجّل Chorus لدى المقسم",
   "sip.allowlist": "عنوان المقسم موثوق",

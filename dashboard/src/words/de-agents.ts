@@ -144,6 +144,7 @@ export const deAgents: Record<keyof typeof enAgents, string> = {
   "carrier.sip": "SIP",
   "carrier.jambonz": "jambonz",
   "carrier.voximplant": "Voximplant",
+  "carrier.telnyx": "Telnyx",
   "sip.mode": "Verbindung",
   "sip.registration": "Chorus meldet sich an der Anlage an",
   "sip.allowlist": "Der Adresse der Anlage wird vertraut",

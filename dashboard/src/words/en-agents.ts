@@ -142,6 +142,7 @@ export const enAgents = {
   "carrier.sip": "SIP",
   "carrier.jambonz": "jambonz",
   "carrier.voximplant": "Voximplant",
+  "carrier.telnyx": "Telnyx",
   "sip.mode": "How it connects",
   "sip.registration": "Chorus registers at the PBX",
   "sip.allowlist": "The PBX's address is trusted",

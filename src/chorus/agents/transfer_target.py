@@ -121,8 +121,8 @@ class TransferTarget(In):
         list[TransferHeader],
         Field(
             max_length=MAX_HEADERS,
-            description="SIP headers that the person's telephone system is sent. By SIP and "
-            "jambonz always, by Twilio to a SIP address, by Voximplant never.",
+            description="SIP headers that the person's telephone system is sent. By SIP, "
+            "jambonz and Telnyx always, by Twilio to a SIP address, by Voximplant never.",
         ),
     ] = []
     caller_id: Annotated[

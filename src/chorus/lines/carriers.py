@@ -7,6 +7,7 @@ from chorus.lines.carrier import Carrier, CarrierKind
 from chorus.lines.jambonz.carrier import JAMBONZ
 from chorus.lines.loopback.carrier import LOOPBACK
 from chorus.lines.sip.kind import SIP
+from chorus.lines.telnyx.carrier import TELNYX
 from chorus.lines.twilio.carrier import TWILIO
 from chorus.lines.voximplant.carrier import VOXIMPLANT
 from chorus.settings import Settings
@@ -16,6 +17,7 @@ CARRIERS: tuple[CarrierKind, ...] = (
     SIP,
     JAMBONZ,
     VOXIMPLANT,
+    TELNYX,
     BROWSER,
     LOOPBACK,
 )

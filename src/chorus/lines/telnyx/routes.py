@@ -1,0 +1,204 @@
+"""Telnyx' webhooks, all at one address.
+
+POST /telnyx/events    somebody calls one of our numbers, or how a call fares, or what answered it
+
+Each POST is read within limits, then its signature is checked, and only then is anything
+believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
+that is turned away (`lines/strangers.py`). A webhook is answered with nothing: what becomes of a
+call that rings is a command to the API, sent before the webhook is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chorus.lines.desk import Admitted, Connection, Desk, InboundCall, Progress, Refused, Stage
+from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.sip.headers import variables_from
+from chorus.lines.strangers import Strangers
+from chorus.lines.telnyx.account import TelnyxAccount
+from chorus.lines.telnyx.links import EVENTS_PATH, Links
+from chorus.lines.telnyx.rest import ApiFailed, TelnyxApi, streaming
+from chorus.lines.telnyx.signature import SIGNATURE, signed
+from chorus.lines.telnyx.state import State, state_of
+from chorus.lines.telnyx.status import machine_result, progress_of, talked
+from chorus.lines.webhook_body import decided, genuine, json_object, read_body, text_field
+
+log = logging.getLogger(__name__)
+
+# An application may wait 30 s for a webhook, and gives a call up that nobody commands within 10.
+ANSWER_TIMEOUT_S = 8.0
+REMEMBERED = 2048
+"""Calls that rang, so that a webhook that is sent again answers none twice."""
+
+
+def webhook_routes(desk: Desk, links: Links, api: TelnyxApi) -> Sequence[Route]:
+    """Mounted at the root; an application's webhook address is set to `links.events_url`."""
+    return (Route(EVENTS_PATH, _Webhooks(desk, links, api).event, methods=["POST"]),)
+
+
+class _Event:
+    """A webhook that was read and is not believed yet: `{"data": {"event_type", "payload"}}`."""
+
+    def __init__(self, request: Request, raw: bytes) -> None:
+        self._request = request
+        self._raw = raw
+        data = _object(json_object(raw), "data")
+        self.kind = text_field(data, "event_type")
+        self.body = _object(data, "payload")
+        self.leg_id = text_field(self.body, "call_control_id")
+        self.state = state_of(self.body.get("client_state"))
+
+    def signer(self, connections: Sequence[Connection]) -> Connection | None:
+        """The one of them whose account sent this."""
+        for connection in connections:
+            account = TelnyxAccount.of(connection)
+            right_application = self.body.get("connection_id") in (None, account.connection_id)
+            if right_application and signed(self._request.headers, self._raw, account.public_key):
+                return connection
+        return None
+
+    @property
+    def rings(self) -> bool:
+        return self.kind == "call.initiated" and self.body.get("direction") == "incoming"
+
+    def text(self, name: str) -> str:
+        value = self.body.get(name)
+        return value[:256] if isinstance(value, str) else ""
+
+
+async def _event(request: Request) -> _Event:
+    return _Event(request, await read_body(request, "application/json"))
+
+
+class _Webhooks:
+    def __init__(self, desk: Desk, links: Links, api: TelnyxApi) -> None:
+        self._desk = desk
+        self._links = links
+        self._api = api
+        self._strangers = Strangers("a webhook")
+        self._rang: OrderedDict[str, None] = OrderedDict()
+
+    async def event(self, request: Request) -> Response:
+        async def sender(event: _Event) -> Connection | None:
+            # Without a signature, nobody has to be looked for.
+            found = await self._whose(event) if SIGNATURE in request.headers else ()
+            return event.signer(found)
+
+        event, connection = await genuine(self._strangers, request, _event, sender)
+        state = event.state
+        if event.rings:
+            await self._ring(event, connection)
+        elif state is not None and state.leg_of:
+            await self._of_transfer(event, state, connection)
+        else:
+            await self._fares(event, connection)
+        return Response(status_code=200)
+
+    async def _whose(self, event: _Event) -> Sequence[Connection]:
+        """Whose webhook it may be, by what it says."""
+        if event.state is not None:
+            connection = await self._desk.connection_of_call(event.state.call_id)
+            return () if connection is None else (connection,)
+        found = await self._desk.connections_of_number(event.text("to"))
+        return found or await self._desk.connections_of_number(event.text("from"))
+
+    async def _ring(self, event: _Event, connection: Connection) -> None:
+        leg_id = event.leg_id
+        if leg_id in self._rang:
+            return
+        self._rang[leg_id] = None
+        while len(self._rang) > REMEMBERED:
+            self._rang.popitem(last=False)
+        inbound = InboundCall(
+            leg_id=leg_id,
+            from_=event.text("from")[:64],
+            to=event.text("to"),
+            phone_number_id=connection.phone_number_id,
+            variables=_variables(event.body),
+        )
+        try:
+            decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
+        except BaseException:
+            # Telnyx sends the webhook again.
+            self._rang.pop(leg_id, None)
+            raise
+        await self._carry_out(decision, leg_id, TelnyxAccount.of(connection))
+
+    async def _carry_out(
+        self, decision: Admitted | Refused, leg_id: str, account: TelnyxAccount
+    ) -> None:
+        if isinstance(decision, Refused):
+            cause = "USER_BUSY" if decision.how == "busy" else "CALL_REJECTED"
+            try:
+                await self._api.act(account, leg_id, "reject", {"cause": cause})
+            except ApiFailed as failed:
+                log.warning("call %s was not rejected: %s", leg_id, failed)
+            return
+        wish = {
+            "client_state": State(decision.call_id).written(),
+            # Telnyx takes a command of this id once for a call.
+            "command_id": f"answer-{decision.call_id}",
+            **streaming(self._links.media_url(decision.call_id, decision.token)),
+        }
+        try:
+            await self._api.act(account, leg_id, "answer", wish)
+        except ApiFailed as failed:
+            # Nobody hears of the call again if the command did not arrive.
+            cause = LineCause.CANCELED if failed.over else LineCause.FAILED
+            ended = LineEnded(cause, f"Telnyx did not answer the call: {failed.detail}")
+            await self._desk.progress(Progress(leg_id, decision.call_id, Stage.ENDED, ended))
+
+    async def _of_transfer(self, event: _Event, state: State, connection: Connection) -> None:
+        """Of the leg that a transfer dials. If nobody answers it Telnyx keeps the first leg, which
+        has nobody to talk to any more."""
+        if event.kind != "call.hangup" or talked(event.body):
+            return
+        log.info("call %s: nobody answered the transfer", state.call_id)
+        try:
+            await self._api.end(TelnyxAccount.of(connection), state.leg_of)
+        except ApiFailed as failed:
+            log.warning("call %s may go on after its transfer: %s", state.call_id, failed)
+
+    async def _fares(self, event: _Event, connection: Connection) -> None:
+        if event.state is not None:
+            call_id: str | None = event.state.call_id
+        else:
+            number_id = connection.phone_number_id
+            call_id = await self._desk.call_of_leg(event.leg_id, number_id)
+        if not call_id:
+            return  # a call that was refused, or one of another program
+        progress = progress_of(event.kind, event.body, event.leg_id, call_id)
+        if progress is not None:
+            await self._desk.progress(progress)
+        machine = machine_result(event.kind, event.body, event.leg_id, call_id)
+        if machine is not None:
+            await self._desk.machine(machine)
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise HTTPException(400, f"the webhook's field {name} is missing or no object")
+    return cast("dict[str, Any]", value)
+
+
+def _variables(body: dict[str, Any]) -> dict[str, str]:
+    """The X- headers and User-to-User of the INVITE."""
+    pairs: list[tuple[str, str]] = []
+    for kind in ("custom_headers", "sip_headers"):
+        headers = body.get(kind)
+        for each in cast("list[object]", headers) if isinstance(headers, list) else ():
+            header = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+            name, value = header.get("name"), header.get("value")
+            if isinstance(name, str) and isinstance(value, str):
+                pairs.append((name, value))
+    return variables_from(pairs)
