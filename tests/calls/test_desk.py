@@ -346,6 +346,30 @@ async def test_news_of_a_call_that_another_process_holds(carrier: Carrier):
         ]
 
 
+async def test_a_transfer_of_a_call_that_another_process_holds(carrier: Carrier):
+    api = carrier.api
+    talks = {"status": "in_progress", "answered_at": utcnow(), "lease_owner": "another"}
+    id = await dialled(carrier, **talks)
+    answered = {"ParentCallSid": SID, "CallStatus": "in-progress", "CallSid": "CA" + "9" * 32}
+    assert (await carrier.post(f"/twilio/transferred/{id}", **answered)).status_code == 204
+    assert [(str(each.call_id), each.verb) for each in await waiting(api)] == [
+        (id, "line_transferred")
+    ]
+    # Another leg's news is nobody's, and its caller does not come back.
+    other = {"CallSid": "CA" + "8" * 32, "CallStatus": "in-progress", "DialCallStatus": "busy"}
+    assert "Hangup" in (await carrier.post(f"/twilio/dialled/{id}", **other)).text
+    back = {"CallSid": SID, "CallStatus": "in-progress", "DialCallStatus": "busy"}
+    answer = await carrier.post(f"/twilio/dialled/{id}", **back)
+    token = stream(answer)["token"]
+    # Nobody is here to talk with them, and a token is for one process.
+    assert not await claim(board(api), id, token)
+    done = {"CallSid": SID, "CallStatus": "in-progress", "DialCallStatus": "completed"}
+    assert "Hangup" in (await carrier.post(f"/twilio/dialled/{id}", **done)).text
+    async with api.process.database.writing() as session:
+        await session.execute(sa.update(CallRow).values(status="completed", ended_at=utcnow()))
+    assert "Hangup" in (await carrier.post(f"/twilio/dialled/{id}", **back)).text
+
+
 async def test_what_another_leg_heard_is_not_the_calls(carrier: Carrier):
     id = await dialled(carrier, lease_owner="another")
     other = await carrier.post(f"/twilio/amd/{id}", AnsweredBy="human", CallSid="CA" + "6" * 32)

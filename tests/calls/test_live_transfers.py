@@ -93,6 +93,7 @@ async def test_transfers(tmp_path: Path):
             warm_and_the_caller_hangs_up(rig),
             declined_and_the_agent_goes_on(rig),
             the_caller_hangs_up_while_it_rings(rig),
+            the_carrier_has_nobody_and_the_agent_goes_on(rig),
             what_is_refused(rig),
         )
         await no_room_for_a_second_call(rig)
@@ -172,6 +173,28 @@ async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:
     async with asyncio.timeout(10):
         while (await rig.carrier.placed(sid).look())["status"] not in ("canceled", "completed"):
             await asyncio.sleep(0.1)
+
+
+async def the_carrier_has_nobody_and_the_agent_goes_on(rig: Rig) -> None:
+    """Twice: the second time somebody answers, and the call ends here."""
+    wish = to("cold", merge="release")
+    id, caller = await transferred(rig, Person(answer="busy", ring_ms=300), wish)
+    events = await until(rig, id, "transfer_no_answer")
+    assert [e["kind"] for e in events if e["kind"].startswith("transfer_")] == [
+        "transfer_initiated",
+        "transfer_ringing",
+        "transfer_no_answer",
+    ]
+    heard = len(await caller.heard())
+    await until(rig, id, "hold_ended")
+    async with asyncio.timeout(20):
+        while len(set((await caller.heard())[heard:])) < 20:  # the agent says that nobody is free
+            await asyncio.sleep(0.1)
+    await rig.carrier.expect(wish["to"]["number"], Person(ring_ms=100))
+    assert (await post(rig, f"{id}/transfer", wish)).status_code == 202
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    assert shown["transferCalls"] == []
 
 
 async def no_room_for_a_second_call(rig: Rig) -> None:

@@ -47,24 +47,29 @@ async def claim(
 ) -> bool:
     """Whether a stream that shows `token` may be this call's; true once only, and `within` so long
     after the call was begun. Raises `NotHere` for the second leg of a transfer that another process
-    makes, if there is a way to it."""
+    makes, if there is a way to it, and for a stream that returns to a call there (`new_token`)."""
     try:
         id = uuid.UUID(call_id)
     except ValueError:
         return False
     shown = digest(token)
-    claimable = [CallRow.id == id, CallRow.status.not_in(FINAL), CallRow.answered_at.is_(None)]
+    claimable: list[sa.ColumnElement[bool]] = [CallRow.id == id, CallRow.status.not_in(FINAL)]
     if within is not None:
         claimable.append(CallRow.started_at > utcnow() - within)
     # Read first: a token that somebody made up must not cost a turn of the writer.
-    query = sa.select(CallRow.token_hash, CallRow.parent_call_id, CallRow.lease_owner)
+    query = sa.select(
+        CallRow.token_hash, CallRow.parent_call_id, CallRow.lease_owner, CallRow.answered_at
+    )
     async with switchboard.database.reading() as session:
         row = (await session.execute(query.where(*claimable))).one_or_none()
     if row is None or row.token_hash is None or not random.compare_digest(row.token_hash, shown):
         return False
+    returns = row.answered_at is not None and id not in switchboard.live
     is_elsewhere = row.parent_call_id is not None and id not in switchboard.second_legs
-    if is_elsewhere and (relayed := switchboard.relay.to(row.lease_owner)) is not None:
+    if (returns or is_elsewhere) and (relayed := switchboard.relay.to(row.lease_owner)) is not None:
         raise NotHere(relayed)
+    if returns:
+        return False  # the process that held it is gone, or of another machine
     async with switchboard.database.writing() as session:
         used = await session.execute(
             sa.update(CallRow)
@@ -72,6 +77,19 @@ async def claim(
             .values(token_hash=None)
         )
         return used.rowcount == 1  # type: ignore[attr-defined] # an UPDATE yields a CursorResult
+
+
+async def new_token(switchboard: Switchboard, call_id: uuid.UUID) -> str | None:
+    """Another stream of a call that is talked on may show it, once; None if it is not."""
+    token = random.token_urlsafe(32)
+    async with switchboard.database.writing() as session:
+        given = await session.execute(
+            sa.update(CallRow)
+            .where(CallRow.id == call_id, CallRow.status == "in_progress")
+            .values(token_hash=digest(token))
+        )
+    # An UPDATE yields a CursorResult.
+    return token if given.rowcount == 1 else None  # type: ignore[attr-defined]
 
 
 async def converse(switchboard: Switchboard, line: Line, call_id: uuid.UUID) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from chorus.calls import live
 from chorus.calls.answer import Taken, answer
 from chorus.calls.browser import TOKEN_LASTS
-from chorus.calls.converse import claim, converse
+from chorus.calls.converse import claim, converse, new_token
 from chorus.calls.finish import finish_unanswered
 from chorus.calls.recover import no_audio
 from chorus.calls.status import advance
@@ -128,6 +128,17 @@ class CallDesk:
         await finish_unanswered(
             self._switchboard, call.id, call.organization_id, ended, only_if=only_if
         )
+
+    async def transferred(self, call_id: str, leg_id: str) -> None:
+        call = await self._call(call_id)
+        if call is not None and call.call_sid == leg_id:
+            await live.pass_on(self._switchboard, call, "line_transferred", {"legId": leg_id})
+
+    async def returns(self, call_id: str, leg_id: str) -> str | None:
+        call = await self._call(call_id)
+        if call is None or call.call_sid != leg_id:
+            return None
+        return await new_token(self._switchboard, call.id)
 
     async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
         async with self._switchboard.database.writing() as session:

@@ -31,7 +31,7 @@ from chorus.calls import queries
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallCommand, CallRow
 from chorus.db import Database, after_commit
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import AbsentLine, LineCause, LineEnded
 from chorus.talk.call import Call
 from chorus.talk.transfer import Wish
 
@@ -44,7 +44,7 @@ RETRY_S = 2.0
 TIMEOUT_S = 10.0
 
 Verb = Literal["hang_up", "say", "advise", "transfer", "press_keys", "supervise"]
-News = Literal["answered_by", "line_over"]
+News = Literal["answered_by", "line_over", "line_transferred"]
 
 
 async def send(
@@ -74,7 +74,8 @@ async def pass_on(
     switchboard: Switchboard, row: CallRow, news: News, told: Mapping[str, Any]
 ) -> None:
     """Have the process that holds the call, or will hold it, take note of what its carrier said:
-    `answered_by` {who, isMachine, messageEnded}, `line_over` {legId, cause, detail}."""
+    `answered_by` {who, isMachine, messageEnded}, `line_over` {legId, cause, detail},
+    `line_transferred` {legId}."""
     text = orjson.dumps(told).decode()
     call = switchboard.live.get(row.id)
     if call is not None:
@@ -206,6 +207,10 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
                 line = switchboard.line(call.provider, told["legId"])
                 if line is not None:
                     line.ended_at_carrier(LineEnded(LineCause(told["cause"]), told["detail"]))
+            case "line_transferred":
+                line = switchboard.line(call.provider, orjson.loads(text)["legId"])
+                if isinstance(line, AbsentLine):
+                    line.transferred_at_carrier()
             case _:
                 # Written by a process of another version.
                 log.error("call %s was told to %r, which is unknown", call.spec.call_id, verb)

@@ -162,6 +162,15 @@ class Desk(Protocol):
 
     async def progress(self, progress: Progress) -> None: ...
 
+    async def transferred(self, call_id: str, leg_id: str) -> None:
+        """Somebody else has the far end, by news of the carrier's beside the line's own."""
+        ...
+
+    async def returns(self, call_id: str, leg_id: str) -> str | None:
+        """The leg comes back from a transfer that came to nothing: the token that its new stream
+        has to show, once (`claim`). None if nobody talks on the call any more."""
+        ...
+
     async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
         """How the sound of a call arrived, for its record; after `converse` has returned."""
         ...

@@ -160,6 +160,17 @@ class TransferableLine(Line, Protocol):
 
 
 @runtime_checkable
+class AbsentLine(TransferableLine, Protocol):
+    """A line whose audio is gone while its carrier calls somebody else, and comes back if that
+    comes to nothing."""
+
+    def transferred_at_carrier(self) -> None:
+        """The carrier says by another way than the line's own that somebody else has the far end.
+        The line's end follows. Nothing happens if no transfer is under way."""
+        ...
+
+
+@runtime_checkable
 class HoldableLine(Line, Protocol):
     """A line whose carrier can put the far end on hold. Both raise `MoveRefused`."""
 

@@ -119,6 +119,9 @@ class MediaStart:
 
     leg_id: str
     line: Callable[[str, HangUp], MediaLine]
+    again: Callable[[MediaLine], bool] | None = None
+    """Have a line whose call is talked on already go on by this stream; whether it does. Only of a
+    carrier whose streams stop in a transfer, and start anew when it comes to nothing."""
 
 
 class MediaProtocol(Protocol):
@@ -140,6 +143,27 @@ class MediaProtocol(Protocol):
         ...
 
 
+class _Held:
+    """A line in a conversation, and the two tasks between it and the socket that it has now."""
+
+    def __init__(self, line: MediaLine) -> None:
+        self.line = line
+        self.over = asyncio.Event()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def attach(self, scope: Scope, receive: Receive, send: Send) -> None:
+        direct(scope, partial(_take, self.line))
+        self._tasks = (
+            asyncio.create_task(_guarded(self.line, _read, receive)),
+            asyncio.create_task(_guarded(self.line, _write, send)),
+        )
+
+    async def detach(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 class MediaSocket:
     """The ASGI application behind a carrier's websocket route; one for all calls of a process."""
 
@@ -148,6 +172,7 @@ class MediaSocket:
         self._carrier = carrier
         self._protocol = protocol
         self._strangers = Strangers("a media stream")
+        self._held: dict[str, _Held] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -176,7 +201,10 @@ class MediaSocket:
             self._strangers.tell(address, str(refused))
             await close_socket(send, refused.code)
             return
-        await self._converse(start, shown.call_id, scope, receive, send)
+        if (held := self._held.get(shown.call_id)) is not None:
+            await self._go_on(held, start, scope, receive, send)
+        else:
+            await self._converse(start, shown.call_id, scope, receive, send)
 
     def _accept(self, scope: Scope) -> Message:
         chosen = self._protocol.subprotocol
@@ -220,9 +248,8 @@ class MediaSocket:
         self, start: MediaStart, call_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         line = start.line(call_id, partial(self._hang_up, call_id, start.leg_id))
-        direct(scope, partial(_take, line))
-        reader = asyncio.create_task(_guarded(line, _read, receive))
-        writer = asyncio.create_task(_guarded(line, _write, send))
+        held = self._held[call_id] = _Held(line)
+        held.attach(scope, receive, send)
         code = NORMAL
         try:
             await self._desk.converse(line, call_id)
@@ -232,10 +259,22 @@ class MediaSocket:
         finally:
             # The conversation is over: nobody would hear what the line still says.
             line.end(LineCause.LOCAL)
-            reader.cancel()
-            writer.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            del self._held[call_id]
+            held.over.set()
+            await held.detach()
             await close_socket(send, code)
+
+    async def _go_on(
+        self, held: _Held, start: MediaStart, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """The line's stream before this one stopped while the carrier called somebody else."""
+        await held.detach()
+        if start.again is None or not start.again(held.line):
+            await close_socket(send, POLICY)
+            return
+        held.attach(scope, receive, send)
+        await held.over.wait()
+        await close_socket(send, NORMAL)
 
     async def _hang_up(self, call_id: str, leg_id: str) -> None:
         connection = await self._desk.connection_of_call(call_id)

@@ -280,7 +280,7 @@ class StreamedLine:
         at_ms = self._next_ms
         if stamp_ms is not None:
             if self._first_ms is None:
-                self._first_ms = stamp_ms
+                self._first_ms = stamp_ms - self._next_ms
             # Over TCP nothing is reordered, so a timestamp in the past is rounding.
             at_ms = max(at_ms, stamp_ms - self._first_ms)
         next_ms = at_ms + self._format.ms(len(chunk))

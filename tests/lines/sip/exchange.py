@@ -77,6 +77,12 @@ class OpenDesk:
     async def connections_of_number(self, number: str) -> Sequence[Connection]:
         return [c for c in self.numbers if c.number == number]
 
+    async def transferred(self, call_id: str, leg_id: str) -> None:
+        raise AssertionError("only carriers with webhooks tell of it")
+
+    async def returns(self, call_id: str, leg_id: str) -> str | None:
+        raise AssertionError("only carriers with webhooks ask for it")
+
     async def connection_of_call(self, call_id: str) -> Connection | None:
         return None
 

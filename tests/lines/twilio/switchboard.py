@@ -19,7 +19,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
 )
-from chorus.lines.line import Dial, Line, LineEnded, LineMove
+from chorus.lines.line import AbsentLine, Dial, Line, LineEnded, LineMove
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.lines.twilio.links import Links
@@ -137,6 +137,15 @@ class TestDesk:
             self.news.notify_all()
         if progress.ended is not None and progress.leg_id in self.lines:
             self.lines[progress.leg_id].line.ended_at_carrier(progress.ended)
+
+    async def transferred(self, call_id: str, leg_id: str) -> None:
+        line = self.lines[leg_id].line
+        if isinstance(line, AbsentLine):
+            line.transferred_at_carrier()
+
+    async def returns(self, call_id: str, leg_id: str) -> str | None:
+        talk = self.lines.get(leg_id)
+        return None if talk is None or talk.ended else await self.issue(call_id)
 
     async def machine(self, result: MachineResult) -> None:
         async with self.news:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import replace
+from typing import Literal
 
 import httpx
 import pytest
@@ -350,9 +351,70 @@ async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClie
     call = carrier.placed(sid)
     connected = await call.wait("call.connected")
     assert connected["to"] == "+15551112222"
+    assert (await call.wait("call.dialled"))["caller_id"] == OURS
     await call.wait("call.over", status="completed")
     with pytest.raises(MoveRefused):
         await line.transfer("+15551112222")
+
+
+@pytest.mark.parametrize("answer", ["busy", "fail"])
+async def test_who_is_not_reached_brings_the_caller_back(
+    board: Switchboard, carrier: CarrierClient, answer: Literal["busy", "fail"]
+) -> None:
+    """On a stream of its own: the same line goes on, in its own time."""
+    await carrier.expect("+15551113333", Person(answer=answer, ring_ms=300))
+    call = await carrier.call(OURS, THEIRS)
+    talk = await board.desk.talk()
+    line = talk.line
+    assert isinstance(line, TransferableLine)
+    await talk.until(lambda: bool(talk.audio))
+    await line.transfer("+15551113333")
+    line.play(bytes(8000))  # music for somebody who does not hear it
+    await call.wait("verb", verb="OpenStream")
+    await talk.until(lambda: bool(talk.moves))
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
+    assert not talk.ended
+    before_ms = talk.audio[-1][1]
+    heard = len(talk.audio)
+    await talk.until(lambda: len(talk.audio) > heard + 5)
+    times = [at_ms for _, at_ms in talk.audio]
+    assert times == sorted(times)
+    assert times[-1] - before_ms >= 80
+    sent_ms = line.sent_ms
+    line.play(bytes([0xFF]) * 1600)
+    await talk.until(lambda: line.heard_ms >= sent_ms + 199)
+    # And may be transferred once more.
+    await carrier.expect("+15551113333", Person(ring_ms=50))
+    await line.transfer("+15551113333")
+    assert (await talk.end()).cause is LineCause.TRANSFERRED
+    await call.wait("call.over", status="completed")
+
+
+async def test_a_caller_who_leaves_while_somebody_is_called_has_hung_up(
+    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.streamed.STOP_GRACE_S", 0.05)
+    await carrier.expect("+15551114444", Person(ring_ms=5000))
+    call = await carrier.call(OURS, THEIRS)
+    talk = await board.desk.talk()
+    assert isinstance(talk.line, TransferableLine)
+    await talk.line.transfer("+15551114444")
+    assert await completed(board, board.desk.account.auth_token, call.sid) == 204
+    assert (await talk.end()).cause is LineCause.FAR_END
+    assert talk.moves == []
+    await talk.line.hang_up()
+
+
+async def test_a_transfer_that_nobody_tells_of_is_over_some_time(
+    board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.twilio.stream.UNTOLD_S", 0.2)
+    await carrier.expect("+15551115555", Person(ring_ms=1500))
+    await carrier.call(OURS, THEIRS)
+    talk = await board.desk.talk()
+    assert isinstance(talk.line, TransferableLine)
+    await talk.line.transfer("+15551115555")
+    assert (await talk.end()).cause is LineCause.TRANSFERRED
 
 
 async def completed(board: Switchboard, token: str, sid: str) -> int:

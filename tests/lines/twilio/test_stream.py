@@ -21,8 +21,8 @@ from chorus.lines.line import (
     MoveRefused,
     TransferableLine,
 )
-from chorus.lines.streamed import HANG_UP_S, MAX_UNSENT_MS, STALL_S, STOP_GRACE_S
-from chorus.lines.twilio.stream import TwilioLine
+from chorus.lines.streamed import HANG_UP_S, MAX_UNSENT_MS, STALL_S
+from chorus.lines.twilio.stream import UNTOLD_S, TwilioLine
 
 SID = "MZ1"
 
@@ -201,13 +201,13 @@ class Redirected:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.line = TwilioLine(SID, "CA1", redirect=self.redirect)
+        self.line = TwilioLine(SID, "CA1", dial=self.dial)
         self.talk = Talk(self.line, "c")
         self.line.start(self.talk)
         self.transfer = asyncio.ensure_future(self.line.transfer("+15551112222"))
 
-    async def redirect(self, document: str) -> None:
-        self.asked.append(document)
+    async def dial(self, to: str) -> None:
+        self.asked.append(to)
         await self.answer
 
     def stop(self) -> None:
@@ -223,7 +223,7 @@ def test_a_stop_during_a_redirect_is_no_hang_up(first: str) -> None:
     async def main() -> None:
         call = Redirected()
         await asyncio.sleep(0.1)
-        assert call.asked[0].endswith("<Response><Dial>+15551112222</Dial></Response>")
+        assert call.asked == ["+15551112222"]
         with pytest.raises(MoveRefused):
             await call.line.transfer("+15551113333")
         if first == "stop":
@@ -236,6 +236,12 @@ def test_a_stop_during_a_redirect_is_no_hang_up(first: str) -> None:
             call.answer.set_result(None)
             await call.transfer
             call.stop()
+        # The stream's end is not the call's: somebody rings.
+        call.line.closed(1000)
+        await asyncio.sleep(20)
+        assert call.causes == []
+        call.line.transferred_at_carrier()
+        call.line.transferred_at_carrier()
         assert call.talk.moves == [LineMove.TRANSFERRED]
         assert call.causes == [LineCause.TRANSFERRED]
 
@@ -266,10 +272,45 @@ def test_a_redirect_after_which_nothing_comes_ends_the_line_all_the_same() -> No
         call.answer.set_result(None)
         await call.transfer
         assert call.causes == []
-        await asyncio.sleep(STOP_GRACE_S + 0.1)
+        await asyncio.sleep(UNTOLD_S - 1)
+        assert call.causes == []
+        await asyncio.sleep(1.1)
         assert call.causes == [LineCause.TRANSFERRED]
         with pytest.raises(MoveRefused):
             await call.line.transfer("+15551112222")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_call_that_comes_back_goes_on_by_its_new_stream(stopped: bool) -> None:
+    async def main() -> None:
+        call = Redirected()
+        line = call.line
+        assert not line.returned("MZ2")  # the answer to the request is still out
+        call.answer.set_result(None)
+        await call.transfer
+        if stopped:
+            call.stop()
+        for _ in range(100):  # as music would be played, for 20 s
+            line.play(bytes(1600))
+            await asyncio.sleep(0.2)
+        assert line.next_message() is None
+        assert line.returned("MZ2")
+        assert not line.returned("MZ3")
+        assert call.talk.moves == [LineMove.NOT_TRANSFERRED]
+        assert line.ahead_ms == 0
+        line.play(bytes(160))
+        written: list[str] = []
+        while (message := line.next_message()) is not None:
+            written.append(json.loads(message)["streamSid"])
+        assert written == ["MZ2"] * 2  # clear, and the audio
+        audio = {"payload": base64.b64encode(bytes(160)).decode(), "timestamp": "5"}
+        line.take(json.dumps({"event": "media", "streamSid": "MZ2", "media": audio}))
+        (_, at_ms) = call.talk.audio[0]
+        assert at_ms == pytest.approx(20_000, abs=300)
+        line.take(json.dumps({"event": "stop", "streamSid": "MZ2"}))
+        assert call.causes == [LineCause.FAR_END]
 
     run_virtual(main())
 

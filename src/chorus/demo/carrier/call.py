@@ -190,9 +190,12 @@ class SimulatedCall:
                     if await self._stream(verb) in ("hung_up", "left", "dropped", "redirected"):
                         return "completed"
                 case Dial():
-                    # Whoever it is picks up, and the two talk for as long as this.
-                    self._tell("call.connected", to=verb.to)
-                    await asyncio.sleep(DIALLED_S)
+                    status = await self._dial(verb)
+                    if verb.action:
+                        # What follows `<Dial>` is not done then, but what the action says.
+                        facts = self._facts() | {"DialCallStatus": status}
+                        self._next = read_twiml(await self._webhook(verb.action, facts))
+                        return "completed"
                 case Pause():
                     await asyncio.sleep(verb.seconds)
                 case Say():
@@ -204,10 +207,39 @@ class SimulatedCall:
                     raise TwimlError("12200: <Reject> in a call that was answered")
         return "completed"
 
+    async def _dial(self, verb: Dial) -> str:
+        """Call somebody else for the person: as a script says, or they pick up at once. Returns
+        `DialCallStatus` (https://www.twilio.com/docs/voice/twiml/dial#dialcallstatus-values)."""
+        other = self.exchange.person_at(verb.to) or Person()
+        self._tell("call.dialled", to=verb.to, caller_id=verb.caller_id)
+        if other.answer == "no_answer" or other.ring_ms / 1000 > verb.timeout_s:
+            await asyncio.sleep(verb.timeout_s)
+            return "no-answer"
+        await asyncio.sleep(other.ring_ms / 1000)
+        if other.answer in ("busy", "reject", "fail"):
+            return "failed" if other.answer == "fail" else "busy"
+        self._tell("call.connected", to=verb.to)
+        if verb.status_url and "answered" in verb.events:
+            facts = self._facts() | {
+                "CallSid": f"CA{random.getrandbits(128):032x}",
+                "ParentCallSid": self.sid,
+                "To": verb.to,
+                "Called": verb.to,
+                "Direction": "outbound-dial",
+                "CallStatus": "in-progress",
+                "CallbackSource": "call-progress-events",
+            }
+            self.exchange.spawn(self._unbothered(self._webhook(verb.status_url, facts)))
+        # The two talk for as long as this.
+        await asyncio.sleep(DIALLED_S)
+        return "completed"
+
     async def _stream(self, verb: OpenStream) -> str:
         person = self.person or Person()
         stream = MediaStream(self.exchange, self.account.sid, self.sid, person, verb)
-        actor = Actor(self.exchange, self.sid, person.steps)
+        # A stream that begins after a transfer goes on with a person who has begun long ago.
+        steps = person.steps if self.actor is None else []
+        actor = Actor(self.exchange, self.sid, steps)
         self.stream, self.actor = stream, actor
         acting = asyncio.create_task(actor.run(stream))
         try:
@@ -242,7 +274,7 @@ class SimulatedCall:
         async with self._callbacks:
             await self._webhook(url, facts)
 
-    async def _unbothered(self, webhook: Coroutine[Any, Any, None]) -> None:
+    async def _unbothered(self, webhook: Coroutine[Any, Any, object]) -> None:
         try:
             await webhook
         except httpx.HTTPError as error:

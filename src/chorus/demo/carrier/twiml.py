@@ -1,8 +1,8 @@
 """The part of TwiML that a voice agent answers with, as a list of verbs.
 
 `<Connect><Stream>` with `<Parameter>`, `<Reject>`, `<Hangup>`, `<Say>`, `<Pause>`, `<Dial>` with a
-number or one `<Sip>`. Anything
-else is an error (Twilio: 12100 or 12200), because an answer that means nothing is a bug.
+number, one `<Number>` or one `<Sip>`. Anything else is an error (Twilio: 12100 or 12200), because
+an answer that means nothing is a bug.
 """
 
 from __future__ import annotations
@@ -45,7 +45,15 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
+    """`status_url` is told of the call to `to` when somebody answers, if `answered` is among
+    `events`; `action` is asked what comes next. Both are optional."""
+
     to: str
+    timeout_s: float = 30.0
+    caller_id: str = ""
+    action: str = ""
+    status_url: str = ""
+    events: frozenset[str] = frozenset({"completed"})
 
 
 Verb = OpenStream | Reject | Hangup | Say | Pause | Dial
@@ -80,10 +88,22 @@ def _verb(element: Xml.Element) -> Verb:
         case "Pause":
             return Pause(float(element.get("length", "1")))
         case "Dial":
-            sip = element.find("Sip")
-            return Dial(((element if sip is None else sip).text or "").strip())
+            return _dial(element)
         case other:
             raise TwimlError(f"12200: <{other}> is not understood here")
+
+
+def _dial(element: Xml.Element) -> Dial:
+    callees = element.findall("Sip") + element.findall("Number")
+    callee = callees[0] if callees else element
+    return Dial(
+        to=(callee.text or "").strip(),
+        timeout_s=float(element.get("timeout", "30")),
+        caller_id=element.get("callerId", ""),
+        action=element.get("action", ""),
+        status_url=callee.get("statusCallback", ""),
+        events=frozenset(callee.get("statusCallbackEvent", "completed").split()),
+    )
 
 
 def _stream(connect: Xml.Element) -> OpenStream:

@@ -155,6 +155,12 @@ class _Nobody:
     async def connections_of_number(self, number: str) -> Sequence[Connection]:
         return ()
 
+    async def transferred(self, call_id: str, leg_id: str) -> None:
+        raise AssertionError("only carriers with webhooks tell of it")
+
+    async def returns(self, call_id: str, leg_id: str) -> str | None:
+        raise AssertionError("only carriers with webhooks ask for it")
+
     async def connection_of_call(self, call_id: str) -> Connection | None:
         return None
 

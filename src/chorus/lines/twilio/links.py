@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 VOICE_PATH = "/twilio/voice"
 STATUS_PATH = "/twilio/status"
 MACHINE_PATH = "/twilio/amd"
+ANSWERED_PATH = "/twilio/transferred"
+DIALLED_PATH = "/twilio/dialled"
 MEDIA_PATH = "/twilio/media"
 
 
@@ -42,6 +44,14 @@ class Links:
 
     def machine_url(self, call_id: str) -> str:
         return f"{self.public_url}{MACHINE_PATH}/{call_id}"
+
+    def answered_url(self, call_id: str) -> str:
+        """Told when somebody answers whom a transfer calls."""
+        return f"{self.public_url}{ANSWERED_PATH}/{call_id}"
+
+    def dialled_url(self, call_id: str) -> str:
+        """Asked what to do with the caller when a transfer's `<Dial>` is over."""
+        return f"{self.public_url}{DIALLED_PATH}/{call_id}"
 
     def media_url(self, call_id: str, token: str) -> str:
         return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"

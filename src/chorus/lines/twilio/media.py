@@ -24,6 +24,7 @@ from chorus.lines.media_socket import (
     POLICY,
     UNSUPPORTED,
     HangUp,
+    MediaLine,
     MediaStart,
     NotOurs,
     Shown,
@@ -33,8 +34,8 @@ from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.stream import TwilioLine
 from chorus.lines.twilio.webhook import signature_of
 
-Redirect = Callable[[str, str, str], Awaitable[None]]
-"""Of the call with this id and SID, to this TwiML. Raises `MoveRefused`."""
+DialOut = Callable[[str, str, str], Awaitable[None]]
+"""Have the call with this id and SID call this number or SIP address. Raises `MoveRefused`."""
 
 
 class TwilioMedia:
@@ -42,8 +43,8 @@ class TwilioMedia:
 
     subprotocol = None
 
-    def __init__(self, redirect: Redirect, links: Links, api_url: str) -> None:
-        self._redirect = redirect
+    def __init__(self, dial: DialOut, links: Links, api_url: str) -> None:
+        self._dial = dial
         self._links = links
         self._api_url = api_url
 
@@ -68,13 +69,13 @@ class TwilioMedia:
         except (ValueError, TypeError, KeyError):
             raise NotOurs(NOT_UTF8, "it did not send an event in JSON") from None
         if event == "start":
-            return _parse(body, self._redirect)
+            return _parse(body, self._dial)
         if event != "connected":
             raise NotOurs(POLICY, f"it sent {str(event)[:40]!r} before its start")
         return None
 
 
-def _parse(body: dict[str, Any], redirect: Redirect) -> MediaStart:
+def _parse(body: dict[str, Any], dial: DialOut) -> MediaStart:
     try:
         start = body["start"]
         format = start["mediaFormat"]
@@ -85,8 +86,12 @@ def _parse(body: dict[str, Any], redirect: Redirect) -> MediaStart:
     for text in (stream_sid, call_sid):
         if not isinstance(cast("object", text), str) or not 0 < len(text) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its start holds a value that is no short text")
-    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, redirect)
-    return MediaStart(call_sid, line)
+    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, dial)
+    return MediaStart(call_sid, line, partial(_again, stream_sid, call_sid))
+
+
+def _again(stream_sid: str, call_sid: str, line: MediaLine) -> bool:
+    return isinstance(line, TwilioLine) and line.leg_id == call_sid and line.returned(stream_sid)
 
 
 def _line(
@@ -94,11 +99,11 @@ def _line(
     call_sid: str,
     encoding: str,
     rate_hz: str,
-    redirect: Redirect,
+    dial: DialOut,
     call_id: str,
     hang_up: HangUp,
 ) -> TwilioLine:
-    line = TwilioLine(stream_sid, call_sid, hang_up, partial(redirect, call_id, call_sid))
+    line = TwilioLine(stream_sid, call_sid, hang_up, partial(dial, call_id, call_sid))
     if (encoding, rate_hz) != ("audio/x-mulaw", "8000"):
         detail = (
             "Twilio streams audio/x-mulaw at 8000 Hz; "

@@ -3,6 +3,8 @@
 POST /twilio/voice             somebody calls one of our numbers: answered with TwiML
 POST /twilio/status/{call_id}  how a call fares (`/twilio/status`: set on a number, no call id)
 POST /twilio/amd/{call_id}     what answering-machine detection heard
+POST /twilio/transferred/{call_id}  somebody answered whom a transfer called
+POST /twilio/dialled/{call_id} a transfer's <Dial> is over: the caller leaves, or is back here
 
 Each POST is read within limits, then its signature is checked, and only then is anything
 believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
@@ -24,7 +26,14 @@ from chorus.lines.desk import Admitted, Connection, Desk, InboundCall
 from chorus.lines.strangers import Strangers
 from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
-from chorus.lines.twilio.links import MACHINE_PATH, STATUS_PATH, VOICE_PATH, Links
+from chorus.lines.twilio.links import (
+    ANSWERED_PATH,
+    DIALLED_PATH,
+    MACHINE_PATH,
+    STATUS_PATH,
+    VOICE_PATH,
+    Links,
+)
 from chorus.lines.twilio.status import CallStatus, StatusUpdate, machine_result
 from chorus.lines.twilio.webhook import Form, number, read_form, signature_of, signed
 from chorus.lines.webhook_body import decided, genuine
@@ -47,6 +56,8 @@ def webhook_routes(desk: Desk, links: Links, api_url: str) -> Sequence[Route]:
         Route(STATUS_PATH, webhooks.number_status, methods=["POST"]),
         Route(STATUS_PATH + "/{call_id}", webhooks.status, methods=["POST"]),
         Route(MACHINE_PATH + "/{call_id}", webhooks.machine, methods=["POST"]),
+        Route(ANSWERED_PATH + "/{call_id}", webhooks.transferred, methods=["POST"]),
+        Route(DIALLED_PATH + "/{call_id}", webhooks.dialled, methods=["POST"]),
     )
 
 
@@ -117,6 +128,30 @@ class _Webhooks:
         )
         await self._desk.machine(result)
         return Response(status_code=204)
+
+    async def transferred(self, request: Request) -> Response:
+        call_id = _call_id(request)
+        url = self._links.answered_url(call_id)
+        form, _ = await self._signed(request, url, self._of_call(call_id))
+        # Of the leg that was called; the caller's is its parent.
+        if form.get("CallStatus") == CallStatus.IN_PROGRESS:
+            await self._desk.transferred(call_id, _required(form, "ParentCallSid"))
+        return Response(status_code=204)
+
+    async def dialled(self, request: Request) -> Response:
+        """https://www.twilio.com/docs/voice/twiml/dial#dialcallstatus-values"""
+        call_id = _call_id(request)
+        url = self._links.dialled_url(call_id)
+        form, _ = await self._signed(request, url, self._of_call(call_id))
+        leg_id = _required(form, "CallSid")
+        document = twiml.hang_up()
+        if form.get("CallStatus") == CallStatus.COMPLETED:
+            await self._note(form, call_id)  # the caller hung up
+        elif _required(form, "DialCallStatus") in ("completed", "answered"):
+            await self._desk.transferred(call_id, leg_id)
+        elif (token := await self._desk.returns(call_id, leg_id)) is not None:
+            document = twiml.connect_stream(self._links.media_url(call_id, token))
+        return Response(document, media_type=twiml.MEDIA_TYPE)
 
     async def _signed(self, request: Request, url: str, whose: Whose) -> tuple[Form, Connection]:
         """What was sent to `url`, and by whom: of those that it may be from, the one whose account

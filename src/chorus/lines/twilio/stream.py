@@ -6,6 +6,9 @@ What happens to a message, in order of frequency:
 2. `mark`: our own, echoed when the audio before it was played: moves `heard_ms`;
 3. `dtmf`, `stop`, anything unknown (ignored: the protocol grows).
 
+A transfer stops the stream, and one that comes to nothing starts another of the same call
+(`returned`). What became of it Twilio's webhooks say (`routes.py`).
+
 Message formats: https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
@@ -18,13 +21,17 @@ from typing import Any, cast
 import orjson
 
 from chorus.audio.frame import MULAW_8K
-from chorus.lines.line import LineCause
+from chorus.lines.line import LineCause, LineEnded, LineMove
 from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
-from chorus.lines.twilio import twiml
+from chorus.lines.twilio.twiml import RINGS_S
+
+UNTOLD_S = RINGS_S + 30.0
+"""Nobody was told that the person came back, so somebody has them: the news of it was lost."""
 
 
 class TwilioLine(StreamedLine):
-    """`redirect` has the carrier do other TwiML with the call, or raises `MoveRefused`."""
+    """Implements `AbsentLine`. `dial` has the carrier call somebody else for the person, or raises
+    `MoveRefused`."""
 
     provider = "twilio"
 
@@ -33,13 +40,13 @@ class TwilioLine(StreamedLine):
         stream_sid: str,
         leg_id: str,
         end_call: Callable[[], Awaitable[None]] | None = None,
-        redirect: Callable[[str], Awaitable[None]] | None = None,
+        dial: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        async def dial(to: str) -> None:
-            assert redirect is not None
-            await redirect(twiml.dial(to))
+        super().__init__(leg_id, MULAW_8K, end_call, dial)
+        self._absent = False
+        self._use(stream_sid)
 
-        super().__init__(leg_id, MULAW_8K, end_call, dial if redirect else None)
+    def _use(self, stream_sid: str) -> None:
         self._stream_sid = stream_sid
         sid = orjson.dumps(stream_sid).decode()
         self._media_head = f'{{"event":"media","streamSid":{sid},"media":{{"payload":"'
@@ -67,6 +74,52 @@ class TwilioLine(StreamedLine):
             self._inbox.audio(*audio)
         elif event != "media":
             self._rarer(event, body)
+
+    async def transfer(self, to: str) -> None:
+        await self._ask_to_move(to)
+        # The stream has stopped, or will, and that is not the call's end.
+        self._ended_meanwhile = None
+        if self._move is not None:
+            self._absent = True
+            self._loop.call_later(UNTOLD_S, self.transferred_at_carrier)
+
+    def transferred_at_carrier(self) -> None:
+        if self._move is None or self.over:
+            return
+        self._absent = False
+        self._inbox.moved(LineMove.TRANSFERRED)
+        self.end(LineCause.TRANSFERRED)
+
+    def returned(self, stream_sid: str) -> bool:
+        """Nobody was reached, and the person is back on this stream. False if they were here."""
+        if self.over or self._move is None:
+            return False
+        self._absent, self._move, self._ended_meanwhile = False, None, None
+        self._use(stream_sid)
+        # The line's own time went on; the new stream's begins at nothing.
+        self._next_ms = max(self._next_ms, (self._loop.time() - self._began_s) * 1000)
+        self._first_ms = None
+        self.clear()
+        self._inbox.moved(LineMove.NOT_TRANSFERRED)
+        return True
+
+    def play(self, audio: bytes) -> None:
+        if self._absent:
+            # Nobody hears it. The position goes on, so that whoever plays keeps time.
+            self._head.sent(self._format.ms(len(audio)), self._loop.time())
+        else:
+            super().play(audio)
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        # Of the whole call, so the person has left while somebody else was called.
+        if self._move is not None:
+            self._absent, self._move, self._ended_meanwhile = False, None, None
+        super().ended_at_carrier(ended)
+
+    def end(self, cause: LineCause, detail: str = "") -> None:
+        if self._absent and cause in (LineCause.FAR_END, LineCause.DROPPED) and not self._leaving:
+            return
+        super().end(cause, detail)
 
     def _audio_message(self, piece: bytes) -> str:
         return f'{self._media_head}{b2a_base64(piece, newline=False).decode("ascii")}"}}}}'

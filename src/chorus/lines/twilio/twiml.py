@@ -1,6 +1,6 @@
 """The TwiML documents that Chorus answers with.
 
-https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /sip
+https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /number, /sip
 """
 
 from __future__ import annotations
@@ -33,13 +33,37 @@ def reject(how: Literal["busy", "rejected"]) -> str:
     return _document(response)
 
 
-def dial(to: str) -> str:
-    """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
+RINGS_S = 30
+
+
+def dial(to: str, caller_id: str, answered_url: str, dialled_url: str) -> str:
+    """Connect the person with `to`, an E.164 number or a SIP address, which sees `caller_id` and
+    may ring for `RINGS_S`. `answered_url` is told when somebody answers; `dialled_url` when that is
+    over, or nobody did: it is asked what to do then."""
     response = Xml.Element("Response")
-    dialled = Xml.SubElement(response, "Dial")
-    if is_address(to):
-        dialled = Xml.SubElement(dialled, "Sip")
-    dialled.text = to
+    dialled = Xml.SubElement(
+        response,
+        "Dial",
+        callerId=caller_id,
+        timeout=str(RINGS_S),
+        answerOnBridge="true",
+        action=dialled_url,
+        method="POST",
+    )
+    callee = Xml.SubElement(
+        dialled,
+        "Sip" if is_address(to) else "Number",
+        statusCallback=answered_url,
+        statusCallbackEvent="answered",
+        statusCallbackMethod="POST",
+    )
+    callee.text = to
+    return _document(response)
+
+
+def hang_up() -> str:
+    response = Xml.Element("Response")
+    Xml.SubElement(response, "Hangup")
     return _document(response)
 
 
