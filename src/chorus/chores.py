@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from chorus.accounts import audit_export, idempotency, throttle
 from chorus.accounts.leases import GIVE_BACK_EVERY_S
 from chorus.billing.watch import Watch
+from chorus.calls import latency_watch
 from chorus.calls.dispatch import Dispatch
 from chorus.calls.live import Commands
 from chorus.calls.live import sweep as sweep_commands
 from chorus.calls.recover import Keeper
 from chorus.calls.switchboard import Switchboard
+from chorus.db import utcnow
 from chorus.process import Process
 from chorus.recordings.archive import Archive
 from chorus.roles import ROLES, Role
@@ -71,6 +73,13 @@ async def _watch_money(running: Running) -> None:
         await Watch(running.switchboard).run()
 
 
+async def _judge_latency(running: Running) -> None:
+    async def judge() -> None:
+        await latency_watch.judge(running.switchboard, utcnow())
+
+    await _every(latency_watch.JUDGE_EVERY_S, judge)
+
+
 async def _sweep(running: Running) -> None:
     process = running.process
 
@@ -112,6 +121,7 @@ CHORES: tuple[Chore, ...] = (
     # Of what is on this machine's disk.
     Chore("recordings", ("media",), lambda running: running.archive.run()),
     Chore("webhooks", ("work",), _deliver),
+    Chore("targets of latency", ("work",), _judge_latency),
     Chore("sweep", ("work",), _sweep),
 )
 

@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "maxCallDurationSeconds": 600,
     "silenceTimeoutSeconds": 30,
     "silenceReminders": 2,
+    "latencyTargetMs": None,
     "languageHint": None,
     "knowledgeSearchInstructions": None,
     "backgroundSoundId": None,
@@ -76,6 +77,7 @@ RANGES = [
     ("maxCallDurationSeconds", 30, 3600),
     ("silenceTimeoutSeconds", 5, 3600),
     ("silenceReminders", 0, 10),
+    ("latencyTargetMs", 100, 60_000),
     ("backgroundSoundVolume", 0, 1),
 ]
 LENGTHS = [

@@ -111,7 +111,7 @@ GROUPS = {
     "knowledge": "knowledgeSearchInstructions",
     "answering": "answering",
     "after": "postCallWebhookSecret",
-    "limits": "silenceReminders",
+    "limits": "latencyTargetMs",
 }
 # So that what belongs to one kind only is drawn for each.
 WHOLE: dict[str, Any] = {

@@ -94,6 +94,18 @@ def test_a_turn_is_measured_by_stage():
     assert "chorus_turn_stage_seconds_count{stage=verdict}" not in told  # it had none
 
 
+def test_answers_are_measured_by_the_target_of_their_agent():
+    metrics = Metrics()
+    latency = {"turn": 1, "speechEndedAtMs": 0, "detectorMs": 20, "verdictMs": None}
+    stages = {"wordsMs": 1, "committedMs": 2, "tokenMs": 3, "audioMs": 4}
+    for target_ms, sent_ms in ((800, 800), (800, 801), (800, None), (None, 900)):
+        watch = CallWatch(metrics, "inbound", None, target_ms)
+        watch.told(Happening(0, "turn_latency", {**latency, **stages, "sentMs": sent_ms}))
+    told = page(metrics)
+    assert told["chorus_turns_with_target_total{within=true}"] == 1
+    assert told["chorus_turns_with_target_total{within=false}"] == 1
+
+
 def test_failures_and_use_are_counted():
     watch, metrics = watched()
     failed = {"vendor": "acme", "stage": "open", "detail": "secret words", "remedy": "replaced"}

@@ -187,6 +187,10 @@ export function Limits({ form }: Group) {
         <Num form={form} field="silenceTimeoutSeconds" min={5} max={3600} step={5} />
         <Num form={form} field="silenceReminders" min={0} max={10} />
       </div>
+      <h2>{t("target")}</h2>
+      <div className="two">
+        <Num form={form} field="latencyTargetMs" min={100} max={60_000} step={50} />
+      </div>
     </>
   );
 }

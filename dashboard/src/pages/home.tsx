@@ -53,7 +53,7 @@ export function Home() {
             <Tile label={t("nav.calls")} value={number(stats.data.total.calls)} note={stats.data.total.calls ? t("home.completed", { share: percent(stats.data.total.completed / stats.data.total.calls) }) : "—"} />
             <Tile label={t("home.minutes")} value={number(stats.data.total.seconds / 60, 1)} note={stats.data.total.completed ? t("home.average", { seconds: number(stats.data.total.seconds / stats.data.total.completed) }) : "—"} />
             <Tile label={t("calls.cost")} value={money(stats.data.total.cost)} note={stats.data.total.seconds ? t("home.perminute", { cost: money((stats.data.total.cost * 60) / stats.data.total.seconds) }) : "—"} />
-            <Tile label={t("home.latency")} value={ms(stats.data.latency.p50Ms)} note={t("home.p95", { ms: ms(stats.data.latency.p95Ms) })} />
+            <Tile label={t("home.latency")} value={ms(stats.data.latency.p50Ms)} note={[t("home.p95", { ms: ms(stats.data.latency.p95Ms) }), stats.data.latencyTarget.share === null ? null : t("home.target", { share: percent(stats.data.latencyTarget.share) })].filter(Boolean).join(" · ")} />
           </div>
           <div className="home-grid">
             <section className="card">

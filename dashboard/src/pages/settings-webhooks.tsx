@@ -12,7 +12,7 @@ import { t } from "../words";
 import { Attempts } from "./call-side";
 
 type Endpoint = Schemas["WebhookEndpoint"];
-const EVENTS = ["call.started", "call.completed", "call.failed", "transfer.started", "transfer.completed", "transfer.failed"] as const;
+const EVENTS = ["call.started", "call.completed", "call.failed", "transfer.started", "transfer.completed", "transfer.failed", "latency.breached"] as const;
 const LIMIT = 25;
 
 export function Webhooks() {

@@ -172,6 +172,7 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "home.perminute": "{cost} للدقيقة",
   "home.latency": "الرد، الوسيط",
   "home.p95": "95 %: {ms}",
+  "home.target": "{share} ضمن الهدف",
   "home.calls": "المكالمات",
   "home.most": "الأعلى",
   "home.unit.calls": "مكالمة",

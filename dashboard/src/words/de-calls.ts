@@ -172,6 +172,7 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "home.perminute": "{cost} je Minute",
   "home.latency": "Antwort, Median",
   "home.p95": "95 %: {ms}",
+  "home.target": "{share} im Ziel",
   "home.calls": "Anrufe",
   "home.most": "Höchstens",
   "home.unit.calls": "Anrufe",

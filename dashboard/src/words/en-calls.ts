@@ -170,6 +170,7 @@ export const enCalls = {
   "home.perminute": "{cost} a minute",
   "home.latency": "Answer, median",
   "home.p95": "95 %: {ms}",
+  "home.target": "{share} within target",
   "home.calls": "Calls",
   "home.most": "At most",
   "home.unit.calls": "calls",

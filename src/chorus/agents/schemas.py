@@ -225,6 +225,13 @@ class AgentCreate(In):
     max_call_duration_seconds: Annotated[Whole, Field(ge=30, le=3600)] = 600
     silence_timeout_seconds: Annotated[Whole, Field(ge=5, le=3600)] | None = 30
     silence_reminders: Annotated[Whole, Field(ge=0, le=10)] = 2
+    latency_target_ms: Annotated[
+        Annotated[Milliseconds, Field(ge=100, le=60_000)] | None,
+        Field(
+            description="How long callers may wait for the first sound of an answer. 95 of 100 "
+            "turns are to keep to it, or `latency.breached` is told. Null: nothing is aimed at."
+        ),
+    ] = None
     language_hint: Language | None = None
     knowledge_search_instructions: Annotated[
         Annotated[Text, Field(max_length=2000)] | None,
@@ -322,6 +329,7 @@ class AgentOut(Out):
     max_call_duration_seconds: int
     silence_timeout_seconds: int | None
     silence_reminders: int
+    latency_target_ms: int | None
     language_hint: str | None
     knowledge_search_instructions: str | None
     background_sound_id: UUID | None

@@ -187,6 +187,7 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         max_call_duration_s=agent.max_call_duration_seconds,
         silence_timeout_s=agent.silence_timeout_seconds,
         silence_reminders=agent.silence_reminders,
+        latency_target_ms=agent.latency_target_ms,
         tools=tuple(tools),
         answering=answering(agent.answering) if agent.answering is not None else None,
         transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),

@@ -22,6 +22,7 @@ from chorus.agents.schemas import AgentPatch
 from chorus.agents.snapshot import Snapshot, snapshot, with_changes
 from chorus.calls.exchange import CallExchange
 from chorus.calls.finish import finish, finish_unanswered
+from chorus.calls.latency import Target
 from chorus.calls.schemas import FINAL
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
@@ -219,6 +220,9 @@ async def _converse(
         recording_path=str(switchboard.settings.data_dir / recording),
     )
     journal = switchboard.journals.open(row.id, row.organization_id)
+    target_ms = taken.spec.latency_target_ms if leg is None else None
+    if target_ms is not None:
+        journal.target = Target(row.organization_id, row.agent_id, target_ms)
     if isinstance(line, TellingLine):
         journal.told = line.tell
     exchange = CallExchange(switchboard, row) if leg is None else None
@@ -244,6 +248,7 @@ async def _converse(
             "chorus.organization.id": str(row.organization_id),
             "chorus.carrier": line.provider,
         },
+        target_ms,
     )
     switchboard.began(row.id, call, line)
     watching = spans.current.set(watch)

@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.calls import journal as journals
+from chorus.calls import latency
 from chorus.calls.journal import CallJournal
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
+from chorus.db import utcnow
 from chorus.lines.line import LineCause, LineEnded
 from chorus.talk.call import Outcome
 from chorus.talk.dialogue import TranscriptLine
@@ -101,6 +103,7 @@ async def _write(
     waiting = list(journal.pending)
     async with switchboard.database.writing() as session:
         await journals.write(session, journal.call_id, journal.organization_id, waiting)
+        await latency.count(session, [(journal.target, waiting)], utcnow())
         timeline: dict[str, Any] = {"turns": journal.turns}
         if outcome.recording_fault:
             timeline["recordingFault"] = outcome.recording_fault

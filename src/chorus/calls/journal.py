@@ -20,6 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.billing.charges import Item, tally
+from chorus.calls import latency
+from chorus.calls.latency import Target
 from chorus.calls.tables import CallEvent
 from chorus.db import Database, utcnow
 from chorus.news import News
@@ -47,6 +49,8 @@ class CallJournal:
         self.told: Callable[[str, int, Mapping[str, Any]], None] | None = None
         """Is told of each happening at once; must not block."""
         self.watch: CallWatch | None = None
+        self.target: Target | None = None
+        """What its answers are measured by."""
 
     def note(self, happening: Happening) -> None:
         if happening.kind == "turn_latency":
@@ -112,9 +116,10 @@ class Journals:
         if not taken:
             return
         async with self._database.writing() as session:
-            for journal, count, _ in taken:
-                batch = [journal.pending[i] for i in range(count)]
+            batches = [(j, [j.pending[i] for i in range(count)]) for j, count, _ in taken]
+            for journal, batch in batches:
                 await write(session, journal.call_id, journal.organization_id, batch)
+            await latency.count(session, [(j.target, batch) for j, batch in batches], utcnow())
             await self._news.tell(session, "events")
         for journal, count, lost in taken:
             # Those dropped at the old end meanwhile were among what has been written.

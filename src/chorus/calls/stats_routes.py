@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from chorus import errors
-from chorus.calls import stats
+from chorus.calls import latency, stats
 from chorus.calls.schemas import Status
 from chorus.calls.stats import SAMPLE, Interval
 from chorus.db import utcnow
@@ -75,6 +75,17 @@ class TurnLatencies(Out):
     slowest: list[SlowTurn]
 
 
+class LatencyTarget(Out):
+    """How answers kept to `latencyTargetMs` of their agents. Turns of agents without one do not
+    count. By the quarters of an hour (UTC) that begin in the time that is asked for."""
+
+    turns: int
+    within: Annotated[int, Field(description="Of these, how many came in time.")]
+    share: Annotated[float | None, Field(description="`within` of `turns`; 0.95 is aimed at.")]
+    windows: Annotated[int, Field(description="Quarters of an hour with such turns.")]
+    breached: Annotated[int, Field(description="Of these, those that fell short.")]
+
+
 class CallStatsOut(Out):
     from_: Annotated[Time, Field(alias="from")]
     to: Time
@@ -83,6 +94,7 @@ class CallStatsOut(Out):
     buckets: list[CallBucket]
     ended: list[EndedCalls]
     latency: TurnLatencies
+    latency_target: LatencyTarget
 
 
 @stats_routes.get("/call-stats", operation_id="getCallStats", summary="Sum up calls over time")
@@ -108,6 +120,9 @@ async def get_call_stats(
                 "buckets": stats.buckets(found),
                 "ended": stats.reasons(found),
                 "latency": await stats.latency(session, wanted),
+                "latency_target": await latency.kept(
+                    session, organization_id, start, end, agent_id
+                ),
             }
         )
     )

@@ -232,6 +232,34 @@ class CallHour(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class LatencyWindow(Base):
+    """How many answers of an agent came within its target, of those that were heard from `start`
+    on for a quarter of an hour (`latency.py`). `target_ms` is the latest that counted there.
+    `breached` is null until the window was judged."""
+
+    __tablename__ = "latency_windows"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    agent_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    target_ms: Mapped[int]
+    turns: Mapped[int]
+    within: Mapped[int]
+    breached: Mapped[bool | None]
+
+    __table_args__ = (
+        sa.Index(None, "organization_id", "start"),
+        sa.Index(
+            "ix_latency_windows_unjudged",
+            "start",
+            sqlite_where=sa.text("breached IS NULL"),
+            postgresql_where=sa.text("breached IS NULL"),
+        ),
+    )
+
+
 class CallCommand(Base):
     """What the process that holds the call is to do, asked of another (`live.py`). It deletes the
     row first, so the table is nearly always empty."""

@@ -125,7 +125,8 @@ class Answering:
 class AgentSpec:
     """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
     `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
-    `pronunciations`: how to say what is written, by what is written."""
+    `pronunciations`: how to say what is written, by what is written. `latency_target_ms`: how long
+    callers may wait for an answer; it is measured by, and changes nothing in the conversation."""
 
     agent_id: str
     name: str
@@ -145,6 +146,7 @@ class AgentSpec:
     max_call_duration_s: int = 600
     silence_timeout_s: int | None = None
     silence_reminders: int = 2
+    latency_target_ms: int | None = None
     tools: tuple[HttpTool, ...] = ()
     key_inputs: tuple[KeyInput, ...] = ()
     allow_press_keys: bool = False

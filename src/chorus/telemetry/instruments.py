@@ -98,6 +98,14 @@ class Metrics:
             _STAGE_S,
             "stage",
         )
+        self.aimed = counted(
+            "turns_with_target",
+            "Answers of agents that have a target for their latency.",
+            "within",
+        )
+        self.breaches = counted(
+            "latency_breaches", "Quarters of an hour in which an agent missed its target."
+        )
         self.tool_s = measured("tool", "Time a tool took.", _REQUEST_S, "ok")
         self.model_s = measured(
             "model_request",

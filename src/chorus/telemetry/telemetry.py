@@ -71,11 +71,17 @@ class Telemetry:
 
     # --- what is pushed -------------------------------------------------------------------------
 
-    def call(self, call_id: uuid.UUID, direction: str, attributes: dict[str, Value]) -> CallWatch:
-        """Watch a call that begins now."""
+    def call(
+        self,
+        call_id: uuid.UUID,
+        direction: str,
+        attributes: dict[str, Value],
+        target_ms: int | None = None,
+    ) -> CallWatch:
+        """Watch a call that begins now. `target_ms`: how long its caller may wait for an answer."""
         attributes = {"chorus.call.direction": direction, **attributes}
         spans = None if self._export is None else self._export.call(call_id, attributes)
-        return CallWatch(self.metrics, direction, spans)
+        return CallWatch(self.metrics, direction, spans, target_ms)
 
     def webhook_began(self, call_id: uuid.UUID | None, event: str, tries: int) -> WebhookWatch:
         span: Span | None = None

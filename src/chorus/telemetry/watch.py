@@ -32,9 +32,16 @@ _DOING = {
 class CallWatch:
     """Of one call; implements `spans.Spans`. `spans` None: it is not traced."""
 
-    def __init__(self, metrics: Metrics, direction: str, spans: CallSpans | None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        direction: str,
+        spans: CallSpans | None,
+        target_ms: int | None = None,
+    ) -> None:
         self._metrics = metrics
         self._direction = direction
+        self._target_ms = target_ms
         self.spans = spans
 
     @property
@@ -73,6 +80,9 @@ class CallWatch:
         for stage in STAGES:
             if (ms := data[f"{stage}Ms"]) is not None:
                 self._metrics.stage_s.observe(ms / 1000, stage)
+        if self._target_ms is not None and (sent_ms := data["sentMs"]) is not None:
+            kept = "true" if sent_ms <= self._target_ms else "false"
+            self._metrics.aimed.add(1, kept)
         if self.spans is None:
             return
         ended_ms = before_ms = data["speechEndedAtMs"]

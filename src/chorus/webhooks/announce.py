@@ -26,7 +26,7 @@ from chorus.calls.tables import CallRow, Transfer
 from chorus.db import scoped
 from chorus.recordings.links import Links
 from chorus.webhooks import due, payload, secret
-from chorus.webhooks.payload import CallEvent, Event, TransferEvent
+from chorus.webhooks.payload import CallEvent, Event, LatencyPayload, TransferEvent
 from chorus.webhooks.tables import TEST, GoneAgentWebhook, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
@@ -98,6 +98,22 @@ async def transfer(
             _row(row.organization_id, row.leg_id, event, body, "endpoint", found.id, found.url)
             for found in wanted
         ],
+    )
+    await switchboard.news.tell(session, "webhooks")
+
+
+async def latency_breached(
+    session: AsyncSession, switchboard: Switchboard, payload: LatencyPayload
+) -> None:
+    """In the transaction that judges the window, so it is told once."""
+    endpoints = await _endpoints(session, payload.organization_id)
+    wanted = [endpoint for endpoint in endpoints if payload.event in endpoint.events]
+    if not wanted:
+        return
+    owner, event, body = payload.organization_id, payload.event, payload.model_dump_json()
+    await _insert(
+        session,
+        [_row(owner, None, event, body, "endpoint", found.id, found.url) for found in wanted],
     )
     await switchboard.news.tell(session, "webhooks")
 

@@ -29,6 +29,7 @@ Event = Literal[
     "transfer.started",
     "transfer.completed",
     "transfer.failed",
+    "latency.breached",
 ]
 
 
@@ -80,6 +81,24 @@ class TransferPayload(Out):
     started_at: Time
     connected_at: Time | None
     ended_at: Time | None
+
+
+class LatencyPayload(Out):
+    """An agent answered too late in the quarter of an hour from `windowStart` to `windowEnd`:
+    fewer than `targetShare` of its turns came within `targetMs`. `share` is `turnsWithin` of
+    `turns`; `agentName` is null if the agent was deleted meanwhile."""
+
+    event: Literal["latency.breached"]
+    organization_id: UUID
+    agent_id: UUID
+    agent_name: str | None
+    window_start: Time
+    window_end: Time
+    target_ms: int
+    target_share: float
+    turns: int
+    turns_within: int
+    share: float
 
 
 class TestPayload(Out):

@@ -14,6 +14,7 @@ from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow, when_crea
 EVENTS = (
     *("call.started", "call.completed", "call.failed"),
     *("transfer.started", "transfer.completed", "transfer.failed"),
+    "latency.breached",
 )
 TEST = "webhook.test"
 TARGETS = ("endpoint", "agent")
