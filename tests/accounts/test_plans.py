@@ -45,9 +45,9 @@ async def fill(api: Api, organization_id: uuid.UUID) -> None:
         rows[MemberSession].append({**own, "id": uuid.uuid4(), **session, **end})
         tried = {"failures": 1, "last_at": now, "blocked_until": now}
         rows[LoginAttempts].append({"name": digest(f"x{n}"), **tried})
-        entry = {"actor": "member", "actor_id": here, "actor_name": email, "fields": []}
+        entry: dict[str, Any] = {"actor": "member", "actor_id": here, "actor_name": email}
         what = {"action": "a", "resource": "calls", "created_at": now - timedelta(days=n)}
-        rows[AuditEntry].append({"organization_id": organization_id, **entry, **what})
+        rows[AuditEntry].append({"organization_id": organization_id, "fields": [], **entry, **what})
     async with api.process.database.writing() as session:
         for table, values in rows.items():
             await session.execute(sa.insert(table), values)
