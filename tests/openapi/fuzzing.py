@@ -77,6 +77,8 @@ async def fuzz(url: str, folder: Path, *options: str) -> Outcome:
     headers = {"Authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(base_url=url, headers=headers) as client:
         [own] = (await client.get("/v1/api-keys")).json()["data"]
+        # Made once, which on a busy machine takes longer than schemathesis waits for it.
+        (await client.get("/v1/openapi.json", timeout=120)).raise_for_status()
     command = [
         *(sys.executable, "-W", "ignore", "-m", "schemathesis.cli"),
         *("--config-file", str(CONFIG)),
