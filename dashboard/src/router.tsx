@@ -35,6 +35,8 @@ const call = createRoute({ getParentRoute: () => inside, path: "/calls/$id", com
 const live = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./pages/live"), "Live") });
 const numbers = createRoute({ getParentRoute: () => inside, path: "/numbers", component: lazyRouteComponent(() => import("./pages/numbers"), "Numbers"), validateSearch: any });
 const tools = createRoute({ getParentRoute: () => inside, path: "/tools", component: lazyRouteComponent(() => import("./pages/tools"), "Tools"), validateSearch: any });
+const bases = createRoute({ getParentRoute: () => inside, path: "/knowledge", component: lazyRouteComponent(() => import("./pages/knowledge"), "Bases"), validateSearch: any });
+const base = createRoute({ getParentRoute: () => inside, path: "/knowledge/$id", component: lazyRouteComponent(() => import("./pages/knowledge-base"), "BasePage"), validateSearch: any });
 const settings = createRoute({ getParentRoute: () => inside, path: "/settings/$section", component: lazyRouteComponent(() => import("./pages/settings"), "Settings"), validateSearch: any });
 const settingsFront = createRoute({
   getParentRoute: () => inside,
@@ -49,7 +51,7 @@ const welcome = createRoute({ getParentRoute: () => root, path: "/welcome", comp
 const invitation = createRoute({ getParentRoute: () => root, path: "/invitation", component: lazyRouteComponent(() => import("./pages/welcome"), "Invitation") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, agents, agent, calls, call, live, numbers, tools, settings, settingsFront]), login, welcome, invitation]),
+  routeTree: root.addChildren([inside.addChildren([home, agents, agent, calls, call, live, numbers, tools, bases, base, settings, settingsFront]), login, welcome, invitation]),
   basepath: "/dashboard",
   defaultPreload: "intent",
   scrollRestoration: true,

@@ -15,13 +15,14 @@ import { Icon, type IconName, Mark } from "./parts/icons";
 import { applyTheme, theme, type Theme } from "./theme";
 import { LOCALES, type Key, type Locale, locale, number, speak, t } from "./words";
 
-const PLACES: { to: "/" | "/agents" | "/calls" | "/live" | "/numbers" | "/tools"; icon: IconName; word: Key }[] = [
+const PLACES: { to: "/" | "/agents" | "/calls" | "/live" | "/numbers" | "/tools" | "/knowledge"; icon: IconName; word: Key }[] = [
   { to: "/", icon: "home", word: "nav.home" },
   { to: "/agents", icon: "agents", word: "nav.agents" },
   { to: "/calls", icon: "calls", word: "nav.calls" },
   { to: "/live", icon: "live", word: "nav.live" },
   { to: "/numbers", icon: "numbers", word: "nav.numbers" },
   { to: "/tools", icon: "tools", word: "nav.tools" },
+  { to: "/knowledge", icon: "knowledge", word: "nav.knowledge" },
 ];
 
 const ORGANIZATION = "chorus-organization";

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser
 from tests.dashboard.browser import ROOT, needed, visiting
@@ -32,6 +33,8 @@ PAGES = [
     ("live", "/live", "No call at the moment"),
     ("numbers", "/numbers", "+14155550100"),
     ("tools", "/tools", "find_table"),
+    ("knowledge", "/knowledge", "Handbook"),
+    ("knowledge-base", "/knowledge/{base}?ask=when+does+the+terrace+close", "until half past ten."),
     ("settings-members", "/settings/members", "Invite"),
     ("settings-keys", "/settings/keys", "First key"),
     ("settings-providers", "/settings/providers", "No provider key yet"),
@@ -47,6 +50,30 @@ LOOKS: list[dict[str, Any]] = [
 ]
 
 
+HOURS = """# Opening hours
+
+The restaurant is open from noon to eleven, the terrace until half past ten.
+
+# Dogs
+
+Dogs are welcome on the terrace.
+"""
+
+
+def filled_base(server: Server) -> str:
+    """A knowledge base with a document that can be found, and one whose URL answers nothing."""
+    bases = f"{server.url}/v1/knowledge-bases"
+    wishes = [
+        {"name": "Opening hours", "text": HOURS},
+        {"name": "Menu", "url": "http://127.0.0.1:9/menu"},
+    ]
+    with httpx.Client(headers=server.headers, timeout=30) as client:
+        id: str = client.post(bases, json={"name": "Handbook"}).json()["data"]["id"]
+        for wish in wishes:
+            client.post(f"{bases}/{id}/documents", json=wish).raise_for_status()
+    return id
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=["light"])
 def test_every_page_is_accessible_and_quiet(
     browser: Browser, server: Server, owner: Any, look: dict[str, Any], tmp_path: Path
@@ -54,9 +81,10 @@ def test_every_page_is_accessible_and_quiet(
     # `make screenshots` asks for the pictures of the documentation.
     keeps = bool(os.environ.get("CHORUS_SCREENSHOTS")) and look["color_scheme"] == "light"
     found: dict[str, list[str]] = {}
+    base = filled_base(server)
     with visiting(browser, server, owner, **look) as visit:
         for name, path, text in PAGES:
-            visit.open(path)
+            visit.open(path.format(base=base))
             visit.page.get_by_text(text).first.wait_for()
             if name.startswith("call"):
                 visit.page.wait_for_timeout(300)  # the canvas is drawn after the peaks came

@@ -1,7 +1,8 @@
 // Which knowledge bases an agent looks into, and when.
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { api, body } from "../api/client";
-import { Code, curl, Failure } from "../parts/basic";
+import { Failure } from "../parts/basic";
 import { TextField } from "../parts/fields";
 import { number, t } from "../words";
 import { type Group, hint, label, Marks, of } from "./agent-field";
@@ -16,10 +17,9 @@ export function Knowledge({ form }: Group) {
       </h2>
       <Failure error={bases.error} />
       {bases.data?.length === 0 && (
-        <>
-          <p className="quiet">{t("knowledge.none")}</p>
-          <Code>{curl("POST", "/v1/knowledge-bases", { name: "Handbook" })}</Code>
-        </>
+        <p className="quiet">
+          {t("knowledge.none")} <Link to="/knowledge">{t("bases.new")}</Link>
+        </p>
       )}
       <div className="choices">
         {bases.data?.map((base) => {

@@ -9,7 +9,7 @@ import type { Choice } from "./select";
 /** For long lists: one types to find. */
 export function ComboField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string | null) => void; choices: Choice[]; placeholder?: string }) {
   return (
-    <ComboBox className="field" selectedKey={value} onSelectionChange={(key) => onChange(key === null ? null : String(key))} defaultItems={choices} menuTrigger="focus" isInvalid={!!wrong} allowsEmptyCollection={false}>
+    <ComboBox className="field" selectedKey={value} onSelectionChange={(key) => onChange(key === null ? null : String(key))} defaultItems={choices} menuTrigger="focus" isInvalid={!!wrong} validationBehavior="aria" allowsEmptyCollection={false}>
       <div className="labels">
         <Label>{label}</Label>
         {after}

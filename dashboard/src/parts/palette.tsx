@@ -67,6 +67,7 @@ function useHits(search: string, onClose: () => void): Hit[] {
   const calls = useQuery({ queryKey: ["find", "calls", search], enabled, queryFn: () => body(api.GET("/v1/calls", { params: { query } })) });
   const numbers = useQuery({ queryKey: ["find", "numbers", search], enabled, queryFn: () => body(api.GET("/v1/phone-numbers", { params: { query } })) });
   const tools = useQuery({ queryKey: ["find", "tools", search], enabled, queryFn: () => body(api.GET("/v1/tools", { params: { query } })) });
+  const bases = useQuery({ queryKey: ["find", "knowledge-bases", search], enabled, queryFn: () => body(api.GET("/v1/knowledge-bases", { params: { query } })) });
   void onClose;
   const places = (
     [
@@ -76,6 +77,7 @@ function useHits(search: string, onClose: () => void): Hit[] {
       ["/live", t("nav.live")],
       ["/numbers", t("nav.numbers")],
       ["/tools", t("nav.tools")],
+      ["/knowledge", t("nav.knowledge")],
     ] as const
   )
     .filter(([, label]) => label.toLowerCase().includes(search.toLowerCase()))
@@ -90,6 +92,7 @@ function useHits(search: string, onClose: () => void): Hit[] {
     ...(calls.data?.data ?? []).map((c) => ({ key: c.id, label: c.customerNumber, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: c.id } }) })),
     ...(numbers.data?.data ?? []).map((n) => ({ key: n.id, label: `${n.number} ${n.name}`, note: t("search.number"), go: () => void navigate({ to: "/numbers", search: { open: n.id } }) })),
     ...(tools.data?.data ?? []).map((n) => ({ key: n.id, label: n.name, note: t("search.tool"), go: () => void navigate({ to: "/tools", search: { open: n.id } }) })),
+    ...(bases.data?.data ?? []).map((n) => ({ key: n.id, label: n.name, note: t("nav.knowledge"), go: () => void navigate({ to: "/knowledge/$id", params: { id: n.id } }) })),
     ...places,
     ...settings,
   ].slice(0, 14);

@@ -1,4 +1,5 @@
-// A field that is one of a few.
+// A field that is one of a few. What the API said of a choice does not hold back the next try: the
+// form's own validation would (`validationBehavior`).
 import { useId } from "react";
 import { Button } from "react-aria-components/Button";
 import { Label } from "react-aria-components/Label";
@@ -12,7 +13,7 @@ export type Choice = { id: string; label: string; note?: string };
 export function SelectField({ label, hint, wrong, after, field, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string) => void; choices: Choice[]; placeholder?: string }) {
   const id = useId();
   return (
-    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong} data-field={field}>
+    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(String(key))} placeholder={placeholder ?? "—"} isInvalid={!!wrong} validationBehavior="aria" data-field={field}>
       <div className="labels">
         <Label>{label}</Label>
         {after}

@@ -119,7 +119,7 @@ export const arEditor: Record<keyof typeof enEditor, string> = {
   "draft.leave": "المغادرة مع حفظ المسودة",
   "call.version": "الإصدار {number}",
   "group.knowledge": "المعرفة",
-  "knowledge.none": "لا قاعدة معرفة بعد. أنشئ واحدة عبر الواجهة البرمجية وزوّدها بالوثائق:",
+  "knowledge.none": "لا توجد قاعدة معرفة بعد.",
   "knowledge.documents": "{count} من الوثائق",
   "hint.knowledgeSearchInstructions": "للنموذج، فيبحث بنفسه. فارغ: عند كل دور للمتصل.",
   "group.answering": "من يجيب",

@@ -3,6 +3,7 @@ import type { Catalogue } from ".";
 import { arAgents } from "./ar-agents";
 import { arCalls } from "./ar-calls";
 import { arEditor } from "./ar-editor";
+import { arKnowledge } from "./ar-knowledge";
 import { arSettings } from "./ar-settings";
 import { arTalk } from "./ar-talk";
 
@@ -10,6 +11,7 @@ export const ar: Catalogue = {
   ...arAgents,
   ...arCalls,
   ...arEditor,
+  ...arKnowledge,
   ...arSettings,
   ...arTalk,
   skip: "الانتقال إلى المحتوى",

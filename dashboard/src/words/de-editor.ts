@@ -119,7 +119,7 @@ export const deEditor: Record<keyof typeof enEditor, string> = {
   "draft.leave": "Verlassen, Entwurf aufheben",
   "call.version": "Version {number}",
   "group.knowledge": "Wissen",
-  "knowledge.none": "Es gibt noch keine Wissenssammlung. Legen Sie eine über die API an, mit Dokumenten:",
+  "knowledge.none": "Es gibt noch keine Wissensbasis.",
   "knowledge.documents": "{count} Dokumente",
   "hint.knowledgeSearchInstructions": "Für das Modell, das dann selbst nachschlägt. Leer: bei jedem Beitrag des Anrufers.",
   "group.answering": "Wer abhebt",

@@ -3,6 +3,7 @@ import type { Catalogue } from ".";
 import { deAgents } from "./de-agents";
 import { deCalls } from "./de-calls";
 import { deEditor } from "./de-editor";
+import { deKnowledge } from "./de-knowledge";
 import { deSettings } from "./de-settings";
 import { deTalk } from "./de-talk";
 
@@ -10,6 +11,7 @@ export const de: Catalogue = {
   ...deAgents,
   ...deCalls,
   ...deEditor,
+  ...deKnowledge,
   ...deSettings,
   ...deTalk,
   skip: "Zum Inhalt",

@@ -117,7 +117,7 @@ export const enEditor = {
   "draft.leave": "Leave, keep the draft",
   "call.version": "version {number}",
   "group.knowledge": "Knowledge",
-  "knowledge.none": "There is no knowledge base yet. Make one over the API, and give it documents:",
+  "knowledge.none": "There is no knowledge base yet.",
   "knowledge.documents": "{count} documents",
   "hint.knowledgeSearchInstructions": "For the model, which then looks things up itself. Empty: for each turn of the caller.",
   "group.answering": "Who answers",

@@ -2,6 +2,7 @@
 import { enAgents } from "./en-agents";
 import { enCalls } from "./en-calls";
 import { enEditor } from "./en-editor";
+import { enKnowledge } from "./en-knowledge";
 import { enSettings } from "./en-settings";
 import { enTalk } from "./en-talk";
 
@@ -9,6 +10,7 @@ export const en = {
   ...enAgents,
   ...enCalls,
   ...enEditor,
+  ...enKnowledge,
   ...enSettings,
   ...enTalk,
   skip: "Skip to the content",
