@@ -75,6 +75,8 @@ class Call:
     status: str = "trying"
     stream: Stream | None = None
     answered_s: float | None = None
+    pressed: str = ""
+    """Keys, by the API."""
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _verbs: list[dict[str, Any]] = field(default_factory=list[Any])
@@ -282,6 +284,7 @@ class Jambonz:
         self.faults: list[Response | float] = []
         """What the API answers next instead, or how long it sleeps."""
         self.application: dict[str, str] = {}
+        self.presses = True
         self.url = ""
         self._prints = prints
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -377,6 +380,11 @@ class Jambonz:
             if call.answered_s is not None:
                 return JSONResponse(wrong, 422)
             call.give_up()
+        elif "dtmf" in change and self.presses:
+            key = change["dtmf"]["digit"]
+            if len(key) != 1 or key not in "0123456789*#ABCD":
+                return JSONResponse({"msg": f"invalid dtmf digit {key!r}"}, 400)
+            call.pressed += key
         elif "call_hook" in change:
             self.spawn(call.redirect(change["call_hook"]["url"]))
         else:

@@ -157,7 +157,7 @@ async def test_clear_stops_the_sound_at_once(board: Board) -> None:
     call.hang_up()
 
 
-async def test_keys_come_once_a_press_and_go_out_as_tones(board: Board) -> None:
+async def test_keys_come_once_a_press_and_are_pressed_by_jambonz(board: Board) -> None:
     call = board.ring()
     talk = await board.desk.talk()
     await call.wait("listening")
@@ -166,9 +166,26 @@ async def test_keys_come_once_a_press_and_go_out_as_tones(board: Board) -> None:
         await call.stream.press(digit)
     await talk.until(lambda: len(talk.digits) == 5)
     assert talk.digits == list("12*#A")
+    with pytest.raises(ValueError, match="no key"):
+        talk.line.send_digits("1x")
+    talk.line.play(SOUND.tobytes())
+    talk.line.send_digits("4w")
+    talk.line.send_digits("#")
+    async with asyncio.timeout(5):
+        while call.pressed != "4#":
+            assert talk.line.heard_ms > 400 or not call.pressed, "before it was heard"
+            await asyncio.sleep(0.05)
+    call.hang_up()
+
+
+async def test_keys_that_an_older_jambonz_does_not_press_are_tones(board: Board) -> None:
+    board.jambonz.presses = False
+    call = board.ring()
+    talk = await board.desk.talk()
+    await call.wait("listening")
     talk.line.send_digits("4")
-    await heard_all(talk)
     await until_played(call, tones("4", PCM_8K))
+    board.jambonz.presses = True
     call.hang_up()
 
 

@@ -46,7 +46,7 @@ function names(prefix, list) {
 class Call extends Events {
   constructor(session, facts) {
     super();
-    Object.assign(this, { session, id: board.calls.length, state: "ringing", heard: [], mic: [], verbs: [], tones: false, peer: null, since: 0 }, facts);
+    Object.assign(this, { session, id: board.calls.length, state: "ringing", heard: [], mic: [], verbs: [], pressed: "", tones: false, peer: null, since: 0 }, facts);
     board.calls.push(this);
   }
   answer() {
@@ -58,6 +58,9 @@ class Call extends Events {
   hangup() {
     if (this.state === "connected") this.over(200, "Disconnected", { internalCode: 200, reason: "", duration: this.lasted() });
     else this.over(487, "Failed", { code: 487, reason: "Request Terminated" });
+  }
+  sendDigits(digits) {
+    this.pressed += digits;
   }
   handleTones(does) {
     this.tones = does;
@@ -253,7 +256,7 @@ const shown = (call) => ({
   id: call.id, state: call.state, code: call.code, direction: call.direction, to: call.to, from: call.from,
   leg: base + call.session.path, over: call.session.over, log: call.session.log, peer: call.peer?.to ?? null,
   commands: call.session.sockets.flatMap((socket) => socket.commands), cleared: call.session.sockets[0]?.cleared ?? 0,
-  closed: call.session.sockets[0]?.code ?? null, open: Boolean(call.session.sockets[0]?.tag),
+  pressed: call.pressed, closed: call.session.sockets[0]?.code ?? null, open: Boolean(call.session.sockets[0]?.tag),
 });
 
 const tests = {

@@ -126,6 +126,12 @@ async def test_keys_come_once_a_press(board: Board) -> None:
         await board.voximplant.do("press", id=id, tone=tone)
     await talk.until(lambda: len(talk.digits) == 4)
     assert talk.digits == list("12*#")
+    with pytest.raises(ValueError, match="no key"):
+        talk.line.send_digits("1x")
+    talk.line.send_digits("4w")
+    talk.line.send_digits("#")
+    await board.voximplant.until(id, lambda call: call["pressed"] == "4#")
+    assert talk.line.sent_ms == 0
     await talk.line.hang_up()
 
 

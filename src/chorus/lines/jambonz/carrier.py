@@ -18,6 +18,7 @@ from chorus.lines.jambonz.links import MEDIA_PATH, Links
 from chorus.lines.jambonz.media import JambonzMedia
 from chorus.lines.jambonz.rest import TIMEOUT_S, ApiFailed, JambonzApi, JambonzDialler
 from chorus.lines.jambonz.routes import webhook_routes
+from chorus.lines.key_presses import KEY_MS
 from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
 from chorus.outbound import Outbound
@@ -36,7 +37,9 @@ class JambonzCarrier:
         self.api = JambonzApi(outbound, timeout_s)
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        media = MediaSocket(desk, self, JambonzMedia(partial(self._redirect, desk)))
+        media = MediaSocket(
+            desk, self, JambonzMedia(partial(self._redirect, desk), partial(self._press, desk))
+        )
         return (
             *webhook_routes(desk, self._links),
             WebSocketRoute(MEDIA_PATH + "/{call_id}/{token}", media),
@@ -76,6 +79,16 @@ class JambonzCarrier:
             await self.api.update(account, call_sid, {"call_hook": hook})
         except ApiFailed as failed:
             raise MoveRefused(f"jambonz did not move the call: {failed.detail}") from failed
+
+    async def _press(self, desk: Desk, call_id: str, call_sid: str, digit: str) -> None:
+        connection = await desk.connection_of_call(call_id)
+        if connection is None:
+            raise CarrierFailed("the call's number is not at jambonz any more")
+        change = {"dtmf": {"digit": digit, "duration": KEY_MS}}
+        try:
+            await self.api.update(JambonzAccount.of(connection), call_sid, change)
+        except ApiFailed as failed:
+            raise CarrierFailed(failed.detail) from failed
 
 
 def _make(settings: Settings) -> JambonzCarrier:

@@ -31,13 +31,18 @@ Redirect = Callable[[str, str, str], Awaitable[None]]
 """The call with this id and SID, to this number or address. Raises `MoveRefused`."""
 
 
+PressKey = Callable[[str, str, str], Awaitable[None]]
+"""Of the call with this id and SID, this key. Raises `CarrierFailed`."""
+
+
 class JambonzMedia:
     """Implements `MediaProtocol`."""
 
     subprotocol = "audio.jambonz.org"
 
-    def __init__(self, redirect: Redirect) -> None:
+    def __init__(self, redirect: Redirect, press: PressKey) -> None:
         self._redirect = redirect
+        self._press = press
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # nothing is signed; the token tells
@@ -52,7 +57,7 @@ class JambonzMedia:
             raise NotOurs(NOT_UTF8, "it did not begin with the call's data in JSON") from None
         if not isinstance(leg_id, str) or not 0 < len(leg_id) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its callSid is no short text")
-        return MediaStart(leg_id, partial(_line, leg_id, rate_hz, mix, self._redirect))
+        return MediaStart(leg_id, partial(_line, leg_id, rate_hz, mix, self._redirect, self._press))
 
 
 def _line(
@@ -60,12 +65,19 @@ def _line(
     rate_hz: object,
     mix: object,
     redirect: Redirect,
+    press: PressKey,
     call_id: str,
     hang_up: HangUp,
 ) -> JambonzLine:
     usable = isinstance(rate_hz, int) and rate_hz in RATES_HZ and mix == "mono"
     rate = rate_hz if usable and isinstance(rate_hz, int) else RATES_HZ[0]
-    line = JambonzLine(leg_id, rate, hang_up, partial(redirect, call_id, leg_id))
+    line = JambonzLine(
+        leg_id,
+        rate,
+        hang_up,
+        partial(redirect, call_id, leg_id),
+        partial(press, call_id, leg_id),
+    )
     if not usable:
         detail = (
             "Chorus takes a mono stream at one of its sample rates; "

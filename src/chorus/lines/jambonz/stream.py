@@ -24,6 +24,7 @@ import numpy as np
 import orjson
 
 from chorus.audio.frame import AudioFormat
+from chorus.lines.key_presses import KeyPresses
 from chorus.lines.line import LineCause
 from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
 
@@ -44,11 +45,13 @@ class JambonzLine(StreamedLine):
         rate_hz: int,
         end_call: Callable[[], Awaitable[None]] | None = None,
         redirect: Callable[[str], Awaitable[None]] | None = None,
+        press: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(leg_id, AudioFormat("pcm16", rate_hz), end_call, redirect)
         self._silence = self._format.silence(FLUSH_MS)
         self._flush_due = False
         self._flush_waits = False
+        self._presses = KeyPresses(self, press) if press is not None else None
 
     def take(self, message: str | bytes) -> None:
         """One message of jambonz. Never raises for what is in it."""
@@ -58,6 +61,14 @@ class JambonzLine(StreamedLine):
             self._audio(message)
         else:
             self._said(message)
+
+    def send_digits(self, digits: str) -> None:
+        """By jambonz, as events (RFC 4733). `w` and `W` are pauses of 0.5 and 1 s. Raises
+        `ValueError` for what is no key."""
+        if self._presses is not None:
+            self._presses.send(digits)
+        else:
+            super().send_digits(digits)
 
     def closed(self, code: int) -> None:
         if code in _CLOSED_IN_ORDER:

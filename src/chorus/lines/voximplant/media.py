@@ -46,17 +46,19 @@ class VoximplantMedia:
             start = body["start"]
             format, leg_id = start["mediaFormat"], start["customParameters"]["legId"]
             encoding, rate_hz = str(format["encoding"]), str(format["sampleRate"])
+            version = str(start["customParameters"].get("version", "1"))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise NotOurs(NOT_UTF8, "it did not begin with a start in JSON") from None
         if not isinstance(leg_id, str) or not 0 < len(leg_id) <= MAX_LEG_CHARS:
             raise NotOurs(POLICY, "its legId is no short text")
-        return MediaStart(leg_id, partial(_line, leg_id, encoding, rate_hz))
+        return MediaStart(leg_id, partial(_line, leg_id, encoding, rate_hz, version))
 
 
 def _line(
-    leg_id: str, encoding: str, rate_hz: str, call_id: str, hang_up: HangUp
+    leg_id: str, encoding: str, rate_hz: str, version: str, call_id: str, hang_up: HangUp
 ) -> VoximplantLine:
-    line = VoximplantLine(leg_id, hang_up)
+    # A copy of the first version knows no keys: they are tones there.
+    line = VoximplantLine(leg_id, hang_up, presses=version != "1")
     if (encoding, rate_hz) != ("ULAW", "8000"):
         detail = (
             "the scenario of this server sends ULAW at 8000 Hz; "

@@ -1,4 +1,4 @@
-/* Chorus on Voximplant: scenario, version 1.
+/* Chorus on Voximplant: scenario, version 2.
  *
  * It brings calls of your numbers to Chorus, places the calls that Chorus asks for, and carries
  * their sound. Copy it into a scenario of your application, bind that scenario to one routing rule
@@ -11,7 +11,7 @@
  * Everything that it tells Chorus carries the secret, and it obeys nothing that does not.
  */
 
-const VERSION = 1;
+const VERSION = 2;
 const CHORUS_URL = "https://chorus.example.com";
 const MEDIA_URL = "wss://chorus.example.com";
 const SECRET = VoxEngine.getSecretValue("CHORUS_SECRET");
@@ -128,6 +128,8 @@ function obey(text) {
   }
   if (asked.chorus === "clear") {
     socket.clearMediaBuffer({ tag: "agent" });
+  } else if (asked.chorus === "press") {
+    call.sendDigits(asked.digit);
   } else if (asked.chorus === "transfer" && other === null) {
     connect(asked.to);
   }

@@ -17,6 +17,7 @@ from typing import Any, cast
 import orjson
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.key_presses import KeyPresses
 from chorus.lines.line import LineCause, LineMove
 from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
 
@@ -28,12 +29,20 @@ class VoximplantLine(StreamedLine):
     provider = "voximplant"
     has_marks = False
 
-    def __init__(self, leg_id: str, end_call: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        leg_id: str,
+        end_call: Callable[[], Awaitable[None]] | None = None,
+        *,
+        presses: bool = False,
+    ) -> None:
+        """`presses`: the scenario can."""
         super().__init__(leg_id, MULAW_8K, end_call, self._ask_transfer)
         self._commands: list[str] = []
         self._pieces = 0
         self._sent = 0
         self._started = False
+        self._presses = KeyPresses(self, self._press) if presses else None
 
     def take(self, message: str | bytes) -> None:
         """One message. Never raises for what is in it."""
@@ -84,9 +93,22 @@ class VoximplantLine(StreamedLine):
     def _clear_message(self) -> str:
         return _CLEAR
 
+    def send_digits(self, digits: str) -> None:
+        """By Voximplant. `w` and `W` are pauses of 0.5 and 1 s. Raises `ValueError` for what is no
+        key."""
+        if self._presses is not None:
+            self._presses.send(digits)
+        else:
+            super().send_digits(digits)
+
+    async def _press(self, digit: str) -> None:
+        self._command({"chorus": "press", "digit": digit})
+
     async def _ask_transfer(self, to: str) -> None:
         """The scenario calls `to` while the person stays here, and tells what came of it."""
-        command = {"chorus": "transfer", "to": to}
+        self._command({"chorus": "transfer", "to": to})
+
+    def _command(self, command: dict[str, str]) -> None:
         self._commands.append(orjson.dumps(command).decode())
         self.wake.set()
 
