@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip soak-sip clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip soak-sip soak-workers kill-workers bench-fleet clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -52,6 +52,16 @@ format: setup-dev  ## let ruff mend and format what it can
 soak: setup-dev  ## many calls; looks for what does not go away afterwards
 	.venv/bin/pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 	.venv/bin/python -W ignore -m bench.soak $(ARGS)
+
+soak-workers: setup-dev  ## 2,000 calls on two workers that are replaced every half minute
+	.venv/bin/python -W ignore -m bench.soak_workers $(ARGS)
+
+kill-workers: setup-dev  ## a hundred kills over two workers on Postgres; counts what became of the calls
+	.venv/bin/pytest -p no:xdist -m slow -s tests/soak/test_kill.py -k workers_killed_a_hundred $(ARGS)
+
+bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls and ten thousand
+	.venv/bin/python -W ignore -m bench.fleet slice --write docs/performance.md
+	.venv/bin/python -W ignore -m bench.fleet database --write docs/performance.md
 
 screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
 	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"

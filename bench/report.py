@@ -82,14 +82,16 @@ def figures(runs: list[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def circumstances(command: str, runs: list[dict[str, Any]]) -> str:
+def circumstances(
+    command: str, runs: list[dict[str, Any]], where: str = "callers on core 1, "
+) -> str:
     repeats = max((run["repeat"] for run in runs), default=0)
     seconds = max((run.get("seconds", 0) for run in runs), default=0)
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d} at `{_revision()}` by `{command}`: "
         f"{os.cpu_count()} cores of {_processor()}, Linux {platform.release()}, "
         f"Python {platform.python_version()}, onnxruntime {version('onnxruntime')}; "
-        f"callers on core 1, medians of {repeats} interleaved "
+        f"{where}medians of {repeats} interleaved "
         f"{'run' if repeats == 1 else 'runs'} of {seconds:.0f} s."
     )
 

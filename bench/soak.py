@@ -56,6 +56,8 @@ class Soak:
     def __init__(self, number: ChorusNumber, pid: int, *, at_once: int, seed: int) -> None:
         self.tally = Tally(measuring=True, stopping=True)
         self.refused: list[str] = []
+        self.cut_off = 0
+        """Calls that were over before their callers hung up."""
         self._number = number
         self._pid = pid
         self._room = asyncio.Semaphore(at_once)
@@ -87,6 +89,7 @@ class Soak:
             call = await connect(self._number, self._manners, self.tally)
             self._grid.add(call)
             await self._lasts(call, end)
+            self.cut_off += call.closed
             call.hang_up(politely=self._dice.random() < 0.7)
         except Refused as refused:
             self.refused.append(str(refused))
@@ -156,6 +159,8 @@ async def soak(server: Server, options: argparse.Namespace) -> int:
     problems = grown(held, options.calls)
     if run.refused:
         problems.append(f"{len(run.refused)} calls were refused, first: {run.refused[0]}")
+    if run.cut_off:
+        problems.append(f"{run.cut_off} calls were cut off")
     if not run.tally.response_s:
         problems.append("no caller was answered")
     result = {
