@@ -1,4 +1,5 @@
-"""Install the other people's SIP stacks that tests call: baresip, sipp, Kamailio, Asterisk.
+"""Install other people's programs that tests talk to: the SIP stacks baresip, sipp, Kamailio and
+Asterisk, and Prometheus.
 
 They are Debian packages. Only root on a machine with apt-get can install them; anywhere else this
 says so and succeeds, and the tests that need them skip with the reason.
@@ -22,6 +23,7 @@ PEERS = {
     "kamailio": "kamailio",
     "mmdebstrap": "mmdebstrap",  # unpacks Asterisk
     "iptables": "iptables",  # routers between network namespaces
+    "prometheus": "prometheus",
 }
 ASTERISK = Path("/opt/chorus-peers/asterisk")
 MIRROR = "http://deb.debian.org/debian"

@@ -73,7 +73,7 @@ async def _some(switchboard: Switchboard, now: datetime) -> int:
     return len(short)
 
 
-def _over(now: datetime) -> sa.Select[tuple[LatencyWindow]]:
+def _over(now: datetime) -> sa.Select[LatencyWindow]:
     return sa.select(LatencyWindow).where(
         LatencyWindow.breached.is_(None), LatencyWindow.start <= now - WINDOW - SETTLE
     )
