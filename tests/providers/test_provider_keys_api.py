@@ -232,6 +232,44 @@ async def test_the_models_that_were_named_are_asked(open_api: Api):
         assert json.loads(asked.body)["model"] == "ours"
 
 
+async def test_the_models_that_make_vectors_are_asked_too(open_api: Api):
+    said: dict[str, tuple[int, Any]] = {
+        "/v1/chat/completions": (200, {}),
+        "/v1/embeddings": (200, {"data": [{"index": 0, "embedding": [0.6, 0.8]}]}),
+    }
+
+    async with HttpPeer(lambda asked: respond(*said[asked.target])) as vendor:
+
+        async def tested(id: str) -> tuple[bool, str | None, str]:
+            vendor.requests.clear()
+            found = (await open_api.post(f"{KEYS}/{id}/test")).json()["data"]
+            return found["ok"], found["problem"], found["message"]
+
+        wish = {"provider": "custom", "apiKey": SECRET, "baseUrl": f"{vendor.url}/v1"}
+        key = await open_api.made(KEYS, {**wish, "models": ["bge-m3", "ours"]})
+        base = {"name": "Handbook", "embeddingModel": "custom/bge-m3"}
+        await open_api.made("/v1/knowledge-bases", base)
+        ok, _, message = await tested(key["id"])
+        assert ok
+        assert "vectors by bge-m3" in message
+        assert [asked.json["model"] for asked in vendor.requests] == ["ours", "bge-m3"]
+
+        said["/v1/embeddings"] = (404, {"error": {"message": f"no model bge-m3 for {SECRET}"}})
+        ok, problem, message = await tested(key["id"])
+        assert (ok, problem) == (False, "no_model")
+        assert "a knowledge base needs" in message
+        assert SECRET not in message
+        said["/v1/embeddings"] = (429, {"error": {"message": "quota exceeded"}})
+        assert (await tested(key["id"]))[1] == "no_quota"
+
+        # A server that has nothing else is not asked for words.
+        change = {"models": ["bge-m3"]}
+        assert (await open_api.patch(f"{KEYS}/{key['id']}", json=change)).status_code == 200
+        said["/v1/embeddings"] = (200, {"data": [{"embedding": [1.0]}]})
+        assert (await tested(key["id"]))[0]
+        assert [asked.target for asked in vendor.requests] == ["/v1/embeddings"]
+
+
 async def test_a_vendor_that_is_slow_or_gone(open_api: Api, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(trial, "TIMEOUT_MS", 100)
 

@@ -10,7 +10,8 @@ from fastapi import Query, Request
 from chorus import errors
 from chorus.accounts.secrets import SecretsUnreadable
 from chorus.db import utcnow
-from chorus.providers import edit, queries, trial
+from chorus.providers import edit, queries, trial, trial_embeddings
+from chorus.providers.in_force import KeyInForce
 from chorus.providers.schemas import (
     ProviderKeyCreate,
     ProviderKeyOut,
@@ -130,17 +131,30 @@ async def test_key(
     request: Request, process: InProcess, organization_id: InOrganization, id: UUID
 ) -> Data[ProviderKeyTestOut]:
     """Sends one small request to the vendor, which may cost a fraction of a cent, and waits for
-    the answer for up to ten seconds. The result is kept as `lastTest`."""
+    the answer for up to ten seconds. Embedding models of the vendor that knowledge bases name, at
+    most three, are asked for a vector each. The result is kept as `lastTest`."""
     async with process.database.reading() as session:
         key = await queries.one(session, organization_id, id)
+        vectors_by = await trial_embeddings.named(session, organization_id, key.provider)
     sent = key.secret
     try:
         api_key = process.secrets.decrypt(sent)
     except SecretsUnreadable as failure:
         raise errors.conflict("secrets_unreadable", str(failure)) from None
     vendor = BY_NAME[key.provider]
-    tried = trial.Tried(vendor, api_key, key.base_url, tuple(key.models))
-    verdict = await trial.test(request.app.state.switchboard.outbound, tried)
+    outbound = request.app.state.switchboard.outbound
+    if key.models and key.provider == "custom":
+        # Of several servers, the one that says that it has the model makes its vectors.
+        vectors_by = [model for model in vectors_by if model in key.models]
+    others = tuple(model for model in key.models if model not in vectors_by)
+    verdict = trial.Verdict(None, "")
+    if others or not vectors_by or not key.models:
+        tried = trial.Tried(vendor, api_key, key.base_url, others)
+        verdict = await trial.test(outbound, tried)
+    if verdict.ok and vectors_by:
+        base_url = (key.base_url or vendor.base_url or "").rstrip("/")
+        used = KeyInForce(vendor, api_key, base_url, tuple(key.models), key.id)
+        verdict = await trial_embeddings.test(outbound, used, vectors_by)
     shown = ProviderKeyTestOut(
         ok=verdict.ok,
         problem=verdict.problem,

@@ -1,0 +1,66 @@
+"""Testing a key for vectors: one question of each embedding model that knowledge bases name."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.knowledge.embedding.hosted import VENDORS, HostedEmbedder
+from chorus.knowledge.tables import KnowledgeBase
+from chorus.outbound import Outbound
+from chorus.providers.in_force import KeyInForce
+from chorus.providers.schemas import Problem
+from chorus.providers.trial import Verdict
+from chorus.speech.engines import EngineFailed, FailureKind
+
+MOST = 3
+"""Models that are asked: each may take three seconds."""
+
+_PROBLEMS: dict[FailureKind, Problem] = {
+    "key": "bad_key",
+    "credit": "no_quota",
+    "busy": "rate_limited",
+    "late": "timeout",
+    "gone": "unreachable",
+}
+
+
+async def named(session: AsyncSession, organization_id: uuid.UUID, vendor: str) -> list[str]:
+    """The vendor's embedding models that the organization names in bases, at most `MOST`."""
+    if vendor not in VENDORS:
+        return []
+    start = f"{vendor}/"
+    found = await session.scalars(
+        sa.select(KnowledgeBase.embedding_model)
+        .where(
+            KnowledgeBase.organization_id == organization_id,
+            KnowledgeBase.embedding_model.startswith(start, autoescape=True),
+        )
+        .distinct()
+        .order_by(KnowledgeBase.embedding_model)
+        .limit(MOST)
+    )
+    return [model.removeprefix(start) for model in found if model is not None]
+
+
+async def test(outbound: Outbound, key: KeyInForce, models: Sequence[str]) -> Verdict:
+    """The first that fails, or that all answer. Never raises for what the vendor does."""
+    began_s = time.monotonic()
+
+    def verdict(problem: Problem | None, message: str) -> Verdict:
+        return Verdict(problem, message, round((time.monotonic() - began_s) * 1000))
+
+    title = key.vendor.title
+    for model in models:
+        try:
+            await HostedEmbedder(key, model, outbound).question("opening hours")
+        except EngineFailed as failure:
+            missing = failure.kind == "request" and "model" in failure.detail.lower()
+            problem = "no_model" if missing else _PROBLEMS.get(failure.kind, "vendor_error")
+            told = f"{title} makes no vectors by {model}, which a knowledge base needs"
+            return verdict(problem, f"{told}: {failure.detail}")
+    return verdict(None, f"{title} takes the key, for vectors by {', '.join(models)} too.")
