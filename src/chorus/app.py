@@ -35,6 +35,7 @@ from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
+from chorus.calls.number_check import routes as number_checks
 from chorus.calls.recover import end_own_calls, let_go
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
@@ -92,6 +93,7 @@ ROUTERS = (
     ("/v1", catalogue),
     ("/v1", providers),
     ("/v1", provider_tests),
+    ("/v1", number_checks),
     ("/v1", accounts),
     ("/v1", members),
     ("/v1", new_members),

@@ -262,3 +262,15 @@ async def test_telnyx_calls_in_and_out_are_held_and_recorded(office: Office) -> 
         call = await office.until(f"/calls/{placed['id']}", _is_over)
         assert (call["status"], call["endedReason"]) == ("failed", "busy")
         assert call["endedDetail"] == "SIP 486 Busy Here"
+        # The carrier is asked, and says what to mend.
+        checked = f"/v1/phone-numbers/{number['id']}/check"
+        telnyx.application["webhook_event_url"] = "https://old.example/hook"
+        telnyx.numbers[OURS] = telnyx_standin.APPLICATION
+        found = (await office.http.post(checked)).json()["data"]
+        assert not found["ok"]
+        states = {each["what"]: each["state"] for each in found["findings"]}
+        assert states == {"settings": "problem", "address": "problem", "calls": "ok"}
+        assert "it has to be" in found["findings"][0]["says"]
+        telnyx.application["webhook_event_url"] = hook
+        found = (await office.http.post(checked)).json()["data"]
+        assert found["findings"][0]["state"] == "ok"

@@ -27,6 +27,8 @@ const FIELDS: Record<Provider, string[]> = {
   voximplant: ["voximplantBaseUrl", "voximplantAccountId", "voximplantApiKey", "voximplantApplicationId", "voximplantRuleId", "voximplantScenarioSecret"],
   telnyx: ["telnyxConnectionId", "telnyxApiKey", "telnyxPublicKey", "telnyxBaseUrl"],
 };
+// Where a carrier has to post; jambonz' second one is the call status webhook.
+const WEBHOOKS: Partial<Record<Provider, string[]>> = { twilio: ["/twilio/voice"], jambonz: ["/jambonz/call", "/jambonz/status"], telnyx: ["/telnyx/events"] };
 const LABELS: Record<string, string> = {
   twilioAccountSid: "Account SID", twilioAuthToken: "Auth token", twilioSigningKey: "Signing key (SignalWire)", sipUsername: "SIP user", sipPassword: "SIP password", sipProxy: "SIP proxy (registrar)",
   sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
@@ -116,13 +118,15 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
   const [agentId, setAgent] = useState<string | null>(known?.agentId ?? null);
   const [port, setPort] = useState<number | null>(known?.sipPort ?? null);
   const [more, setMore] = useState<Record<string, string>>({});
+  const [rate, setRate] = useState<string>(String(before?.["jambonzSampleRate"] ?? "8000"));
   const [asking, setAsking] = useState(false);
   const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp"] : FIELDS[provider];
   const save = useMutation({
     mutationFn: () => {
       const given = Object.fromEntries(fields.flatMap((field) => (more[field] === undefined ? [] : [[field, more[field] || null]])));
       const sip = provider === "sip" ? { sipMode: mode, sipPort: port } : {};
-      const wish = { name: name || undefined, number, provider, agentId, ...sip, ...given };
+      const jambonz = provider === "jambonz" ? { jambonzSampleRate: rate } : {};
+      const wish = { name: name || undefined, number, provider, agentId, ...sip, ...jambonz, ...given };
       return known ? data(api.PATCH("/v1/phone-numbers/{id}", { params: { path: { id: known.id } }, body: wish as Schemas["PhoneNumberPatch"] })) : data(api.POST("/v1/phone-numbers", { body: wish as Schemas["PhoneNumberCreate"] }));
     },
     onSuccess: async () => {
@@ -133,7 +137,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
     },
   });
   const wrong = save.error instanceof ApiError ? save.error : undefined;
-  const webhook = `${window.location.origin}/twilio/voice`;
+  const webhooks = (WEBHOOKS[provider] ?? []).map((path) => window.location.origin + path);
   const remove = async () => {
     await data(api.DELETE("/v1/phone-numbers/{id}", { params: { path: { id: known?.id ?? "" } } }));
     await queries.invalidateQueries({ queryKey: ["numbers"] });
@@ -169,12 +173,16 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
             wrong={wrong?.of(field)}
           />
         ))}
-        {provider === "twilio" && (
+        {provider === "jambonz" && (
+          <SelectField label={t("numbers.rate")} value={rate} onChange={setRate} wrong={wrong?.of("jambonzSampleRate")} choices={["8000", "16000", "24000"].map((id) => ({ id, label: `${id} Hz` }))} />
+        )}
+        {webhooks.length > 0 && (
           <div className="note small">
             <span>{t("numbers.webhook")}</span>
-            <Code>{webhook}</Code>
+            {webhooks.map((url) => <Code key={url}>{url}</Code>)}
           </div>
         )}
+        {known && may && <NumberCheck id={known.id} />}
         <Failure error={save.error} />
         <div className="foot">
           {known && may && <Button look="danger" onPress={() => setAsking(true)}>{t("delete")}</Button>}
@@ -187,5 +195,30 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
         {t("numbers.delete.text")}
       </Confirm>
     </Dialog>
+  );
+}
+
+// Asks the carrier, as the number is stored: what is typed in the form and not saved is not tried.
+function NumberCheck({ id }: { id: string }) {
+  const check = useMutation({ mutationFn: () => data(api.POST("/v1/phone-numbers/{id}/check", { params: { path: { id } } })) });
+  const kinds = { ok: "good", note: "warn", problem: "bad" } as const;
+  return (
+    <div className="stack">
+      <div>
+        <Button icon="check" isDisabled={check.isPending} onPress={() => check.mutate()}>
+          {check.isPending ? t("numbers.checking") : t("numbers.check")}
+        </Button>
+      </div>
+      <Failure error={check.error} />
+      {check.data && (
+        <ul className="bare-list small stack" aria-label={t("numbers.check")}>
+          {check.data.findings.map((each) => (
+            <li key={each.what}>
+              <Badge kind={kinds[each.state]}>{t(`check.${each.what}`)}</Badge> <span dir="auto">{each.says}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
   );
 }

@@ -95,7 +95,9 @@ class CarrierKind:
     answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
     `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
     addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
-    address. `shows_any_number`: a call may show a number that is not the account's own."""
+    address. `shows_any_number`: a call may show a number that is not the account's own.
+    `webhook_path`: where the carrier has to post that somebody calls; empty for one that is told
+    another way."""
 
     name: str
     make: Callable[[Settings], Carrier]
@@ -109,6 +111,7 @@ class CarrierKind:
     calls_addresses: bool = False
     sends_headers: Literal["always", "to_addresses", "never"] = "never"
     shows_any_number: bool = False
+    webhook_path: str = ""
 
     def form(self, settings: Mapping[str, Any]) -> Form:
         """The form that a number with these settings has to fill in."""

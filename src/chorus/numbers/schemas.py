@@ -147,6 +147,22 @@ class RegistrationOut(Out):
     expires_at: Time | None
 
 
+class NumberFinding(Out):
+    """One thing that was looked at. `note` is worth knowing; with a `problem` calls fail."""
+
+    state: Literal["ok", "note", "problem"]
+    what: Literal["settings", "registration", "address", "agent", "calls"]
+    says: str
+
+
+class NumberCheckOut(Out):
+    """Whether a number can carry calls: `ok` is that there is no problem."""
+
+    ok: bool
+    findings: list[NumberFinding]
+    checked_at: Time
+
+
 class ScenarioOut(Out):
     """What runs at the carrier on Chorus' behalf."""
 

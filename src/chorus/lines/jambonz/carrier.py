@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
 from chorus.lines.jambonz.account import JambonzAccount
-from chorus.lines.jambonz.links import MEDIA_PATH, Links
+from chorus.lines.jambonz.links import CALL_PATH, MEDIA_PATH, Links
 from chorus.lines.jambonz.media import JambonzMedia
 from chorus.lines.jambonz.rest import TIMEOUT_S, ApiFailed, JambonzApi, JambonzDialler
 from chorus.lines.jambonz.routes import webhook_routes
@@ -123,4 +123,5 @@ JAMBONZ = CarrierKind(
     calls_addresses=True,
     sends_headers="always",
     shows_any_number=True,
+    webhook_path=CALL_PATH,
 )

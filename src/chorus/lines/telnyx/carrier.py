@@ -17,7 +17,7 @@ from chorus.lines.desk import Connection, Desk
 from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
 from chorus.lines.telnyx.account import TelnyxAccount
-from chorus.lines.telnyx.links import MEDIA_PATH, Links
+from chorus.lines.telnyx.links import EVENTS_PATH, MEDIA_PATH, Links
 from chorus.lines.telnyx.media import TelnyxMedia
 from chorus.lines.telnyx.rest import TIMEOUT_S, ApiFailed, TelnyxApi, TelnyxDialler
 from chorus.lines.telnyx.routes import webhook_routes
@@ -117,4 +117,5 @@ TELNYX = CarrierKind(
     detects_machines=True,
     calls_addresses=True,
     sends_headers="always",
+    webhook_path=EVENTS_PATH,
 )

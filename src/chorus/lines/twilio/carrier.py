@@ -102,4 +102,5 @@ TWILIO = CarrierKind(
     presses_on_answer=True,
     calls_addresses=True,
     sends_headers="to_addresses",
+    webhook_path=links.VOICE_PATH,
 )
