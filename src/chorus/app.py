@@ -36,6 +36,8 @@ from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
 from chorus.calls.number_check import routes as number_checks
+from chorus.calls.publishable_routes import page_routes
+from chorus.calls.publishable_routes import routes as publishable
 from chorus.calls.recover import end_own_calls, let_go
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
@@ -79,6 +81,8 @@ ROUTERS = (
     ("/v1", document_routes),
     ("/v1", upload_routes),
     ("/v1", calls),
+    ("/v1", publishable),
+    ("/v1", page_routes),
     ("/v1", export_routes),
     ("/v1", audit_export),
     ("/v1", one_call_routes),

@@ -318,6 +318,7 @@ _NOUNS = {
     "members": "Member",
     "phone-numbers": "Phone number",
     "provider-keys": "Provider key",
+    "publishable-tokens": "Publishable token",
     "sessions": "Session",
     "slm-models": "SLM model",
     "tools": "Tool",
@@ -366,7 +367,8 @@ def _permitted(request: Request, rule: Rule | None) -> Principal | None:
     """Who asks, if they may; None where nobody has to be known."""
     process: Process = request.app.state.process
     if rule is not None and rule.open:
-        same_origin.require_if_from_a_page(request.headers, process.settings)
+        if not rule.any_page:
+            same_origin.require_if_from_a_page(request.headers, process.settings)
         return None
     principal = permissions.permit(request.state.principal, request.method, rule)
     if principal.kind == "member" and request.method not in ("GET", "HEAD"):

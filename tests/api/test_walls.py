@@ -58,6 +58,8 @@ async def make_everything(api: Api) -> dict[str, str]:
     made["provider-keys"] = (await api.made("/v1/provider-keys", wall_key))["id"]
     call = {"agentId": agent["id"], "phoneNumberId": made["phone-numbers"], "to": "+14155550000"}
     made["calls"] = (await api.made("/v1/calls", call))["id"]
+    published = {"agentId": agent["id"], "name": "wall-page", "origins": ["https://wall.example"]}
+    made["publishable-tokens"] = (await api.made("/v1/publishable-tokens", published))["id"]
     endpoint = await api.made("/v1/webhook-endpoints", {"url": "https://a.example/wall"})
     made["webhook-endpoints"] = endpoint["id"]
     delivery = await api.made(f"/v1/webhook-endpoints/{endpoint['id']}/test", {})

@@ -286,10 +286,11 @@ async def test_supervisors_and_second_legs_at_the_wrong_process(tmp_path: Path, 
             two.wish = one.wish
             await transferred_elsewhere(one, balancer, ports)
             await supervised_elsewhere(one, balancer, ports)
+            await resumed_elsewhere(one, balancer, ports)
         finally:
             await one.stop()
             await two.stop()
-    assert (folder / "server.log").read_text().count("is passed on to") == 2
+    assert (folder / "server.log").read_text().count("is passed on to") == 4
 
 
 async def held_by_the_second(
@@ -312,6 +313,28 @@ async def supervised_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, i
     await page.played(300)
     await caller.do(HangUp())
     assert (await page.told("ended"))["reason"] == "ended"
+    await page.close()
+
+
+async def resumed_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
+    """A browser's call whose socket was lost comes back to the other process."""
+    async with rig.http() as http:
+        answer = await http.post("/v1/calls/test", json={"agentId": rig.wish["agentId"]})
+        assert answer.status_code == 201, answer.text
+    page = Page(answer.json()["data"])
+    balancer.port = ports[1]
+    await page.open()
+    await page.event("answered")
+    await page.lose()
+    balancer.port = ports[0]
+    page.messages.clear()
+    await page.resume("a guess")
+    assert (await page.told("ended"))["reason"] == "not_here"
+    page.messages.clear()
+    await page.resume()
+    await page.told("started")
+    await page.send({"type": "stop"})
+    assert (await page.told("ended"))["reason"] == "hung_up"
     await page.close()
 
 

@@ -23,7 +23,7 @@ SECURITY = dict.fromkeys(OWN, COOKIE)
 OPEN = {
     ("post", f"/v1/{path}")
     for path in ("sessions", "sessions/second-factor", "invitations", "owners")
-}
+} | {("post", "/v1/publishable-tokens/{token}/calls")}
 
 
 async def document(api: Api) -> Node:

@@ -18,7 +18,8 @@ from chorus.accounts.principal import ROLES, Principal, Role, reaches
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`look` and `change` are the least roles, null for nobody. `keys` says whether API keys may
-    at all, `open` that nobody has to be known. `audited` is whether changes are written down."""
+    at all, `open` that nobody has to be known. `audited` is whether changes are written down.
+    `any_page`: pages of other sites may ask as well, and the route itself says which."""
 
     what: str
     look: Role | None
@@ -26,6 +27,7 @@ class Rule:
     keys: bool = True
     open: bool = False
     audited: bool = True
+    any_page: bool = False
 
 
 TABLE: dict[str, Rule] = {
@@ -38,6 +40,8 @@ TABLE: dict[str, Rule] = {
     "call-stats": Rule("sums over calls", "viewer", None),
     "webhook-endpoints": Rule("webhook endpoints", "viewer", "developer"),
     "webhook-deliveries": Rule("webhook deliveries", "viewer", "developer"),
+    # Who makes one lets the public spend, and decides which pages may.
+    "publishable-tokens": Rule("publishable tokens", "viewer", "admin"),
     # Looking is seeing the secret itself.
     "webhook-secret": Rule("the webhook secret", "developer", "developer"),
     # Who brings a key decides who hears the callers and what is spent.
@@ -59,6 +63,9 @@ TABLE: dict[str, Rule] = {
     "POST /sessions": Rule("logging in", None, None, open=True),
     "POST /sessions/second-factor": Rule("finishing a log-in", None, None, open=True),
     "POST /invitations": Rule("accepting an invitation", None, None, open=True),
+    "POST /publishable-tokens/{token}/calls": Rule(
+        "calling from a page", None, None, open=True, any_page=True
+    ),
     "POST /owners": Rule("becoming the first owner", None, None, open=True),
 }
 

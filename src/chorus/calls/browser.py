@@ -33,6 +33,9 @@ TOKEN_LASTS = timedelta(seconds=60)
 CUSTOMER = "browser"
 """In the place of the number that a caller has."""
 
+PAGE_PURPOSE = "browser page"
+"""Of the signature with which a page of another site connects."""
+
 _NOT_OF_A_CALL = {"post_call_webhook_secret"}
 
 
@@ -43,19 +46,29 @@ class Begun:
     expires_at: datetime
 
 
+def page_of(call_id: str, origin: str) -> str:
+    """What is signed for a page of `origin` (lower case) that may connect to the call."""
+    return f"{call_id}\n{origin}"
+
+
 async def begin(
     session: AsyncSession,
     switchboard: Switchboard,
     process: Process,
     organization_id: uuid.UUID,
     wish: TestCallCreate,
+    *,
+    for_public: bool = False,
 ) -> Begun:
-    """The agent need not be active: it can be tried before it takes calls. Raises `Error` 404 for
-    an agent that is not there, 400 for changes that could not be saved, 402 if the balance does
-    not suffice, 429 if there is no room for a call, 503 while the server stops."""
+    """The agent need not be active, so that it can be tried before it takes calls; for the public
+    it has to be (409 `agent_inactive`). Raises `Error` 404 for an agent that is not there, 400 for
+    changes that could not be saved, 402 if the balance does not suffice, 429 if there is no room
+    for a call, 503 while the server stops."""
     if switchboard.refuses:
         raise errors.unavailable("The server is stopping")
     agent = await agents.one(session, organization_id, wish.agent_id)
+    if for_public and not agent.is_active:
+        raise errors.conflict("agent_inactive", "This agent takes no calls")
     changes: dict[str, Any] | None = None
     if wish.agent is not None:
         try:

@@ -23,6 +23,7 @@ from chorus.agents.snapshot import Snapshot, snapshot, with_changes
 from chorus.calls.exchange import CallExchange
 from chorus.calls.finish import finish, finish_unanswered
 from chorus.calls.latency import Target
+from chorus.calls.publishable import longest_s
 from chorus.calls.schemas import FINAL
 from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
@@ -30,6 +31,7 @@ from chorus.calls.tables import CallRow
 from chorus.catalogue.engines import NoEngine
 from chorus.db import utcnow
 from chorus.knowledge.library import OpenBases
+from chorus.lines.browser.line import PROVIDER as BROWSER
 from chorus.lines.desk import NotHere
 from chorus.lines.line import Line, LineCause, LineEnded, TellingLine
 from chorus.speech.engines import EngineFailed
@@ -169,8 +171,12 @@ async def _snapshot(switchboard: Switchboard, row: CallRow) -> Snapshot:
         else:
             changes = AgentPatch.model_validate(row.agent_changes).changes()
             taken = await with_changes(*whose, changes, *known)
+        most_s = await longest_s(session, row.id) if row.provider == BROWSER else None
     if taken is None:
         raise LookupError("the agent was deleted")
+    if most_s is not None:
+        least_s = min(most_s, taken.spec.max_call_duration_s)
+        taken = replace(taken, spec=replace(taken.spec, max_call_duration_s=least_s))
     return taken
 
 

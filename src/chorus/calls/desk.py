@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chorus.calls import live
 from chorus.calls.answer import Taken, answer
-from chorus.calls.browser import TOKEN_LASTS
+from chorus.calls.browser import PAGE_PURPOSE, TOKEN_LASTS, page_of
 from chorus.calls.converse import claim, converse, new_token
 from chorus.calls.finish import finish_unanswered
 from chorus.calls.recover import no_audio
@@ -28,6 +28,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
     RegistrationState,
+    Relayed,
     Stage,
 )
 from chorus.lines.line import Line, LineCause, LineEnded
@@ -167,6 +168,16 @@ class CallDesk:
     async def claim(self, call_id: str, token: str) -> bool:
         within = TOKEN_LASTS if self._provider == PROVIDER else None
         return await claim(self._switchboard, call_id, token, within=within)
+
+    async def way_to(self, call_id: str) -> Relayed | None:
+        call = await self._call(call_id)
+        if call is None or call.status != "in_progress":
+            return None
+        return self._switchboard.relay.to(call.lease_owner)
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        signed = page_of(call_id, origin)
+        return self._switchboard.secrets.verify(PAGE_PURPOSE, signed, proof)
 
     async def converse(self, line: Line, call_id: str) -> None:
         await converse(self._switchboard, line, uuid.UUID(call_id))

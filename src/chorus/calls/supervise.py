@@ -34,7 +34,7 @@ from chorus.db import utcnow
 from chorus.durable.tables import Executor
 from chorus.lines.browser.carrier import allowed_origins
 from chorus.lines.browser.socket import BrowserSocket
-from chorus.lines.desk import NotHere
+from chorus.lines.desk import NotHere, Relayed
 from chorus.lines.line import Line
 from chorus.talk.supervision import Hears, NotSupervised
 
@@ -156,6 +156,13 @@ class SupervisorDesk:
             return
         await over.wait()
 
+    async def way_to(self, call_id: str) -> Relayed | None:
+        """A supervision is stored nowhere: who holds it is not known."""
+        return None
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        return False
+
     async def _holder(self, call_id: uuid.UUID) -> str | None:
         query = sa.select(CallRow.lease_owner).where(
             CallRow.id == call_id, CallRow.status == "in_progress"
@@ -173,5 +180,5 @@ class SupervisorDesk:
 def route(switchboard: Switchboard) -> WebSocketRoute:
     """Where supervisors connect, in a process that holds calls."""
     settings = switchboard.settings
-    socket = BrowserSocket(SupervisorDesk(switchboard), lambda: allowed_origins(settings))
+    socket = BrowserSocket(SupervisorDesk(switchboard), allowed_origins(settings))
     return WebSocketRoute(PATH, socket)

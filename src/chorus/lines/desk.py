@@ -190,6 +190,15 @@ class Desk(Protocol):
         to reach another process."""
         ...
 
+    async def way_to(self, call_id: str) -> Relayed | None:
+        """To the process that holds this call, for a socket that goes on with it; None if that is
+        this one, or there is no way, or no such call. `call_id` may be anything."""
+        ...
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        """Whether `proof` is ours, made for this call and pages of `origin` (lower case)."""
+        ...
+
     async def converse(self, line: Line, call_id: str) -> None:
         """Hold the conversation; return when it is over. The line is hung up afterwards."""
         ...

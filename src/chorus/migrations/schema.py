@@ -5,6 +5,7 @@ from __future__ import annotations
 from chorus.accounts import tables as accounts
 from chorus.agents import tables as agents
 from chorus.billing import tables as billing
+from chorus.calls import publishable_tables as publishable
 from chorus.calls import tables as calls
 from chorus.db import Base
 from chorus.durable import tables as durable
@@ -16,7 +17,7 @@ from chorus.webhooks import tables as webhooks
 
 TABLES = (
     *(accounts, agents, billing, calls, durable, knowledge, numbers, providers, tools),
-    webhooks,
+    *(publishable, webhooks),
 )
 
 metadata = Base.metadata

@@ -73,6 +73,14 @@ _AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
 SCHEMAS: dict[str, Any] = {
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
+    "PublishableTokenCreate": {
+        "agentId": AGENT,
+        "name": "Our website",
+        "origins": ["https://www.example.com"],
+        "contextVariables": {"practice": "Dr. Lind"},
+    },
+    "PublishableTokenPatch": {"maxCalls": 10},
+    "PublishableToken": {"token": "pk_live_Zm9yIGV2ZXJ5Ym9keSB0byByZWFk", "lastUsedAt": None},
     "SupervisorCreate": {"hears": "both"},
     "SupervisorMode": {"mode": "talk"},
     "PressKeys": {"keys": "1ww204#"},

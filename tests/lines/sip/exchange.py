@@ -19,6 +19,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
     RegistrationState,
+    Relayed,
 )
 from chorus.lines.line import Dial, LineEnded, LineMove
 from chorus.lines.sip.agent import SipAgent
@@ -111,6 +112,12 @@ class OpenDesk:
 
     async def claim(self, call_id: str, token: str) -> bool:
         return token == "token"
+
+    async def way_to(self, call_id: str) -> Relayed | None:
+        return None
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        return False
 
     async def converse(self, line: Any, call_id: str) -> None:
         talk = Talk(line)

@@ -18,6 +18,7 @@ from chorus.lines.desk import (
     MachineResult,
     Progress,
     Refused,
+    Relayed,
 )
 from chorus.lines.line import AbsentLine, Dial, Line, LineEnded, LineMove
 from chorus.lines.twilio.account import TwilioAccount
@@ -158,6 +159,12 @@ class TestDesk:
             del self._tokens[call_id]
         self.claims.append((call_id, token, right))
         return right
+
+    async def way_to(self, call_id: str) -> Relayed | None:
+        return None
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        return False
 
     async def converse(self, line: Line, call_id: str) -> None:
         talk = self.lines[line.leg_id] = Talk(line, call_id)

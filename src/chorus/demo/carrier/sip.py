@@ -25,6 +25,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
     RegistrationState,
+    Relayed,
     Stage,
 )
 from chorus.lines.line import Dial, Line, LineEnded, LineMove
@@ -185,6 +186,12 @@ class SipTelephones:
 
     async def claim(self, call_id: str, token: str) -> bool:
         return True
+
+    async def way_to(self, call_id: str) -> Relayed | None:
+        return None
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        return False
 
     async def converse(self, line: Line, call_id: str) -> None:
         call = self.calls[call_id]

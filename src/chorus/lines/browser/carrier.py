@@ -1,7 +1,9 @@
 """Calls from web pages. No number and no carrier behind it: `POST /v1/calls/test` makes the call
 and its token (`calls/browser.py`), the page connects here and is on the line (`socket.py`).
 
-WS /browser/media    the audio and the control messages of one call: docs/browser-calls.md
+WS /browser/media                   the audio and the control messages of one call:
+                                    docs/browser-calls.md
+WS /browser/media/{callId}/{proof}  the same, for a page of a site that a publishable token names
 """
 
 from __future__ import annotations
@@ -27,9 +29,14 @@ def media_url(settings: Settings) -> str:
 
 
 def allowed_origins(settings: Settings) -> Collection[str] | None:
-    """Of pages that may connect; None: any."""
+    """Of pages that may connect to any call whose token they have; None: any."""
     allowed = settings.cors_origins
     return None if "*" in allowed else own_origins(settings) | {*allowed}
+
+
+def page_media_url(settings: Settings, call_id: str, proof: str) -> str:
+    """Where a page of another site connects; `proof` is what `Desk.is_page_of` wants to see."""
+    return f"{media_url(settings)}/{call_id}/{proof}"
 
 
 class BrowserCarrier:
@@ -40,8 +47,11 @@ class BrowserCarrier:
         self._socket: BrowserSocket | None = None
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        self._socket = BrowserSocket(desk, self._origins)
-        return (WebSocketRoute(MEDIA_PATH, self._socket),)
+        self._socket = BrowserSocket(desk, allowed_origins(self._settings))
+        return (
+            WebSocketRoute(MEDIA_PATH, self._socket),
+            WebSocketRoute(MEDIA_PATH + "/{call_id}/{proof}", self._socket),
+        )
 
     async def start(self, desk: Desk) -> None:
         return
@@ -58,10 +68,6 @@ class BrowserCarrier:
     async def aclose(self) -> None:
         if self._socket is not None:
             await self._socket.aclose()
-
-    def _origins(self) -> Collection[str] | None:
-        """Asked for at each handshake: the port is known when the server listens."""
-        return allowed_origins(self._settings)
 
 
 class _NoDialler:

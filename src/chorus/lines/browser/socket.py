@@ -1,11 +1,12 @@
 """The websocket of a browser's call, and what is left of the call while it has none.
 
-1. refuse the handshake of a page of another site, and while too many sockets wait, in all or of
-   one address;
+1. refuse the handshake of a page of another site, unless its address proves that the call was begun
+   for it, and while too many sockets wait, in all or of one address;
 2. accept, and wait a few seconds for the first message, believing nothing else;
 3. `start` claims the call with its token, and the conversation is held for as long as it lasts:
    by the handler of this socket, also when the socket itself is lost;
-4. `resume` goes on with such a call on a new socket, which takes the place of an older one;
+4. `resume` goes on with such a call on a new socket, which takes the place of an older one; at the
+   wrong process the socket is passed on to the one that holds the call;
 5. when the conversation is over, the page is told why, and the socket is closed.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chorus.lines.browser.line import BrowserLine
 from chorus.lines.browser.messages import Resume, Start, WrongMessage, read_first
-from chorus.lines.desk import NotHere
+from chorus.lines.desk import NotHere, Relayed
 from chorus.lines.line import Line, LineCause, LineEnded
 from chorus.lines.media_socket import (
     BROKEN,
@@ -59,12 +60,20 @@ class Talks(Protocol):
 
     async def converse(self, line: Line, call_id: str) -> None: ...
 
+    async def way_to(self, call_id: str) -> Relayed | None:
+        """See `Desk.way_to`."""
+        ...
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        """See `Desk.is_page_of`."""
+        ...
+
 
 class BrowserSocket:
-    """The ASGI application behind the route; one for all calls of a process. `origins` are those
-    whose pages may connect; None: any."""
+    """The ASGI application behind the routes; one for all calls of a process. `origins` are those
+    whose pages may connect to any call; None: any."""
 
-    def __init__(self, desk: Talks, origins: Callable[[], Collection[str] | None]) -> None:
+    def __init__(self, desk: Talks, origins: Collection[str] | None) -> None:
         self._desk = desk
         self._origins = origins
         self._strangers = Strangers("a browser")
@@ -77,12 +86,22 @@ class BrowserSocket:
             return
         address = (scope.get("client") or ("unknown",))[0]
         content: str | bytes = ""
+        way: Relayed | None = None
         try:
             with self._strangers.look(address):
                 await send({"type": "websocket.accept"})
                 content = await _first(receive)
                 first = _read_first(content)
-                held = None if isinstance(first, Resume) else await self._claimed(first)
+                if scope["path_params"].get("call_id", first.call_id) != first.call_id:
+                    raise _Refused("the address is that of another call")
+                if isinstance(first, Resume):
+                    held = self._resumed(first)
+                    if held is None:
+                        way = await self._desk.way_to(first.call_id)
+                        if way is None:
+                            raise NotHere
+                else:
+                    held = await self._claimed(first)
         except TurnedAway:
             await send({"type": "websocket.close", "code": LATER})
             return
@@ -90,14 +109,19 @@ class BrowserSocket:
             if elsewhere.relayed is not None:
                 await elsewhere.relayed([content], scope, receive, send, accepted=True)
             else:
+                # It may be over, or on another machine. Whoever guesses is told the same.
+                self._strangers.refused(address, "no such call goes on here")
                 await _bye(send, "not_here", "another server holds this call", NOT_HERE)
             return
         except _Refused as refused:
             self._strangers.refused(address, str(refused))
             await _bye(send, "refused", str(refused), POLICY)
             return
-        if isinstance(first, Resume):
-            await self._resume(first, scope, receive, send)
+        if way is not None:
+            await way([content], scope, receive, send, accepted=True)
+        elif held is not None and isinstance(first, Resume):
+            log.info("call %s: the page is back", first.call_id)
+            await held.connected(scope, receive, send, first)
         elif held is not None:
             await self._hold(held, scope, receive, send)
 
@@ -108,7 +132,12 @@ class BrowserSocket:
     def _may_come(self, scope: Scope) -> bool:
         """A program that is no page sends no origin; its token is what counts."""
         origin = Headers(scope=scope).get("origin")
-        allowed = self._origins()
+        if "proof" in (of := scope["path_params"]):
+            if self._desk.is_page_of(of["call_id"], (origin or "").lower(), of["proof"]):
+                return True
+            log.warning("a page of %s may not connect to this call", (origin or "nowhere")[:100])
+            return False
+        allowed = self._origins
         if origin is None or allowed is None or origin.lower() in allowed:
             return True
         log.warning("a page of %s may not connect: see CHORUS_CORS_ORIGINS", origin[:100])
@@ -137,16 +166,14 @@ class BrowserSocket:
             del self._calls[call_id]
             await connected
 
-    async def _resume(self, resume: Resume, scope: Scope, receive: Receive, send: Send) -> None:
+    def _resumed(self, resume: Resume) -> _Held | None:
+        """The call, if it is held here. Raises `NotHere` for a wrong token of one that is."""
         held = self._calls.get(resume.call_id)
-        if held is None or not secrets.compare_digest(
-            held.line.resume_token.encode(), resume.token.encode()
-        ):
-            # It is over, or another process of this installation holds it.
-            await _bye(send, "not_here", "no such call goes on here", NOT_HERE)
-            return
-        log.info("call %s: the page is back", resume.call_id)
-        await held.connected(scope, receive, send, resume)
+        if held is None:
+            return None
+        if not secrets.compare_digest(held.line.resume_token.encode(), resume.token.encode()):
+            raise NotHere
+        return held
 
 
 class _Held:

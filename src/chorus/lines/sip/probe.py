@@ -22,6 +22,7 @@ from chorus.lines.desk import (
     Progress,
     Refused,
     RegistrationState,
+    Relayed,
 )
 from chorus.lines.line import Line
 from chorus.lines.sip.agent import SipAgent
@@ -180,6 +181,12 @@ class _Nobody:
         return
 
     async def claim(self, call_id: str, token: str) -> bool:
+        return False
+
+    async def way_to(self, call_id: str) -> Relayed | None:
+        return None
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
         return False
 
     async def converse(self, line: Line, call_id: str) -> None:
