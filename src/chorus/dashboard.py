@@ -3,7 +3,8 @@
 Each file is read once and kept in memory with its compressed forms, which the build made
 (`.gz`, `.br`). What has a hash in its name may be kept for ever by browsers. Every other path
 below /dashboard is a page that the browser draws: it gets `index.html`, with the headers that
-forbid anything from elsewhere. Without a build the address says how to make one.
+forbid anything from elsewhere. Without a build the address says how to make one. What is below
+/embed is for pages of other sites (`clients/browser/`), which may load it.
 """
 
 from __future__ import annotations
@@ -56,15 +57,29 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
             return HTMLResponse(_MISSING, 503, headers)
         return _answer(request, files[_INDEX], {"cache-control": "no-cache", **headers})
 
+    async def embedded(request: Request) -> Response:
+        found = files.get(f"embed/{request.path_params['name']}")
+        if found is None:
+            raise Error(404, "not_found", "Not found")
+        return _answer(request, found, _EMBEDDED)
+
     async def front(_: Request) -> Response:
         return RedirectResponse(START if _INDEX in files else "/docs")
 
     for path in (START, START + "/{path:path}"):
         app.add_route(path, page, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_route("/embed/{name}", embedded, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_route("/", front, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 _NOSNIFF = {"x-content-type-options": "nosniff"}
+# Modules and worklets of another origin are loaded with CORS. Their names stay: five minutes.
+_EMBEDDED = {
+    "access-control-allow-origin": "*",
+    "cross-origin-resource-policy": "cross-origin",
+    "cache-control": "public, max-age=300",
+    **_NOSNIFF,
+}
 
 
 def page_headers(settings: Settings) -> dict[str, str]:
