@@ -37,6 +37,7 @@ PAGES = [
     ("knowledge-base", "/knowledge/{base}?ask=when+does+the+terrace+close", "until half past ten."),
     ("settings-members", "/settings/members", "Invite"),
     ("settings-keys", "/settings/keys", "First key"),
+    ("settings-pages", "/settings/pages", "No page calls yet"),
     ("settings-providers", "/settings/providers", "No provider key yet"),
     ("settings-webhooks", "/settings/webhooks", "No endpoint yet"),
     ("settings-billing", "/settings/billing", "Ledger"),

@@ -8,6 +8,7 @@ import { Billing } from "./settings-billing";
 import { Keys } from "./settings-keys";
 import { Members } from "./settings-members";
 import { AuditLog, Organization, Security } from "./settings-organization";
+import { Pages } from "./settings-pages";
 import { ProviderKeys } from "./settings-providers";
 import { Webhooks } from "./settings-webhooks";
 
@@ -15,6 +16,7 @@ const SECTIONS: { id: string; word: Key; Part: () => React.ReactNode; least: Rol
   { id: "organization", word: "settings.organization", Part: Organization, least: "viewer" },
   { id: "members", word: "settings.members", Part: Members, least: "viewer" },
   { id: "keys", word: "settings.keys", Part: Keys, least: "developer" },
+  { id: "pages", word: "settings.pages", Part: Pages, least: "viewer" },
   { id: "providers", word: "settings.providers", Part: ProviderKeys, least: "developer" },
   { id: "webhooks", word: "settings.webhooks", Part: Webhooks, least: "viewer" },
   { id: "billing", word: "settings.billing", Part: Billing, least: "viewer" },
