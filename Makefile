@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip profile openapi clients fuzz fuzz-sip soak-sip soak-workers kill-workers bench-fleet clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip bench-browser profile openapi clients fuzz fuzz-sip soak-sip soak-workers kill-workers bench-fleet clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -90,6 +90,9 @@ soak-sip: setup-dev  ## an hour of 50 SIP calls; looks for what does not go away
 bench-sip: setup-dev  ## what a SIP call costs, without the models
 	.venv/bin/python scripts/peers.py
 	.venv/bin/python -W ignore -m bench.sip $(ARGS)
+
+bench-browser: setup-dev  ## what calls from web pages cost the server
+	.venv/bin/python -W ignore -m bench.browser $(ARGS)
 
 bench-api: setup-dev  ## the API's speed, beside hand-written SQL, into docs/performance.md
 	.venv/bin/python -W ignore -m bench.api --write docs/performance.md $(ARGS)
