@@ -22,16 +22,18 @@ const PROVIDERS: Provider[] = ["twilio", "sip", "jambonz", "voximplant", "telnyx
 const SECRET = new Set(["twilioAuthToken", "twilioSigningKey", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey", "voximplantScenarioSecret", "telnyxApiKey"]);
 const FIELDS: Record<Provider, string[]> = {
   twilio: ["twilioAccountSid", "twilioAuthToken", "twilioSigningKey"],
-  sip: ["sipUsername", "sipPassword", "sipProxy", "sipOutboundProxy", "sipAuthUser"],
-  jambonz: ["jambonzBaseUrl", "jambonzAccountSid", "jambonzApiKey", "jambonzApplicationSid", "jambonzWebhookSecret"],
+  sip: ["sipUsername", "sipPassword", "sipProxy", "sipOutboundProxy", "sipAuthUser", "sipRegisterTransport"],
+  jambonz: ["jambonzBaseUrl", "jambonzAccountSid", "jambonzApiKey", "jambonzApplicationSid", "jambonzWebhookSecret", "jambonzSampleRate"],
   voximplant: ["voximplantBaseUrl", "voximplantAccountId", "voximplantApiKey", "voximplantApplicationId", "voximplantRuleId", "voximplantScenarioSecret"],
   telnyx: ["telnyxConnectionId", "telnyxApiKey", "telnyxPublicKey", "telnyxBaseUrl"],
 };
+// The first of them is what holds where none is chosen.
+const CHOICES: Record<string, string[]> = { sipRegisterTransport: ["udp", "tcp", "tls"], sipProtocol: ["udp", "tcp", "tls"], jambonzSampleRate: ["8000", "16000", "24000"] };
 // Where a carrier has to post; jambonz' second one is the call status webhook.
 const WEBHOOKS: Partial<Record<Provider, string[]>> = { twilio: ["/twilio/voice"], jambonz: ["/jambonz/call", "/jambonz/status"], telnyx: ["/telnyx/events"] };
 const LABELS: Record<string, string> = {
   twilioAccountSid: "Account SID", twilioAuthToken: "Auth token", twilioSigningKey: "Signing key (SignalWire)", sipUsername: "SIP user", sipPassword: "SIP password", sipProxy: "SIP proxy (registrar)",
-  sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
+  sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", sipRegisterTransport: "Transport", sipProtocol: "Transport", jambonzSampleRate: "Sample rate (Hz)", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
   jambonzApiKey: "API key", jambonzApplicationSid: "Application SID", jambonzWebhookSecret: "Webhook secret", voximplantBaseUrl: "Base URL",
   voximplantAccountId: "Account ID", voximplantApiKey: "API key", voximplantApplicationId: "Application ID", voximplantRuleId: "Rule ID", voximplantScenarioSecret: "Scenario secret",
   telnyxConnectionId: "Application (connection) ID", telnyxApiKey: "API key", telnyxPublicKey: "Public key", telnyxBaseUrl: "Base URL",
@@ -118,15 +120,13 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
   const [agentId, setAgent] = useState<string | null>(known?.agentId ?? null);
   const [port, setPort] = useState<number | null>(known?.sipPort ?? null);
   const [more, setMore] = useState<Record<string, string>>({});
-  const [rate, setRate] = useState<string>(String(before?.["jambonzSampleRate"] ?? "8000"));
   const [asking, setAsking] = useState(false);
-  const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp"] : FIELDS[provider];
+  const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp", "sipProtocol"] : FIELDS[provider];
   const save = useMutation({
     mutationFn: () => {
       const given = Object.fromEntries(fields.flatMap((field) => (more[field] === undefined ? [] : [[field, more[field] || null]])));
       const sip = provider === "sip" ? { sipMode: mode, sipPort: port } : {};
-      const jambonz = provider === "jambonz" ? { jambonzSampleRate: rate } : {};
-      const wish = { name: name || undefined, number, provider, agentId, ...sip, ...jambonz, ...given };
+      const wish = { name: name || undefined, number, provider, agentId, ...sip, ...given };
       return known ? data(api.PATCH("/v1/phone-numbers/{id}", { params: { path: { id: known.id } }, body: wish as Schemas["PhoneNumberPatch"] })) : data(api.POST("/v1/phone-numbers", { body: wish as Schemas["PhoneNumberCreate"] }));
     },
     onSuccess: async () => {
@@ -160,7 +160,9 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
             <NumberField label={t("sip.port")} value={port} onChange={setPort} min={1} max={65535} placeholder="5060" wrong={wrong?.of("sipPort")} />
           </div>
         )}
-        {fields.map((field) => (
+        {fields.map((field) => CHOICES[field] ? (
+          <SelectField key={field} label={LABELS[field]} value={more[field] ?? String(before?.[field] ?? CHOICES[field][0])} onChange={(value) => setMore((old) => ({ ...old, [field]: value }))} wrong={wrong?.of(field)} choices={CHOICES[field].map((id) => ({ id, label: id }))} />
+        ) : (
           <TextField
             key={field}
             label={LABELS[field]}
@@ -173,9 +175,6 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
             wrong={wrong?.of(field)}
           />
         ))}
-        {provider === "jambonz" && (
-          <SelectField label={t("numbers.rate")} value={rate} onChange={setRate} wrong={wrong?.of("jambonzSampleRate")} choices={["8000", "16000", "24000"].map((id) => ({ id, label: `${id} Hz` }))} />
-        )}
         {webhooks.length > 0 && (
           <div className="note small">
             <span>{t("numbers.webhook")}</span>

@@ -140,7 +140,6 @@ export const arAgents: Record<keyof typeof enAgents, string> = {
   "numbers.webhook": "ضع هذا عنوانًا لإشعار الصوت للرقم (HTTP POST). يجب أن يكون متاحًا من الإنترنت.",
   "numbers.delete": "إزالة {number}؟",
   "numbers.delete.text": "تُرفض المكالمات إليه من الآن. ويبقى الرقم لك عند المزوّد.",
-  "numbers.rate": "معدّل العيّنات",
   "numbers.check": "فحص الإعداد",
   "numbers.checking": "جارٍ سؤال المشغّل…",
   "check.settings": "الإعدادات",

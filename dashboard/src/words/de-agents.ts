@@ -140,7 +140,6 @@ export const deAgents: Record<keyof typeof enAgents, string> = {
   "numbers.webhook": "Tragen Sie das beim Anbieter als Webhook der Nummer ein (HTTP POST). Die Adresse muss aus dem Internet erreichbar sein.",
   "numbers.delete": "{number} entfernen?",
   "numbers.delete.text": "Anrufe werden ab jetzt abgewiesen. Beim Anbieter bleibt die Nummer Ihre.",
-  "numbers.rate": "Abtastrate",
   "numbers.check": "Einrichtung prüfen",
   "numbers.checking": "Der Anbieter wird gefragt …",
   "check.settings": "Einstellungen",

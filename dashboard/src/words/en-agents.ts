@@ -138,7 +138,6 @@ export const enAgents = {
   "numbers.webhook": "Enter this at the carrier as the number's webhook (HTTP POST). The address must be reachable from the internet.",
   "numbers.delete": "Remove {number}?",
   "numbers.delete.text": "Calls to it are refused from now on. The number stays yours at the carrier.",
-  "numbers.rate": "Sample rate",
   "numbers.check": "Check the set-up",
   "numbers.checking": "Asking the carrier…",
   "check.settings": "Settings",
