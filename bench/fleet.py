@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import fleet_database, postgres, procfs, report
+from bench.dial import Refused
 from bench.servers import ROOT, NotReady, System, running
 
 SLICE = ("<!-- fleet slice: begin -->", "<!-- fleet slice: end -->")
@@ -148,7 +149,11 @@ def main() -> int:
     options = arguments()
     command = shlex.join(["python", "-m", "bench.fleet", *sys.argv[1:]])
     if options.part == "database":
-        return fleet_database.main(options, command)
+        try:
+            return fleet_database.main(options, command)
+        except (Refused, NotReady) as failed:
+            print(f"fleet: {failed}", file=sys.stderr)
+            return 1
     if options.speech == "mixed":
         subprocess.run([str(ROOT / "bench" / "setup_utterances.sh")], check=True)
     runs = slices(options)
