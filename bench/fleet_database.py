@@ -73,7 +73,8 @@ class Load:
     at_once: int
     seconds: float = 0.0
     begun: int = 0
-    done: int = 0
+    done: float = 0.0
+    """A call that is half done is half a call."""
     statements: int = 0
     failed: Counter[str] = field(default_factory=Counter[str])
     took_s: list[float] = field(default_factory=list[float])
@@ -147,7 +148,7 @@ async def load(db: postgres.Postgres, recorded: Recorded, calls: int, wanted: An
                     if over.is_set():
                         return
                     await _ask(connection, cursor, transaction, found)
-                found.done += 1
+                    found.done += 1 / len(stretched.transactions)
 
     wal = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn, pg_database_size(current_database())"
     [(wal_before, size_before)] = db.execute(wal)
@@ -229,7 +230,7 @@ def table(recorded: Recorded, loads: list[Load], minutes: float) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in loads:
-        done = max(each.done, 1)
+        done = max(each.done, 0.01)
         cpu_ms = 1000 * each.database_s / done
         p50, p95 = percentile(each.took_s, 50) or 0.0, percentile(each.took_s, 95) or 0.0
         rows.append(

@@ -21,9 +21,10 @@ _PARAMETER = re.compile(r"\$(\d+) = (?:(NULL)|'((?:[^']|'')*)')", re.DOTALL)
 _ASKED = re.compile(r"(?:statement|execute [^:]*): (.*)", re.DOTALL)
 _EVENTS = re.compile(r"INSERT INTO call_events \(([^)]*)\)")
 _ID = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<![0-9a-f])[0-9a-f]{32}"
-    r"(?![0-9a-f])"
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|(?<![0-9a-f])(?:[0-9a-f]{32}){1,2}(?![0-9a-f])"
 )
+"""Ids, and hashes of what is as random."""
 
 
 @dataclass(slots=True)
@@ -164,7 +165,7 @@ class Template:
             id = _plain(found[0])
             if id in self.constant:
                 return found[0]
-            new = ids.setdefault(id, uuid.uuid4().hex)
+            new = ids.setdefault(id, uuid.uuid4().hex * (len(id) // 32))
             return str(uuid.UUID(new)) if "-" in found[0] else new
 
         return [

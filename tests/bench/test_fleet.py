@@ -21,8 +21,9 @@ def log(call: str, seq: int = 1) -> str:
 \t{call.replace("-", "")}"}}'
 @7 100.701@ LOG:  statement: COMMIT
 @9 101.000@ LOG:  checkpoint starting: time
-@9 102.000@ LOG:  execute <unnamed>: UPDATE calls SET call_sid = $1, name = $2 WHERE id = $3
-@9 102.000@ DETAIL:  Parameters: $1 = 'CA{call.replace("-", "")}', $2 = NULL, $3 = '{call}'
+@9 102.000@ LOG:  execute <unnamed>: UPDATE calls SET sid = $1, name = $2, hash = $4 WHERE id = $3
+@9 102.000@ DETAIL:  Parameters: $1 = 'CA{call.replace("-", "")}', $2 = NULL, $3 = '{call}', \
+$4 = '{call.replace("-", "") * 2}'
 """
 
 
@@ -47,7 +48,10 @@ def test_a_call_is_asked_again_with_ids_of_its_own() -> None:
     assert event[1] not in (None, ONE)
     plain = str(event[1]).replace("-", "")
     assert plain in str(event[3])
-    assert update == [f"CA{plain}", None, event[1]]
+    assert update[:3] == [f"CA{plain}", None, event[1]]
+    assert update[3] is not None
+    assert update[3] != ONE.replace("-", "") * 2
+    assert len(update[3]) == 64
     assert template.fresh()[0][1][1][1] != event[1]
 
 
