@@ -67,6 +67,7 @@ from chorus.recordings.routes import routes as recordings
 from chorus.settings import Settings
 from chorus.telemetry import routes as telemetry
 from chorus.tools.routes import routes as tools
+from chorus.tools.routes import test_routes as tool_tests
 from chorus.webhooks.routes import routes as webhooks
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ ROUTERS = (
     ("/v1", agent_versions),
     ("/v1", numbers),
     ("/v1", tools),
+    ("/v1", tool_tests),
     ("/v1", knowledge),
     ("/v1", search_routes),
     ("/v1", document_routes),

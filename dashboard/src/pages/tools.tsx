@@ -13,6 +13,7 @@ import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { t } from "../words";
 import { Rows } from "./agent-field";
+import { ToolRun } from "./tool-run";
 
 const LIMIT = 50;
 type Tool = Schemas["Tool"];
@@ -128,6 +129,7 @@ function ToolDialog({ known, onClose }: { known?: Tool; onClose: () => void }) {
             <>
               <TextField label={t("name")} mono value={item.key} onChange={(key) => set({ ...item, key })} dir="ltr" />
               <TextField label={t("value")} mono value={item.value} onChange={(value) => set({ ...item, value })} dir="ltr" />
+              <SwitchField label={t("tools.secret")} value={item.secret ?? true} onChange={(secret) => set({ ...item, secret })} />
             </>
           )}
         />
@@ -139,6 +141,7 @@ function ToolDialog({ known, onClose }: { known?: Tool; onClose: () => void }) {
           {may && <Button type="submit" look="strong" isDisabled={save.isPending}>{t("save")}</Button>}
         </div>
       </form>
+      {known && may && <ToolRun tool={known} />}
       <Confirm title={t("tools.delete", { name })} open={asking} onClose={() => setAsking(false)} act={remove} verb={t("delete")}>
         {t("tools.delete.text")}
       </Confirm>

@@ -82,4 +82,13 @@ export const arSettings: Record<keyof typeof enSettings, string> = {
   "event.supervisor_left": "توقّف عضو عن الاستماع",
   "event.supervisor_mode": "عضو",
   "event.supervision_refused": "لم يستطع عضو",
+  "tools.secret": "سرّي",
+  "run.title": "تشغيل مرة واحدة",
+  "run.lead": "الأداة كما هي محفوظة، بكل آثارها: الطلب حقيقي.",
+  "run.variable": "متغيّر من المكالمة",
+  "run.do": "تشغيل",
+  "run.running": "قيد التشغيل…",
+  "run.none": "لا إجابة",
+  "run.request": "ما أُرسل",
+  "run.result": "ما يُعرض على النموذج",
 };

@@ -82,4 +82,13 @@ export const deSettings: Record<keyof typeof enSettings, string> = {
   "event.supervisor_left": "Ein Mitglied hört nicht mehr mit",
   "event.supervisor_mode": "Ein Mitglied",
   "event.supervision_refused": "Ein Mitglied konnte nicht",
+  "tools.secret": "Geheim",
+  "run.title": "Einmal ausführen",
+  "run.lead": "Das Werkzeug, wie es gespeichert ist, mit allen Wirkungen: Die Anfrage ist echt.",
+  "run.variable": "Eine Variable des Anrufs",
+  "run.do": "Ausführen",
+  "run.running": "Läuft …",
+  "run.none": "Keine Antwort",
+  "run.request": "Was gesendet wurde",
+  "run.result": "Was das Modell zu sehen bekommt",
 };

@@ -80,4 +80,13 @@ export const enSettings = {
   "event.supervisor_left": "A member stopped listening",
   "event.supervisor_mode": "A member",
   "event.supervision_refused": "A member could not",
+  "tools.secret": "Secret",
+  "run.title": "Run it once",
+  "run.lead": "The tool as it is saved, with all its effects: the request is a real one.",
+  "run.variable": "A variable of the call",
+  "run.do": "Run",
+  "run.running": "Running…",
+  "run.none": "No answer",
+  "run.request": "What was sent",
+  "run.result": "What the model is shown",
 } satisfies Record<string, string>;

@@ -133,6 +133,19 @@ SCHEMAS: dict[str, Any] = {
             ],
         },
     },
+    "ToolArguments": {"arguments": {"day": "friday"}},
+    "ToolTestHeader": {"key": "Authorization", "value": "********"},
+    "ToolTestRequest": {
+        "method": "GET",
+        "url": "https://api.example.com/appointments?day=friday",
+        "body": None,
+    },
+    "ToolTest": {
+        "ok": True,
+        "status": 200,
+        "elapsedMs": 184,
+        "result": '{"free": ["09:20", "11:40"]}',
+    },
     "ToolPatch": {"description": "Finds a free appointment on a day."},
     "CallCreate": {
         "agentId": AGENT,

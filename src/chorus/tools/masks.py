@@ -8,13 +8,15 @@ may change a tool but not see its secrets must not have them sent elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from chorus import errors
 
 MASK = "********"
+_SHORTEST = 4
+_LONG = 8
 
 
 def masked_headers(stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -32,6 +34,21 @@ def masked_url(url: str) -> str:
         return value if "{" in value else MASK
 
     return _with_values(url, shown)
+
+
+def secrets_of(
+    url: str, headers: Sequence[tuple[str, str]], hidden: Collection[str]
+) -> tuple[str, ...]:
+    """What may not be shown, longest first: values of `hidden` headers (names in small letters) and
+    of the URL's query, and the words they are of, since a server may send back the token without
+    its "Bearer". What is shorter than four characters is no secret, and would mask anything."""
+    values = [value for name, value in headers if name.lower() in hidden]
+    for _, value in _query(url):
+        if "{" not in value:
+            values += [value, unquote_plus(value)]
+    words = [word for value in values for word in value.split() if len(word) >= _LONG]
+    found = {value for value in [*values, *words] if len(value) >= _SHORTEST}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def is_same_server(one: str, other: str) -> bool:

@@ -55,6 +55,14 @@ def headers_of(tool: Tool, secrets: Secrets) -> list[dict[str, Any]]:
     return secrets.decrypt(tool.headers) if tool.headers else []
 
 
+def hidden_headers(tool: Tool, secrets: Secrets) -> frozenset[str]:
+    """Names, in small letters, of the headers whose values are secret. Of two headers of one name
+    both are, if one is."""
+    return frozenset(
+        header["key"].lower() for header in headers_of(tool, secrets) if header.get("secret", True)
+    )
+
+
 def present(tool: Tool, secrets: Secrets) -> ToolOut:
     """The tool as the API shows it."""
     config = {

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,7 +14,20 @@ from pydantic import AfterValidator, Field
 from chorus.outbound import OWN_HEADERS
 from chorus.talk.spec import FieldType, ToolMethod
 from chorus.talk.tools.template import fields_in, no_names_of
-from chorus.wire import Flag, In, Name, Out, Text, Time, Whole, patch_of, told, web_url
+from chorus.wire import (
+    Flag,
+    In,
+    Name,
+    Out,
+    Text,
+    Time,
+    Variables,
+    Whole,
+    at_most,
+    patch_of,
+    told,
+    web_url,
+)
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 §5.6.2
 # What all vendors of language models allow as the name of a parameter.
@@ -134,3 +147,44 @@ class ToolOut(Out):
     config: HttpConfig
     created_at: Time
     updated_at: Time
+
+
+class ToolArguments(In):
+    """A run outside of any call."""
+
+    arguments: Annotated[
+        dict[str, Any],
+        Field(max_length=100, description="As the model would write them, by parameter."),
+        at_most(65_536),
+    ] = {}
+    variables: Annotated[
+        Variables, Field(description="Fill `{{name}}` in the URL and the headers.")
+    ] = {}
+
+
+class ToolTestHeader(Out):
+    key: str
+    value: str
+
+
+class ToolTestRequest(Out):
+    """What was sent. Secrets are `********`."""
+
+    method: ToolMethod
+    url: str
+    headers: list[ToolTestHeader]
+    body: str | None
+
+
+class ToolTestOut(Out):
+    """`ok`: the server answered with 2xx. `result` is what the model would be shown: JSON, an
+    object with `error` after a failure."""
+
+    ok: bool
+    status: Annotated[int | None, Field(description="HTTP's; null where no answer came.")]
+    elapsed_ms: int
+    request: Annotated[
+        ToolTestRequest | None,
+        Field(description="Null: the arguments or the tool make none, and nothing was sent."),
+    ]
+    result: str

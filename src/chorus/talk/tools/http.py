@@ -70,6 +70,10 @@ class RequestTool:
         return self._tool.has_effects
 
     async def run(self, arguments: str, control: CallControl) -> ToolResult:
+        return await self.send(arguments)
+
+    async def send(self, arguments: str) -> ToolResult:
+        """As `run`: a request does nothing to the call."""
         tool = self._tool
         try:
             given = read_arguments(tool, self._secrets.unmasked(arguments))
