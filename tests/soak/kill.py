@@ -324,7 +324,8 @@ async def _count(rig: Rig, report: Report) -> None:
         if call["parentCallId"] and call["endedReason"] is not None:
             continue  # its caller may have hung up before it was dialled
         if undialled and reason not in ("worker_lost", "cancelled"):
-            problems.append(f"call {call['id']} was never dialled: {reason}")
+            detail = call.get("endedDetail") or ""
+            problems.append(f"call {call['id']} was never dialled: {reason} {detail}".rstrip())
     for event in rig.carrier.events:
         if event["kind"] == "api" and event["path"].endswith("/Calls.json"):
             [to] = event["form"]["To"]
