@@ -232,16 +232,19 @@ async def what_is_refused(rig: Rig) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("state", ["ringing", "briefing", "connected"])
 async def test_a_process_that_is_killed_leaves_nobody_ringing_and_nothing_open(
-    tmp_path: Path, state: str
+    tmp_path: Path, database_url: str, state: str
 ):
     person = {
         "ringing": Person(ring_ms=60_000),
         "briefing": Person(ring_ms=50),
         "connected": Person(ring_ms=50, steps=[Press(digits="1")]),
     }[state]
-    async with servers(tmp_path, None, 1) as [rig]:
+    on_postgres = database_url.startswith("postgresql")
+    plain = database_url.replace("+psycopg", "") if on_postgres else None
+    async with servers(tmp_path, plain, 1) as [rig]:
         id, _ = await transferred(rig, person, to("warm"))
         await until(rig, id, f"transfer_{state}")
         [leg] = (await call(rig, id))["transferCalls"]
