@@ -165,7 +165,7 @@ TARGETS = (
     Target(
         "start of jambonz",
         [b'{"callSid":"c-1","sampleRate":16000,"mixType":"mono"}'],
-        _start(JambonzMedia(_nothing)),
+        _start(JambonzMedia(_nothing, _nothing)),
         NotOurs,
     ),
     Target("start of Voximplant", [_VOX], _start(VoximplantMedia()), NotOurs),
