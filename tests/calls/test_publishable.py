@@ -72,7 +72,9 @@ async def test_who_may_not_is_told_why(api: Api):
     for origin in (None, "null", "https://evil.example", SITE + ":8443", "http://www.example.com"):
         assert why(await call(api, token, origin)) == (403, "origin_not_allowed")
     assert why(await call(api, {"token": "pk_live_guess"})) == (404, "publishable_token_not_found")
-    assert why(await call(api, {"token": "sk"})) == (404, "publishable_token_not_found")
+    for strange in ("sk", "pk_live_%00", "pk_live_" + "a" * 300):
+        answer = await call(api, {"token": strange})
+        assert why(answer) == (404, "publishable_token_not_found")
     off = await api.patch(f"/v1/agents/{token['agentId']}", json={"isActive": False})
     assert off.status_code == 200
     assert why(await call(api, token)) == (409, "agent_inactive")

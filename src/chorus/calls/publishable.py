@@ -9,6 +9,7 @@ address that is signed for its origin (`browser.page_of`), which the handshake c
 from __future__ import annotations
 
 import math
+import re
 import secrets as random
 import uuid
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from chorus.process import Process
 from chorus.wire import Found, SearchQuery
 
 PREFIX = "pk_live_"
+_TOKEN = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{1,56}")
 MOST_TOKENS = 100
 HOUR = timedelta(hours=1)
 KEPT_FOR = timedelta(days=1)
@@ -212,7 +214,7 @@ async def _agent(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUI
 async def _by_token(
     session: AsyncSession, token: str, *, lock: bool = False
 ) -> PublishableToken | None:
-    if not token.startswith(PREFIX) or len(token) > 64:
+    if not _TOKEN.fullmatch(token):
         return None
     query = sa.select(PublishableToken).where(PublishableToken.token == token)
     return await session.scalar(query.with_for_update() if lock else query)

@@ -114,7 +114,7 @@ async def create_page_call(
     request: Request,
     response: Response,
     process: InProcess,
-    token: Annotated[str, Path(max_length=64, description="The token itself: pk_live_…")],
+    token: Annotated[str, Path(description="The token itself: pk_live_…")],
 ) -> Data[TestCallOut]:
     """For pages of the token's origins, which need no key and no server of their own. It takes no
     body, so that a browser does not ask first: there is no preflight to answer. The answer can be
