@@ -19,6 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from tests.fakes.api import Api
 
+from chorus.accounts import keys
+from chorus.accounts.tables import Organization
 from chorus.billing.settle import settle
 from chorus.billing.tables import LedgerLine
 from chorus.calls import kept
@@ -130,6 +132,15 @@ async def fill(api: Api, organization_id: uuid.UUID) -> list[uuid.UUID]:
         ):
             await session.execute(sa.insert(table.__table__), rows)  # type: ignore[arg-type] # a Table
     return [call["id"] for call in calls]
+
+
+async def give_keys(api: Api) -> None:
+    """To two organizations: a table with one key in it is rightly read as a whole."""
+    await api.another_organization()
+    async with api.process.database.writing() as session:
+        for organization_id in (await session.scalars(sa.select(Organization.id))).all():
+            for _ in range(20):
+                await keys.create(session, organization_id, "one of many")
 
 
 # Each list that grows, with each of its filters and some of those together.
@@ -275,6 +286,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(api: Api, statistics:
     rows in it. Counting reads the index alone, up to a number."""
     database = api.process.database
     old = await fill(api, await api.organization_id())
+    await give_keys(api)
     if statistics:
         await count_rows(database)
     cursor = (await api.get("/v1/calls?limit=1")).json()["pagination"]["nextCursor"]
@@ -287,7 +299,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(api: Api, statistics:
         assert answer.status_code == 200, answer.text
         assert statements
         for statement, plan in await plans(database, statements):
-            if "organization_id" not in statement or "due_at <" in statement:
+            if "organization_id =" not in statement or "due_at <" in statement:
                 continue  # of a chore
             bad = [
                 step for step in plan if _SORTS.search(step) or re.match(r"SCAN (?!anon_)", step)

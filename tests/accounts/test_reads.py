@@ -111,6 +111,9 @@ async def test_export(api: Api):
         *("createAgent", "createTool", "exportAuditLog", "exportAuditLog")
     ]
     assert rows[2]["fields"] == '["format","resource"]'
+    for part in ("limit=1", "offset=1", "after=x"):  # of pages, of which there are none
+        refused = await api.get(f"/v1/audit-log/export?{part}")
+        assert refused.status_code == 400, part
     viewer = await browser(api, await member(api.process, await api.organization_id(), "developer"))
     assert (await viewer.get("/v1/audit-log/export")).status_code == 403
     other = await api.another_organization()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
-from chorus.accounts.schemas import AuditEntryOut, AuditQuery
+from chorus.accounts.schemas import AuditEntryOut, AuditExportQuery, AuditFilters, AuditQuery
 from chorus.accounts.tables import AuditEntry
 from chorus.db import Database
 from chorus.wire import Found
@@ -28,7 +28,7 @@ async def page(
 
 
 async def exported(
-    database: Database, organization_id: uuid.UUID, wanted: AuditQuery
+    database: Database, organization_id: uuid.UUID, wanted: AuditExportQuery
 ) -> AsyncGenerator[list[AuditEntryOut], None]:
     """All entries that fit, some hundred at a time."""
     query = sa.select(*_entries).where(*_conditions(organization_id, wanted))
@@ -37,7 +37,7 @@ async def exported(
         yield [AuditEntryOut.model_validate(dict(row)) for row in rows]
 
 
-def _conditions(organization_id: uuid.UUID, wanted: AuditQuery) -> list[sa.ColumnElement[bool]]:
+def _conditions(organization_id: uuid.UUID, wanted: AuditFilters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = [_entries.organization_id == organization_id]
     given: list[tuple[sa.ColumnElement[Any], Any]] = [
         (_entries.actor, wanted.actor),

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from chorus.accounts.members import email_address, good_password
 from chorus.accounts.passwords import LONGEST, SHORTEST
@@ -366,7 +367,11 @@ class PasswordChanged(Out):
     changed: bool = True
 
 
-class AuditQuery(ListQuery):
+class AuditFilters(BaseModel):
+    """Which entries are meant; all that is given must hold."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
     actor: Literal["key", "member", "operator"] | None = None
     actor_id: UUID | None = None
     action: Annotated[
@@ -378,7 +383,14 @@ class AuditQuery(ListQuery):
     until: TimeIn | None = None
 
 
-class AuditExportQuery(AuditQuery):
+class AuditQuery(AuditFilters, ListQuery):
+    """Which entries to list."""
+
+
+class AuditExportQuery(AuditFilters):
+    sort: Annotated[
+        Literal["-createdAt", "createdAt"], Field(description="The newest first, or the oldest.")
+    ] = "-createdAt"
     format: Annotated[Literal["csv", "jsonl"], Field(description="Of the lines.")] = "csv"
 
 
