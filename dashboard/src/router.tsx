@@ -32,7 +32,7 @@ const agents = createRoute({ getParentRoute: () => inside, path: "/agents", comp
 const agent = createRoute({ getParentRoute: () => inside, path: "/agents/$id", component: lazyRouteComponent(() => import("./pages/agent"), "AgentPage"), validateSearch: any });
 const calls = createRoute({ getParentRoute: () => inside, path: "/calls", component: lazyRouteComponent(() => import("./pages/calls"), "Calls"), validateSearch: any });
 const call = createRoute({ getParentRoute: () => inside, path: "/calls/$id", component: lazyRouteComponent(() => import("./pages/call"), "CallPage"), validateSearch: any });
-const live = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./pages/live"), "Live") });
+const live = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./pages/live"), "Live"), validateSearch: any });
 const numbers = createRoute({ getParentRoute: () => inside, path: "/numbers", component: lazyRouteComponent(() => import("./pages/numbers"), "Numbers"), validateSearch: any });
 const tools = createRoute({ getParentRoute: () => inside, path: "/tools", component: lazyRouteComponent(() => import("./pages/tools"), "Tools"), validateSearch: any });
 const bases = createRoute({ getParentRoute: () => inside, path: "/knowledge", component: lazyRouteComponent(() => import("./pages/knowledge"), "Bases"), validateSearch: any });

@@ -24,6 +24,7 @@ from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
 from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
+from chorus.accounts.view_routes import view_routes
 from chorus.addresses import is_public
 from chorus.agents.routes import routes as agents
 from chorus.agents.version_routes import routes as agent_versions
@@ -36,6 +37,7 @@ from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
 from chorus.calls.number_check import routes as number_checks
+from chorus.calls.ongoing_routes import ongoing_routes
 from chorus.calls.publishable_routes import page_routes
 from chorus.calls.publishable_routes import routes as publishable
 from chorus.calls.recover import end_own_calls, let_go
@@ -87,6 +89,7 @@ ROUTERS = (
     ("/v1", page_routes),
     ("/v1", export_routes),
     ("/v1", audit_export),
+    ("/v1", ongoing_routes),
     ("/v1", one_call_routes),
     ("/v1", chat_routes),
     ("/v1", check_routes),
@@ -106,6 +109,7 @@ ROUTERS = (
     ("/v1", sessions),
     ("/v1", public_sessions),
     ("/v1", own_sessions),
+    ("/v1", view_routes),
     ("/v1", webhooks),
     ("/v1", billing),
     ("/api", outbound_routes),

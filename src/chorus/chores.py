@@ -114,6 +114,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("reads, for the audit log", ("api",), _note_reads),
     Chore("requests that were not sent", ("api",), _give_back),
     Chore("event streams", ("api",), lambda running: running.switchboard.streams.run()),
+    Chore("streams of live calls", ("api",), lambda running: running.switchboard.ongoing.run()),
     Chore("dispatch", ("media",), lambda running: Dispatch(running.switchboard).run()),
     Chore("commands to calls", ("media",), lambda running: Commands(running.switchboard).run()),
     Chore("timelines of calls", ("media",), lambda running: running.switchboard.journals.run()),

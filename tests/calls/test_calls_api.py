@@ -174,7 +174,7 @@ async def test_filters(api: Api):
         api,
         {"agent_id": uuid.UUID(agent["id"])},
         {"status": "failed", "phone_number_id": number},
-        {"direction": "outbound", "status": "failed"},
+        {"direction": "outbound", "status": "failed", "ended_reason": "busy"},
         {"customer_number": "+442071838750"},
     )
 
@@ -186,6 +186,7 @@ async def test_filters(api: Api):
     assert await found("") == [3, 2, 1, 0]
     assert await found("status=failed") == [2, 1]
     assert await found("status=failed&direction=outbound") == [2]
+    assert await found("status=failed&endedReason=busy") == [2]
     assert await found(f"agentId={agent['id']}") == [0]
     assert await found(f"phoneNumberId={number}") == [1]
     assert await found("search=hopper") == [0]

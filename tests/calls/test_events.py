@@ -15,7 +15,7 @@ from tests.fakes.api import Api
 
 from chorus.calls import events
 from chorus.calls.events import EventStream, Stream, Streams
-from chorus.calls.live_routes import _prefers_stream  # pyright: ignore[reportPrivateUsage]
+from chorus.calls.live_routes import prefers_stream
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.errors import Error
@@ -128,7 +128,7 @@ async def test_what_is_refused(sqlite_api: Api):
     ],
 )
 def test_who_is_streamed_to(accept: str, streams: bool):
-    assert _prefers_stream(accept) is streams
+    assert prefers_stream(accept) is streams
 
 
 async def test_a_live_call_is_followed_to_its_end(api: Api):

@@ -144,6 +144,21 @@ async def test_latencies_are_of_turns_and_name_the_slowest(api: Api):
     }  # fmt: skip
 
 
+async def test_failures_of_vendors_are_told_of_the_worst_first(api: Api):
+    def failed(vendor: str, count: int) -> dict[str, Any]:
+        return {"vendor": vendor, "stage": "voice", "count": count}
+
+    await put(api, NOON, timeline={"turns": [], "failures": [failed("a", 9)]})
+    await put(api, NOON, timeline={"turns": [], "failures": [failed("b", 1)]})
+    last = await put(api, NOON + MINUTE, timeline={"failures": [failed("b", 2)]})
+    await put(api, NOON + 2 * MINUTE, timeline={"turns": []})
+    worst, other = (await asked(api, **SPAN))["vendorFailures"]
+    assert worst == {
+        "vendor": "b", "stage": "voice", "failures": 3, "calls": 2, "lastCallId": str(last)
+    }  # fmt: skip
+    assert (other["vendor"], other["failures"]) == ("a", 9)
+
+
 async def test_of_one_agent_alone_and_of_nothing(api: Api):
     agent = uuid.uuid4()
     await put(api, NOON, agent_id=agent)

@@ -145,32 +145,55 @@ def test_what_keeps_a_call_from_beginning_is_said(browser: Browser, server: Serv
 
 
 def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser, server: Server):
-    with visiting(browser, server, permissions=["microphone"]) as visit:
-        with server.client() as http:
-            agent = http.get("/v1/agents").json()["data"][0]["id"]
-            visit.open(f"/agents/{agent}")
-            log_in(visit)
-            caller = visit.page
-            caller.get_by_role("button", name="Talk to it").click()
-            said = caller.get_by_role("list", name="Transcript")
-            expect(said).to_contain_text("good evening")
-            [call] = http.get("/v1/calls?status=in_progress").json()["data"]
-            member = caller.context.new_page()
-            member.goto(f"{server.url}/dashboard/calls/{call['id']}")
-            member.get_by_role("button", name="Listen", exact=True).click()
-            expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
-            member.get_by_role("button", name="Take over").click()
-            expect(member.get_by_text("You speak with the caller")).to_be_visible()
-            member.get_by_role("button", name="Hand back").click()
-            expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
-            transcript = member.get_by_role("region", name="Transcript")
-            expect(transcript).to_contain_text("A member")
-            member.get_by_role("button", name="Stop listening").click()
-            expect(transcript).to_contain_text("A member stopped listening")
-            member.get_by_role("button", name="End call").click()
-            member.get_by_role("alertdialog").get_by_role("button", name="End call").click()
-            expect(caller.get_by_role("button", name="Talk again")).to_be_visible()
-            events = http.get(f"/v1/calls/{call['id']}/events?limit=100").json()["data"]
+    """The caller in one browser, the member in another, from the page of all live calls."""
+    with (
+        visiting(browser, server, permissions=["microphone"]) as calling,
+        visiting(browser, server, permissions=["microphone"]) as watching,
+        server.client() as http,
+    ):
+        member, caller = watching.page, calling.page
+        watching.open("/live")
+        log_in(watching)
+        expect(member.get_by_text("No call at the moment")).to_be_visible()
+
+        agent = http.get("/v1/agents").json()["data"][0]["id"]
+        calling.open(f"/agents/{agent}")
+        log_in(calling)
+        asked: list[str] = []
+        member.on("request", lambda request: asked.append(request.url))
+        caller.get_by_role("button", name="Talk to it").click()
+        expect(caller.get_by_role("list", name="Transcript")).to_contain_text("good evening")
+
+        # It comes by itself, with what is said.
+        row = member.get_by_role("row").filter(has_text="Bistro")
+        expect(row).to_contain_text("How can I help?")
+        assert watching.problems() == []
+        row.get_by_role("button").click()
+        opened = member.get_by_role("region", name="Call of")
+        transcript = opened.get_by_role("region", name="Transcript")
+        expect(transcript).to_contain_text("good evening")
+        opened.get_by_role("button", name="Listen", exact=True).click()
+        expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
+        opened.get_by_role("button", name="Take over").click()
+        expect(member.get_by_text("You speak with the caller")).to_be_visible()
+        expect(row).to_contain_text("Taken over")
+        assert watching.problems() == []
+        opened.get_by_role("button", name="Hand back").click()
+        expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
+        expect(transcript).to_contain_text("A member")
+        expect(row).not_to_contain_text("Taken over")
+        opened.get_by_role("button", name="Stop listening").click()
+        expect(transcript).to_contain_text("A member stopped listening")
+        [call] = http.get("/v1/calls/live").json()["data"]["calls"]
+        opened.get_by_role("button", name="End call").click()
+        member.get_by_role("alertdialog").get_by_role("button", name="End call").click()
+        expect(caller.get_by_role("button", name="Talk again")).to_be_visible()
+        expect(opened).to_contain_text("This call is over")
+        expect(row).to_have_count(0)
+        events = http.get(f"/v1/calls/{call['id']}/events?limit=100").json()["data"]
         modes = [each["data"]["mode"] for each in events if each["kind"] == "supervisor_mode"]
         assert modes == ["talk", "listen"]
-        assert visit.complaints == []
+        # One stream for all of it: nothing was asked again and again.
+        assert [url for url in asked if url.endswith("/v1/calls/live")] == []
+        assert watching.complaints == []
+        assert calling.complaints == []

@@ -18,6 +18,7 @@ COOKIE = [{"session": []}]
 OWN = (
     *("/sessions", "/sessions/current", "/sessions/switch", "/sessions/{id}", "/password"),
     *("/second-factor", "/second-factor/confirmation", "/second-factor/removal"),
+    *("/views", "/views/{id}"),
 )
 SECURITY = dict.fromkeys(OWN, COOKIE)
 OPEN = {

@@ -1,7 +1,8 @@
 // A call's events as a stream: all that was, what comes, and the end. Asked for again from where
-// it broke off. (Not EventSource: it tells neither which kinds there are nor why a request failed.)
+// it broke off.
 import { useEffect, useState } from "react";
 import type { Schemas } from "./client";
+import { received } from "./sse";
 
 export type CallEvent = Omit<Schemas["Event"], "data"> & { data: Record<string, unknown> };
 export type Stream = { events: CallEvent[]; over: boolean; broken: boolean };
@@ -23,30 +24,14 @@ async function follow(callId: string, signal: AbortSignal, tell: (events: CallEv
   let last = 0;
   while (!signal.aborted) {
     try {
-      const answer = await fetch(`/v1/calls/${encodeURIComponent(callId)}/events?stream=true`, { signal, headers: { "Last-Event-ID": String(last), Accept: "text/event-stream" } });
-      if (!answer.ok || !answer.body) throw new Error(String(answer.status));
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const blocks = (rest + value).split("\n\n");
-        rest = blocks.pop() ?? "";
-        const events: CallEvent[] = [];
-        let over = false;
-        for (const block of blocks) {
-          const kind = /^event: (.*)$/m.exec(block)?.[1];
-          const text = /^data: (.*)$/m.exec(block)?.[1];
-          if (kind === "end") over = true;
-          else if (text) events.push(JSON.parse(text) as CallEvent);
+      for await (const events of received(`/v1/calls/${encodeURIComponent(callId)}/events?stream=true`, signal, { "Last-Event-ID": String(last) })) {
+        const told = events.filter((each) => each.kind !== "end").map((each) => each.data as CallEvent);
+        if (told.length) {
+          last = told[told.length - 1]?.seq ?? last;
+          tell(told);
         }
-        if (events.length) {
-          last = events[events.length - 1]?.seq ?? last;
-          tell(events);
-        }
-        if (over) {
+        if (told.length < events.length) {
           ended(false);
-          await reader.cancel();
           return;
         }
       }

@@ -5,7 +5,7 @@ import { Icon } from "../parts/icons";
 import { clock, maybe, ms, t } from "../words";
 import { asText, type Line } from "./call-model";
 
-export function Transcript({ lines, at, seek, openTurn, customer, agent, live }: { lines: Line[]; at: number; seek: (ms: number) => void; openTurn: (turn: number) => void; customer: string; agent: string; live: boolean }) {
+export function Transcript({ lines, at, seek, openTurn, customer, agent, live }: { lines: Line[]; at: number; seek?: (ms: number) => void; openTurn: (turn: number) => void; customer: string; agent: string; live: boolean }) {
   const [search, setSearch] = useState("");
   const wanted = search.trim().toLowerCase();
   const shown = wanted ? lines.filter((line) => JSON.stringify(line).toLowerCase().includes(wanted)) : lines;
@@ -28,9 +28,13 @@ export function Transcript({ lines, at, seek, openTurn, customer, agent, live }:
       <ol className="lines">
         {shown.map((line) => (
           <li key={`${line.seq} ${line.from}`} className={`line line-${line.kind} ${line.kind === "said" ? line.who : ""}`} data-now={line.kind === "said" && at >= line.from && at < line.to ? "" : undefined}>
-            <button type="button" className="when num" onClick={() => seek(line.from)} aria-label={t("player.goto", { at: clock(line.from / 1000) })}>
-              {clock(line.from / 1000)}
-            </button>
+            {seek ? (
+              <button type="button" className="when num" onClick={() => seek(line.from)} aria-label={t("player.goto", { at: clock(line.from / 1000) })}>
+                {clock(line.from / 1000)}
+              </button>
+            ) : (
+              <span className="when num">{clock(line.from / 1000)}</span>
+            )}
             <Body line={line} at={at} openTurn={openTurn} customer={customer} agent={agent} />
           </li>
         ))}

@@ -6,14 +6,17 @@ import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
 import { CursorPages, SearchBox, useParameters } from "../parts/lists";
+import { Views } from "../parts/views";
 import { clock, maybe, money, number, t } from "../words";
 
 const LIMIT = 50;
 const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
+/** Those that calls end for most; one of the address that is not among them is shown too. */
+const REASONS = ["customer_ended", "agent_ended", "operator_ended", "max_duration", "transferred", "no_answer", "busy", "rejected", "cancelled", "provider_error", "worker_lost", "insufficient_funds"];
 const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reason", "id"] as const;
 type Column = (typeof COLUMNS)[number];
 
-type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; from?: string; to?: string; hide?: string; after?: string };
+type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; reason?: string; from?: string; to?: string; hide?: string; after?: string };
 type Listed = Schemas["ListedCall"];
 
 export function query(search: Filters) {
@@ -23,6 +26,7 @@ export function query(search: Filters) {
     direction: search.direction as Listed["direction"] | undefined,
     agentId: search.agent,
     phoneNumberId: search.number,
+    endedReason: search.reason,
     from: search.from ? new Date(`${search.from}T00:00`).toISOString() : undefined,
     to: search.to ? new Date(new Date(`${search.to}T00:00`).getTime() + 86_400_000).toISOString() : undefined,
   };
@@ -61,6 +65,7 @@ export function Calls() {
   return (
     <div className="page">
       <Head title={t("nav.calls")}>
+        <Views list="calls" />
         <Columns hidden={hidden} onChange={(next) => change({ hide: [...next].filter(Boolean).join(",") || undefined })} />
         <Menu
           label={t("export")}
@@ -76,10 +81,11 @@ export function Calls() {
         <SelectField label={t("calls.direction")} value={search.direction ?? ""} onChange={set("direction")} choices={[{ id: "", label: t("any") }, { id: "inbound", label: t("direction.inbound") }, { id: "outbound", label: t("direction.outbound") }]} />
         <SelectField label={t("search.agent")} value={search.agent ?? ""} onChange={set("agent")} choices={[{ id: "", label: t("any") }, ...[...agents].map(([id, label]) => ({ id, label }))]} />
         <SelectField label={t("search.number")} value={search.number ?? ""} onChange={set("number")} choices={[{ id: "", label: t("any") }, ...(numbers.data ?? []).map((each) => ({ id: each.id, label: each.number, note: each.name }))]} />
+        <SelectField label={t("calls.filter.reason")} value={search.reason ?? ""} onChange={set("reason")} choices={[{ id: "", label: t("any") }, ...[...new Set([...REASONS, ...(search.reason ? [search.reason] : [])])].map((id) => ({ id, label: reason(id) }))]} />
         <DateField label={t("from")} value={search.from} onChange={set("from")} />
         <DateField label={t("to")} value={search.to} onChange={set("to")} />
         {filtered && (
-          <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, from: undefined, to: undefined, after: undefined })}>
+          <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, reason: undefined, from: undefined, to: undefined, after: undefined })}>
             {t("filters.clear")}
           </Button>
         )}

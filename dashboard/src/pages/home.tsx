@@ -73,8 +73,9 @@ export function Home() {
           <div className="home-grid">
             <Failed stats={stats.data} />
             <Slow stats={stats.data} />
+            <Vendors stats={stats.data} />
             <Hooks />
-            <Money />
+            <Money stats={stats.data} />
           </div>
         </>
       )}
@@ -105,10 +106,45 @@ function Failed({ stats }: { stats: Stats }) {
         <p className="quiet">{t("home.allgood")}</p>
       ) : (
         <>
-          <Bars label={t("home.failed")} tone="bad" rows={rows.map((each) => ({ label: reason(each.reason), value: each.calls }))} format={(value) => number(value)} />
+          <Bars label={t("home.failed")} tone="bad" rows={rows.map((each) => ({ label: reason(each.reason), value: each.calls, shown: <Link to="/calls" search={ended(stats, each)}>{reason(each.reason)}</Link> }))} format={(value) => number(value)} />
           <p className="small" style={{ marginTop: 10 }}>
-            <Link to="/calls" search={{ status: "failed" }}>{t("home.failed.show")}</Link>
+            <Link to="/calls" search={{ status: "failed", from: dateOf(stats.from) }}>{t("home.failed.show")}</Link>
           </p>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** The day as the filters of calls have it: of whoever looks. */
+function dateOf(iso: string): string {
+  const at = new Date(iso);
+  return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}-${String(at.getDate()).padStart(2, "0")}`;
+}
+
+function ended(stats: Stats, each: Stats["ended"][number]) {
+  return { status: each.status, reason: each.reason ?? undefined, from: dateOf(stats.from) };
+}
+
+/** Vendors that failed in calls that went on all the same, or did not. */
+function Vendors({ stats }: { stats: Stats }) {
+  return (
+    <section className="card">
+      <h2>{t("home.vendors")}</h2>
+      {stats.vendorFailures.length === 0 ? (
+        <p className="quiet">{t("home.allgood")}</p>
+      ) : (
+        <>
+          <Bars
+            label={t("home.vendors")}
+            tone="bad"
+            rows={stats.vendorFailures.map((each) => {
+              const label = t("home.vendors.row", { vendor: each.vendor, stage: each.stage });
+              return { label, value: each.calls, shown: <Link to="/calls/$id" params={{ id: each.lastCallId }} search={{ tab: "events" }}>{label}</Link> };
+            })}
+            format={(value) => number(value)}
+          />
+          <p className="small quiet" style={{ marginTop: 10 }}>{t("home.vendors.of", { calls: number(stats.latency.calls) })}</p>
         </>
       )}
     </section>
@@ -156,7 +192,7 @@ function Hooks() {
             ))}
           </ul>
           <p className="small" style={{ marginTop: 10 }}>
-            <Link to="/settings/$section" params={{ section: "webhooks" }}>{t("settings.webhooks")}</Link>
+            <Link to="/settings/$section" params={{ section: "webhooks" }} search={{ status: "failed" }}>{t("home.hooks.show")}</Link>
           </p>
         </>
       )}
@@ -165,16 +201,24 @@ function Hooks() {
 }
 
 const LOW = 5;
+const LOW_DAYS = 3;
 
-function Money() {
+/** Low is what is little money, and what will be gone in days at the rate of the time shown. */
+function Money({ stats }: { stats: Stats }) {
   const found = useQuery({ queryKey: ["balance"], queryFn: () => data(api.GET("/v1/balance")) });
   if (!found.data?.enabled) return null;
-  const low = found.data.available < LOW;
+  const days = (new Date(stats.to).getTime() - new Date(stats.from).getTime()) / 86_400_000;
+  const left = stats.total.cost > 0 ? Math.max(0, (found.data.available / stats.total.cost) * days) : null;
+  const low = found.data.available < LOW || (left !== null && left < LOW_DAYS);
   return (
     <section className="card">
       <h2>{t("billing.balance")}</h2>
       <p className={low ? "note bad" : "quiet"}>
         <strong className="num">{money(found.data.available)}</strong> {low && t("home.low")}
+      </p>
+      {left !== null && left < 365 && <p className="small quiet">{t("home.left", { days: number(left, 1) })}</p>}
+      <p className="small" style={{ marginTop: 10 }}>
+        <Link to="/settings/$section" params={{ section: "billing" }}>{t("home.balance.show")}</Link>
       </p>
     </section>
   );

@@ -1,72 +1,103 @@
-// Calls that are not over, the longest first.
-import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
-import { api, body } from "../api/client";
-import { Badge, Empty, Failure, Head, Waiting } from "../parts/basic";
-import { clock, number, t } from "../words";
-import { useAgentNames } from "./calls";
+// Calls that ring or are talked on, all on one stream; one of them open beside the list.
+import { useSearch } from "@tanstack/react-router";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { type LiveCall, useLiveCalls } from "../api/live";
+import { Badge, Empty, Head, Waiting } from "../parts/basic";
+import { useParameters } from "../parts/lists";
+import { clock, maybe, ms, number, t } from "../words";
 
-const LIVE = ["in_progress", "ringing", "queued"] as const;
+const LiveCallPanel = lazy(() => import("./live-call"));
+const SLOW_MS = 1500;
 
 export function Live() {
-  const agents = useAgentNames();
+  const { call: open } = useSearch({ strict: false }) as { call?: string };
+  const change = useParameters();
+  const { calls, total, broken } = useLiveCalls();
+  const rows = calls ? [...calls.values()].sort(worst) : [];
+  return (
+    <div className="page">
+      <Head title={t("nav.live")} lead={t("live.lead")}>
+        {calls && (
+          <span className="badge accent num">
+            <span className="live-dot" /> {number(total)}
+          </span>
+        )}
+      </Head>
+      {broken && <p className="note warn" role="status">{t("live.broken")}</p>}
+      {!calls && <Waiting />}
+      {calls && rows.length === 0 && !open && <Empty title={t("live.none")}>{t("live.none.text")}</Empty>}
+      <div className={open ? "live-columns" : undefined}>
+        {rows.length > 0 && <Rows rows={rows} open={open} onOpen={(id) => change({ call: id })} />}
+        {open && (
+          <Suspense fallback={<Waiting />}>
+            <LiveCallPanel key={open} id={open} onClose={() => change({ call: undefined })} />
+          </Suspense>
+        )}
+      </div>
+      {calls && total > rows.length && <p className="quiet small">{t("live.more", { shown: number(rows.length), total: number(total) })}</p>}
+    </div>
+  );
+}
+
+/** What needs a look first, then the longest. */
+function worst(a: LiveCall, b: LiveCall): number {
+  return Number(!!b.problem) - Number(!!a.problem) || a.createdAt.localeCompare(b.createdAt);
+}
+
+function Rows({ rows, open, onOpen }: { rows: LiveCall[]; open?: string; onOpen: (id: string) => void }) {
+  const now = useNow();
+  return (
+    <div className="table-wrap">
+      <table className="list stacks">
+        <thead>
+          <tr>
+            <th>{t("calls.customer")}</th>
+            <th>{t("state")}</th>
+            <th>{t("search.agent")}</th>
+            {!open && <th>{t("live.last")}</th>}
+            <th className="end">{t("live.latency")}</th>
+            <th className="end">{t("calls.duration")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((call) => (
+            <tr key={call.id} className="linked" data-open={call.id === open ? "" : undefined}>
+              <td>
+                <button type="button" className="linklike main num" dir="ltr" aria-pressed={call.id === open} onClick={() => onOpen(call.id)}>
+                  {call.customerNumber}
+                </button>
+              </td>
+              <td>
+                <At call={call} />
+              </td>
+              <td>{call.agentName ?? t("deleted")}</td>
+              {!open && (
+                <td className="live-line" dir="auto">
+                  {call.problem && <span className="badge bad" title={call.problem}>{t("event.engine_failed")}</span>} {call.lastLine?.content ?? "—"}
+                </td>
+              )}
+              <td className="end num">{call.latencyMs === null || call.latencyMs === undefined ? "—" : <span className={call.latencyMs > SLOW_MS ? "badge warn" : undefined}>{ms(call.latencyMs)}</span>}</td>
+              <td className="end num">{call.answeredAt ? clock(Math.max(0, (now - new Date(call.answeredAt).getTime()) / 1000)) : "—"}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function At({ call }: { call: LiveCall }) {
+  if (call.status !== "in_progress") return <Badge kind={call.status} />;
+  if (call.takenOverBy) return <Badge kind="accent">{t("live.at.member")}</Badge>;
+  if (call.transferStatus && ["initiated", "ringing", "briefing", "connected"].includes(call.transferStatus)) return <Badge kind="accent">{t("live.at.transfer")}</Badge>;
+  return <Badge kind="in_progress">{maybe(`live.at.${call.floor ?? "quiet"}`, t("status.in_progress"))}</Badge>;
+}
+
+function useNow(): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  const found = useQuery({
-    queryKey: ["calls", "live"],
-    refetchInterval: 2_000,
-    queryFn: async () => {
-      const pages = await Promise.all(LIVE.map((status) => body(api.GET("/v1/calls", { params: { query: { status, limit: 100 } } }))));
-      return { calls: pages.flatMap((page) => page.data), total: pages.reduce((sum, page) => sum + page.pagination.total, 0) };
-    },
-  });
-  const rows = found.data?.calls ?? [];
-  return (
-    <div className="page">
-      <Head title={t("nav.live")} lead={t("live.lead")}>
-        {found.data && (
-          <span className="badge accent num">
-            <span className="live-dot" /> {number(found.data.total)}
-          </span>
-        )}
-      </Head>
-      <Failure error={found.error} />
-      {found.isPending && <Waiting />}
-      {found.data && rows.length === 0 && <Empty title={t("live.none")}>{t("live.none.text")}</Empty>}
-      {rows.length > 0 && (
-        <div className="table-wrap">
-          <table className="list stacks">
-            <thead>
-              <tr>
-                <th>{t("calls.customer")}</th>
-                <th>{t("state")}</th>
-                <th>{t("search.agent")}</th>
-                <th>{t("calls.direction")}</th>
-                <th className="end">{t("calls.duration")}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((call) => (
-                <tr key={call.id} className="linked">
-                  <td>
-                    <Link to="/calls/$id" params={{ id: call.id }} className="main num" dir="ltr">
-                      {call.customerNumber}
-                    </Link>
-                  </td>
-                  <td><Badge kind={call.status} /></td>
-                  <td>{agents.get(call.agentId) ?? "—"}</td>
-                  <td className="quiet">{t(`direction.${call.direction}`)}</td>
-                  <td className="end num">{call.answeredAt ? clock(Math.max(0, (now - new Date(call.answeredAt).getTime()) / 1000)) : "—"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </div>
-  );
+  return now;
 }

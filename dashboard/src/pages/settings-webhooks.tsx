@@ -1,4 +1,5 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
+import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
@@ -124,7 +125,8 @@ function Deliveries() {
   const may = useMay("developer");
   const [offset, setOffset] = useOffset();
   const [open, setOpen] = useState<string | null>(null);
-  const found = useQuery({ queryKey: ["deliveries", offset], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset } } })), refetchInterval: 5_000 });
+  const { status } = useSearch({ strict: false }) as { status?: Schemas["Delivery"]["status"] };
+  const found = useQuery({ queryKey: ["deliveries", offset, status], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset, status } } })), refetchInterval: 5_000 });
   const again = useMutation({ mutationFn: (id: string) => data(api.POST("/v1/webhook-deliveries/{id}/redeliver", { params: { path: { id } } })), onSuccess: () => queries.invalidateQueries({ queryKey: ["deliveries"] }) });
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
   if (found.data.data.length === 0) return <p className="quiet">{t("deliveries.none")}</p>;

@@ -1,11 +1,13 @@
+import type { ReactNode } from "react";
+
 // Bars, as a list that reads without seeing it.
-export function Bars({ rows, format, label, tone = "accent" }: { rows: { label: string; value: number; title?: string }[]; format: (value: number) => string; label: string; tone?: "accent" | "caller" | "bad" }) {
+export function Bars({ rows, format, label, tone = "accent" }: { rows: { label: string; value: number; title?: string; shown?: ReactNode }[]; format: (value: number) => string; label: string; tone?: "accent" | "caller" | "bad" }) {
   const most = Math.max(...rows.map((row) => row.value), 0.000001);
   return (
     <ul className="bars" aria-label={label}>
       {rows.map((row, n) => (
         <li key={`${row.label} ${n}`} title={row.title ?? `${row.label}: ${format(row.value)}`}>
-          <span className="small quiet cut">{row.label}</span>
+          <span className="small quiet cut">{row.shown ?? row.label}</span>
           <span className="track">
             <span className={tone} style={{ width: `${(row.value / most) * 100}%` }} />
           </span>

@@ -156,7 +156,6 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "control.end": "إنهاء المكالمة",
   "control.cancel": "إلغاء المكالمة",
   "control.end.text": "تنتهي فورًا.",
-  "live.lead": "مكالمات تنتظر أو ترن أو جارية.",
   "live.none": "لا توجد مكالمة الآن",
   "live.none.text": "تظهر المكالمات هنا فور إجرائها أو ورودها.",
   "home.range": "المدة",

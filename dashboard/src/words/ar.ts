@@ -4,6 +4,7 @@ import { arAgents } from "./ar-agents";
 import { arCalls } from "./ar-calls";
 import { arEditor } from "./ar-editor";
 import { arKnowledge } from "./ar-knowledge";
+import { arLive } from "./ar-live";
 import { arSettings } from "./ar-settings";
 import { arTalk } from "./ar-talk";
 
@@ -12,6 +13,7 @@ export const ar: Catalogue = {
   ...arCalls,
   ...arEditor,
   ...arKnowledge,
+  ...arLive,
   ...arSettings,
   ...arTalk,
   skip: "الانتقال إلى المحتوى",

@@ -156,7 +156,6 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "control.end": "Anruf beenden",
   "control.cancel": "Anruf abbrechen",
   "control.end.text": "Er endet sofort.",
-  "live.lead": "Anrufe, die warten, klingeln oder laufen.",
   "live.none": "Zurzeit kein Anruf",
   "live.none.text": "Anrufe erscheinen hier, sobald sie getätigt werden oder eingehen.",
   "home.range": "Zeitraum",

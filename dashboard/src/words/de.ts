@@ -4,6 +4,7 @@ import { deAgents } from "./de-agents";
 import { deCalls } from "./de-calls";
 import { deEditor } from "./de-editor";
 import { deKnowledge } from "./de-knowledge";
+import { deLive } from "./de-live";
 import { deSettings } from "./de-settings";
 import { deTalk } from "./de-talk";
 
@@ -12,6 +13,7 @@ export const de: Catalogue = {
   ...deCalls,
   ...deEditor,
   ...deKnowledge,
+  ...deLive,
   ...deSettings,
   ...deTalk,
   skip: "Zum Inhalt",

@@ -154,7 +154,6 @@ export const enCalls = {
   "control.end": "End call",
   "control.cancel": "Cancel call",
   "control.end.text": "It ends at once.",
-  "live.lead": "Calls that are queued, ringing or being talked on.",
   "live.none": "No call at the moment",
   "live.none.text": "Calls appear here as soon as they are placed or come in.",
   "home.range": "Time",

@@ -3,6 +3,7 @@ import { enAgents } from "./en-agents";
 import { enCalls } from "./en-calls";
 import { enEditor } from "./en-editor";
 import { enKnowledge } from "./en-knowledge";
+import { enLive } from "./en-live";
 import { enSettings } from "./en-settings";
 import { enTalk } from "./en-talk";
 
@@ -11,6 +12,7 @@ export const en = {
   ...enCalls,
   ...enEditor,
   ...enKnowledge,
+  ...enLive,
   ...enSettings,
   ...enTalk,
   skip: "Skip to the content",

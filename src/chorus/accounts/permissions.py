@@ -60,6 +60,8 @@ TABLE: dict[str, Rule] = {
     "sessions": Rule("their own sessions", "viewer", "viewer", keys=False),
     "password": Rule("their own password", None, "viewer", keys=False),
     "second-factor": Rule("their own second factor", "viewer", "viewer", keys=False),
+    # Of nobody's concern but the member's.
+    "views": Rule("their own saved views", "viewer", "viewer", keys=False, audited=False),
     "POST /sessions": Rule("logging in", None, None, open=True),
     "POST /sessions/second-factor": Rule("finishing a log-in", None, None, open=True),
     "POST /invitations": Rule("accepting an invitation", None, None, open=True),

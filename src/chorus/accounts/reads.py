@@ -33,7 +33,7 @@ _BATCH = 500
 CONFIDENTIAL = frozenset(
     (
         # What was said: with transcripts, and with sound.
-        *("getCall", "listCallEvents", "getCallRecording", "getCallPeaks"),
+        *("getCall", "listCallEvents", "listLiveCalls", "getCallRecording", "getCallPeaks"),
         # Bodies hold transcripts; the others are what signs webhooks.
         *("getWebhookDelivery", "getWebhookSecret", "getAgentWebhook"),
     )

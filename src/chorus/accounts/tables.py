@@ -159,6 +159,22 @@ class MemberSession(Tenant, Base):
     user_agent: Mapped[str] = mapped_column(sa.String(255))
 
 
+class View(Tenant, Base):
+    """A list of the dashboard as a member wants to see it again. `query` is what stands behind the
+    ? in the page's address."""
+
+    __tablename__ = "views"
+
+    member_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("members.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(sa.String(255))
+    list: Mapped[str] = mapped_column(sa.String(32))
+    query: Mapped[str] = mapped_column(sa.Text)
+
+    __table_args__ = (sa.Index(None, "organization_id", "member_id", "created_at", "id"),)
+
+
 class LoginAttempts(Base):
     """Attempts to log in that have not succeeded, of an account, an address, or both together.
     `name` is a hash of what is counted, so that the table is no list of e-mail addresses."""

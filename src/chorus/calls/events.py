@@ -21,6 +21,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -34,6 +35,8 @@ from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", contravariant=True)
 
 LOOK_EVERY_S = 0.5
 HEARTBEAT_S = 15.0
@@ -70,6 +73,9 @@ class Stream:
     seq: int
     for_end: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __str__(self) -> str:
+        return f"events of call {self.call_id}"
 
 
 class Streams:
@@ -229,12 +235,20 @@ def _written(event: EventOut) -> bytes:
     return f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n".encode()
 
 
-class EventStream(StreamingResponse):
+class Followed(Protocol[S]):
+    """Streams of one kind: who has a place, and what each is sent."""
+
+    def enter(self, stream: S, /) -> None: ...
+    def leave(self, stream: S, /) -> None: ...
+    def follow(self, stream: S, /) -> AsyncGenerator[bytes, None]: ...
+
+
+class EventStream(StreamingResponse, Generic[S]):
     """The response of one stream, which takes its place only while it is sent."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, streams: Streams, stream: Stream) -> None:
+    def __init__(self, streams: Followed[S], stream: S) -> None:
         # The second is for nginx, which otherwise keeps what it is sent until it has 4 KB.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(streams.follow(stream), headers=headers)
@@ -265,4 +279,4 @@ class EventStream(StreamingResponse):
         except TimeoutError:
             if not late:
                 raise
-            log.warning("a reader of call %s's events is too slow", self._stream.call_id)
+            log.warning("a reader of %s is too slow", self._stream)

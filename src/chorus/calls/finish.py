@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_UP_AFTER_S = 600.0
+MOST_FAILURES = 20
+"""Kinds of failures that are kept of a call."""
 
 _UNANSWERED: dict[LineCause, tuple[Final, str]] = {
     LineCause.BUSY: ("failed", "busy"),
@@ -105,6 +107,11 @@ async def _write(
         await journals.write(session, journal.call_id, journal.organization_id, waiting)
         await latency.count(session, [(journal.target, waiting)], utcnow())
         timeline: dict[str, Any] = {"turns": journal.turns}
+        if journal.failures:
+            timeline["failures"] = [
+                {"vendor": vendor, "stage": stage, "count": count}
+                for (vendor, stage), count in journal.failures.most_common(MOST_FAILURES)
+            ]
         if outcome.recording_fault:
             timeline["recordingFault"] = outcome.recording_fault
         if journal.lost:

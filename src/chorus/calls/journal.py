@@ -45,6 +45,8 @@ class CallJournal:
         self.pending: deque[Happening] = deque()
         self.turns: list[dict[str, object]] = []
         self.used = Counter[Item]()
+        self.failures = Counter[tuple[str, str]]()
+        """Of vendors, by who and at what."""
         self.lost = 0
         self.told: Callable[[str, int, Mapping[str, Any]], None] | None = None
         """Is told of each happening at once; must not block."""
@@ -57,6 +59,9 @@ class CallJournal:
             self.turns.append(dict(happening.data))
         elif happening.kind == "usage":
             self.used += tally([happening.data])
+        elif happening.kind == "engine_failed":
+            who, what = (str(happening.data.get(name) or "") for name in ("vendor", "stage"))
+            self.failures[who, what] += 1
         if self.watch is not None:
             self.watch.told(happening)
         if self.told is not None:

@@ -225,7 +225,7 @@ async def list_events(
     after = query.after if last_event_id is None else last_event_id
     streams = query.stream
     if streams is None:
-        streams = _prefers_stream(request.headers.get("accept", ""))
+        streams = prefers_stream(request.headers.get("accept", ""))
     if not streams:
         events, total = await queries.events(
             session, organization_id, id, query.limit, query.offset, after=after
@@ -239,7 +239,7 @@ async def list_events(
     return EventStream(switchboard.streams, Stream(organization_id, id, after))
 
 
-def _prefers_stream(accept: str) -> bool:
+def prefers_stream(accept: str) -> bool:
     """Whether the header names the stream's type, and JSON not before it."""
     weights: dict[str, float] = {}
     for part in accept.split(","):

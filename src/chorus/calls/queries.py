@@ -94,6 +94,7 @@ async def _conditions(
     for column, value in (
         (_table.c.status, wanted.status),
         (_table.c.direction, wanted.direction),
+        (_table.c.ended_reason, wanted.ended_reason),
         (_table.c.agent_id, wanted.agent_id),
         (_table.c.phone_number_id, wanted.phone_number_id),
     ):

@@ -295,6 +295,9 @@ class CallFilters(Searched):
     ] = None
     status: Status | None = None
     direction: Direction | None = None
+    ended_reason: Annotated[
+        str | None, Field(max_length=64, description="Exactly this one, such as `busy`.")
+    ] = None
     agent_id: UUID | None = None
     phone_number_id: UUID | None = None
     from_: Annotated[

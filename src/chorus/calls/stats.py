@@ -30,6 +30,7 @@ Interval = Literal["day", "hour"]
 SAMPLE = 1000
 SLOWEST = 5
 REASONS = 50
+VENDORS = 20
 MILLION = 1_000_000
 
 _HOUR = timedelta(hours=1)
@@ -48,6 +49,17 @@ class Wait:
     sent_ms: int
 
 
+@dataclass(slots=True)
+class VendorFailures:
+    """Of one vendor at one stage of the work: how often, in how many calls, the latest of them."""
+
+    vendor: str
+    stage: str
+    failures: int
+    calls: int
+    last_call_id: uuid.UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     calls: int
@@ -55,6 +67,7 @@ class Latency:
     p50_ms: int | None
     p95_ms: int | None
     slowest: tuple[Wait, ...]
+    vendors: tuple[VendorFailures, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,7 @@ def reasons(found: Sequence[Sums]) -> list[dict[str, Any]]:
 async def latency(session: AsyncSession, conditions: Sequence[sa.ColumnElement[bool]]) -> Latency:
     rows = await session.execute(
         sa.select(_calls.id, _calls.customer_number, sa.cast(_calls.timeline, sa.Text))
-        .where(*conditions, _calls.timeline.is_not(None), _calls.turn_count > 0)
+        .where(*conditions, _calls.timeline.is_not(None))
         .order_by(_calls.created_at.desc())
         .limit(SAMPLE)
     )
@@ -239,15 +252,24 @@ def _bucket(
 
 def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:
     waits: list[Wait] = []
-    for call_id, customer_number, timeline in rows:
-        for turn in orjson.loads(timeline).get("turns", ()):
+    vendors: dict[tuple[str, str], VendorFailures] = {}
+    for call_id, customer_number, timeline in rows:  # the newest first
+        told = orjson.loads(timeline)
+        for each in told.get("failures", ()):
+            key = (each["vendor"], each["stage"])
+            known = vendors.setdefault(key, VendorFailures(*key, 0, 0, call_id))
+            known.failures += each["count"]
+            known.calls += 1
+        for turn in told.get("turns", ()):
             sent = turn.get("sentMs")
             if sent is not None:
                 waits.append(Wait(call_id, customer_number, int(turn.get("turn", 0)), int(sent)))
     waits.sort(key=lambda wait: wait.sent_ms)
     slowest = tuple(reversed(waits[-SLOWEST:]))
     times = [wait.sent_ms for wait in waits]
-    return Latency(len(rows), len(waits), _quantile(times, 0.5), _quantile(times, 0.95), slowest)
+    p50, p95 = _quantile(times, 0.5), _quantile(times, 0.95)
+    worst = sorted(vendors.values(), key=lambda each: -each.calls)[:VENDORS]
+    return Latency(len(rows), len(waits), p50, p95, slowest, tuple(worst))
 
 
 def _quantile(times: Sequence[int], share: float) -> int | None:

@@ -86,6 +86,16 @@ class LatencyTarget(Out):
     breached: Annotated[int, Field(description="Of these, those that fell short.")]
 
 
+class VendorFailuresOut(Out):
+    """How often a vendor failed at one stage, in the calls that were looked at for latencies."""
+
+    vendor: str
+    stage: str
+    failures: int
+    calls: Annotated[int, Field(description="In how many.")]
+    last_call_id: Annotated[UUID, Field(description="The latest of them.")]
+
+
 class CallStatsOut(Out):
     from_: Annotated[Time, Field(alias="from")]
     to: Time
@@ -95,6 +105,9 @@ class CallStatsOut(Out):
     ended: list[EndedCalls]
     latency: TurnLatencies
     latency_target: LatencyTarget
+    vendor_failures: Annotated[
+        list[VendorFailuresOut], Field(description="Those of most calls first, 20 at most.")
+    ]
 
 
 @stats_routes.get("/call-stats", operation_id="getCallStats", summary="Sum up calls over time")
@@ -110,6 +123,7 @@ async def get_call_stats(
     interval, agent_id = query.interval, query.agent_id
     found = await stats.sums(session, organization_id, start, end, agent_id, interval)
     wanted = stats.conditions(organization_id, start, end, agent_id)
+    waits = await stats.latency(session, wanted)
     return Data(
         data=CallStatsOut.model_validate(
             {
@@ -119,10 +133,11 @@ async def get_call_stats(
                 "total": stats.total(found),
                 "buckets": stats.buckets(found),
                 "ended": stats.reasons(found),
-                "latency": await stats.latency(session, wanted),
                 "latency_target": await latency.kept(
                     session, organization_id, start, end, agent_id
                 ),
+                "latency": waits,
+                "vendor_failures": waits.vendors,
             }
         )
     )

@@ -21,6 +21,7 @@ from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.hold_sound import HoldSounds
 from chorus.calls.journal import Journals
+from chorus.calls.ongoing import Ongoing
 from chorus.calls.queues import queues
 from chorus.calls.relay import Relay
 from chorus.catalogue.catalogues import Catalogues
@@ -52,6 +53,7 @@ class Switchboard:
         self.news = News(database)
         self.journals = Journals(database, self.news)
         self.streams = Streams(database, self.news.events["events"])
+        self.ongoing = Ongoing(database)
         self.chats = ChatStreams()
         self.engines = EngineRoom(settings, catalogues.base)
         self.ticker = Ticker()
@@ -196,6 +198,7 @@ class Switchboard:
                 await self._emptied.wait()
         finally:
             self.streams.close()
+            self.ongoing.close()
 
     async def close(self) -> None:
         unfinished = [*self._chores, *([self._loading] if self._loading else ())]

@@ -43,7 +43,8 @@ class CallRow(Tenant, Base):
     has them, until the call is over. `agent_version` is the number of the version that it was held
     with; null before, and with such changes.
     `answered_by` is what was heard of who answered: {"who", "confidence", "atMs"}.
-    `timeline` is the summary that the call leaves: {"turns": [latencies of each turn], ...}.
+    `timeline` is the summary that the call leaves: {"turns": [latencies of each turn],
+    "failures": [{"vendor", "stage", "count"}], ...}.
     """
 
     __tablename__ = "calls"

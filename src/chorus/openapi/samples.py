@@ -70,7 +70,29 @@ _AGENT: dict[str, Any] = {
 
 _AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
 
+_VIEW = {"name": "Failed inbound", "list": "calls", "query": "status=failed&direction=inbound"}
+
 SCHEMAS: dict[str, Any] = {
+    "ViewCreate": _VIEW,
+    "ViewPatch": {"name": "Failed"},
+    "View": _VIEW,
+    "VendorFailuresOut": {
+        "vendor": "deepgram",
+        "stage": "transcription",
+        "failures": 3,
+        "calls": 2,
+    },
+    "OngoingCall": {
+        "agentName": "Front desk",
+        "provider": "twilio",
+        "status": "in_progress",
+        "transferStatus": None,
+        "floor": "thinking",
+        "lastLine": {"role": "user", "content": "On Friday at seven, please.", "atMs": 14200},
+        "latencyMs": 840,
+        "problem": None,
+        "takenOverBy": None,
+    },
     "AgentCreate": _AGENT,
     "ModelOptions": _MODEL_OPTIONS,
     "PublishableTokenCreate": {

@@ -1,0 +1,54 @@
+// All live calls of the organization, on one stream. What it says first is all there are, so it is
+// simply asked for again when it breaks off.
+import { useEffect, useState } from "react";
+import type { Schemas } from "./client";
+import { received } from "./sse";
+
+export type LiveCall = Schemas["OngoingCall"];
+/** `calls` is null until the first answer. */
+export type LiveCalls = { calls: Map<string, LiveCall> | null; total: number; broken: boolean };
+
+const AGAIN_MS = 1500;
+
+export function useLiveCalls(): LiveCalls {
+  const [state, setState] = useState<LiveCalls>({ calls: null, total: 0, broken: false });
+  useEffect(() => {
+    const stop = new AbortController();
+    void follow(stop.signal, setState);
+    return () => stop.abort();
+  }, []);
+  return state;
+}
+
+async function follow(signal: AbortSignal, set: (change: (old: LiveCalls) => LiveCalls) => void) {
+  while (!signal.aborted) {
+    try {
+      for await (const events of received("/v1/calls/live", signal)) {
+        set((old) => {
+          const calls = new Map(old.calls);
+          let { total } = old;
+          for (const { kind, data } of events) {
+            if (kind === "calls") {
+              const all = data as Schemas["OngoingCalls"];
+              calls.clear();
+              for (const call of all.calls) calls.set(call.id, call);
+              total = all.total;
+            } else if (kind === "call") {
+              const call = data as LiveCall;
+              calls.set(call.id, call);
+            } else if (kind === "gone") {
+              const gone = data as { ids: string[]; total: number };
+              for (const id of gone.ids) calls.delete(id);
+              total = gone.total;
+            }
+          }
+          return { calls, total: Math.max(total, calls.size), broken: false };
+        });
+      }
+    } catch {
+      if (signal.aborted) return;
+      set((old) => ({ ...old, broken: true }));
+    }
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
+}
