@@ -52,6 +52,20 @@ def test_one_that_went_well_passes() -> None:
     assert failed(good()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(f"{ASKS} {ASKS} {ANNA_SAYS}", id="asked twice"),
+        pytest.param(f"{ASKS} for calling {ANNA_SAYS}", id="half of it at first"),
+        pytest.param(f"{ASKS} {ANNA_SAYS} {ANNA_SAYS}", id="answered twice"),
+    ],
+)
+def test_what_was_said_twice_passes(words: str) -> None:
+    handover = good()
+    spoken(words)(handover)
+    assert failed(handover) == []
+
+
 def first(**facts: Any) -> Callable[[Handover], None]:
     return lambda handover: handover.first.update(facts)
 
@@ -86,6 +100,7 @@ def declined(handover: Handover) -> None:
         (second(transcript=[]), "Tom was told who waits"),
         (spoken("Hello?"), "Anna was understood"),
         (spoken(ASKS), "the transcript goes on when the two talk"),
+        (spoken(f"{ASKS} you are calling"), "the transcript goes on when the two talk"),
         (silent("on_hold"), "Anna heard music on hold"),
         (silent("anna_heard"), "Anna heard Tom"),
         (silent("tom_heard"), "Tom heard Anna"),

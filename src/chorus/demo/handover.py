@@ -14,7 +14,15 @@ from typing import Any
 from chorus.demo.carrier.client import CarrierCall
 from chorus.demo.carrier.person import HangUp, Person, Press, Wait, WaitAgent, say
 from chorus.demo.checks import FRAME_MS, Check
-from chorus.demo.perform import BEFORE_SPEAKING_MS, Stage, is_said, plain
+from chorus.demo.perform import (
+    ANSWER_TIMEOUT_S,
+    BEFORE_SPEAKING_MS,
+    TIMES_SAID,
+    Stage,
+    is_among,
+    is_said,
+    plain,
+)
 from chorus.demo.platform import DemoFailed, Platform
 from chorus.demo.sound import Recorded, audible_ms
 from chorus.demo.story import ANNA_NUMBER, SHOP_NUMBER, Story
@@ -38,6 +46,7 @@ TARGET = {
     "type": "warm_briefing",
     "briefing": "{{reason}}",
     "ringTimeoutSeconds": 15,
+    "transcribe": True,
 }
 RULE = f'''when caller says "{ASKS}":
     expect "{ANNA_SAYS}"
@@ -48,6 +57,8 @@ HANDED = Story("Anna is handed to the gardener", "inbound", "", None, (), "", ()
 TAKEN = Story("The second call, with the gardener", "outbound", "", None, (), "", ())
 LINES = (ASKS, TOM_SAYS, ANNA_SAYS)
 
+# How a turn ends that nobody is to answer: understood, or not.
+_TURN_OVER = frozenset({"turn_committed", "turn_dropped"})
 _STATES = ["initiated", "ringing", "briefing", "connected", "completed"]
 
 
@@ -95,7 +106,7 @@ async def hand_over(
         tom_says, anna_says = stage.recited[TOM_SAYS], stage.recited[ANNA_SAYS]
         await tom.do(Wait(ms=BEFORE_SPEAKING_MS), say(tom_says, "tom"))
         await tom.wait("said.ended", 20, name="tom")
-        await anna.do(Wait(ms=BEFORE_SPEAKING_MS), say(anna_says, "anna"), Wait(ms=700), HangUp())
+        await _answer(anna, anna_says, watch)
         if not (await watch.ended(20) and await second.ended(20)):
             raise DemoFailed(f"call {call_id} did not end")
     first_call, second_call = await _settled(stage.platform, call_id, second_id)
@@ -119,12 +130,26 @@ async def _id_of(platform: Platform, at_carrier: CarrierCall) -> str:
 
 async def _ask(stage: Stage, anna: CarrierCall, watch: Watch) -> None:
     """Twice at most, as people do who are not understood."""
-    for _ in range(2):
+    for _ in range(TIMES_SAID):
         after = len(watch.events)
         await anna.do(Wait(ms=BEFORE_SPEAKING_MS), say(stage.recited[ASKS], "asks"))
         if await watch.until(lambda e: e["kind"] == "tool_called", after, 8):
             return
     raise DemoFailed("the agent did not understand that Anna asks for the gardener")
+
+
+async def _answer(anna: CarrierCall, says: bytes, watch: Watch) -> None:
+    """Anna answers Tom, once more if it was not understood, and hangs up. It is the timeline that
+    tells what was understood: a busy machine is late with it."""
+    for time in range(TIMES_SAID):
+        after = len(watch.events)
+        name = f"anna{time}"
+        await anna.do(Wait(ms=BEFORE_SPEAKING_MS), say(says, name))
+        await anna.wait("said.ended", 20, name=name)
+        turn = await watch.until(lambda e: e["kind"] in _TURN_OVER, after, ANSWER_TIMEOUT_S)
+        if turn is not None and is_said(ANNA_SAYS, turn["data"].get("text", "")):
+            break
+    await anna.do(HangUp())
 
 
 async def _seen(watch: Watch, kind: str) -> None:
@@ -197,7 +222,7 @@ def _heard(handover: Handover) -> Iterator[Check]:
     after = plain(said).partition(plain(ASKS))[2]
     yield Check(
         "the transcript goes on when the two talk",
-        is_said(ANNA_SAYS, after),
+        is_among(ANNA_SAYS, after),
         ANNA_SAYS,
         after or "nothing",
     )

@@ -211,6 +211,14 @@ def is_said(line: str, understood: str) -> bool:
     return figures[0] == figures[1] and SequenceMatcher(None, meant, heard).ratio() >= 0.75
 
 
+def is_among(line: str, understood: str) -> bool:
+    """Whether a line was understood somewhere in what may hold more: what was said twice, or what
+    came before."""
+    words, length = plain(understood).split(), len(plain(line).split())
+    starts = range(max(1, len(words) - length + 1))
+    return any(is_said(line, " ".join(words[at : at + length])) for at in starts)
+
+
 def plain(text: str) -> str:
     """Words alone, and figures as digits, to compare what was said with what was understood."""
     words = "".join(c if c.isalnum() else " " for c in text.lower()).split()

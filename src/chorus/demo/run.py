@@ -257,7 +257,7 @@ async def _set_up(
         agent = await server.create(
             "/agents",
             name=story.title,
-            systemPrompt=_prompt(story),
+            systemPrompt=prompt_of(story),
             slmModelId=model["id"],
             voiceId=voice["id"],
             voiceSpeed=1.0 if cast.piper else AGENT_SPEED,
@@ -275,7 +275,7 @@ async def _set_up(
     return Stage(server, carrier, agents, number_id, recited)
 
 
-def _prompt(story: Story) -> str:
+def prompt_of(story: Story) -> str:
     """With what the one who answers the telephone does when Anna asks for a person."""
     return (
         story.prompt.replace("otherwise:", f"{RULE}otherwise:")
