@@ -110,6 +110,22 @@ def test_the_scripts_can_be_read() -> None:
         assert {plain(text) for text in said_by_people} <= expected
 
 
+def test_the_record_tells_who_spoke() -> None:
+    out = io.StringIO()
+    roles = ("user", "assistant", "person")
+    call = {
+        **dict.fromkeys(("status", "endedReason", "durationSeconds", "turnCount", "id", "turns")),
+        "transcript": [{"role": role, "content": f"I am the {role}"} for role in roles],
+    }
+    Show(out).record(INBOUND, call, {}, None)
+    lines = [line.split() for line in out.getvalue().splitlines() if "I am the" in line]
+    assert [(line[0], line[-1]) for line in lines] == [
+        ("caller", "user"),
+        ("agent", "assistant"),
+        ("Tom", "person"),
+    ]
+
+
 def test_the_show_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     out = io.StringIO()

@@ -17,6 +17,7 @@ from chorus.demo.checks import Check
 from chorus.demo.sound import Recorded
 from chorus.demo.story import Story
 
+_SPEAKERS = {"user": ("caller", "cyan"), "assistant": ("agent", "green"), "person": ("Tom", "cyan")}
 _COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _WIDEST = 100
 _WHO = 10
@@ -74,7 +75,7 @@ class Show:
             f"{call['turnCount']} turns, id {call['id']}"
         )
         for entry in call["transcript"] or ():
-            who, colour = ("caller", "cyan") if entry["role"] == "user" else ("agent", "green")
+            who, colour = _SPEAKERS[entry["role"]]
             self.said(None, who, entry["content"], colour)
         if call.get("transferStatus"):
             self.line(
