@@ -6,6 +6,7 @@ import asyncio
 import struct
 import sys
 import wave
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,10 @@ from twilio.request_validator import RequestValidator
 from chorus.audio.codec import decode, encode
 from chorus.audio.frame import MULAW_8K
 from chorus.demo.carrier import client, sound
+from chorus.demo.carrier.exchange import Exchange
 from chorus.demo.carrier.person import Person, Say
 from chorus.demo.carrier.signature import sign
+from chorus.demo.carrier.sip import SipTelephones
 from chorus.demo.carrier.twiml import (
     Hangup,
     OpenStream,
@@ -26,6 +29,7 @@ from chorus.demo.carrier.twiml import (
     read_twiml,
 )
 from chorus.demo.carrier.twiml import Say as SayVerb
+from chorus.demo.ways import Sip, way_of
 
 
 def test_its_signatures_are_what_the_library_expects() -> None:
@@ -141,6 +145,27 @@ async def test_a_call_to_a_dead_webhook_fails_and_is_told() -> None:
             )
         assert bad.status_code == 400
         assert "dance" in bad.text
+
+
+async def test_a_call_that_a_sip_telephone_refuses_is_told_to_be_over() -> None:
+    anna, ben, way = "+15550001000", "+15550002000", way_of("sip")
+    assert isinstance(way, Sip)
+    here, there = way.telephones_port, way.platform_port
+    async with httpx.AsyncClient() as http, AsyncExitStack() as opened:
+        called, calling = Exchange(http), Exchange(http)
+        of_anna = SipTelephones(called, anna, here, there)
+        of_ben = SipTelephones(calling, ben, there, here)
+        for telephones in (of_anna, of_ben):
+            await telephones.start()
+            opened.push_async_callback(telephones.aclose)
+        for answer, status in (("busy", "busy"), ("no_answer", "no-answer")):
+            called.expect(anna, Person.model_validate({"answer": answer, "ring_ms": 20}), 1)
+            before = len(called.events)
+            dialled = await of_ben.call(anna, ben, Person())
+            async with asyncio.timeout(10):
+                events = called.follow(before)
+                over = await anext(e async for e in events if e["kind"] == "call.over")
+            assert (over["call"], over["status"]) == (dialled.sid, status)
 
 
 async def test_it_runs_by_hand_and_ends_with_its_parent() -> None:

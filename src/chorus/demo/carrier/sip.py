@@ -178,9 +178,12 @@ class SipTelephones:
         self.calls[call.sid] = call
         self._exchange.tell("call.status", call.sid, status="ringing")
         await asyncio.sleep(person.ring_ms / 1000)
+        # Nobody tells the desk of the end of what it has refused itself.
         if person.answer == "busy":
+            self._over(call, "busy")
             return Refused("busy", "busy")
         if person.answer != "answer":
+            self._over(call, "no-answer")
             return Refused("nobody answers")
         return Admitted(call.sid, call.sid)
 
