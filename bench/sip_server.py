@@ -76,6 +76,12 @@ class Desk:
     async def claim(self, call_id: str, token: str) -> bool:
         return True
 
+    async def way_to(self, call_id: str) -> None:
+        """There is one process."""
+
+    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
+        return False
+
     async def converse(self, line: Line, call_id: str) -> None:
         talker = Talker(self, line)
         self.now += 1
