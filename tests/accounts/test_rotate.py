@@ -27,6 +27,8 @@ NOT_ENCRYPTED = {
     "calls.token_hash",
     "identities.password_hash",
     "members.invitation_hash",
+    "publishable_calls.address_hash",
+    "publishable_tokens.token",  # stands in pages for everybody to read
     "sessions.token_hash",
     "idempotent_requests.key",
     "idempotent_requests.request_hash",

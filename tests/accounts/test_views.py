@@ -16,7 +16,7 @@ async def test_a_view_is_saved_changed_and_deleted(api: Api):
     answer = await owner.post("/v1/views", json=wish)
     assert answer.status_code == 201, answer.text
     made = answer.json()["data"]
-    assert {name: made[name] for name in ("name", "list", "query")} == {**wish, "list": "calls"}
+    assert {name: made[name] for name in ("name", "page", "query")} == {**wish, "page": "calls"}
     assert (await owner.get("/v1/views")).json()["data"] == [made]
     path = f"/v1/views/{made['id']}"
     assert (await owner.get(path)).json()["data"] == made
@@ -54,7 +54,7 @@ async def test_it_is_of_nobody_else(sqlite_api: Api):
         ({"name": "a", "query": "?status=failed"}, "query"),
         ({"name": "a", "query": "a\nb"}, "query"),
         ({"name": "a", "query": "a" * 2001}, "query"),
-        ({"name": "a", "query": "", "list": "agents"}, "list"),
+        ({"name": "a", "query": "", "page": "agents"}, "page"),
     ],
 )
 async def test_what_is_refused(sqlite_api: Api, body: dict[str, str], field: str):

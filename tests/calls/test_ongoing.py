@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -139,7 +140,8 @@ async def test_a_stream_is_told_what_changes_and_nothing_else(api: Api):
         await note(api, one, 3, "reply_heard", turn=1, heard="Yes")
         await live.look()
         await end(api, two)
-        [three] = await placed(api, {"status": "ringing"})
+        later = {"created_at": START + timedelta(hours=9)}
+        [three] = await placed(api, {"status": "ringing", **later})
         await live.look()
         changed, new, gone = await anext(told)
         assert (changed.data["floor"], changed.data["lastLine"]["content"]) == (None, "Yes")

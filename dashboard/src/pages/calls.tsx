@@ -65,7 +65,7 @@ export function Calls() {
   return (
     <div className="page">
       <Head title={t("nav.calls")}>
-        <Views list="calls" />
+        <Views page="calls" />
         <Columns hidden={hidden} onChange={(next) => change({ hide: [...next].filter(Boolean).join(",") || undefined })} />
         <Menu
           label={t("export")}

@@ -12,12 +12,12 @@ import { TextField } from "./fields";
 type View = Schemas["View"];
 
 /** `places` are parameters of the address that say where one is in the list, not what it shows. */
-export function Views({ list, places = ["after", "offset"] }: { list: View["list"]; places?: string[] }) {
+export function Views({ page, places = ["after", "offset"] }: { page: View["page"]; places?: string[] }) {
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const [open, setOpen] = useState<"save" | "all" | null>(null);
   const found = useQuery({ queryKey: ["views"], staleTime: 60_000, queryFn: async () => (await body(api.GET("/v1/views", { params: { query: { limit: 100, sort: "createdAt" } } }))).data });
-  const views = (found.data ?? []).filter((each) => each.list === list);
+  const views = (found.data ?? []).filter((each) => each.page === page);
   const here = asQuery(search, places);
   const go = (view: View) => void navigate({ to: ".", search: Object.fromEntries(new URLSearchParams(view.query)) } as never);
   return (
@@ -34,7 +34,7 @@ export function Views({ list, places = ["after", "offset"] }: { list: View["list
         {views.find((view) => view.query === here)?.name ?? t("views")}
       </Menu>
       <Dialog title={t("views.save")} open={open === "save"} onClose={() => setOpen(null)}>
-        <Save list={list} query={here} onDone={() => setOpen(null)} />
+        <Save page={page} query={here} onDone={() => setOpen(null)} />
       </Dialog>
       <Dialog title={t("views.edit")} open={open === "all"} onClose={() => setOpen(null)}>
         <All views={views} here={here} onEmpty={() => setOpen(null)} />
@@ -52,10 +52,10 @@ function asQuery(search: Record<string, unknown>, places: string[]): string {
 
 const refresh = () => queries.invalidateQueries({ queryKey: ["views"] });
 
-function Save({ list, query, onDone }: { list: View["list"]; query: string; onDone: () => void }) {
+function Save({ page, query, onDone }: { page: View["page"]; query: string; onDone: () => void }) {
   const [name, setName] = useState("");
   const saving = useMutation({
-    mutationFn: () => data(api.POST("/v1/views", { body: { name: name.trim(), list, query } })),
+    mutationFn: () => data(api.POST("/v1/views", { body: { name: name.trim(), page, query } })),
     onSuccess: async () => {
       await refresh();
       onDone();

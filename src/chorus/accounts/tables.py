@@ -169,7 +169,7 @@ class View(Tenant, Base):
         sa.Uuid, sa.ForeignKey("members.id", ondelete="CASCADE"), index=True
     )
     name: Mapped[str] = mapped_column(sa.String(255))
-    list: Mapped[str] = mapped_column(sa.String(32))
+    page: Mapped[str] = mapped_column(sa.String(32))
     query: Mapped[str] = mapped_column(sa.Text)
 
     __table_args__ = (sa.Index(None, "organization_id", "member_id", "created_at", "id"),)

@@ -33,7 +33,7 @@ class ViewCreate(In):
     """A list as it is narrowed and shown, to come back to."""
 
     name: Name
-    list: Annotated[Literal["calls"], Field(description="The list that it is of.")] = "calls"
+    page: Annotated[Literal["calls"], Field(description="The list that it is of.")] = "calls"
     query: Annotated[
         StrictStr,
         Field(
@@ -53,7 +53,7 @@ else:
 class ViewOut(Out):
     id: UUID
     name: str
-    list: Literal["calls"]
+    page: Literal["calls"]
     query: str
     created_at: Time
     updated_at: Time

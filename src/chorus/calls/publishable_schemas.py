@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StrictStr
 from chorus.wire import In, Name, Out, Time, Variables, Whole, patch_of, web_url
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PATTERN = r"^(https://[^ /?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)/?$"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -38,7 +39,7 @@ def _unique(values: list[str]) -> list[str]:
 
 Origin = Annotated[
     StrictStr,
-    Field(max_length=255, json_schema_extra={"pattern": "^https?://[^ /?#@]+/?$"}),
+    Field(max_length=255, json_schema_extra={"pattern": _PATTERN}),
     AfterValidator(_origin),
 ]
 

@@ -70,7 +70,7 @@ _AGENT: dict[str, Any] = {
 
 _AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
 
-_VIEW = {"name": "Failed inbound", "list": "calls", "query": "status=failed&direction=inbound"}
+_VIEW = {"name": "Failed inbound", "page": "calls", "query": "status=failed&direction=inbound"}
 
 SCHEMAS: dict[str, Any] = {
     "ViewCreate": _VIEW,

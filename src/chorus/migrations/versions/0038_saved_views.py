@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("member_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
-        sa.Column("list", sa.String(32), nullable=False),
+        sa.Column("page", sa.String(32), nullable=False),
         sa.Column("query", sa.Text(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
