@@ -142,7 +142,8 @@ class Afterwards:
         )
         try:
             async with asyncio.timeout(SETTLE_S):
-                while (left := await rig.rows(waiting)) or await rig.rows(unannounced):
+                # In this order: what is announced in between is among those that wait.
+                while await rig.rows(unannounced) + (left := await rig.rows(waiting)):
                     await asyncio.sleep(0.5)
                     if asyncio.get_running_loop().time() > hurried_at:
                         await _hurry(rig, left)
