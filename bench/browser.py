@@ -7,8 +7,8 @@ protocol (docs/browser-calls.md): a frame of 20 ms in and one played every 20 ms
 playhead at every third, and a question whenever the agent has been silent for a second. One line of
 JSON: the server's processor time and memory, how long the agent's first sound took after the end of
 a question, how often a page had nothing to play in the middle of a reply, and how late this program
-itself was, by which one sees whether it was the measure. Exit status 1 if a call failed, or the
-server took more than one core or a loop of the pages was late.
+itself was, by which one sees whether it was the measure. Exit status 1 if a call ended early, no
+agent said anything, the server took more than one core, or the pages were late (p99).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def question() -> list[bytes]:
 class Page:
     """One call. `answers_ms`: from the end of a question to the first of the agent's sound."""
 
-    def __init__(self, begun: dict[str, Any], socket: ClientConnection, asks: list[bytes]) -> None:
-        self._begun, self._socket, self._asks = begun, socket, asks
+    def __init__(self, socket: ClientConnection, asks: list[bytes]) -> None:
+        self._socket, self._asks = socket, asks
         self._epoch = self._received = self._played = self._queued = 0
         self._said = len(asks)
         self._quiet_since_s = perf_counter()
@@ -129,7 +129,7 @@ async def beginning(http: httpx.AsyncClient, agent_id: str, asks: list[bytes]) -
     socket = await connect(begun["url"], compression=None, max_size=None)
     start = {"type": "start", "callId": begun["callId"], "token": begun["token"]}
     await socket.send(json.dumps(start | {"format": f"pcm16/{RATE_HZ}"}))
-    return Page(begun, socket, asks)
+    return Page(socket, asks)
 
 
 async def agent(http: httpx.AsyncClient) -> str:

@@ -1,9 +1,10 @@
 """What Postgres does of a thousand calls at once, and of ten thousand, without their media.
 
-1. A real server on a fresh Postgres has no call for a while, and then two, one after the other,
-   over Media Streams, with turns and what follows a call. Postgres logs each statement with its
-   parameters (`fleet_log.py`). What an idle server asks too is not counted for a call.
-2. The statements of the second call, its transactions as they were, are asked again and again with
+1. A real server on a fresh Postgres has a call, for what is only done once, then none for a while,
+   and then two, one after the other, over Media Streams, with turns and what follows a call.
+   Postgres logs each statement with its parameters (`fleet_log.py`). What an idle server asks too
+   is not counted for a call.
+2. The statements of the last call, its transactions as they were, are asked again and again with
    new ids, as many calls a second as begin where N are up and each lasts `--minutes`. The
    statements between its first and its last turn are asked as often as such a call has them.
 3. Processor time, log (WAL) and growth of the database by call are measured meanwhile, and with
@@ -63,7 +64,6 @@ class Recorded:
     idle_per_s: float
     """Statements that one process asks without a call."""
     turns: int
-    by_text: Counter[str]
 
 
 @dataclass(slots=True)
@@ -128,8 +128,7 @@ async def record(server: Server, db: postgres.Postgres, wanted: argparse.Namespa
     template = Template.of(call, another, idle)
     if not template.transactions:
         raise RuntimeError(f"the log of Postgres has nothing of a call: {log}")
-    by_text = fleet_log.counted(each for one in template.transactions for each in one)
-    return Recorded(template, wanted.talk, len(idle) / wanted.idle, tally.turns, by_text)
+    return Recorded(template, wanted.talk, len(idle) / wanted.idle, tally.turns)
 
 
 async def load(db: postgres.Postgres, recorded: Recorded, calls: int, wanted: Any) -> Load:
@@ -271,7 +270,8 @@ def main(wanted: argparse.Namespace, command: str) -> int:
         system = System("chorus", "", environment={"CHORUS_DATABASE_URL": db.url})
         with running(system) as server:
             recorded = asyncio.run(record(server, db, wanted))
-        for text, count in recorded.by_text.most_common(12):
+        by_text = fleet_log.counted(each for one in recorded.template.transactions for each in one)
+        for text, count in by_text.most_common(12):
             print(f"{count:5}  {' '.join(text.split())[:110]}")
         loads: list[Load] = []
         for calls in wanted.calls:

@@ -153,10 +153,6 @@ class Template:
     def statements(self) -> int:
         return sum(len(transaction) for transaction in self.transactions)
 
-    @property
-    def lasts_s(self) -> float:
-        return self.transactions[-1][0].at_s - self.transactions[0][0].at_s
-
     def fresh(self) -> list[list[tuple[str, list[str | None]]]]:
         """The same of a call that there has not been: texts and parameters."""
         ids: dict[str, str] = {}

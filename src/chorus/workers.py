@@ -41,8 +41,8 @@ STEADY_S = 10.0
 LEAST_WAIT_S = 1.0
 MOST_WAIT_S = 30.0
 SILENT_S = 30.0
-"""One that has not, for so long, is ended: by SIGABRT, at which it writes its threads' stacks to
-stderr, and by SIGKILL if that does not end it within `GRACE_S`."""
+"""One that was not heard (`parent.BEAT_S`) for so long is ended: by SIGABRT, at which it writes its
+threads' stacks to stderr, and by SIGKILL if that does not end it within `GRACE_S`."""
 GRACE_S = 5.0
 
 

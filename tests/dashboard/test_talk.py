@@ -193,7 +193,7 @@ def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser,
         events = http.get(f"/v1/calls/{call['id']}/events?limit=100").json()["data"]
         modes = [each["data"]["mode"] for each in events if each["kind"] == "supervisor_mode"]
         assert modes == ["talk", "listen"]
-        # One stream for all of it: nothing was asked again and again.
+        # One stream for all of it: it was not asked for a second time.
         assert [url for url in asked if url.endswith("/v1/calls/live")] == []
         assert watching.complaints == []
         assert calling.complaints == []

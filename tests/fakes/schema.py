@@ -29,11 +29,12 @@ def _migrated() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     settings = Settings.read({"CHORUS_DATA_DIR": str(folder)})
     with ThreadPoolExecutor(1) as thread:  # the tests' own loop is running in this one
-        thread.submit(asyncio.run, _migrate(settings)).result()
+        thread.submit(asyncio.run, migrate(settings)).result()
     return settings.sqlite_path
 
 
-async def _migrate(settings: Settings) -> None:
+async def migrate(settings: Settings) -> None:
+    """Bring the database of these settings, on either kind, to the latest schema."""
     database = Database(settings)
     await migrations.upgrade(database)
     await database.close()

@@ -2,7 +2,7 @@
 
     async with Handing(dice) as handing:
         await handing.prepare(rig)             # a webhook endpoint for the three events
-        await handing.one(rig, to, after_s)    # a call whose caller is handed on, in a round
+        await handing.one(rig, to)             # a call whose caller is handed on, in a round
         problems = await handing.problems(rig)
 
 The people are such that all states of a transfer last for a while: some let it ring, some take the

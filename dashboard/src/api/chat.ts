@@ -1,5 +1,6 @@
 // An agent that is written to: the answer comes as server-sent events.
 import { ApiError, type Schemas } from "./client";
+import { eventsOf } from "./sse";
 
 export type ChatMessage = Schemas["ChatMessage"];
 
@@ -22,17 +23,5 @@ export async function chat(agentId: string, body: Schemas["ChatRequest"], signal
     const told = (await answer.json().catch(() => ({}))) as Partial<Schemas["Failure"]>;
     throw new ApiError(answer.status, told.code ?? `http_${answer.status}`, told.error ?? answer.statusText, told.requestId ?? "", told.details ?? []);
   }
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const kind = /^event: (.*)$/m.exec(block)?.[1];
-      const text = /^data: (.*)$/m.exec(block)?.[1];
-      if (kind && text) tell({ kind, data: JSON.parse(text) } as ChatEvent);
-    }
-  }
+  for await (const events of eventsOf(answer.body)) for (const event of events) tell(event as ChatEvent);
 }

@@ -1,4 +1,4 @@
-// All live calls of the organization, on one stream. What it says first is all there are, so it is
+// All live calls of the organization, on one stream. What it says first is all that are shown (the newest 200), so it is
 // simply asked for again when it breaks off.
 import { useEffect, useState } from "react";
 import type { Schemas } from "./client";

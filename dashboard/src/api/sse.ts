@@ -1,13 +1,18 @@
 // Server-sent events by fetch. (Not EventSource: it tells neither which kinds there are nor why a
 // request failed.)
-export type Sse = { kind: string; data: unknown };
+type Sse = { kind: string; data: unknown };
 
 /** What one request is sent, piece by piece as it comes, until the server closes it. Throws where
     it is refused or breaks off. */
 export async function* received(path: string, signal: AbortSignal, headers: Record<string, string> = {}): AsyncGenerator<Sse[]> {
   const answer = await fetch(path, { signal, headers: { ...headers, Accept: "text/event-stream" } });
   if (!answer.ok || !answer.body) throw new Error(String(answer.status));
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  yield* eventsOf(answer.body);
+}
+
+/** The events of a body, piece by piece as it comes. */
+export async function* eventsOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Sse[]> {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {

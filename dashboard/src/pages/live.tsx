@@ -76,7 +76,7 @@ function Rows({ rows, open, onOpen }: { rows: LiveCall[]; open?: string; onOpen:
                   {call.problem && <span className="badge bad" title={call.problem}>{t("event.engine_failed")}</span>} {call.lastLine?.content ?? "—"}
                 </td>
               )}
-              <td className="end num">{call.latencyMs === null || call.latencyMs === undefined ? "—" : <span className={call.latencyMs > SLOW_MS ? "badge warn" : undefined}>{ms(call.latencyMs)}</span>}</td>
+              <td className="end num"><span className={(call.latencyMs ?? 0) > SLOW_MS ? "badge warn" : undefined}>{ms(call.latencyMs)}</span></td>
               <td className="end num">{call.answeredAt ? clock(Math.max(0, (now - new Date(call.answeredAt).getTime()) / 1000)) : "—"}</td>
             </tr>
           ))}

@@ -29,16 +29,15 @@ export function Door({ title, lead, children }: { title: string; lead?: ReactNod
   );
 }
 
+const entering = (onDone: () => void) => (entered: Schemas["CurrentSession"]) => {
+  queries.setQueryData(session.queryKey, entered);
+  onDone();
+};
+
 export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
-  const done = {
-    onSuccess: (entered: Schemas["CurrentSession"]) => {
-      queries.setQueryData(session.queryKey, entered);
-      onDone();
-    },
-  };
-  const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), ...done });
+  const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), onSuccess: entering(onDone) });
   // The password was right, and there is a second factor.
   const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
   if (challenge) return <CodeForm challenge={challenge} onDone={onDone} onEnded={enter.reset} />;
@@ -63,10 +62,7 @@ export function CodeForm({ challenge, onDone, onEnded }: { challenge: string; on
   const [code, setCode] = useState("");
   const finish = useMutation({
     mutationFn: () => data(api.POST("/v1/sessions/second-factor", { body: { challenge, code } })),
-    onSuccess: (entered) => {
-      queries.setQueryData(session.queryKey, entered);
-      onDone();
-    },
+    onSuccess: entering(onDone),
     onError: (error) => {
       if (error instanceof ApiError && error.code === "invalid_challenge") onEnded();
     },

@@ -112,7 +112,7 @@ function NewToken({ agents, onClose }: { agents: Map<string, string>; onClose: (
       <form className="stack" onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
         <TextField label={t("name")} value={name} onChange={setName} required autoFocus wrong={wrong?.of("name")} />
         <SelectField label={t("embeds.agent")} value={agentId || null} onChange={setAgent} wrong={wrong?.of("agentId")} choices={[...agents].map(([id, label]) => ({ id, label }))} />
-        <TextField label={t("embeds.origins")} hint={t("embeds.origins.hint")} value={origins} onChange={setOrigins} rows={2} mono required dir="ltr" placeholder="https://www.example.com" wrong={wrong?.of("origins") ?? wrong?.of("origins.0")} />
+        <TextField label={t("embeds.origins")} hint={t("embeds.origins.hint")} value={origins} onChange={setOrigins} rows={2} mono required dir="ltr" placeholder="https://www.example.com" wrong={wrong?.of("origins")} />
         <div className="two">
           {LIMITS.map(([field, , word]) => (
             <TextField key={field} label={t(word)} type="number" min={1} value={limits[field]} onChange={(value) => setLimits({ ...limits, [field]: value })} required wrong={wrong?.of(field)} />

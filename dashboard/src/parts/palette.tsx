@@ -13,7 +13,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
-  const hits = useHits(useDeferredValue(text.trim()), onClose);
+  const hits = useHits(useDeferredValue(text.trim()));
   const chosen = Math.min(at, hits.length - 1);
   const act = (hit: Hit | undefined) => {
     if (!hit) return;
@@ -59,7 +59,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
-function useHits(search: string, onClose: () => void): Hit[] {
+function useHits(search: string): Hit[] {
   const navigate = useNavigate();
   const enabled = search.length > 1;
   const query = { search, limit: 6 };
@@ -68,7 +68,6 @@ function useHits(search: string, onClose: () => void): Hit[] {
   const numbers = useQuery({ queryKey: ["find", "numbers", search], enabled, queryFn: () => body(api.GET("/v1/phone-numbers", { params: { query } })) });
   const tools = useQuery({ queryKey: ["find", "tools", search], enabled, queryFn: () => body(api.GET("/v1/tools", { params: { query } })) });
   const bases = useQuery({ queryKey: ["find", "knowledge-bases", search], enabled, queryFn: () => body(api.GET("/v1/knowledge-bases", { params: { query } })) });
-  void onClose;
   const places = (
     [
       ["/", t("nav.home")],

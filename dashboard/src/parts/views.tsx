@@ -11,14 +11,16 @@ import { TextField } from "./fields";
 
 type View = Schemas["View"];
 
-/** `places` are parameters of the address that say where one is in the list, not what it shows. */
-export function Views({ page, places = ["after", "offset"] }: { page: View["page"]; places?: string[] }) {
+/** Parameters of the address that say where one is in the list, not what it shows. */
+const PLACES = ["after", "offset"];
+
+export function Views({ page }: { page: View["page"] }) {
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const [open, setOpen] = useState<"save" | "all" | null>(null);
   const found = useQuery({ queryKey: ["views"], staleTime: 60_000, queryFn: async () => (await body(api.GET("/v1/views", { params: { query: { limit: 100, sort: "createdAt" } } }))).data });
   const views = (found.data ?? []).filter((each) => each.page === page);
-  const here = asQuery(search, places);
+  const here = asQuery(search);
   const go = (view: View) => void navigate({ to: ".", search: Object.fromEntries(new URLSearchParams(view.query)) } as never);
   return (
     <>
@@ -43,8 +45,8 @@ export function Views({ page, places = ["after", "offset"] }: { page: View["page
   );
 }
 
-function asQuery(search: Record<string, unknown>, places: string[]): string {
-  const given = Object.entries(search).filter(([name, value]) => !places.includes(name) && value !== undefined && value !== "");
+function asQuery(search: Record<string, unknown>): string {
+  const given = Object.entries(search).filter(([name, value]) => !PLACES.includes(name) && value !== undefined && value !== "");
   const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   query.sort();
   return query.toString();

@@ -21,7 +21,10 @@ from chorus.accounts.tables import Identity, Member, Organization
 ACCOUNTS = 3
 """Of one address: so many passwords are compared, always."""
 MOST_MEMBERSHIPS = 100
-_KEPT = ("second_factor_secret", "second_factor_at", "second_factor_step", "recovery_hashes")
+_KEPT = (
+    *("password_hash", "password_is_own"),
+    *("second_factor_secret", "second_factor_at", "second_factor_step", "recovery_hashes"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,7 @@ async def own(session: AsyncSession, member: Member, password_hash: str | None =
         found = Identity(email=member.email, password_hash=password_hash)
     elif await _is_elsewhere(session, found.id, member.id):
         kept = {name: getattr(found, name) for name in _KEPT}
-        known = {"password_hash": found.password_hash, "password_is_own": found.password_is_own}
-        found = Identity(email=member.email, **kept, **known)
+        found = Identity(email=member.email, **kept)
     if password_hash is not None:
         found.password_hash, found.password_is_own = password_hash, True
     session.add(found)

@@ -36,7 +36,8 @@ SHARE = 1 / 16
 LEASE_S = 5.0
 WITHIN_S = 2.0
 ASKS_AGAIN_S = 1.0
-"""A name that the database had nothing for is asked for once in this time at most."""
+"""A name that the database had nothing for, and after a failure any name, is asked for once in
+this time at most."""
 GIVE_BACK_EVERY_S = 2.5
 
 _TABLE = cast("sa.Table", RateCount.__table__)

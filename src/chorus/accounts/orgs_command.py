@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts import audit, members, organizations, second_factor
+from chorus.accounts import audit, members, organizations, second_factor, sessions
 from chorus.accounts.command import Refused, on_database, organization, user
 from chorus.accounts.passwords import Passwords
-from chorus.accounts.ring import CACHE_S, forgotten
+from chorus.accounts.ring import CACHE_S
 from chorus.accounts.rotate import rotate
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
-from chorus.accounts.tables import Identity, Member, MemberSession, Organization
+from chorus.accounts.tables import Identity, Member, Organization
 from chorus.db import Database, scoped, utcnow
 from chorus.errors import Error
 from chorus.settings import Settings
@@ -108,13 +108,6 @@ async def _member(session: AsyncSession, organization_id: uuid.UUID, email: str)
     return member
 
 
-async def _end_sessions(session: AsyncSession, identity: Identity) -> None:
-    """In all organizations."""
-    theirs = sa.select(Member.id).where(Member.identity_id == identity.id)
-    await session.execute(sa.delete(MemberSession).where(MemberSession.member_id.in_(theirs)))
-    await forgotten(session)
-
-
 def set_password(settings: Settings, options: argparse.Namespace) -> int:
     email = _email(options.email)
     password = _password() if email else None
@@ -129,7 +122,8 @@ def set_password(settings: Settings, options: argparse.Namespace) -> int:
         identity.password_hash, identity.password_is_own = hashed, True
         member.identity = identity
         member.invitation_hash = member.invitation_expires_at = None
-        await _end_sessions(session, identity)
+        await session.flush()  # a new identity has no id before
+        await sessions.end_all_of_identity(session, None, identity.id)
         _note(session, organization_id, "changePassword", "members", member.id, ["password"])
         return f"Set. Sessions of {email} end within {CACHE_S:.0f} seconds."
 
@@ -147,7 +141,7 @@ def drop_second_factor(settings: Settings, options: argparse.Namespace) -> int:
         if member.identity is None or not second_factor.is_on(member.identity):
             raise Refused(f"{email} has no second factor")
         second_factor.remove(member.identity)
-        await _end_sessions(session, member.identity)
+        await sessions.end_all_of_identity(session, None, member.identity.id)
         _note(session, organization_id, "deleteMemberSecondFactor", "members", member.id, [])
         return f"Gone: the password alone logs {email} in."
 

@@ -51,7 +51,7 @@ class Reads:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._waiting: deque[AuditEntry] = deque()
+        self._waiting: deque[dict[str, Any]] = deque()
         self._lost = 0
         # When each was written down last, and how often it came since; the oldest first.
         self._known: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
@@ -82,20 +82,21 @@ class Reads:
             self._lost += 1
             return
         self._waiting.append(
-            AuditEntry(
-                organization_id=principal.organization_id,
-                actor=principal.kind,
-                actor_id=principal.id,
-                actor_name=principal.name,
-                action=action,
-                resource=resource,
-                resource_id=resource_id,
-                fields=[],
-                detail={**(detail or {}), **({"repeated": repeated} if repeated else {})} or None,
-                request_id=request_id,
-                address=address[:64],
-                created_at=self._clock.utcnow(),
-            )
+            {
+                "organization_id": principal.organization_id,
+                "actor": principal.kind,
+                "actor_id": principal.id,
+                "actor_name": principal.name,
+                "action": action,
+                "resource": resource,
+                "resource_id": resource_id,
+                "fields": [],
+                "detail": {**(detail or {}), **({"repeated": repeated} if repeated else {})}
+                or None,
+                "request_id": request_id,
+                "address": address[:64],
+                "created_at": self._clock.utcnow(),
+            }
         )
 
     async def flush(self) -> None:
@@ -107,7 +108,7 @@ class Reads:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
                 async with self._database.writing() as session:
-                    session.add_all([_copy(entry) for entry in batch])
+                    session.add_all([AuditEntry(**each) for each in batch])
             except BaseException:
                 self._waiting.extendleft(reversed(batch))
                 raise
@@ -138,9 +139,3 @@ def watched(handle: Handler, action: str | None, resource: str) -> Handler:
         return response
 
     return then
-
-
-def _copy(entry: AuditEntry) -> AuditEntry:
-    # Whatever a session that failed has done to the first, this one is new.
-    names = AuditEntry.__table__.columns.keys()
-    return AuditEntry(**{name: getattr(entry, name) for name in names if name != "id"})

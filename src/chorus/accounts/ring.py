@@ -23,8 +23,8 @@ _SIZE = 10_000
 
 
 async def forgotten(session: AsyncSession, *forget: Callable[[], None]) -> None:
-    """Once the session's transaction has committed, `forget` in this process, and everything in
-    the others."""
+    """Once the session's transaction has committed: `forget` in this process at once, and on
+    Postgres everything in all processes, this one too, when the news arrives."""
     for each in forget:
         after_commit(session, each)
     await news.tell_all(session, "access")

@@ -243,7 +243,7 @@ async def create_second_factor(
 async def confirm_second_factor(
     request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorConfirm
 ) -> Data[SecondFactorOut]:
-    """All other sessions of the member end."""
+    """All other sessions end, in all organizations."""
     visitor = _visitor(request, process)
     found = await credentials.confirm_second_factor(process, visitor, principal, wish.code)
     return Data(data=_factor(found))

@@ -44,8 +44,8 @@ class Organization(Base):
 
 class RateCount(Base):
     """Requests of `name` that were given out to processes: in `minute`, in minutes of the Unix
-    epoch by the database's clock, and in the one before. On Postgres alone, and in a table that is
-    not logged: a crash of the database empties it."""
+    epoch by the database's clock, and in the one before. Used on Postgres alone, where
+    the table is not logged: a crash of the database empties it."""
 
     __tablename__ = "rate_counts"
 
@@ -100,7 +100,8 @@ class Identity(Base):
     organization or more (`identities.py`). Addresses are not verified, so several may have the
     same one: the password tells which is meant.
 
-    `password_is_own` is whether its person set the password, and not who made the member.
+    `password_is_own`: its person set the password, or the operator did; false where a member of an
+    organization or a key made the member with it.
     `second_factor_at` is when a second factor was confirmed, null while there is none;
     `second_factor_step` is the last step of the clock of which a code was used; of recovery codes
     the SHA-256 is kept (`second_factor.py`)."""

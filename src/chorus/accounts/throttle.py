@@ -3,7 +3,7 @@
 Three things are counted: an account from one address, which is what a person who mistypes does;
 an address, whatever the accounts; and an account, whatever the addresses, which is bounded more
 gently, and not where its member is logged in, because otherwise anybody could keep a member out.
-The codes of a member's second factor count as an account of their own, bounded by `CODES`.
+The codes of an identity's second factor count as an account of their own, bounded by `CODES`.
 An attempt is counted before the password is looked at, so that many at once gain nothing, and what
 succeeds is taken back. Whether the account exists makes no difference. The counts are in the
 database: several servers share them.
@@ -49,7 +49,7 @@ codes three are right at any moment."""
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to log in to `account` (an e-mail address, or a member's second factor) from
+    """One attempt to log in to `account` (an e-mail address, or an identity's second factor) from
     `address`; null is no account, where the address alone counts."""
 
     account: str | None

@@ -41,8 +41,8 @@ class KeyInForce:
 
 def operators(settings: Settings) -> tuple[KeyInForce, ...]:
     """The operator's, from the environment. The language models of OpenAI's key are in the
-    catalogue of everybody already (`CHORUS_OPENAI_MODELS`); the key is here for what it hears
-    and says."""
+    catalogue of everybody already (`CHORUS_OPENAI_MODELS`); the key is here for what it hears,
+    says and makes vectors of."""
     found: list[KeyInForce] = []
     for vendor in VENDORS:
         api_key: str | None = getattr(settings, f"{vendor.name}_api_key", None)

@@ -132,7 +132,8 @@ async def test_key(
 ) -> Data[ProviderKeyTestOut]:
     """Sends one small request to the vendor, which may cost a fraction of a cent, and waits for
     the answer for up to ten seconds. Embedding models of the vendor that knowledge bases name, at
-    most three, are asked for a vector each. The result is kept as `lastTest`."""
+    most three, are asked for a vector each, up to three seconds. The result is kept as
+    `lastTest`."""
     async with process.database.reading() as session:
         key = await queries.one(session, organization_id, id)
         vectors_by = await trial_embeddings.named(session, organization_id, key.provider)

@@ -130,11 +130,11 @@ class Pbx:
             "sipPort": self.port,
         }
 
-    def account(self, extension: str, *, codec: str = "PCMU/8000/1") -> str:
+    def account(self, extension: str) -> str:
         """A telephone of that extension, for baresip."""
         return (
             f"<sip:{extension}@{self.host}:{self.port};transport=udp>;auth_user={extension};"
-            f"auth_pass={PASSWORD};regint=60;answermode=auto;audio_codecs={codec}"
+            f"auth_pass={PASSWORD};regint=60;answermode=auto;audio_codecs=PCMU/8000/1"
         )
 
     async def cli(self, command: str) -> str:

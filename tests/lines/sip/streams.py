@@ -11,7 +11,7 @@ from chorus.lines.sip.sdp import Format
 
 PCMU = Format(0, "PCMU", 8000)
 G722 = Format(9, "G722", 8000)
-HERE, THERE = ("192.0.2.1", 4000), ("192.0.2.2", 5000)
+THERE = ("192.0.2.2", 5000)
 
 
 def agreed(codec: Format = PCMU, direction: str = "sendrecv", **more: object) -> Agreed:

@@ -76,7 +76,7 @@ def test_opus_in_packets_of_other_lengths(ptime_ms: int) -> None:
     assert len(end.audio) == len(talker.sent) * ptime_ms * 32
 
 
-def test_what_is_no_opus_is_not_heard() -> None:
+def test_what_is_no_opus_does_not_hurt() -> None:
     end = End(agreed(OPUS))
     chance = random.Random(4)
     for number, packet in enumerate(spoken(OPUS)):

@@ -38,7 +38,8 @@ TEXTS_MS = 60_000
 AT_ONCE = 64
 """Texts in one request; both vendors take more."""
 WAITS_S = (1.0, 4.0, 16.0)
-"""Before documents are tried again, where the vendor is busy, late or away."""
+"""Before documents are tried again, where the vendor is busy or late, or its answer cannot be
+read."""
 _MOST_WIDE = 4096
 _MAX_BYTES = 32 * 1024 * 1024
 _REMEMBERED = 256

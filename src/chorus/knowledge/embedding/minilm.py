@@ -37,7 +37,6 @@ _MASKED = np.float32(-1e9)
 class MiniLM:
     """`folder` holds the model's files. Raises `EngineFailed` where they cannot be loaded."""
 
-    dimensions = minilm_graph.WIDTH
     floor = 0.25
 
     def __init__(self, folder: Path, threads: ModelThreads, name: str = EMBEDDER) -> None:
@@ -64,7 +63,8 @@ class MiniLM:
         for start in range(0, len(texts), _AT_ONCE):
             some = list(texts[start : start + _AT_ONCE])
             parts.append(await self._threads.run(lambda some=some: self._embed(some), _LATER_S))
-        return Made(np.concatenate(parts) if parts else np.zeros((0, self.dimensions), np.float32))
+        nothing = np.zeros((0, minilm_graph.WIDTH), np.float32)
+        return Made(np.concatenate(parts) if parts else nothing)
 
     async def warm(self) -> None:
         """Have it loaded before somebody waits for it."""
