@@ -25,9 +25,10 @@ HIGH_LEVEL = 0.25
 
 
 def check_digits(digits: str) -> None:
-    """Raise `ValueError` unless every character is a key, `0`-`9`, `*`, `#`, `A`-`D`."""
+    """Raise `ValueError` unless every character is a key, `0`-`9`, `*`, `#`, `A`-`D`, or a pause,
+    `w` or `W`."""
     for digit in digits:
-        if digit not in KEYS:
+        if digit not in KEYS and digit not in PAUSES_MS:
             raise ValueError(f"{digit!r} is no key of a telephone (0-9, *, #, A-D)")
 
 
@@ -36,7 +37,7 @@ def tones(digits: str, format: AudioFormat) -> bytes:
 
     Raises `ValueError` for any other character.
     """
-    check_digits(digits.replace("w", "").replace("W", ""))
+    check_digits(digits)
     return b"".join(
         format.silence(PAUSES_MS[digit])
         if digit in PAUSES_MS

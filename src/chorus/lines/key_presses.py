@@ -34,7 +34,7 @@ class KeyPresses:
     def send(self, digits: str) -> None:
         """When what was said before has been heard, and after the keys of an earlier `send`.
         Raises `ValueError` for what is no key."""
-        check_digits("".join(digit for digit in digits if digit not in PAUSES_MS))
+        check_digits(digits)
         if digits and not self._line.over:
             work = self._send(digits, self._last, self._line.ahead_ms)
             self._last = asyncio.create_task(work, name="press keys")

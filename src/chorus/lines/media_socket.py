@@ -6,7 +6,7 @@ comes over websockets. What its messages mean is the carrier's `MediaProtocol`.
    two at the database;
 2. accept, and wait a few seconds for the start message, believing nothing else;
 3. run two tasks, one that reads and one that writes, and have the conversation held in between;
-4. whatever ended it, close the socket, which ends the call at the carrier too.
+4. whatever ended it, close the socket, which at most carriers ends the call too.
 
 Spoken to in plain ASGI: at fifty messages a second and call, a framework's wrapper around each
 would be the largest part of the work.

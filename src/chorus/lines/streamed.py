@@ -4,7 +4,8 @@
 (`next_message`); everything in between is plain synchronous code, because there are fifty
 messages a second and call. A carrier's line is a subclass that knows the messages:
 
-- `take` reads one, and hands on what is in it: `_audio_came`, `_digit_came`, `_acknowledged`;
+- `take` reads one, and hands on what is in it: `_timed` and `_inbox.audio`, `_digit_came`,
+  `_acknowledged`;
 - `_audio_message`, `_clear_message` and, where the carrier has marks, `_mark_message` write them.
 
 What is malformed is counted and dropped (`_protocol_error`); after `MAX_BAD` the line ends FAILED.
@@ -44,7 +45,7 @@ STALL_S = 10.0
 # What may wait in memory meanwhile.
 MAX_UNSENT_MS = 5 * 60_000
 # How long the API may take to hang up. The caller, who has heard the goodbye, is left in silence
-# meanwhile; the end of the socket ends the call as well.
+# meanwhile; at most carriers the end of the socket ends the call as well.
 HANG_UP_S = 3.0
 # How long a status callback that says "completed" waits for the end of the stream itself.
 STOP_GRACE_S = 2.0
@@ -54,8 +55,8 @@ _TARGET = re.compile(r"\+[1-9]\d{1,14}|sips?:\S{1,250}")
 
 class StreamedLine:
     """Implements `MediaLine` and `TransferableLine`, up to the messages. `end_call` hangs up at the
-    carrier; without it (no credentials) the socket's end does, a little later. `redirect` has the
-    carrier connect the call with somebody else, or raises `MoveRefused`."""
+    carrier; without it (no credentials) the socket's end does at most carriers, a little later.
+    `redirect` has the carrier connect the call with somebody else, or raises `MoveRefused`."""
 
     provider: str
     # The carrier plays from its own buffer, so audio must be there before it is due: 200 ms covers
@@ -181,7 +182,7 @@ class StreamedLine:
         except Exception:
             log.exception("call %s: the carrier did not hang up when asked", self._leg_id)
         finally:
-            # The socket is closed now, which ends the call too.
+            # The socket is closed now, which at most carriers ends the call too.
             self.end(LineCause.LOCAL)
 
     async def transfer(self, to: str) -> None:

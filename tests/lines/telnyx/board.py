@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.lines.served import free_port, served
 from tests.lines.telnyx.standin import API_KEY, APPLICATION, PUBLIC_KEY, Call, Telnyx
 from tests.lines.twilio.switchboard import OURS, THEIRS, TestDesk
 
-from chorus.lines.desk import Connection, RegistrationState
+from chorus.lines.desk import Connection
 from chorus.lines.line import Dial
 from chorus.lines.telnyx.carrier import TelnyxCarrier
 from chorus.lines.twilio.account import TwilioAccount
@@ -30,12 +30,6 @@ def settings(api_url: str, **more: Any) -> dict[str, Any]:
 
 class TelnyxDesk(TestDesk):
     settings: dict[str, Any]
-
-    async def quality(self, call_id: str, quality: Mapping[str, Any]) -> None:
-        raise AssertionError("a media stream knows nothing of it")
-
-    async def registered(self, phone_number_id: str, state: RegistrationState) -> None:
-        raise AssertionError("nothing registers at Telnyx")
 
     async def call_of_leg(self, leg_id: str, phone_number_id: str | None = None) -> str | None:
         call_id = f"call-{leg_id[-6:]}"

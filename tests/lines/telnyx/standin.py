@@ -3,7 +3,7 @@
 It knows nothing of Chorus: its signatures, commands and streams are its own reading of the
 protocol, so that the two sides check each other. What it holds true to, besides the shapes:
 
-- a call that comes in is parked until it is commanded, and one that nobody commands is given up;
+- a call that comes in is parked until it is commanded (here for ever: Telnyx gives it up);
 - the stream's end does not end the call, and a transfer leaves the stream running;
 - 422 with error 90018 for a command to a call that is over, 401 for a wrong key; a command that
   was sent already with the same `command_id` does nothing;

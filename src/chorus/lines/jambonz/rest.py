@@ -10,19 +10,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from chorus.lines.jambonz import verbs
 from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import Links
 from chorus.lines.line import Dial, DialFailed, LineCause
+from chorus.lines.rest_json import ApiFailed, ask
 from chorus.lines.sip.causes import printable
 from chorus.lines.sip.headers import headers_for
-from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
-from chorus.outbound_body import json_object
+from chorus.outbound import Outbound
 
 TIMEOUT_S = 15.0
-MAX_ANSWER_BYTES = 256 * 1024
 CALL_TAG, TOKEN_TAG = "chorusCall", "chorusToken"
 """What a placed call carries, and every webhook of it brings back as `customerData`."""
 
@@ -34,16 +31,6 @@ _SPEECH = {
     "speech_recognizer_vendor": "google",
     "speech_recognizer_language": "en-US",
 }
-
-
-class ApiFailed(Exception):
-    """A request came to nothing. `status` is the HTTP status; None: nobody knows whether it was
-    done. The text holds no secrets."""
-
-    def __init__(self, detail: str, status: int | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status if status is not None and status < 500 else None
 
 
 class JambonzApi:
@@ -91,29 +78,14 @@ class JambonzApi:
     async def _ask(
         self, account: JambonzAccount, method: str, path: str, body: dict[str, Any] | None
     ) -> dict[str, Any]:
-        try:
-            answer = await self._outbound.send(
-                method,
-                account.url + path,
-                headers=(
-                    ("authorization", f"Bearer {account.api_key}"),
-                    ("accept", "application/json"),
-                    *((("content-type", "application/json"),) if body is not None else ()),
-                ),
-                content=None if body is None else orjson.dumps(body),
-                timeout_ms=int(self._timeout_s * 1000),
-                max_bytes=MAX_ANSWER_BYTES,
-                max_redirects=0,
-            )
-        except OutboundRefused as refused:
-            raise ApiFailed(str(refused), 400) from refused
-        except OutboundFailed as failed:
-            raise ApiFailed(str(failed)) from failed
-        said = json_object(answer.body)
-        if answer.status >= 300:
+        url = account.url + path
+        status, said = await ask(
+            self._outbound, method, url, account.api_key, body, self._timeout_s
+        )
+        if status >= 300:
             what = said.get("msg") or said.get("message") or said.get("error") or ""
-            text = f"{answer.status} {str(what)[:200]}".strip().replace(account.api_key, "…")
-            raise ApiFailed(printable(text), answer.status)
+            text = f"{status} {str(what)[:200]}".strip().replace(account.api_key, "…")
+            raise ApiFailed(printable(text), status)
         return said
 
 

@@ -118,7 +118,7 @@ class SipLine:
     def send_digits(self, digits: str) -> None:
         """By RFC 4733 where the other side takes it, else as tones. `w` and `W` are pauses of 0.5
         and 1 s. Raises `ValueError` for what is no key."""
-        check_digits(digits.replace("w", "").replace("W", ""))
+        check_digits(digits)
         if not self.over and not self._stream.press(digits):
             self.play(tones(digits, self.format))
 

@@ -16,10 +16,11 @@ from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
 from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
+from chorus.lines.rest_json import ApiFailed
 from chorus.lines.telnyx.account import TelnyxAccount
 from chorus.lines.telnyx.links import EVENTS_PATH, MEDIA_PATH, Links
 from chorus.lines.telnyx.media import TelnyxMedia
-from chorus.lines.telnyx.rest import TIMEOUT_S, ApiFailed, TelnyxApi, TelnyxDialler
+from chorus.lines.telnyx.rest import TIMEOUT_S, TelnyxApi, TelnyxDialler
 from chorus.lines.telnyx.routes import webhook_routes
 from chorus.lines.telnyx.state import State
 from chorus.outbound import Outbound

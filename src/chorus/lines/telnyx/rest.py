@@ -7,23 +7,20 @@ https://developers.telnyx.com/api-reference/call-commands/dial
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from chorus.lines.line import Dial, DialFailed, LineCause
+from chorus.lines.rest_json import ApiFailed, ask
 from chorus.lines.sip.causes import printable
 from chorus.lines.sip.headers import headers_for
 from chorus.lines.telnyx.account import TelnyxAccount
 from chorus.lines.telnyx.links import Links
 from chorus.lines.telnyx.signature import public_key
 from chorus.lines.telnyx.state import State
-from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
-from chorus.outbound_body import json_object
+from chorus.outbound import Outbound
 
 TIMEOUT_S = 15.0
-MAX_ANSWER_BYTES = 256 * 1024
 MAX_LEG_CHARS = 255
 RING_S = (5, 600)
 """What `timeout_secs` may be."""
@@ -33,20 +30,9 @@ RING_S = (5, 600)
 _OVER_CODES = frozenset({"90015", "90018"})
 
 
-class ApiFailed(Exception):
-    """A request came to nothing. `status` is the HTTP status; None: nobody knows whether it was
-    done. `code` is Telnyx' own. The text holds no secrets."""
-
-    def __init__(self, detail: str, status: int | None = None, code: str = "") -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status if status is not None and status < 500 else None
-        self.code = code
-
-    @property
-    def over(self) -> bool:
-        """There is no such call, or not any more."""
-        return self.status == 404 or self.code in _OVER_CODES
+def is_over(failed: ApiFailed) -> bool:
+    """There is no such call, or not any more."""
+    return failed.status == 404 or failed.code in _OVER_CODES
 
 
 class TelnyxApi:
@@ -60,7 +46,7 @@ class TelnyxApi:
         """Place a call; returns its `call_control_id`. Raises `ApiFailed`."""
         answer = await self._ask(account, "POST", "/calls", wish)
         data = answer.get("data")
-        leg_id = cast("dict[str, Any]", data).get("call_control_id") if _is_dict(data) else None
+        leg_id = data.get("call_control_id") if _is_dict(data) else None
         if not isinstance(leg_id, str) or not 0 < len(leg_id) <= MAX_LEG_CHARS:
             raise ApiFailed("the answer holds no call_control_id")
         return leg_id
@@ -68,8 +54,8 @@ class TelnyxApi:
     async def act(
         self, account: TelnyxAccount, leg_id: str, action: str, wish: dict[str, Any]
     ) -> None:
-        """One command for a call: `answer`, `reject`, `transfer`, `send_dtmf`. Raises
-        `ApiFailed`."""
+        """One command for a call: `answer`, `reject`, `transfer`, `send_dtmf`, `hangup`.
+        Raises `ApiFailed`."""
         path = f"/calls/{quote(leg_id, safe='')}/actions/{action}"
         await self._ask(account, "POST", path, wish)
 
@@ -79,7 +65,7 @@ class TelnyxApi:
         try:
             await self.act(account, leg_id, "hangup", {})
         except ApiFailed as failed:
-            if not failed.over:
+            if not is_over(failed):
                 raise
 
     async def look(self, account: TelnyxAccount, number: str, events_url: str) -> str | None:
@@ -89,7 +75,7 @@ class TelnyxApi:
             return "telnyxPublicKey is no public key: 32 bytes in base64, as the portal shows it"
         path = f"/call_control_applications/{quote(account.connection_id, safe='')}"
         data = (await self._ask(account, "GET", path)).get("data")
-        application = cast("dict[str, Any]", data) if _is_dict(data) else {}
+        application = data if _is_dict(data) else {}
         told = application.get("webhook_event_url")
         if application.get("active") is False:
             return "the application telnyxConnectionId is not active"
@@ -103,7 +89,7 @@ class TelnyxApi:
         row: object = cast("list[object]", found)[0] if isinstance(found, list) and found else None
         if not _is_dict(row):
             return f"the account has no number {number}"
-        if str(cast("dict[str, Any]", row).get("connection_id")) != account.connection_id:
+        if str(row.get("connection_id")) != account.connection_id:
             return f"the number {number} is not one of the application telnyxConnectionId"
         return None
 
@@ -114,33 +100,16 @@ class TelnyxApi:
         path: str,
         body: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        try:
-            answer = await self._outbound.send(
-                method,
-                account.base_url + path,
-                headers=(
-                    ("authorization", f"Bearer {account.api_key}"),
-                    ("accept", "application/json"),
-                    *((("content-type", "application/json"),) if body is not None else ()),
-                ),
-                content=None if body is None else orjson.dumps(body),
-                timeout_ms=int(self.timeout_s * 1000),
-                max_bytes=MAX_ANSWER_BYTES,
-                max_redirects=0,
-            )
-        except OutboundRefused as refused:
-            raise ApiFailed(str(refused), 400) from refused
-        except OutboundFailed as failed:
-            raise ApiFailed(str(failed)) from failed
-        said = json_object(answer.body)
-        if answer.status >= 300:
+        url = account.base_url + path
+        status, said = await ask(self._outbound, method, url, account.api_key, body, self.timeout_s)
+        if status >= 300:
             code, text = _error(said)
-            text = f"{answer.status} {text}".strip().replace(account.api_key, "…")
-            raise ApiFailed(printable(text), answer.status, code)
+            text = f"{status} {text}".strip().replace(account.api_key, "…")
+            raise ApiFailed(printable(text), status, code)
         return said
 
 
-def _is_dict(value: object) -> bool:
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
@@ -150,9 +119,8 @@ def _error(said: dict[str, Any]) -> tuple[str, str]:
     first: object = cast("list[object]", errors)[0] if isinstance(errors, list) and errors else None
     if not _is_dict(first):
         return "", ""
-    told = cast("dict[str, Any]", first)
-    text = str(told.get("detail") or told.get("title") or "")
-    return str(told.get("code", "")), f"{text[:200]} (error {str(told.get('code'))[:20]})"
+    text = str(first.get("detail") or first.get("title") or "")
+    return str(first.get("code", "")), f"{text[:200]} (error {str(first.get('code'))[:20]})"
 
 
 def streaming(media_url: str) -> dict[str, Any]:

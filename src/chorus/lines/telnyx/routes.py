@@ -22,11 +22,12 @@ from starlette.routing import Route
 
 from chorus.lines.desk import Admitted, Connection, Desk, InboundCall, Progress, Refused, Stage
 from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.rest_json import ApiFailed
 from chorus.lines.sip.headers import variables_from
 from chorus.lines.strangers import Strangers
 from chorus.lines.telnyx.account import TelnyxAccount
 from chorus.lines.telnyx.links import EVENTS_PATH, Links
-from chorus.lines.telnyx.rest import ApiFailed, TelnyxApi, streaming
+from chorus.lines.telnyx.rest import TelnyxApi, is_over, streaming
 from chorus.lines.telnyx.signature import SIGNATURE, signed
 from chorus.lines.telnyx.state import State, state_of
 from chorus.lines.telnyx.status import machine_result, progress_of, talked
@@ -153,7 +154,7 @@ class _Webhooks:
             await self._api.act(account, leg_id, "answer", wish)
         except ApiFailed as failed:
             # Nobody hears of the call again if the command did not arrive.
-            cause = LineCause.CANCELED if failed.over else LineCause.FAILED
+            cause = LineCause.CANCELED if is_over(failed) else LineCause.FAILED
             ended = LineEnded(cause, f"Telnyx did not answer the call: {failed.detail}")
             await self._desk.progress(Progress(leg_id, decision.call_id, Stage.ENDED, ended))
 

@@ -1,4 +1,4 @@
-"""A call on Telnyx' media streaming: `TelnyxLine`, a `StreamedLine` with Telnyx' messages.
+"""A call on Telnyx' media streaming: `TelnyxLine`, a `JsonLine` with Telnyx' messages.
 
 What happens to a message, in order of frequency:
 
@@ -19,15 +19,13 @@ import asyncio
 import logging
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, cast
-
-import orjson
+from typing import Any
 
 from chorus.audio.frame import MULAW_8K
-from chorus.lines.dtmf import PAUSES_MS, check_digits
+from chorus.lines.dtmf import check_digits
+from chorus.lines.json_line import JsonLine, field_of
 from chorus.lines.line import LineCause
 from chorus.lines.sip.causes import printable
-from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ _CLEAR = '{"event":"clear"}'
 _GOES_ON_AFTER = frozenset({LineCause.LOCAL, LineCause.DROPPED, LineCause.FAILED})
 
 
-class TelnyxLine(StreamedLine):
+class TelnyxLine(JsonLine):
     """`press` has the carrier press keys, or raises `CarrierFailed`; without it they are tones."""
 
     provider = "telnyx"
@@ -58,28 +56,6 @@ class TelnyxLine(StreamedLine):
         self._least_bytes = self._format.size(MIN_MS)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, message: str | bytes) -> None:
-        """One message of the carrier. Never raises for what is in it."""
-        if not isinstance(message, str):
-            self._protocol_error("a binary message")
-            return
-        if len(message) > MAX_MESSAGE_CHARS:
-            self._protocol_error("a message of more than 64 KiB")
-            return
-        try:
-            body: dict[str, Any] = orjson.loads(message)
-            event = body["event"]
-            audio = self._audio(body) if event == "media" else None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            # orjson and binascii raise kinds of ValueError.
-            self._protocol_error(f"a malformed message ({type(error).__name__})")
-            return
-        # Outside the `try`: what a listener raises is no fault of the carrier's.
-        if audio is not None:
-            self._inbox.audio(*audio)
-        elif event != "media":
-            self._rarer(event, body)
-
     def end(self, cause: LineCause, detail: str = "") -> None:
         was_over = self.over
         super().end(cause, detail)
@@ -92,7 +68,7 @@ class TelnyxLine(StreamedLine):
     def send_digits(self, digits: str) -> None:
         """By Telnyx, when what was said before has been heard. `w` and `W` are pauses of 0.5 and
         1 s. Raises `ValueError` for what is no key."""
-        check_digits("".join(digit for digit in digits if digit not in PAUSES_MS))
+        check_digits(digits)
         if self._press is None:
             super().send_digits(digits)
         elif digits and not self.over:
@@ -128,8 +104,6 @@ class TelnyxLine(StreamedLine):
         return f'{{"event":"mark","mark":{{"name":"{name}"}}}}'
 
     def _audio(self, message: dict[str, Any]) -> tuple[bytes, float] | None:
-        """The audio of a `media` message and its time; None if it is not for us. Raises any of
-        the errors of indexing and conversion for what is malformed."""
         if message["stream_id"] != self._stream_id:
             self._protocol_error("audio of another stream")
             return None
@@ -151,20 +125,13 @@ class TelnyxLine(StreamedLine):
         if event in ("mark", "dtmf", "stop") and message.get("stream_id") != self._stream_id:
             self._protocol_error(f"a {event} of another stream")
         elif event == "mark":
-            self._acknowledged(_field(message, "mark", "name"))
+            self._acknowledged(field_of(message, "mark", "name"))
         elif event == "dtmf":
-            self._digit_came(_field(message, "dtmf", "digit"))
+            self._digit_came(field_of(message, "dtmf", "digit"))
         elif event == "stop":
             self.end(LineCause.FAR_END)
         elif event == "error":
-            said = _field(message, "payload", "detail") or _field(message, "payload", "title")
+            said = field_of(message, "payload", "detail") or field_of(message, "payload", "title")
             self._protocol_error(f"an error: {printable(said)[:100]}")
         elif event == "start":
             self._protocol_error("a second start")
-
-
-def _field(message: dict[str, Any], outer: str, inner: str) -> str:
-    """`message[outer][inner]` if it is a string there, else an empty one."""
-    body = message.get(outer)
-    value = cast("dict[str, Any]", body).get(inner) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else ""

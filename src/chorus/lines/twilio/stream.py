@@ -1,4 +1,4 @@
-"""A call on Twilio Media Streams: `TwilioLine`, a `StreamedLine` with Twilio's messages.
+"""A call on Twilio Media Streams: `TwilioLine`, a `JsonLine` with Twilio's messages.
 
 What happens to a message, in order of frequency:
 
@@ -16,20 +16,20 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.json_line import JsonLine, field_of
 from chorus.lines.line import LineCause, LineEnded, LineMove
-from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
 from chorus.lines.twilio.twiml import RINGS_S
 
 UNTOLD_S = RINGS_S + 30.0
 """Nobody was told that the person came back, so somebody has them: the news of it was lost."""
 
 
-class TwilioLine(StreamedLine):
+class TwilioLine(JsonLine):
     """Implements `AbsentLine`. `dial` has the carrier call somebody else for the person, or raises
     `MoveRefused`."""
 
@@ -52,28 +52,6 @@ class TwilioLine(StreamedLine):
         self._media_head = f'{{"event":"media","streamSid":{sid},"media":{{"payload":"'
         self._clear_text = f'{{"event":"clear","streamSid":{sid}}}'
         self._mark_head = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":"'
-
-    def take(self, message: str | bytes) -> None:
-        """One message of the carrier. Never raises for what is in it."""
-        if not isinstance(message, str):
-            self._protocol_error("a binary message")
-            return
-        if len(message) > MAX_MESSAGE_CHARS:
-            self._protocol_error("a message of more than 64 KiB")
-            return
-        try:
-            body: dict[str, Any] = orjson.loads(message)
-            event = body["event"]
-            audio = self._audio(body) if event == "media" else None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            # orjson and binascii raise kinds of ValueError.
-            self._protocol_error(f"a malformed message ({type(error).__name__})")
-            return
-        # Outside the `try`: what a listener raises is no fault of the carrier's.
-        if audio is not None:
-            self._inbox.audio(*audio)
-        elif event != "media":
-            self._rarer(event, body)
 
     async def transfer(self, to: str) -> None:
         await self._ask_to_move(to)
@@ -131,8 +109,6 @@ class TwilioLine(StreamedLine):
         return f'{self._mark_head}{name}"}}}}'
 
     def _audio(self, message: dict[str, Any]) -> tuple[bytes, float] | None:
-        """The audio of a `media` message and its time; None if it is not for us. Raises any of
-        the errors of indexing and conversion for what is malformed."""
         if message["streamSid"] != self._stream_sid:
             self._protocol_error("audio of another stream")
             return None
@@ -147,17 +123,10 @@ class TwilioLine(StreamedLine):
         if event in ("mark", "dtmf", "stop") and message.get("streamSid") != self._stream_sid:
             self._protocol_error(f"a {event} of another stream")
         elif event == "mark":
-            self._acknowledged(_field(message, "mark", "name"))
+            self._acknowledged(field_of(message, "mark", "name"))
         elif event == "dtmf":
-            self._digit_came(_field(message, "dtmf", "digit"))
+            self._digit_came(field_of(message, "dtmf", "digit"))
         elif event == "stop":
             self.end(LineCause.FAR_END)
         elif event == "start":
             self._protocol_error("a second start")
-
-
-def _field(message: dict[str, Any], outer: str, inner: str) -> str:
-    """`message[outer][inner]` if it is a string there, else an empty one."""
-    body = message.get(outer)
-    value = cast("dict[str, Any]", body).get(inner) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else ""

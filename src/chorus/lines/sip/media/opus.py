@@ -17,7 +17,7 @@ BITRATE = 24_000
 """Wideband speech with redundancy (RFC 7587 §3.1.1 names 16 to 20 kbit/s without)."""
 LEAST_BITRATE = 6000
 COMPLEXITY = 5
-"""Of 10. Measured: 0.6 % of a core a call, where 10 takes twice that."""
+"""Of 10; what it costs: docs/performance.md."""
 LEAST_LOSS_PERCENT = 5
 """What the encoder reckons with while no loss is reported: from here on it sends redundancy."""
 _MOST_MS = 120  # the longest packet (RFC 6716 §3.2.5)
