@@ -33,8 +33,8 @@ _ASKED_AGAIN_WITHIN = timedelta(seconds=60)
 """A carrier that lost our answer asks again at once; what comes later is a recording of that."""
 
 LOADED_WITHIN_S = 6.0
-"""Less, by what the rest of an answer takes, than the carriers' routes wait for one (8 s, so that a
-carrier which waits for 10 s is told); a caller hears it ring meanwhile."""
+"""Less, by what the rest of an answer takes, than the carriers' routes wait for one (8 s at least,
+so that a carrier which waits for 10 s is told); a caller hears it ring meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,12 +237,11 @@ class Ongoing:
     def _with(self, known: _Known | None, row: sa.RowMapping, told: Iterable[Any]) -> _Known:
         """What is known of a call after its row and its new events."""
         heard = dict(known.heard) if known else {}
-        seq = known.seq if known else 0
         for event in told:
             _hear(heard, event.kind, event.data, event.at_ms)
         shown = OngoingCall.model_validate({**row, **heard})
         written = shown.model_dump_json().translate(_BREAKS).encode()
-        seq = max(seq, row["seq"])
+        seq = max(known.seq if known else 0, row["seq"])
         if known is not None and known.written == written:
             return _Known(seq, heard, known.shown, written, known.version)
         self._version += 1
@@ -313,7 +312,7 @@ def _told(calls: Iterable[tuple[uuid.UUID, int]]) -> sa.Select[*tuple[Any, ...]]
     """Events that say what a call is at, of each those after the one that is known."""
     each = [sa.and_(_events.call_id == id, _events.seq > seq) for id, seq in calls]
     return (
-        sa.select(_events.call_id, _events.seq, _events.at_ms, _events.kind, _events.data)
+        sa.select(_events.call_id, _events.at_ms, _events.kind, _events.data)
         .where(sa.or_(*each), _events.kind.in_(_KINDS))
         .order_by(_events.call_id, _events.seq)
     )

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors, lists
 from chorus.accounts import audit
-from chorus.accounts.tables import Organization
+from chorus.accounts.organizations import is_suspended
 from chorus.addresses import household
 from chorus.agents import queries as agents
 from chorus.calls import live
@@ -79,7 +79,7 @@ async def one(
 async def create(
     session: AsyncSession, organization_id: uuid.UUID, wish: PublishableTokenCreate
 ) -> PublishableToken:
-    """Raises `Error` 404 for an agent that is not there, 409 for too many tokens."""
+    """Raises `Error` 400 for an agent that is not there, 409 for too many tokens."""
     await _agent(session, organization_id, wish.agent_id)
     mine = scoped(PublishableToken, organization_id).where(PublishableToken.revoked_at.is_(None))
     count = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
@@ -157,18 +157,15 @@ async def begin_for_page(
     process: Process, switchboard: Switchboard, token: str, origin: str, address: str
 ) -> FromPage:
     """A call of a page of `origin`, asked for from `address`. Raises `Error` 404 for a token that
-    never was, 403 for one that is revoked or not for this origin, 429 over one of its limits, and
-    what `browser.begin` does."""
+    never was, 403 for one that is revoked, not for this origin or of a suspended
+    organization, 429 over one of its limits, and what `browser.begin` does."""
     origin = origin.lower()
     async with process.database.reading() as session:
         # Read first: what somebody made up must not cost a turn of the writer.
         _check(await _by_token(session, token), origin)
     async with process.database.writing() as session:
         row = _check(await _by_token(session, token, lock=True), origin)
-        suspended = await session.scalar(
-            sa.select(Organization.suspended_at).where(Organization.id == row.organization_id)
-        )
-        if suspended is not None:
+        if await is_suspended(session, row.organization_id):
             raise errors.Error(403, "organization_suspended", "This organization is suspended")
         address_hash = process.secrets.sign(ADDRESS_PURPOSE, household(address))
         await _within_limits(session, row, address_hash)
@@ -205,10 +202,8 @@ async def longest_s(session: AsyncSession, call_id: uuid.UUID) -> int | None:
 
 
 async def _agent(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
-    try:
-        await agents.one(session, organization_id, id)
-    except errors.Error:
-        raise errors.invalid_field("agentId", "Agent not found") from None
+    if await agents.find(session, organization_id, id) is None:
+        raise errors.invalid_field("agentId", "Agent not found")
 
 
 async def _by_token(

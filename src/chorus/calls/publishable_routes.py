@@ -119,8 +119,9 @@ async def create_page_call(
     """For pages of the token's origins, which need no key and no server of their own. It takes no
     body, so that a browser does not ask first: there is no preflight to answer. The answer can be
     read by the page whose `Origin` the token names, and why it was refused by any. 403
-    `origin_not_allowed` or `publishable_token_revoked`; 429 `too_many_calls_concurrent`,
-    `too_many_calls_hour` or `too_many_calls_address`."""
+    `origin_not_allowed`, `publishable_token_revoked` or `organization_suspended`; 429
+    `too_many_calls_concurrent`, `too_many_calls_hour` or `too_many_calls_address`; and what refuses
+    any call: 402, 429 and 503."""
     switchboard: Switchboard = request.app.state.switchboard
     origin = request.headers.get("origin", "")
     try:

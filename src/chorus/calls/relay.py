@@ -2,10 +2,10 @@
 
 Processes of one machine share a port (`--workers`), and the system gives a connection to whichever
 is free. The first leg of a call is held where its audio arrives; a supervisor's sound, the second
-leg of a transfer and a caller who comes back from one belong to a call that is held already. So
-each process that holds calls also listens at a Unix socket in the data folder, named after its
-place there (`durable/identity.py`): the name of who holds a call, which is on its row, says where
-that is.
+leg of a transfer, a caller who comes back from one and a page whose connection was lost belong to
+a call that is held already. So each process that holds calls also listens at a Unix socket in the
+data folder, named after its place there (`durable/identity.py`): the name of who holds a call,
+which is on its row, says where that is.
 
 What is passed on is the handshake, path and headers, and then the messages both ways, none of them
 looked at. The holder sees what it would have seen, and checks it as it would have: the token is not

@@ -67,7 +67,7 @@ class Latency:
     p50_ms: int | None
     p95_ms: int | None
     slowest: tuple[Wait, ...]
-    vendors: tuple[VendorFailures, ...] = ()
+    vendors: tuple[VendorFailures, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,6 @@ async def sums(
     their hours, those of a part of an hour and those under way from their own rows."""
     sqlite = session.get_bind().dialect.name == "sqlite"
     first, last = _whole_hours(start, end, utcnow())
-    own = [_calls.organization_id == organization_id]
-    if agent_id is not None:
-        own.append(_calls.agent_id == agent_id)
     of_hours = sa.select(
         _bucket(_hours.hour, interval, sqlite).label("start"),
         _hours.status.label("status"),
@@ -121,7 +118,7 @@ async def sums(
         sa.func.coalesce(_calls.cost_micros, 0),
     )
     edges = [
-        of_rows.where(*own, _calls.created_at >= since, _calls.created_at < until)
+        of_rows.where(*conditions(organization_id, since, until, agent_id))
         for since, until in ((start, min(first, end)), (max(last, first), end))
         if since < until
     ]

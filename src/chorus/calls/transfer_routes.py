@@ -37,13 +37,12 @@ class TransferWish(In):
     ] = ""
 
 
-def _allowed(carrier: CarrierKind, field: str, target: Mapping[str, Any]) -> None:
+def _allowed(carrier: CarrierKind, target: Mapping[str, Any], *, named: bool) -> None:
     """What this call's carrier cannot do for somebody else than the agent's targets is refused; of
     a target what it cannot is left out (docs/guides/transfers.md), but for whom to call."""
     number: str = target["number"]
-    named = field == "target"
     if is_address(number) and not carrier.calls_addresses:
-        where = field if named else "to.number"
+        where = "target" if named else "to.number"
         raise errors.invalid_field(where, f"The call's carrier {carrier.name} calls no SIP address")
     if named:
         return
@@ -84,7 +83,7 @@ async def transfer_call(
         if (found := known.get(wish.target.casefold())) is None:
             raise errors.invalid_field("target", f"The agent has no target {wish.target}")
         target = found
-    _allowed(BY_NAME[call.provider], "target" if wish.to is None else "to", target)
+    _allowed(BY_NAME[call.provider], target, named=wish.to is None)
     told = live.transfer_text(target, wish.reason)
     await live.send(session, switchboard, organization_id, id, "transfer", told)
     audit.record(
