@@ -81,7 +81,7 @@ async def make_everything(api: Api) -> dict[str, str]:
             organization_id=row.organization_id,
             member_id=row.member_id,
             name="wall-view",
-            list="calls",
+            page="calls",
             query="",
         )
         session.add(view)
