@@ -175,4 +175,8 @@ def test_a_page_of_another_origin_talks_and_is_told_what_stops_it(
         says(page, "The call is over.")
         page.get_by_role("button", name="Call again").click()
         says(page, "Calls from this page have been switched off.")
+        # The call that was muted is over: the next one began with the microphone on, and says so.
+        mute = page.locator("chorus-call .mute")
+        expect(mute).to_have_attribute("aria-pressed", "false")
+        expect(mute).to_have_text("Mute")
         assert [each["endedReason"] for each in shop.calls()] == ["operator_ended"]

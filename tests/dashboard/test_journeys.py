@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from tests.dashboard.browser import EMAIL, PASSWORD, Visit, become_owner, needed, visiting
 from tests.dashboard.seed import AGENT
 from tests.dashboard.vendor import BAD, GOOD, vendor
@@ -53,7 +53,21 @@ def test_an_agent_is_changed_and_what_is_unsaved_is_not_lost(
         page.get_by_role("link", name="Calls", exact=True).click()
         page.get_by_role("alertdialog").get_by_role("button", name="Stay here").click()
         expect(prompt).to_have_value("You are {{name}}. {{ broken")
+        # A name in letters of any script is asked for before a trial, as the server fills it.
+        prompt.fill("You are {{größe}}.")
+        expect(page.get_by_role("complementary").get_by_label("größe")).to_be_visible()
+        # What is typed while it is being saved stays, and is saved the next time.
+        held: list[Route] = []
+        page.route("**/versions", lambda route: held.append(route))
+        page.get_by_role("button", name="Save", exact=True).click()
+        while not held:
+            page.wait_for_timeout(20)
         prompt.fill("You are {{name}}.")
+        held[0].continue_()
+        page.unroute("**/versions")
+        expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
+        expect(prompt).to_have_value("You are {{name}}.")
+        expect(page.get_by_text("Unsaved changes")).to_be_visible()
         page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_text("Unsaved changes")).to_have_count(0)
         page.reload()
@@ -314,4 +328,20 @@ def test_from_one_organization_to_the_other(browser: Browser, server: Server, ow
         page.get_by_role("heading", name="Home").wait_for()
         visit.open("/agents")
         expect(page.get_by_role("link", name="Bistro").first).to_be_visible()
+        assert visit.complaints == []
+
+
+def test_what_is_filtered_says_so_and_pages_are_found(browser: Browser, server: Server, owner: Any):
+    with visiting(browser, server, owner) as visit:
+        page = visit.page
+        visit.open("/settings/webhooks?status=failed")
+        expect(page.get_by_text("Nothing found.")).to_be_visible()
+        page.get_by_role("button", name="Failed State").click()
+        page.get_by_role("option", name="All").click()
+        expect(page.get_by_text("No webhook was sent.")).to_be_visible()
+        assert "status=" not in page.url
+        page.keyboard.press("Control+k")
+        page.get_by_role("combobox").fill("pages")
+        page.get_by_role("option", name="Pages").click()
+        page.get_by_text("No page calls yet").wait_for()
         assert visit.complaints == []

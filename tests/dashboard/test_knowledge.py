@@ -62,6 +62,14 @@ def test_a_base_is_made_filled_asked_and_deleted(
         expect(refused.get_by_text("Failed")).to_be_visible()
         assert visit.problems() == []
 
+        # A search without a hit says so, here and among the bases.
+        page.get_by_label("Search documents").fill("no such document")
+        expect(page.get_by_text("Nothing found.")).to_be_visible()
+        visit.open("/knowledge?q=no+such+base")
+        expect(page.get_by_text("Nothing found.")).to_be_visible()
+        visit.open("/knowledge")
+        page.get_by_role("link", name="Handbook").click()
+
         # A question by the keyboard, then the document that the answer stands in.
         question = page.get_by_label("A question, as a caller would ask it")
         question.fill("when does the terrace close")

@@ -135,7 +135,7 @@ export class ChorusCall extends HTMLElement {
     if (this.#call) return;
     const call = (this.#call = new BrowserCall({ format: (this.getAttribute("format") ?? undefined) as Format | undefined }));
     let why: Word | undefined;
-    this.#muted = false;
+    this.mute(false);
     this.#said.replaceChildren();
     this.#tell("connecting");
     this.#show();

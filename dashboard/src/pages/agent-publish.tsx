@@ -9,7 +9,7 @@ import type { useDraft } from "./agent-draft";
 import type { Agent, Called as Names, Field, Form } from "./agent-state";
 import { Called, fieldName } from "./agent-versions";
 
-type Save = UseMutationResult<Agent, Error, { force?: boolean; called?: Names }>;
+type Save = UseMutationResult<{ saved: Agent }, Error, { force?: boolean; called?: Names }>;
 
 /** What differs from what calls use now, and how the version is to be called. */
 export function PublishDialog({ form, save, onClose }: { form: Form; save: Save; onClose: () => void }) {

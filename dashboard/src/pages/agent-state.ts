@@ -54,6 +54,19 @@ export type Form = {
   wrong: (field: string) => string | undefined;
 };
 
+/** `base`: what the fields held when they were first changed, to know whether somebody else changed
+    them since. */
+type Edit = { changes: Changes; base: Partial<Agent> };
+const UNCHANGED: Edit = { changes: {}, base: {} };
+
+/** What remains to be saved after `sent` was: what was changed since, also back to `before`. */
+function since(now: Changes, sent: Changes, before: Agent | undefined, saved: Agent): Edit {
+  const back = Object.keys(sent).filter((field) => !(field in now) && before && field in before);
+  const wished = { ...Object.fromEntries(back.map((field) => [field, before?.[field as Field]])), ...now } as Record<string, unknown>;
+  const left = Object.entries(wished).filter(([field, value]) => !(field in sent && same(value, sent[field as Field])) && !(field in saved && same(value, saved[field as Field])));
+  return { changes: Object.fromEntries(left), base: Object.fromEntries(left.map(([field]) => [field, saved[field as Field]])) };
+}
+
 export type Called = { name?: string; note?: string };
 
 /** Undefined for a version that is not kept any more. */
@@ -64,9 +77,7 @@ async function begunWith(id: string, number: number): Promise<Record<string, unk
 
 export function useAgentForm(id: string, may: boolean) {
   const found = useQuery(agentQuery(id));
-  const [changes, setChanges] = useState<Changes>({});
-  // What the fields held when they were first changed, to know whether somebody else changed them.
-  const [base, setBase] = useState<Partial<Agent>>({});
+  const [{ changes, base }, setEdit] = useState<Edit>(UNCHANGED);
   const save = useMutation({
     mutationFn: async ({ force = false, called = {} }: { force?: boolean; called?: Called }) => {
       const now = await data(api.GET("/v1/agents/{id}", { params: { path: { id } } }));
@@ -74,13 +85,12 @@ export function useAgentForm(id: string, may: boolean) {
       const both = fields.filter((field) => !same(now[field], base[field]) && !same(now[field], changes[field]));
       if (both.length && !force) throw new Conflicts(both.map((field) => ({ field, mine: changes[field], theirs: now[field] })));
       await data(api.POST("/v1/agents/{id}/versions", { params: { path: { id } }, body: { agent: changes, base: now.version, ...called } }));
-      return data(api.GET("/v1/agents/{id}", { params: { path: { id } } }));
+      return { saved: await data(api.GET("/v1/agents/{id}", { params: { path: { id } } })), sent: changes, before: agent };
     },
-    onSuccess: async (saved) => {
+    onSuccess: async ({ saved, sent, before }) => {
       queries.setQueryData(["agent", id], saved);
-      // Before anything is waited for: what is changed from here on is kept.
-      setChanges({});
-      setBase({});
+      // What was changed while it was being saved is not in it, and stays a change.
+      setEdit((old) => since(old.changes, sent, before, saved));
       toast(t("agent.saved"));
       void queries.invalidateQueries({ queryKey: ["agents"] });
       await draft.saved();
@@ -97,8 +107,7 @@ export function useAgentForm(id: string, may: boolean) {
       const given = there.agent as Changes;
       // What the fields held when the draft was begun, if the agent is another by now.
       const old = agent && there.base !== null && there.base !== agent.version ? await begunWith(id, there.base) : agent;
-      setBase(Object.fromEntries(Object.keys(given).map((field) => [field, (old as Record<string, unknown> | undefined)?.[field]])));
-      setChanges(given);
+      setEdit({ changes: given, base: Object.fromEntries(Object.keys(given).map((field) => [field, (old as Record<string, unknown> | undefined)?.[field]])) });
     },
   });
   const wrongs = save.error instanceof ApiError ? save.error : undefined;
@@ -106,24 +115,21 @@ export function useAgentForm(id: string, may: boolean) {
     agent,
     shown: { ...agent, ...changes } as Agent,
     changes,
-    set: (field, value) => {
-      setBase((old) => (field in old ? old : { ...old, [field]: agent[field] }));
-      setChanges((old) => {
-        const next: Changes = { ...old, [field]: value };
+    set: (field, value) =>
+      setEdit((old) => {
+        const next: Changes = { ...old.changes, [field]: value };
         if (same(agent[field], value)) delete next[field];
-        return next;
-      });
-    },
+        return { changes: next, base: field in old.base ? old.base : { ...old.base, [field]: agent[field] } };
+      }),
     setSecret: (value) =>
-      setChanges(({ postCallWebhookSecret: _, ...old }) => (value === undefined ? old : { ...old, postCallWebhookSecret: value })),
+      setEdit(({ changes: { postCallWebhookSecret: _, ...rest }, base }) => ({ changes: value === undefined ? rest : { ...rest, postCallWebhookSecret: value }, base })),
     reset: (field) => field !== "name" && form?.set(field, DEFAULTS[field] as never),
     isDefault: (field) => field !== "name" && same({ ...agent, ...changes }[field], DEFAULTS[field]),
     // What is published is told of as a part of the request: `agent.name`.
     wrong: (field) => wrongs?.of(`agent.${field}`),
   };
   const drop = () => {
-    setChanges({});
-    setBase({});
+    setEdit(UNCHANGED);
     save.reset();
   };
   return { found, form, save, draft, drop, dirty: Object.keys(changes).length > 0 };

@@ -93,6 +93,7 @@ export function AgentPage() {
             <DraftTold draft={draft} />
           </span>
           <Button
+            isDisabled={save.isPending}
             onPress={() => {
               drop();
               void draft.drop();

@@ -91,7 +91,7 @@ function Documents({ id, may }: { id: string; may: boolean }) {
     queryFn: async () => {
       const page = await body(api.GET("/v1/knowledge-bases/{id}/documents", { params: { path: { id }, query: { search: search.q, limit: LIMIT, offset } } }));
       // The sums of the base are of what was read.
-      await queries.invalidateQueries({ queryKey: ["knowledge-base", id] });
+      void queries.invalidateQueries({ queryKey: ["knowledge-base", id] });
       return page;
     },
     refetchInterval: (q) => (q.state.data?.data.some((each) => each.status === "waiting") ? 2_000 : false),

@@ -78,6 +78,7 @@ export function Bases() {
           </table>
         </div>
       )}
+      {found.data && rows.length === 0 && !none && <p className="quiet">{t("search.none")}</p>}
       {found.data && <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
       {making && <BaseDialog onClose={() => setMaking(false)} onMade={(base) => void navigate({ to: "/knowledge/$id", params: { id: base.id } })} />}
     </div>

@@ -6,15 +6,18 @@ import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
 import { TextField } from "../parts/fields";
+import { SelectField } from "../parts/select";
 import { SwitchField } from "../parts/switch";
-import { Pages, useOffset } from "../parts/lists";
+import { Pages, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
-import { t } from "../words";
+import { maybe, t } from "../words";
 import { Attempts } from "./call-side";
 
 type Endpoint = Schemas["WebhookEndpoint"];
 const EVENTS = ["call.started", "call.completed", "call.failed", "transfer.started", "transfer.completed", "transfer.failed", "latency.breached"] as const;
 const LIMIT = 25;
+type State = Schemas["Delivery"]["status"];
+const STATES = ["pending", "delivered", "failed", "cancelled"] as const satisfies State[];
 
 export function Webhooks() {
   const may = useMay("developer");
@@ -60,7 +63,6 @@ export function Webhooks() {
           </div>
         ))}
       </div>
-      <h2 style={{ margin: "28px 0 10px" }}>{t("deliveries")}</h2>
       <Deliveries />
       {editing && <EndpointDialog key={editing === "new" ? "new" : editing.id} known={editing === "new" ? undefined : editing} onClose={() => setEditing(null)} onSecret={setSecret} />}
       <Dialog title={t("webhooks.secret")} open={secret !== null} onClose={() => setSecret(null)} fixed>
@@ -125,13 +127,22 @@ function Deliveries() {
   const may = useMay("developer");
   const [offset, setOffset] = useOffset();
   const [open, setOpen] = useState<string | null>(null);
-  const { status } = useSearch({ strict: false }) as { status?: Schemas["Delivery"]["status"] };
+  const search = useSearch({ strict: false }) as { status?: string };
+  const change = useParameters();
+  const status = STATES.find((each) => each === search.status);
   const found = useQuery({ queryKey: ["deliveries", offset, status], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset, status } } })), refetchInterval: 5_000 });
   const again = useMutation({ mutationFn: (id: string) => data(api.POST("/v1/webhook-deliveries/{id}/redeliver", { params: { path: { id } } })), onSuccess: () => queries.invalidateQueries({ queryKey: ["deliveries"] }) });
-  if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
-  if (found.data.data.length === 0) return <p className="quiet">{t("deliveries.none")}</p>;
+  const filter = (
+    <div className="bar" style={{ margin: "28px 0 10px" }}>
+      <h2 className="grow">{t("deliveries")}</h2>
+      <SelectField label={t("state")} value={status ?? ""} onChange={(id) => change({ status: id || undefined, offset: undefined })} choices={[{ id: "", label: t("deliveries.all") }, ...STATES.map((id) => ({ id, label: maybe(`status.${id}`, id) }))]} />
+    </div>
+  );
+  if (!found.data) return <>{filter}{found.error ? <Failure error={found.error} /> : <Waiting />}</>;
+  if (found.data.data.length === 0) return <>{filter}<p className="quiet">{t(status ? "search.none" : "deliveries.none")}</p></>;
   return (
     <>
+      {filter}
       <Failure error={again.error} />
       <div className="table-wrap">
         <table className="list stacks">

@@ -4,11 +4,11 @@ import { useState } from "react";
 import { ApiError, api, data, type Schemas } from "../api/client";
 import { Badge, Button, Code, Failure } from "../parts/basic";
 import { TextField } from "../parts/fields";
+import { variablesOf } from "../parts/prompt";
 import { ms, t } from "../words";
 
 type Tool = Schemas["Tool"];
 const FIELD = /(?<!\{)\{([^{}\s"':,/?#&=]{1,100})\}(?!\})/g;
-const VARIABLE = /\{\{[ \t]*([\p{L}\p{M}\p{N}_]{1,100})[ \t]*\}\}/gu;
 
 /** Parameters of the body, and those that only the URL names. */
 function parametersOf(tool: Tool): { name: string; type: string; required: boolean }[] {
@@ -16,11 +16,6 @@ function parametersOf(tool: Tool): { name: string; type: string; required: boole
   const declared = (tool.config.body ?? []).map(({ name, type, required }) => ({ name, type, required: required || inUrl.includes(name) }));
   const more = [...new Set(inUrl)].filter((name) => !declared.some((each) => each.name === name));
   return [...declared, ...more.map((name) => ({ name, type: "string", required: true }))];
-}
-
-function variablesOf(tool: Tool): string[] {
-  const places = [tool.config.url, ...(tool.config.headers ?? []).map((header) => header.value)];
-  return [...new Set(places.flatMap((place) => [...place.matchAll(VARIABLE)].map((match) => match[1] ?? "")))];
 }
 
 /** As the model would write it: JSON for all but texts; what is no JSON is sent as it is, and the
@@ -38,6 +33,7 @@ const filled = (values: Record<string, string>) => Object.entries(values).filter
 
 export function ToolRun({ tool }: { tool: Tool }) {
   const parameters = parametersOf(tool);
+  const names = variablesOf(tool.config.url, ...(tool.config.headers ?? []).map((header) => header.value));
   const [given, setGiven] = useState<Record<string, string>>({});
   const [variables, setVariables] = useState<Record<string, string>>({});
   const run = useMutation({
@@ -63,7 +59,7 @@ export function ToolRun({ tool }: { tool: Tool }) {
           {parameters.map(({ name, type, required }) => (
             <TextField key={name} label={<span className="mono">{name}</span>} hint={type} mono={type !== "string"} value={given[name] ?? ""} onChange={(value) => setGiven({ ...given, [name]: value })} required={required} wrong={wrong?.of(`arguments.${name}`)} />
           ))}
-          {variablesOf(tool).map((name) => (
+          {names.map((name) => (
             <TextField key={`variable ${name}`} label={<span className="mono">{`{{${name}}}`}</span>} hint={t("run.variable")} value={variables[name] ?? ""} onChange={(value) => setVariables({ ...variables, [name]: value })} />
           ))}
         </div>

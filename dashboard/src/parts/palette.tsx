@@ -81,7 +81,7 @@ function useHits(search: string): Hit[] {
   )
     .filter(([, label]) => label.toLowerCase().includes(search.toLowerCase()))
     .map(([to, label]) => ({ key: to, label, note: t("search.page"), go: () => void navigate({ to }) }));
-  const settings = (["organization", "members", "keys", "providers", "webhooks", "billing", "security", "audit"] as const)
+  const settings = (["organization", "members", "keys", "pages", "providers", "webhooks", "billing", "security", "audit"] as const)
     .filter((section) => t(`settings.${section}`).toLowerCase().includes(search.toLowerCase()))
     .map((section) => ({ key: section, label: t(`settings.${section}`), note: t("nav.settings"), go: () => void navigate({ to: "/settings/$section", params: { section } }) }));
   const exact: Hit[] = ID.test(search) ? [{ key: "id", label: search, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: search } }) }] : [];

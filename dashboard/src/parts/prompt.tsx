@@ -3,12 +3,15 @@
 import { useId, useRef } from "react";
 import { t } from "../words";
 
-const VARIABLE = /\{\{\s*([A-Za-z0-9_]+)\s*\}\}/g;
+// As the server reads them (`talk/tools/template.py`): letters of any script with their marks.
+const NAME = "[\\p{L}\\p{M}\\p{N}_\\u200c\\u200d]{1,100}";
+const VARIABLE = new RegExp(`\\{\\{[ \\t]*(${NAME})[ \\t]*\\}\\}`, "gu");
+const PIECES = new RegExp(`(\\{\\{[ \\t]*${NAME}[ \\t]*\\}\\})`, "gu");
 
 /** The names of all {{variables}} in some texts, each once, in their order. */
 export function variablesOf(...texts: (string | null | undefined)[]): string[] {
   const found = new Set<string>();
-  for (const text of texts) for (const match of (text ?? "").matchAll(VARIABLE)) found.add(match[1] as string);
+  for (const text of texts) for (const match of (text ?? "").matchAll(VARIABLE)) found.add((match[1] as string).normalize("NFC"));
   return [...found];
 }
 
@@ -20,7 +23,7 @@ export function brokenIn(text: string): string[] {
 export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, after }: { label: string; value: string; onChange: (value: string) => void; wrong?: string; rows?: number; maxLength?: number; after?: React.ReactNode }) {
   const id = useId();
   const behind = useRef<HTMLDivElement>(null);
-  const parts = value.split(/(\{\{\s*[A-Za-z0-9_]+\s*\}\})/g);
+  const parts = value.split(PIECES);
   const broken = brokenIn(value);
   return (
     <div className="field" data-invalid={wrong ? "" : undefined}>

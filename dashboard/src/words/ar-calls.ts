@@ -140,6 +140,7 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "unit.character": "حرف",
   "unit.token": "وحدة",
   deliveries: "الإرسالات",
+  "deliveries.all": "الكل",
   "deliveries.none": "لم يُرسل أي إشعار.",
   "deliveries.tries": "{count} محاولة",
   "deliveries.tries.show": "إظهار المحاولات",

@@ -140,6 +140,7 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "unit.character": "Zeichen",
   "unit.token": "Token",
   deliveries: "Zustellungen",
+  "deliveries.all": "Alle",
   "deliveries.none": "Es wurde kein Webhook gesendet.",
   "deliveries.tries": "{count} Versuche",
   "deliveries.tries.show": "Versuche zeigen",

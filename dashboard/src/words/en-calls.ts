@@ -138,6 +138,7 @@ export const enCalls = {
   "unit.character": "characters",
   "unit.token": "tokens",
   deliveries: "Deliveries",
+  "deliveries.all": "All",
   "deliveries.none": "No webhook was sent.",
   "deliveries.tries": "{count} tries",
   "deliveries.tries.show": "Show tries",
