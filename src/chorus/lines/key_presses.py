@@ -1,7 +1,7 @@
 """Keys that a carrier presses itself, one request each, where a stream has no message for them.
 
-Key by key, because what carriers take differs: pauses are kept here. What a carrier does not press
-goes out as tones in the audio.
+Key by key where what carriers take differs: then pauses are kept here. What a carrier does not
+press goes out as tones in the audio.
 """
 
 from __future__ import annotations
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY_MS = 250
-"""How long a key is pressed: carriers say that it was asked for, and not when it is done."""
+"""How long a carrier presses a key, or less."""
 
 
 class KeyPresses:
-    """Of one line. `press` asks the carrier for one key, or raises `CarrierFailed`."""
+    """Of one line. `press` asks the carrier for one key, or raises `CarrierFailed`. `whole`: for
+    all keys and pauses of a `send` at once, of which a carrier that refuses presses none."""
 
-    def __init__(self, line: StreamedLine, press: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        line: StreamedLine,
+        press: Callable[[str], Awaitable[None]],
+        *,
+        whole: bool = False,
+    ) -> None:
         self._line = line
         self._press = press
+        self._whole = whole
         self._last: asyncio.Task[None] | None = None
 
     def send(self, digits: str) -> None:
@@ -44,16 +52,17 @@ class KeyPresses:
         await asyncio.sleep(after_ms / 1000)
         if before is not None:
             await asyncio.wait({before})
-        for at, digit in enumerate(digits):
+        for at, piece in enumerate((digits,) if self._whole else digits):
             if line.over:
                 return
-            if (pause_ms := PAUSES_MS.get(digit)) is not None:
+            if (pause_ms := PAUSES_MS.get(piece)) is not None:
                 await asyncio.sleep(pause_ms / 1000)
                 continue
             try:
-                await self._press(digit)
+                await self._press(piece)
             except CarrierFailed as failed:
                 log.warning("call %s: keys go out as tones: %s", line.leg_id, failed)
                 line.play(tones(digits[at:], line.format))
                 return
-            await asyncio.sleep((KEY_MS + GAP_MS) / 1000)
+            # A carrier says that it was asked for, and not when it is done.
+            await asyncio.sleep(sum(PAUSES_MS.get(key, KEY_MS + GAP_MS) for key in piece) / 1000)

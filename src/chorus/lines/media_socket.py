@@ -149,9 +149,11 @@ class _Held:
     def __init__(self, line: MediaLine) -> None:
         self.line = line
         self.over = asyncio.Event()
+        self._scope: Scope = {}
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     def attach(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         direct(scope, partial(_take, self.line))
         self._tasks = (
             asyncio.create_task(_guarded(self.line, _read, receive)),
@@ -159,6 +161,7 @@ class _Held:
         )
 
     async def detach(self) -> None:
+        direct(self._scope, _drop)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -267,11 +270,12 @@ class MediaSocket:
     async def _go_on(
         self, held: _Held, start: MediaStart, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """The line's stream before this one stopped while the carrier called somebody else."""
-        await held.detach()
+        """The line's stream before this one stopped while the carrier called somebody else. One
+        that the line does not go on with changes nothing."""
         if start.again is None or not start.again(held.line):
             await close_socket(send, POLICY)
             return
+        await held.detach()
         held.attach(scope, receive, send)
         await held.over.wait()
         await close_socket(send, NORMAL)
@@ -287,6 +291,10 @@ def _take(line: MediaLine, message: str | bytes) -> None:
         line.take(message)
     except Exception as error:
         _broke(line, error)
+
+
+def _drop(message: str | bytes) -> None:
+    """Of a stream that the line has left."""
 
 
 async def _read(line: MediaLine, receive: Receive) -> None:

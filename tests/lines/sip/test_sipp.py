@@ -82,6 +82,23 @@ async def test_a_call_that_is_withdrawn_while_it_rings(tmp_path: Path) -> None:
         assert here.agent.user_agent.dialogs == 0
 
 
+async def test_a_call_for_which_no_port_is_left_is_refused_and_told(tmp_path: Path) -> None:
+    async with exchange(rtp_ports=(24990, 24991)) as here:
+        here.trust()
+        ports = await here.agent.calls.ports.open("0.0.0.0")
+        steps = [send(INVITE), receive(100, optional=True), receive(180, optional=True),
+                 receive(503), send(in_dialog("ACK", 1).replace("[branch]", "[branch-4]"),
+                 retrans=False)]  # fmt: skip
+        done = await sipp(tmp_path, steps, *_caller(here))
+        ports.close()
+        assert done.code == 0, done.text
+        cause, detail = await _ended(here)
+        assert cause is LineCause.FAILED
+        assert "no free RTP port" in detail
+        assert here.desk.progresses[-1].call_id == "call-1"
+        assert here.agent.user_agent.dialogs == 0
+
+
 async def test_a_call_without_an_offer_is_offered_one(tmp_path: Path) -> None:
     async with exchange() as here:
         here.trust()

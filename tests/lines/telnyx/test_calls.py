@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -11,9 +12,11 @@ from tests.lines.telnyx import board as boards
 from tests.lines.telnyx.board import Board
 from tests.lines.telnyx.standin import Call, Person, problem
 from tests.lines.twilio.switchboard import OURS, THEIRS, Talk
+from websockets.asyncio.client import connect
 
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.desk import Refused
+from chorus.lines.dtmf import tones
 from chorus.lines.line import (
     Dial,
     DialFailed,
@@ -167,6 +170,77 @@ async def test_keys_come_once_a_press_and_are_pressed_by_telnyx(board: Board) ->
     with pytest.raises(ValueError, match="no key"):
         talk.line.send_digits("x")
     call.hang_up()
+
+
+async def test_keys_are_pressed_in_the_order_they_were_asked_for(board: Board) -> None:
+    call = board.ring()
+    talk = await streaming(board, call)
+    board.telnyx.faults.append(0.2)  # the first request is slower than the second
+    talk.line.send_digits("1")
+    talk.line.send_digits("2")
+    await call.wait("command", action="send_dtmf", digits="2")
+    assert [wish["digits"] for action, wish in call.commands if action == "send_dtmf"] == ["1", "2"]
+    call.hang_up()
+
+
+async def test_keys_that_telnyx_refuses_go_out_as_tones(board: Board) -> None:
+    call = board.ring()
+    talk = await streaming(board, call)
+    board.telnyx.faults.append(problem(422, "90053", "Call is not in a state for this command"))
+    talk.line.send_digits("4#")
+    await until_played(call, sound(tones("4", MULAW_8K)))
+    await until_played(call, sound(tones("#", MULAW_8K)))
+    call.hang_up()
+
+
+async def test_a_hang_up_that_telnyx_does_not_carry_out_is_tried_again(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.lines.telnyx.stream.HANG_UP_AFTER_S", (0.0, 0.05, 0.1))
+    call = board.ring()
+    talk = await streaming(board, call)
+    board.telnyx.faults += [problem(503, "", "Unavailable"), problem(500, "", "Unexpected")]
+    await talk.line.hang_up()
+    assert (await talk.end()).cause is LineCause.LOCAL
+    await call.wait("over", cause="normal_clearing")
+    assert [action for action, _ in call.commands] == ["answer", "hangup"]
+
+
+async def test_a_hang_up_is_given_up_in_the_end(
+    board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("chorus.lines.telnyx.stream.HANG_UP_AFTER_S", (0.0, 0.02, 0.02))
+    call = board.ring()
+    talk = await streaming(board, call)
+    assert call.stream is not None
+    board.telnyx.faults += [problem(503, "", "Unavailable")] * 3
+    call.stream.ws.transport.abort()
+    assert (await talk.end()).cause is LineCause.DROPPED
+    async with asyncio.timeout(3):
+        while "may still be open at Telnyx" not in caplog.text:
+            await asyncio.sleep(0.02)
+    assert board.telnyx.faults == []
+    call.hang_up()
+
+
+async def test_a_second_stream_of_a_call_does_not_cut_off_the_first(board: Board) -> None:
+    call = board.ring()
+    talk = await streaming(board, call)
+    assert call.stream is not None
+    token = await board.desk.issue(talk.call_id)
+    url = f"{board.url.replace('http', 'ws')}/telnyx/media/{talk.call_id}/{token}"
+    format = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
+    start = {"call_control_id": call.id, "media_format": format}
+    async with connect(url) as ws:
+        await ws.send(json.dumps({"event": "start", "stream_id": "another", "start": start}))
+        await ws.wait_closed()
+        assert ws.close_code == 1008
+    call.stream.mic += SOUND
+    await talk.until(lambda: SOUND in talk.heard)
+    await feed(talk, SOUND)
+    await until_played(call, SOUND)
+    call.hang_up()
+    assert (await talk.end()).cause is LineCause.FAR_END
 
 
 @pytest.mark.parametrize(("how", "cause"), [("busy", "user_busy"), ("rejected", "call_rejected")])

@@ -87,16 +87,28 @@ class Calls:
             return
         progress = _Teller(self.desk, leg_id, said.call_id)
         peer = _media_ip(call)
-        line = await self._open(leg_id, peer)
         try:
-            line.signalled_from(call.hop.ip)
-            if call.over:
-                await progress.ended(LineEnded(LineCause.CANCELED))
-                return
+            line = await self._open(leg_id, peer)
+        except NoPort as failure:
+            await progress.ended(LineEnded(LineCause.FAILED, str(failure)))
+            raise
+        try:
+            if await self._taken(call, line, peer, progress):
+                await self._converse(line, said)
+        finally:
+            await self._close(line)
+
+    async def _taken(self, call: IncomingCall, line: SipLine, peer: str, progress: _Teller) -> bool:
+        """Answer a call that the desk has admitted. Where that fails the desk is told."""
+        line.signalled_from(call.hop.ip)
+        if call.over:
+            await progress.ended(LineEnded(LineCause.CANCELED))
+            return False
+        try:
             taken = call.accept(self._negotiation(line, peer), line)
             if taken is None:
                 await progress.ended(LineEnded(LineCause.FAILED, "no common codec"))
-                return
+                return False
             session, agreed = taken
             if agreed is None:
                 # The ACK brings the answer.
@@ -104,9 +116,11 @@ class Calls:
             else:
                 line.media(agreed)
             line.answer(session)
-            await self._converse(line, said)
-        finally:
-            await self._close(line)
+        except Exception as failure:
+            detail = f"it could not be answered ({type(failure).__name__})"
+            await progress.ended(LineEnded(LineCause.FAILED, detail))
+            raise
+        return True
 
     # --- out ------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ What happens to a message, in order of frequency:
 3. `dtmf`, `stop`, `error`, anything unknown (ignored: the protocol grows).
 
 The end of the socket does not end the call, as it does at other carriers: a line that ends
-otherwise than by Telnyx' word hangs up.
+otherwise than by Telnyx' word hangs up, again and again if Telnyx does not (`HANG_UP_AFTER_S`).
 
 https://developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket
 """
@@ -18,13 +18,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chorus.audio.frame import MULAW_8K
-from chorus.lines.dtmf import check_digits
 from chorus.lines.json_line import JsonLine, field_of
-from chorus.lines.line import LineCause
+from chorus.lines.key_presses import KeyPresses
+from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.causes import printable
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ MIN_MS = 20
 """Of audio in a message; shorter pieces are filled up with silence."""
 _CLEAR = '{"event":"clear"}'
 _GOES_ON_AFTER = frozenset({LineCause.LOCAL, LineCause.DROPPED, LineCause.FAILED})
+HANG_UP_AFTER_S = (0.0, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
+"""The waits before each time that Telnyx is told to hang up a call whose line is over. The call
+costs until it obeys; after these it is up to the call's own limit at Telnyx."""
 
 
 class TelnyxLine(JsonLine):
@@ -49,48 +52,56 @@ class TelnyxLine(JsonLine):
         redirect: Callable[[str], Awaitable[None]] | None = None,
         press: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(leg_id, MULAW_8K, end_call, redirect)
+        super().__init__(leg_id, MULAW_8K, self._tell_to_hang_up if end_call else None, redirect)
         self._stream_id = stream_id
-        self._press = press
+        self._at_telnyx = end_call
+        self._presses = KeyPresses(self, press, whole=True) if press is not None else None
         self._chunk = -1
         self._least_bytes = self._format.size(MIN_MS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gone = False
+        self._hanging_up: asyncio.Task[None] | None = None
 
     def end(self, cause: LineCause, detail: str = "") -> None:
         was_over = self.over
+        if cause is LineCause.FAR_END:
+            self._gone = True
         super().end(cause, detail)
         ended = self.ended
-        if was_over or ended is None or self._leaving or ended.cause not in _GOES_ON_AFTER:
+        if was_over or ended is None or self._gone or ended.cause not in _GOES_ON_AFTER:
             return
-        if self._end_call is not None:
-            self._do("hang up", self._end_call())
+        if self._at_telnyx is not None:
+            # Whoever hangs up has told Telnyx once already, or is about to.
+            waits = HANG_UP_AFTER_S[1:] if self._leaving else HANG_UP_AFTER_S
+            self._hanging_up = self._loop.create_task(self._keep_hanging_up(waits))
+
+    def ended_at_carrier(self, ended: LineEnded) -> None:
+        self._gone = True
+        super().ended_at_carrier(ended)
 
     def send_digits(self, digits: str) -> None:
         """By Telnyx, when what was said before has been heard. `w` and `W` are pauses of 0.5 and
         1 s. Raises `ValueError` for what is no key."""
-        check_digits(digits)
-        if self._press is None:
+        if self._presses is not None:
+            self._presses.send(digits)
+        else:
             super().send_digits(digits)
-        elif digits and not self.over:
-            self._do("press keys", self._pressed(digits, self.ahead_ms))
 
-    async def _pressed(self, digits: str, after_ms: float) -> None:
-        assert self._press is not None
-        await asyncio.sleep(after_ms / 1000)
-        if not self.over:
-            await self._press(digits)
+    async def _tell_to_hang_up(self) -> None:
+        assert self._at_telnyx is not None
+        await self._at_telnyx()
+        self._gone = True
 
-    def _do(self, what: str, work: Awaitable[None]) -> None:
-        async def done() -> None:
+    async def _keep_hanging_up(self, waits: tuple[float, ...]) -> None:
+        for wait_s in waits:
+            await asyncio.sleep(wait_s)
+            if self._gone:
+                return
             try:
-                await work
+                await self._tell_to_hang_up()
             except Exception as failure:
-                log.warning("call %s: Telnyx did not %s: %s", self._leg_id, what, failure)
-
-        coroutine: Coroutine[Any, Any, None] = done()
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+                log.warning("call %s: Telnyx did not hang up: %s", self._leg_id, failure)
+        if not self._gone:
+            log.error("call %s may still be open at Telnyx: hang it up there", self._leg_id)
 
     def _audio_message(self, piece: bytes) -> str:
         piece = piece.ljust(self._least_bytes, b"\xff")
