@@ -1,5 +1,5 @@
 """Install other people's programs that tests talk to: the SIP stacks baresip, sipp, Kamailio and
-Asterisk, and Prometheus.
+Asterisk, Prometheus, and Caddy.
 
 They are Debian packages. Only root on a machine with apt-get can install them; anywhere else this
 says so and succeeds, and the tests that need them skip with the reason.
@@ -24,6 +24,7 @@ PEERS = {
     "mmdebstrap": "mmdebstrap",  # unpacks Asterisk
     "iptables": "iptables",  # routers between network namespaces
     "prometheus": "prometheus",
+    "caddy": "caddy",
 }
 ASTERISK = Path("/opt/chorus-peers/asterisk")
 MIRROR = "http://deb.debian.org/debian"
