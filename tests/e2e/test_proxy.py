@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import shutil
 import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.conftest import Postgres
+from tests.deploy_programs import program
 from tests.soak.rig import Rig, environment, free_port
 
 from chorus.demo.carrier import client
@@ -24,12 +23,7 @@ CADDYFILE = Path(__file__).resolve().parents[2] / "deploy" / "Caddyfile"
 TALKS = Person(
     steps=[WaitQuiet(quiet_ms=300), Say(sound="tone", ms=400), WaitQuiet(quiet_ms=600), HangUp()],
 )
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        shutil.which("caddy") is None, reason="needs Caddy: apt-get install caddy, or make peers"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def caddyfile(api: int, media: int) -> str:
@@ -38,11 +32,6 @@ def caddyfile(api: int, media: int) -> str:
     text = text.replace("media1:8000 media2:8000", f"127.0.0.1:{media}")
     text = text.replace("api:8000", f"127.0.0.1:{api}")
     assert ":8000" not in text
-    version = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True)
-    found = re.search(r"(\d+)\.(\d+)", version.stdout)
-    assert found is not None
-    if (int(found[1]), int(found[2])) < (2, 7):  # of which that is
-        text = re.sub(r"\s*stream_close_delay .*", "", text)
     return text.replace("{\n", "{\n\tadmin off\n", 1)
 
 
@@ -52,7 +41,7 @@ def caddy(folder: Path, text: str, url: str) -> Generator[None]:
     (folder / "Caddyfile").write_text(text)
     homes = {name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
     process = subprocess.Popen(
-        ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
+        [program("caddy"), "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
         cwd=folder,
         env={**os.environ, **homes, "CHORUS_DOMAIN": url},
         stderr=subprocess.DEVNULL,
