@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from tests.fakes.http_peer import HttpPeer, respond
 from tests.lines.twilio.switchboard import OURS, THEIRS, TOKEN, Switchboard
 
 from chorus.demo.carrier.client import CarrierClient
@@ -15,7 +16,7 @@ from chorus.demo.carrier.person import Person
 from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
-from chorus.lines.twilio.rest import ApiFailed, TwilioApi, TwilioDialler
+from chorus.lines.twilio.rest import KEEP_ALIVE_S, ApiFailed, TwilioApi, TwilioDialler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -235,3 +236,19 @@ async def test_an_api_may_be_below_a_path() -> None:
     assert await dialler.dial(Dial("d-9", THEIRS, OURS)) == "CA1"
     assert asked == ["/api/laml/2010-04-01/Accounts/P1/Calls.json"]
     await api.aclose()
+
+
+async def test_a_dial_takes_no_connection_that_may_be_closing() -> None:
+    """It would be lost on the way, and is not sent again."""
+    sid = {"sid": "CA1", "status": "queued"}
+    async with HttpPeer(lambda asked: respond(201, sid)) as peer:
+        api = TwilioApi(keep_alive_s=0.2)
+        account = TwilioAccount("AC1", "token", peer.url)
+        dialler = TwilioDialler(api, account, Links("https://voice.example"), "token")
+        for pause_s in (0, 0.3, 0):
+            await dialler.dial(Dial("d-10", THEIRS, OURS))
+            await asyncio.sleep(pause_s)
+        await api.aclose()
+    first, second, third = (asked.connection for asked in peer.requests)
+    assert first == second != third
+    assert KEEP_ALIVE_S < 5

@@ -51,7 +51,8 @@ async def _serve(
     listening: socket.socket, with_parent: bool, sip: tuple[str, str, str] | None
 ) -> None:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    async with httpx.AsyncClient() as http:
+    # The platform closes an idle connection after 5 s: news that is on its way then would be lost.
+    async with httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=4)) as http:
         exchange = Exchange(http)
         if sip is not None:
             # Only here: media streams need none of it.

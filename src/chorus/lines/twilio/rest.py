@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 # Twilio answers in well under a second; a caller of POST /calls is not waiting for this.
 TIMEOUT_S = 15.0
+# Less than the 5 s after which many servers close an idle connection: a request that is on its way
+# in that moment is lost, and a dial is never sent twice. (The pool's own default is those 5 s.)
+KEEP_ALIVE_S = 4.0
 MAX_ANSWER_BYTES = 256 * 1024
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 
@@ -49,10 +52,12 @@ _REJECTED_CODES = frozenset({13225, 13227, 21214, 21215, 21216, 21219, 21610})
 
 
 class TwilioApi:
-    """One a process. `timeout_s` bounds each request from connecting to the last byte."""
+    """One a process. `timeout_s` bounds each request from connecting to the last byte; a connection
+    that was idle for `keep_alive_s` is not used again."""
 
-    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._timeout_s = timeout_s
+        self._keep_alive_s = keep_alive_s
         self._made: asyncio.Future[tuple[httpx.AsyncClient, type[Client]]] | None = None
 
     async def end(self, account: TwilioAccount, call_sid: str) -> None:
@@ -110,7 +115,9 @@ class TwilioApi:
         """Get ready ahead of the first request. Off the loop: reading the certificate store and
         importing all of Twilio's API take most of a second."""
         if self._made is None:
-            self._made = asyncio.ensure_future(asyncio.to_thread(_make, self._timeout_s))
+            self._made = asyncio.ensure_future(
+                asyncio.to_thread(_make, self._timeout_s, self._keep_alive_s)
+            )
         await asyncio.shield(self._made)
 
     async def _client(self, account: TwilioAccount) -> Client:
@@ -173,13 +180,16 @@ def _refused(account: TwilioAccount, detail: object, code: int | None, status: i
     return ApiFailed(safe, code=code or status, final=status < 500)
 
 
-def _make(timeout_s: float) -> tuple[httpx.AsyncClient, type[Client]]:
+def _make(timeout_s: float, keep_alive_s: float) -> tuple[httpx.AsyncClient, type[Client]]:
     from twilio.rest import Client
 
     # The library imports its resources when they are first used: a second, on the loop. Using
     # one here, in the thread, has them imported.
     _ = Client("AC", "unused", environment={}).calls
-    return httpx.AsyncClient(timeout=timeout_s), Client
+    limits = httpx.Limits(
+        max_connections=100, max_keepalive_connections=20, keepalive_expiry=keep_alive_s
+    )
+    return httpx.AsyncClient(timeout=timeout_s, limits=limits), Client
 
 
 class TwilioDialler:
