@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 from tests.dashboard.browser import become_owner, chromium, log_in, needed, visiting
 from tests.fakes.server import Server, serving
+from websockets.sync.client import connect
 
 from chorus.audio.codec import decode
 from chorus.audio.frame import MULAW_8K
@@ -60,7 +61,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("talk") / "data") as running:
+    # With a telephone network, for callers who are not in a browser.
+    with serving(tmp_path_factory.mktemp("talk") / "data", CHORUS_SIMULATED="1") as running:
         yield running
 
 
@@ -197,3 +199,52 @@ def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser,
         assert [url for url in asked if url.endswith("/v1/calls/live")] == []
         assert watching.complaints == []
         assert calling.complaints == []
+
+
+def test_a_member_hands_a_caller_to_a_person(browser: Browser, server: Server):
+    """To one of the agent's targets, who is busy; and to a number that is typed."""
+    ours, sales = "+14155550100", {"name": "Sales", "number": "+14155550101"}
+    busy = {"stage": "busy"}
+    with visiting(browser, server) as visit, server.client() as http:
+        page = visit.page
+        agent = {"name": "Desk", "agentGreeting": "Good day.", "transferTargets": [sales]}
+        made = http.post("/v1/agents", json=agent).raise_for_status().json()["data"]
+        number = {"number": ours, "provider": "loopback", "agentId": made["id"]}
+        http.post("/v1/phone-numbers", json=number).raise_for_status()
+        rang = http.post("/loopback/calls", json={"from": "+14155550199", "to": ours}).json()
+        # Nobody reads what the caller hears.
+        with connect(f"{server.ws_url}{rang['mediaPath']}", max_queue=None) as caller:
+            caller.send(json.dumps({"event": "start", "legId": rang["legId"]}))
+            visit.open(f"/live?call={rang['callId']}")
+            log_in(visit)
+            controls = page.get_by_role("region", name="Steer the call")
+            said = page.get_by_role("region", name="Transcript")
+
+            controls.get_by_role("button", name="Transfer").click()
+            asked = page.get_by_role("dialog")
+            expect(asked.get_by_role("button", name="To whom")).to_contain_text("Sales")
+            assert visit.problems() == []
+            asked.get_by_role("button", name="Transfer").click()
+            expect(asked).to_have_count(0)
+            [rings] = http.get("/loopback/ringing", params={"to": sales["number"]}).json()
+            http.post(f"/loopback/legs/{rings['legId']}", json=busy).raise_for_status()
+            expect(said).to_contain_text("busy")
+
+            controls.get_by_role("button", name="Transfer").click()
+            asked.get_by_role("button", name="To whom").click()
+            page.get_by_role("option", name="Another number").click()
+            typed = asked.get_by_role("textbox", name="Number")
+            typed.fill("+12")
+            asked.get_by_role("button", name="Transfer").click()
+            expect(asked.get_by_role("alert").first).to_contain_text("not a phone number")
+            typed.fill("+14155550177")
+            asked.get_by_role("textbox", name="What the person is told").fill("Chairs.")
+            asked.get_by_role("button", name="Transfer").click()
+            expect(asked).to_have_count(0)
+            [rings] = http.get("/loopback/ringing", params={"to": "+14155550177"}).json()
+            assert visit.complaints == []
+        [leg, _] = http.get(f"/v1/calls/{rang['callId']}?wait=20").json()["data"]["transferCalls"]
+        assert leg["customerNumber"] == sales["number"]
+        log = http.get("/v1/audit-log?limit=20").json()["data"]
+        handed = [each for each in log if each["action"] == "transferCall"]
+        assert [each["resourceId"] for each in handed] == [rang["callId"]] * 2

@@ -10,11 +10,13 @@ import { toast } from "../parts/toasts";
 import { t } from "../words";
 
 const Supervise = lazy(() => import("./call-supervise"));
+const TransferCall = lazy(() => import("./call-transfer"));
 
 export function Controls({ call }: { call: Schemas["Call"] }) {
   const may = useMay("developer");
   const [text, setText] = useState("");
   const [asking, setAsking] = useState(false);
+  const [handing, setHanding] = useState(false);
   const path = { params: { path: { id: call.id } } };
   const tell = useMutation({
     mutationFn: (verb: "say" | "inject") => data(verb === "say" ? api.POST("/v1/calls/{id}/say", { ...path, body: { text } }) : api.POST("/v1/calls/{id}/inject", { ...path, body: { text } })),
@@ -25,6 +27,8 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
   });
   if (!may) return null;
   const waiting = call.status === "queued";
+  // The person is called from the number of the call: a browser's has none. A second call has no caller.
+  const transferable = call.status === "in_progress" && call.phoneNumberId !== null && call.parentCallId === null;
   const end = async () => {
     await data(waiting ? api.POST("/v1/calls/{id}/cancel", path) as never : api.POST("/v1/calls/{id}/hangup", path));
     await queries.invalidateQueries({ queryKey: ["call", call.id] });
@@ -53,6 +57,12 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
       {call.status === "in_progress" && (
         <Suspense fallback={null}>
           <Supervise callId={call.id} />
+        </Suspense>
+      )}
+      {transferable && <Button onPress={() => setHanding(true)}>{t("control.transfer.verb")}</Button>}
+      {handing && (
+        <Suspense fallback={null}>
+          <TransferCall call={call} onClose={() => setHanding(false)} />
         </Suspense>
       )}
       <Button look="danger" onPress={() => setAsking(true)}>
