@@ -14,8 +14,10 @@ from tests.deploy_programs import program
 from tests.test_deploy import DEPLOY, GIVEN
 
 
-def checked(*command: str | Path, cwd: Path = DEPLOY, **variables: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd)} | variables
+def checked(
+    *command: str | Path, cwd: Path = DEPLOY, variables: dict[str, str] | None = None
+) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd)} | (variables or {})
     ran = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
     )
@@ -31,13 +33,13 @@ def test_compose_reads_its_file():
     filled = {**GIVEN, "CHORUS_DOMAIN": "chorus.example.com", "POSTGRES_PASSWORD": "p"}
     del filled["CHORUS_DATABASE_URL"], filled["CHORUS_PUBLIC_URL"]
     command = (program("docker-compose"), "--file", "compose.yaml", "config", "--format", "json")
-    services = json.loads(checked(*command, **filled))["services"]
+    services = json.loads(checked(*command, variables=filled))["services"]
     assert services["media2"]["environment"]["CHORUS_ROLE"] == "media"
     assert services["api"]["environment"]["CHORUS_PUBLIC_URL"] == "https://chorus.example.com"
     # Nobody starts it with a password that everybody knows.
     del filled["POSTGRES_PASSWORD"]
     with pytest.raises(AssertionError, match="POSTGRES_PASSWORD"):
-        checked(*command, **filled)
+        checked(*command, variables=filled)
 
 
 def test_kubernetes_knows_each_field_of_the_manifests(tmp_path: Path):
@@ -52,7 +54,8 @@ def test_kubernetes_knows_each_field_of_the_manifests(tmp_path: Path):
 
 def test_caddy_reads_its_file(tmp_path: Path):
     command = (program("caddy"), "validate", "--adapter", "caddyfile", "--config")
-    said = checked(*command, DEPLOY / "Caddyfile", cwd=tmp_path, CHORUS_DOMAIN="chorus.example.com")
+    domain = {"CHORUS_DOMAIN": "chorus.example.com"}
+    said = checked(*command, DEPLOY / "Caddyfile", cwd=tmp_path, variables=domain)
     assert "Valid configuration" in said
 
 
