@@ -134,7 +134,11 @@ class _Server(uvicorn.Server):
             self._calls.spawn(self._freeze(), "freeze")
             self._say()
             if self._parent is not None:
-                self._parent.send(READY)
+                try:
+                    self._parent.send(READY)
+                except OSError:  # it died meanwhile
+                    self.should_exit = True
+                    return
                 # Until the loop ends: calls may last long after the order to stop.
                 self._beating = asyncio.create_task(beat(self._parent), name="beat")
 

@@ -18,6 +18,7 @@ from chorus.calls.recover import Keeper, end_own_calls, let_go
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.durable.heartbeat import DEAD_AFTER_S, Heartbeat
+from chorus.durable.identity import Identity
 from chorus.durable.pulse import Stillness
 from chorus.lines.carrier import CarrierFailed
 from chorus.lines.desk import Connection
@@ -118,6 +119,23 @@ async def test_what_a_dead_process_held(api: Api, monkeypatch: pytest.MonkeyPatc
     async with api.process.database.reading() as session:
         calls = await session.scalars(sa.select(CallRow).where(CallRow.id.in_(theirs)))
         assert {(call.lease_owner, call.ended_at is None) for call in calls} == {(None, False)}
+
+
+async def test_what_a_dead_process_of_the_same_machine_held(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    """Its lock went with it, so nobody waits for its heartbeat."""
+    beside = Identity.take(board(api).settings.data_dir)
+    await Heartbeat(api.process.database, beside.name).start()
+    theirs = await stored(api, *held_by(beside.name, DIALLED, TALKS))
+    made, time = keeper(api, monkeypatch)
+    await rounds(made, time, recover.ROUND_S)
+    assert LOST not in await ends(api, theirs)
+    beside.release()
+    await rounds(made, time, recover.ROUND_S)
+    assert await ends(api, theirs) == [LOST] * 2
+    assert board(api).heartbeat.others == [beside.name]
+    assert await board(api).heartbeat.dead() == []  # struck out
 
 
 class Hangs:

@@ -50,6 +50,32 @@ def test_the_lock_goes_with_the_process(tmp_path: Path):
     beside.release()
 
 
+def test_whoever_lives_is_not_vacant(tmp_path: Path):
+    first, second = Identity.take(tmp_path), Identity.take(tmp_path)
+    with first.vacant(second.name) as vacant:
+        assert not vacant
+    second.release()
+    with first.vacant(second.name) as vacant:
+        assert vacant
+        # Whoever comes now does not get a name whose calls are being ended.
+        third = Identity.take(tmp_path)
+        assert third.name not in (first.name, second.name)
+    third.release()
+    again = Identity.take(tmp_path)
+    assert again.name == second.name
+    for held in (first, again):
+        held.release()
+
+
+def test_of_others_nothing_is_known(tmp_path: Path):
+    mine, another = Identity.take(tmp_path / "a"), Identity.take(tmp_path / "b")
+    another.release()
+    for name in (mine.name, another.name, f"{mine.name[:-1]}7", "dead", f"{mine.name[:-1]}x"):
+        with mine.vacant(name) as vacant:
+            assert not vacant, name
+    mine.release()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "executors").write_text("a file")
     with pytest.raises(OSError, match="executors"):

@@ -46,11 +46,12 @@ def workers(rig: Rig) -> dict[int, str]:
     found: dict[int, str] = {}
     for child in children(parent):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for link in Path(f"/proc/{child}/fd").iterdir():
+            # Its own is the first; those of the dead it holds while it ends their calls.
+            for link in sorted(Path(f"/proc/{child}/fd").iterdir(), key=lambda fd: int(fd.name)):
                 with contextlib.suppress(FileNotFoundError):
                     target = Path(os.readlink(link))
                     if target.parent.name == "executors" and target.suffix == ".lock":
-                        found[child] = target.stem
+                        found.setdefault(child, target.stem)
     return found
 
 

@@ -4,7 +4,8 @@ Each call that rings or is talked on names the process that holds it (`lease_own
 long as that does: `Keeper.run` counts this process's heartbeat on, once for all its calls,
 and sees to what others left:
 
-1. A process whose heartbeat has stopped is dead. Its calls end as `worker_lost`, with what was said
+1. A process whose heartbeat has stopped is dead, and one of this machine that has lost the lock on
+   its name (`durable/identity.py`). Its calls end as `worker_lost`, with what was said
    until then (`lost.py`), and are hung up at their carriers; what it had begun of durable work
    goes back into the queues. Any living process ends the calls, and several may; the durable work
    is for those with the role `work`.
@@ -110,12 +111,11 @@ class Keeper:
         switchboard = self._switchboard
         if not await switchboard.heartbeat.beat():
             self._given_up()
-        for name in await switchboard.heartbeat.dead():
-            await _end(switchboard, CallRow.lease_owner == name, detail=_HOLDER_DEAD)
-            if "work" in switchboard.settings.roles:
-                log.warning("process %s is dead: its calls ended, its work is taken over", name)
-                await switchboard.durable.take_over(name)
-                await switchboard.heartbeat.bury(name)
+        dead = await switchboard.heartbeat.dead()
+        for name in switchboard.heartbeat.others:
+            with switchboard.identity.vacant(name) as vacant:
+                if vacant or name in dead:
+                    await self._look_after(name)
         ownerless = sa.or_(
             CallRow.lease_owner.not_in(sa.select(Executor.id)),
             sa.and_(CallRow.status == "in_progress", CallRow.lease_owner.is_(None)),
@@ -123,6 +123,15 @@ class Keeper:
         await _end(switchboard, ownerless, detail=_HOLDER_DEAD)
         await self._end_unheld()
         await self._end_silent()
+
+    async def _look_after(self, name: str) -> None:
+        """What a dead process has left."""
+        switchboard = self._switchboard
+        await _end(switchboard, CallRow.lease_owner == name, detail=_HOLDER_DEAD)
+        if "work" in switchboard.settings.roles:
+            log.warning("process %s is dead: its calls ended, its work is taken over", name)
+            await switchboard.durable.take_over(name)
+            await switchboard.heartbeat.bury(name)
 
     def _given_up(self) -> None:
         """Others have ended what this process held; going on would be a second truth."""

@@ -110,10 +110,10 @@ class Switchboard:
     @cached_property
     def heartbeat(self) -> Heartbeat:
         """Shows that this process lives; its name is on the calls that it holds."""
-        return Heartbeat(self.database, self._identity.name)
+        return Heartbeat(self.database, self.identity.name)
 
     @cached_property
-    def _identity(self) -> Identity:
+    def identity(self) -> Identity:
         return Identity.take(self.settings.data_dir)
 
     @property
@@ -215,8 +215,8 @@ class Switchboard:
         await self.outbound.aclose()
         await self.engines.aclose()
         await self.telemetry.aclose()
-        if "_identity" in self.__dict__:
-            self._identity.release()
+        if "identity" in self.__dict__:
+            self.identity.release()
 
 
 def _tell_failure(loading: asyncio.Task[None]) -> None:

@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 DEAD_AFTER_S = 10.0
-"""Calls of a dead process have to be over within 15 s: this, and a round before and after it."""
+"""Calls of a dead process have to be over within 15 s: this, and a round before and after it. Of
+the same machine it is known at once, by the lock (`identity.py`)."""
 LATE_S = 12.0
 """A beat that takes longer than this waits for a lock that somebody does not give back."""
 
@@ -103,6 +104,11 @@ class Heartbeat:
         self._beats = {id: beat for id, _, beat in rows}
         still = self._others.look({id: (incarnation, beat) for id, incarnation, beat in rows})
         return [id for id, still_s in still.items() if still_s >= DEAD_AFTER_S]
+
+    @property
+    def others(self) -> list[str]:
+        """All that the last look for `dead` ones found, living ones too."""
+        return list(self._beats)
 
     async def bury(self, name: str) -> None:
         """Strike out one that `dead` named, unless it has moved after all."""

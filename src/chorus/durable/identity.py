@@ -5,7 +5,8 @@ The durable work that a process had begun carries its name. If two living proces
 one, both would do that work; if it changed with each start, nobody would go on with it until the
 others have given the old one up. So the name is the machine's, then a number drawn once for the
 data folder, then the first place whose lock file in that folder nobody holds. The lock is the
-operating system's and goes with the process, however that ends.
+operating system's and goes with the process, however that ends; so those of the same folder see at
+once that one is dead (`Identity.vacant`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PLACES = 256
@@ -23,8 +26,9 @@ _PLACES = 256
 class Identity:
     """Holds the lock from `take` to `release`."""
 
-    def __init__(self, name: str, lock: int) -> None:
+    def __init__(self, name: str, folder: Path, lock: int) -> None:
         self.name = name
+        self._folder = folder
         self._lock = lock
 
     @classmethod
@@ -40,8 +44,33 @@ class Identity:
             except BlockingIOError:
                 os.close(lock)
                 continue
-            return cls(f"{node}-{place}", lock)
+            return cls(f"{node}-{place}", folder, lock)
         raise OSError(f"{_PLACES} processes use the data folder {data_dir} already")
+
+    @contextmanager
+    def vacant(self, name: str) -> Generator[bool]:
+        """Whether `name` is one of this data folder's and no living process has it. Nobody can
+        take it inside the block; whoever comes meanwhile takes another."""
+        node, _, _ = self.name.rpartition("-")
+        its_node, _, place = name.rpartition("-")
+        if name == self.name or its_node != node or not place.isdecimal():
+            yield False
+            return
+        try:
+            lock = os.open(self._folder / f"{place}.lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # it cannot be known here
+            yield False
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            os.close(lock)
 
     def release(self) -> None:
         os.close(self._lock)
