@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from chorus.accounts import audit_export, idempotency, throttle
+from chorus.accounts import audit_export, idempotency, leases, throttle
 from chorus.accounts.leases import GIVE_BACK_EVERY_S
 from chorus.billing.watch import Watch
 from chorus.calls import latency_watch
@@ -89,6 +89,7 @@ async def _sweep(running: Running) -> None:
         await process.sessions.sweep()
         await audit_export.purge(process.database, process.clock.utcnow())
         await throttle.sweep(process.database, process.clock.utcnow())
+        await leases.sweep(process.database)
         await webhook_log.sweep(process.database)
         await process.database.optimize()
 

@@ -12,7 +12,8 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -26,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 from chorus import errors
 
 Format = Literal["csv", "jsonl"]
+Rows = Sequence[Mapping[Any, Any]]
 
 AT_ONCE = 2
 """Exports of one organization, in one process: each keeps the database busy."""
@@ -103,18 +105,32 @@ def columns(kind: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items() if not field.exclude]
 
 
-def heading(names: Sequence[str]) -> bytes:
-    return _csv([names])
+async def lines(
+    batches: AsyncGenerator[Rows, None],
+    kind: type[BaseModel],
+    format: Format,
+    read: Callable[[Mapping[Any, Any]], Mapping[str, Any]] = dict,
+) -> AsyncGenerator[bytes, None]:
+    """The export in pieces, each of whole lines: of each row what `read` makes of it, as the API
+    shows a `kind`. A CSV begins with the names of its columns."""
+    names = columns(kind)
+    if format == "csv":
+        yield _csv([names])
+    async with aclosing(batches):
+        async for rows in batches:
+            yield await asyncio.to_thread(_text, rows, kind, names, format, read)
 
 
-async def text(rows: Sequence[BaseModel], names: Sequence[str], format: Format) -> bytes:
-    """Whole lines, one a row."""
-    return await asyncio.to_thread(written, rows, names, format)
-
-
-def written(rows: Sequence[BaseModel], names: Sequence[str], format: Format) -> bytes:
-    """As `text`, in the thread that asks."""
-    shown: list[Mapping[str, Any]] = [row.model_dump(mode="json", by_alias=True) for row in rows]
+def _text(
+    rows: Rows,
+    kind: type[BaseModel],
+    names: Sequence[str],
+    format: Format,
+    read: Callable[[Mapping[Any, Any]], Mapping[str, Any]],
+) -> bytes:
+    shown: list[Mapping[str, Any]] = [
+        kind.model_validate(read(row)).model_dump(mode="json", by_alias=True) for row in rows
+    ]
     if format == "jsonl":
         return b"".join(orjson.dumps(each) + b"\n" for each in shown)
     return _csv([[_cell(each[name]) for name in names] for each in shown])

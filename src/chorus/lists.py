@@ -24,7 +24,7 @@ from chorus.db import Database, Tenant, UtcDateTime
 from chorus.wire import Cursor, Found, ListQuery
 
 COUNTED = 10_000
-BATCH = 500
+BATCH = 100
 _DEEP = 500
 """From this offset on its place is looked up in the index alone, before any row is read."""
 

@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from tests.conftest import Postgres, settings_for
 
-from chorus.accounts.leases import LEASE_S, SHARE, Leases
+from chorus.accounts.leases import LEASE_S, SHARE, Leases, sweep
 from chorus.accounts.limits import RateLimits
 from chorus.accounts.principal import Principal
 from chorus.db import Database
@@ -159,3 +159,24 @@ async def test_without_the_database_each_counts_alone(
     clock.s += 2
     assert (await limits.take(key, "a")).remaining == 9
     await database.close()
+
+
+async def test_names_that_nobody_asks_for_any_more_are_deleted(tmp_path: Path, url: str):
+    async with processes(tmp_path, url, Clock(), 1) as [leases]:
+        database = leases._database
+        table = sa.table("rate_counts", *map(sa.column, ("name", "minute", "given", "before")))
+        minute = sa.text("floor(extract(epoch from clock_timestamp()) / 60)")
+        async with database.writing() as session:
+            now = int(await session.scalar(sa.select(minute)) or 0)
+            rows = [
+                {"name": name, "minute": now - ago, "given": 1, "before": 0}
+                for name, ago in (("now", 0), ("before", 1), ("old", 3), ("older", 100))
+            ]
+            await session.execute(sa.insert(table), rows)
+        await sweep(database)
+        async with database.reading() as session:
+            left = {*await session.scalars(sa.select(table.c.name))}
+        # A minute may have ended meanwhile.
+        assert left - {"before"} == {"now"}
+        # And begin at nothing where they are asked for again.
+        assert await leases.take("old", LIMIT)

@@ -13,7 +13,7 @@ from tests.fakes.api import Api
 from tests.test_lists import calls
 
 from chorus import lists
-from chorus.calls import export
+from chorus.calls import export_routes
 
 
 async def exported(api: Api, query: str = "") -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ async def test_too_many_calls_and_too_many_exports_are_refused(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ):
     await calls(sqlite_api, 3)
-    monkeypatch.setattr(export, "MOST", 2)
+    monkeypatch.setattr(export_routes, "MOST", 2)
     answer = await sqlite_api.get("/v1/calls/export")
     assert answer.status_code == 400
     assert "At most 2 calls" in answer.text

@@ -3,10 +3,11 @@ and the multilingual model of this machine, with weights of chance."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,32 @@ def vector(text: str) -> list[float]:
     return [*(3.0 * any(word in words for word in those) for those in MEANINGS), 0.5]
 
 
+BROKEN = b""
+
+
+async def broken() -> AsyncIterator[bytes]:
+    """The connection is closed within the head of the answer."""
+    yield b"HTTP/1.1 200 OK\r\n"
+
+
 class Vendor:
     """Answers with a vector of three numbers; `answers` are given first."""
 
     def __init__(self) -> None:
         self.answers: list[bytes] = []
         self.refuses: bytes | None = None
+        self.more: list[float] = []
+        """Numbers at the end of each vector."""
 
-    def __call__(self, asked: Asked) -> bytes:
-        if self.refuses is not None:
-            return self.refuses
-        if self.answers:
-            return self.answers.pop(0)
+    def __call__(self, asked: Asked) -> bytes | AsyncIterator[bytes]:
+        if self.refuses is not None or self.answers:
+            answer = self.refuses if self.refuses is not None else self.answers.pop(0)
+            return broken() if answer is BROKEN else answer
         if asked.target.endswith(":batchEmbedContents"):
             texts = [one["content"]["parts"][0]["text"] for one in asked.json["requests"]]
             return respond(200, {"embeddings": [{"values": vector(text)} for text in texts]})
         rows = [
-            {"object": "embedding", "index": place, "embedding": vector(text)}
+            {"object": "embedding", "index": place, "embedding": vector(text) + self.more}
             for place, text in enumerate(asked.json["input"])
         ]
         # A client that takes them as they come, and not by their index, mixes them up.
@@ -196,6 +206,110 @@ async def test_a_vendor_that_fails_leaves_the_words_and_says_so(
         assert "HTTP 401" in broken["problem"]
         assert KEY not in json.dumps(broken)
         assert [passage.text for passage in (await ask("oven")).passages] == [BREAD]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_documents_of_another_width_are_found_as_soon_as_theirs_is_the_usual_one(
+    open_api: Api,
+):
+    api, vendor = open_api, Vendor()
+    async with HttpPeer(vendor) as peer:
+        await bring(api, "openai", f"{peer.url}/v1")
+        id = await base_of(api, SMALL)
+        shelf = library(api)._search._shelf
+
+        async def loaded() -> set[str]:
+            """Of the documents whose vectors are in memory: their ids."""
+            await search(api, id, "bread")
+            while shelf._loading:
+                await asyncio.wait(tuple(shelf._loading.values()))
+            await search(api, id, "bread")
+            return {str(each) for each in shelf._bases[uuid.UUID(id), SMALL].blocks}
+
+        narrow = [(await add(api, id, f"# A\n\n{VAN}\n\n# B\n\n{VAN}", "Van"))["id"]]
+        vendor.more = [0.0, 0.0]  # the server has changed
+        wide = [(await add(api, id, BREAD, "Bread"))["id"]]
+        assert await loaded() == {*narrow}
+        text = "\n\n".join(f"# {part}\n\n{BREAD}" for part in "ABC")
+        wide.append((await add(api, id, text, "Bread again"))["id"])
+        assert await loaded() == {*wide}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_connection_that_breaks_is_tried_again_but_not_for_ever(
+    open_api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    api, vendor = open_api, Vendor()
+    monkeypatch.setattr(hosted, "WAITS_S", (0.0, 0.0))
+    async with HttpPeer(vendor) as peer:
+        await bring(api, "openai", f"{peer.url}/v1")
+        id = await base_of(api, SMALL)
+        vendor.answers = [BROKEN, BROKEN]
+        document = await add(api, id, BREAD, "Bread")
+        assert (document["status"], len(peer.requests)) == ("ready", 3)
+        vendor.refuses = BROKEN
+        again = await add(api, id, VAN, "Van")
+        assert (again["status"], len(peer.requests)) == ("failed", 6)
+        assert "The model failed" in again["problem"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_who_holds_a_session_asks_for_no_second_one(open_api: Api):
+    """Many who did would wait for each other until the pool gave up."""
+    api, vendor = open_api, Vendor()
+    held, most = 0, 0
+
+    def taken(*_: object) -> None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+
+    def given(*_: object) -> None:
+        nonlocal held
+        held -= 1
+
+    async with HttpPeer(vendor) as peer:
+        await bring(api, "openai", f"{peer.url}/v1")
+        pool = api.process.database.engine.sync_engine.pool
+        sa.event.listen(pool, "checkout", taken)
+        sa.event.listen(pool, "checkin", given)
+        id = await base_of(api, SMALL)
+        await api.patch(f"{BASES}/{id}", json={"embeddingModel": "openai/text-embedding-3-large"})
+        await add(api, id, BREAD)
+        assert (held, most) == (0, 1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_model_that_no_base_uses_does_not_fail(open_api: Api):
+    api, vendor = open_api, Vendor()
+    async with HttpPeer(vendor) as peer:
+        await bring(api, "openai", f"{peer.url}/v1")
+        id = await base_of(api, SMALL)
+        await add(api, id, BREAD)
+        told: list[Embedded] = []
+
+        async def embedders(organization_id: uuid.UUID, model: str | None) -> Any:
+            if model is None:
+                raise EngineFailed("all-minilm-l6-v2", "embedding", "its file is broken")
+            return await library(api).embedders.of(organization_id, model)
+
+        async def ask(*ids: str) -> Any:
+            return await library(api)._search.find(
+                await api.organization_id(),
+                [uuid.UUID(id) for id in ids],
+                "bread",
+                embedders=embedders,
+                count=5,
+                within_s=20,
+                told=told.append,
+            )
+
+        assert set((await ask(id)).ways) == {"words", "meaning"}
+        assert told == [Embedded(SMALL, 7)]
+        # Where a base has it, it does.
+        other = (await api.made(BASES, {"name": "Other"}))["id"]
+        assert set((await ask(id, other)).ways) == {"words", "meaning"}
+        assert [one.failure for one in told] == [None, "its file is broken"]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 
-from chorus.providers import trial
+from chorus.outbound import Outbound
+from chorus.providers import trial, trial_embeddings
+from chorus.providers.in_force import KeyInForce
 from chorus.providers.tables import ProviderKey
-from chorus.providers.vendors import VENDORS
+from chorus.providers.vendors import BY_NAME, VENDORS
 from chorus.settings import Settings
 
 KEYS = "/v1/provider-keys"
@@ -266,8 +268,21 @@ async def test_the_models_that_make_vectors_are_asked_too(open_api: Api):
         change = {"models": ["bge-m3"]}
         assert (await open_api.patch(f"{KEYS}/{key['id']}", json=change)).status_code == 200
         said["/v1/embeddings"] = (200, {"data": [{"embedding": [1.0]}]})
-        assert (await tested(key["id"]))[0]
+        ok, _, message = await tested(key["id"])
+        assert ok
+        assert message.endswith("takes the key, for vectors by bge-m3.")
         assert [asked.target for asked in vendor.requests] == ["/v1/embeddings"]
+
+        # What was found out before it is said too, and its time counts.
+        net = Outbound(allow_private=True)
+        used = KeyInForce(BY_NAME["custom"], SECRET, f"{vendor.url}/v1")
+        before = trial.Verdict(None, "It takes the key, which may not look.", 5000)
+        both = await trial_embeddings.test(net, used, ["bge-m3"], before)
+        assert both.message == f"{before.message} It makes vectors by bge-m3, too."
+        assert 5000 <= both.elapsed_ms < 15_000
+        said["/v1/embeddings"] = (401, {})
+        assert (await trial_embeddings.test(net, used, ["bge-m3"], before)).elapsed_ms >= 5000
+        await net.aclose()
 
 
 async def test_a_vendor_that_is_slow_or_gone(open_api: Api, monkeypatch: pytest.MonkeyPatch):
@@ -293,6 +308,15 @@ async def test_a_private_address_is_refused(sqlite_api: Api):
     found = (await sqlite_api.post(f"{KEYS}/{made['id']}/test")).json()["data"]
     assert found["problem"] == "refused"
     assert "not allowed" in found["message"]
+    # Of a key that is for vectors alone, too.
+    change = {"models": ["bge-m3"]}
+    await sqlite_api.patch(f"{KEYS}/{made['id']}", json=change)
+    await sqlite_api.made(
+        "/v1/knowledge-bases", {"name": "Handbook", "embeddingModel": "custom/bge-m3"}
+    )
+    found = (await sqlite_api.post(f"{KEYS}/{made['id']}/test")).json()["data"]
+    assert found["problem"] == "refused"
+    assert found["message"].startswith("The request was not sent: ")
 
 
 async def test_a_test_does_not_hold_the_database(open_api: Api):

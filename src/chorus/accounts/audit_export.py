@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -54,18 +52,9 @@ async def export_audit_log(
     except BaseException:
         place.free()
         raise
-    lines = _lines(process.database, principal.organization_id, query)
+    entries = audit_log.exported(process.database, principal.organization_id, query)
+    lines = exports.lines(entries, AuditEntryOut, query.format)
     return exports.Export(lines, query.format, "audit-log", place)
-
-
-async def _lines(
-    database: Database, organization_id: uuid.UUID, wanted: AuditExportQuery
-) -> AsyncGenerator[bytes, None]:
-    names = exports.columns(AuditEntryOut)
-    if wanted.format == "csv":
-        yield exports.heading(names)
-    async for rows in audit_log.exported(database, organization_id, wanted):
-        yield await exports.text(rows, names, wanted.format)
 
 
 async def purge(database: Database, now: datetime) -> int:

@@ -199,5 +199,15 @@ class Leases:
         return row
 
 
+async def sweep(database: Database) -> None:
+    """Delete the rows of names that nobody asked for in the minute before this one: they would
+    begin at nothing."""
+    if database.settings.is_sqlite:
+        return
+    async with database.writing() as session:
+        past = sa.cast(sa.func.floor(_CLOCK / WINDOW_S), sa.BigInteger) - 1
+        await session.execute(sa.delete(_TABLE).where(_TABLE.c.minute < past))
+
+
 def _of(name: str, lease: Lease) -> dict[str, object]:
     return {"of": name, "of_minute": lease.count.minute, "unspent": lease.unspent}

@@ -9,11 +9,14 @@ from fastapi.responses import StreamingResponse
 
 from chorus import errors, exports
 from chorus.accounts import audit
-from chorus.calls import export, queries
-from chorus.calls.schemas import ExportQuery
+from chorus.calls import queries
+from chorus.calls.schemas import ExportedCall, ExportedCallWithTexts, ExportQuery
 from chorus.route import InPrincipal, InProcess, failures, reading_router
 
 export_routes = reading_router("Calls")
+
+MOST = 1_000_000
+"""Calls of one export."""
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: exports.answer("The calls, as they are read."),
@@ -41,10 +44,10 @@ async def export_calls(
     place = exports.Place.take(request, principal.organization_id)
     try:
         async with process.database.reading() as session:
-            count = await queries.count(session, principal.organization_id, query, export.MOST)
-        if count > export.MOST:
+            count = await queries.count(session, principal.organization_id, query, MOST)
+        if count > MOST:
             raise errors.invalid_field(
-                "from", f"At most {export.MOST} calls can be exported at once: narrow from and to"
+                "from", f"At most {MOST} calls can be exported at once: narrow from and to"
             )
         async with process.database.writing() as session:
             audit.note(session, calls=count, format=query.format, texts=query.texts)
@@ -61,5 +64,7 @@ async def export_calls(
     except BaseException:
         place.free()
         raise
-    lines = export.lines(process.database, principal.organization_id, query)
+    calls = queries.exported(process.database, principal.organization_id, query)
+    kind = ExportedCallWithTexts if query.texts else ExportedCall
+    lines = exports.lines(calls, kind, query.format, queries.as_exported)
     return exports.Export(lines, query.format, "calls", place)

@@ -60,8 +60,12 @@ class Catalogues:
         async with self._database.reading() as session:
             return await self._build(session, organization_id, keys)
 
-    async def keys(self, organization_id: uuid.UUID) -> tuple[KeyInForce, ...]:
-        """Those in force. Opens a session of its own."""
+    async def keys(
+        self, organization_id: uuid.UUID, session: AsyncSession | None = None
+    ) -> tuple[KeyInForce, ...]:
+        """Those in force. Opens a session of its own unless there is one."""
+        if session is not None:
+            return await self._keys(session, organization_id)
         async with self._database.reading() as session:
             return await self._keys(session, organization_id)
 

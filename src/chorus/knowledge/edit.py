@@ -35,7 +35,7 @@ async def create(
     wish: KnowledgeBaseCreate,
 ) -> KnowledgeBase:
     """Raises `Error` 400 for an embedding model that is not to be had."""
-    await _check_model(library, organization_id, wish.embedding_model)
+    await _check_model(session, library, organization_id, wish.embedding_model)
     base = KnowledgeBase(
         organization_id=organization_id,
         name=wish.name,
@@ -57,7 +57,7 @@ async def change(
     """With another embedding model all documents are read again. Raises `Error` 404, and 400 for a
     model that is not to be had."""
     model = changes.get("embedding_model")
-    await _check_model(library, organization_id, model)
+    await _check_model(session, library, organization_id, model)
     base = await queries.one(session, organization_id, id, lock=True)
     anew = "embedding_model" in changes and base.embedding_model != model
     for name, value in changes.items():
@@ -78,11 +78,13 @@ async def change(
     return base
 
 
-async def _check_model(library: Library, organization_id: uuid.UUID, model: str | None) -> None:
+async def _check_model(
+    session: AsyncSession, library: Library, organization_id: uuid.UUID, model: str | None
+) -> None:
     if model is None:
         return
     try:
-        await library.embedders.of(organization_id, model)
+        await library.embedders.of(organization_id, model, session)
     except EngineFailed as failure:
         raise errors.invalid_field(
             "embeddingModel", f"Embedding model cannot be used: {failure.detail}"

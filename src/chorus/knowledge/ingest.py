@@ -155,7 +155,9 @@ async def _wanted(library: Library, document_id: uuid.UUID, attempt: int) -> _Wa
         content = await session.get(DocumentContent, document_id)
         read_before = content is not None and document.chunk_count > 0
         base = await session.get_one(KnowledgeBase, document.knowledge_base_id)
-        embedder = await library.embedders.of(document.organization_id, base.embedding_model)
+        embedder = await library.embedders.of(
+            document.organization_id, base.embedding_model, session
+        )
         return _Wanted(
             document.url,
             document.format,

@@ -74,16 +74,23 @@ class _Ask:
 
     async def vector(self, model: str | None) -> _Vector | None:
         """None where a base that names no model has none. Raises `EngineFailed`."""
+        embedder = await self.embedders(self.organization_id, model)
+        if embedder is None:
+            return None
+        vector = await embedder.question(self.question, self.told)
+        return _Vector(embedder.name, embedder.floor, vector)
+
+    async def needed(
+        self, model: str | None, ahead: asyncio.Task[_Vector | None] | None
+    ) -> _Vector | None:
+        """As `vector`, for a base: a failure is told of. `ahead`: of the model of bases that name
+        none, where it was begun already."""
         try:
-            embedder = await self.embedders(self.organization_id, model)
-            if embedder is None:
-                return None
-            vector = await embedder.question(self.question, self.told)
+            return await (ahead if ahead and model is None else self.vector(model))
         except EngineFailed as failure:
             if self.told is not None:
                 self.told(Embedded(failure.vendor, failure=failure.detail))
             raise
-        return _Vector(embedder.name, embedder.floor, vector)
 
 
 class Search:
@@ -223,8 +230,7 @@ class Search:
         for id, base in bases.items():
             by_model.setdefault(base.embedding_model, []).append((id, base.revision))
         vectors = await asyncio.gather(
-            *(ahead if model is None and ahead else ask.vector(model) for model in by_model),
-            return_exceptions=True,
+            *(ask.needed(model, ahead) for model in by_model), return_exceptions=True
         )
         lists: list[list[int]] = []
         failures: list[BaseException] = []

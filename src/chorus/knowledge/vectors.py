@@ -57,18 +57,14 @@ class BaseVectors:
     @classmethod
     def of(cls, revision: int, blocks: Mapping[uuid.UUID, Block]) -> BaseVectors:
         """Takes milliseconds for each 10,000 chunks: for a thread."""
-        found = [block for block in blocks.values() if len(block.ids)]
-        widths = Counter({block.rows.shape[1]: 0 for block in found})
-        for block in found:
+        widths: Counter[int] = Counter()
+        for block in blocks.values():
             widths[block.rows.shape[1]] += len(block.ids)
-        # A server may have changed what it answers with under the same name.
+        # A server may have changed what it answers with under the same name. What is left out is
+        # looked for again with the next load, when its width may have become the usual one.
         usual = widths.most_common(1)[0][0] if widths else 0
-        blocks = {
-            id: block if block.rows.shape[1] == usual else _nothing(block)
-            for id, block in blocks.items()
-            if len(block.ids)
-        }
-        found = [block for block in blocks.values() if len(block.ids)]
+        blocks = {id: block for id, block in blocks.items() if block.rows.shape[1] == usual}
+        found = list(blocks.values())
         if not found:
             nothing = np.zeros((0, _WORD_BITS), np.float16)
             return cls(revision, blocks, np.zeros(0, np.int64), nothing, _signs(nothing))
@@ -108,10 +104,6 @@ class BaseVectors:
         for mine, wanted in zip(self.signs, signs, strict=True):
             differ += np.bitwise_count(mine ^ wanted[0])
         return np.argpartition(differ, _CLOSER)[:_CLOSER]
-
-
-def _nothing(block: Block) -> Block:
-    return Block(block.revision, block.ids[:0], block.rows[:0])
 
 
 def _signs(rows: NDArray[np.floating]) -> NDArray[np.uint64]:

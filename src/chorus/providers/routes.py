@@ -148,14 +148,14 @@ async def test_key(
         # Of several servers, the one that says that it has the model makes its vectors.
         vectors_by = [model for model in vectors_by if model in key.models]
     others = tuple(model for model in key.models if model not in vectors_by)
-    verdict = trial.Verdict(None, "")
+    verdict = None
     if others or not vectors_by or not key.models:
         tried = trial.Tried(vendor, api_key, key.base_url, others)
         verdict = await trial.test(outbound, tried)
-    if verdict.ok and vectors_by:
+    if verdict is None or (verdict.ok and vectors_by):
         base_url = (key.base_url or vendor.base_url or "").rstrip("/")
         used = KeyInForce(vendor, api_key, base_url, tuple(key.models), key.id)
-        verdict = await trial_embeddings.test(outbound, used, vectors_by)
+        verdict = await trial_embeddings.test(outbound, used, vectors_by, verdict)
     shown = ProviderKeyTestOut(
         ok=verdict.ok,
         problem=verdict.problem,

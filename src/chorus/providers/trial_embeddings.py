@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.knowledge.embedding.hosted import VENDORS, HostedEmbedder
 from chorus.knowledge.tables import KnowledgeBase
-from chorus.outbound import Outbound
+from chorus.outbound import Outbound, OutboundRefused
 from chorus.providers.in_force import KeyInForce
 from chorus.providers.schemas import Problem
 from chorus.providers.trial import Verdict
@@ -47,20 +47,29 @@ async def named(session: AsyncSession, organization_id: uuid.UUID, vendor: str) 
     return [model.removeprefix(start) for model in found if model is not None]
 
 
-async def test(outbound: Outbound, key: KeyInForce, models: Sequence[str]) -> Verdict:
-    """The first that fails, or that all answer. Never raises for what the vendor does."""
+async def test(
+    outbound: Outbound, key: KeyInForce, models: Sequence[str], before: Verdict | None
+) -> Verdict:
+    """The first that fails, or that all answer; `before` is what the key's other use was found to
+    be, which is good. Never raises for what the vendor does."""
     began_s = time.monotonic()
 
     def verdict(problem: Problem | None, message: str) -> Verdict:
-        return Verdict(problem, message, round((time.monotonic() - began_s) * 1000))
+        elapsed_ms = round((time.monotonic() - began_s) * 1000)
+        return Verdict(problem, message, elapsed_ms + (before.elapsed_ms if before else 0))
 
     title = key.vendor.title
     for model in models:
         try:
             await HostedEmbedder(key, model, outbound).question("opening hours")
         except EngineFailed as failure:
+            if isinstance(failure.__cause__, OutboundRefused):
+                return verdict("refused", f"The request was not sent: {failure.detail}.")
             missing = failure.kind == "request" and "model" in failure.detail.lower()
             problem = "no_model" if missing else _PROBLEMS.get(failure.kind, "vendor_error")
             told = f"{title} makes no vectors by {model}, which a knowledge base needs"
             return verdict(problem, f"{told}: {failure.detail}")
-    return verdict(None, f"{title} takes the key, for vectors by {', '.join(models)} too.")
+    names = ", ".join(models)
+    if before is None:
+        return verdict(None, f"{title} takes the key, for vectors by {names}.")
+    return verdict(None, f"{before.message} It makes vectors by {names}, too.")

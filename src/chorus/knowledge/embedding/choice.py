@@ -10,6 +10,9 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.knowledge.embedding.embedder import Embedder
 from chorus.knowledge.embedding.hosted import STAGE, VENDORS, HostedEmbedder
@@ -20,8 +23,14 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.threads import ModelThreads
 from chorus.speech.weights.manifest import EMBEDDER, MANIFEST
 
-Keys = Callable[[uuid.UUID], Awaitable[tuple[KeyInForce, ...]]]
-"""Those in force for an organization."""
+
+class Keys(Protocol):
+    def __call__(
+        self, organization_id: uuid.UUID, session: AsyncSession | None = None
+    ) -> Awaitable[tuple[KeyInForce, ...]]:
+        """Those in force for an organization, read in a session of its own unless there is one."""
+        ...
+
 
 LOCAL = tuple(weights.name for weights in MANIFEST if weights.kind == "embedder")
 _LOOK_AGAIN_S = 10.0
@@ -56,9 +65,15 @@ class Embedders:
                 self._local[name] = found
         return self._local.get(name)
 
-    async def of(self, organization_id: uuid.UUID, model: str | None) -> Embedder | None:
-        """None: nothing is found by its meaning. Raises `EngineFailed` where the base names a model
-        that is not to be had."""
+    async def of(
+        self,
+        organization_id: uuid.UUID,
+        model: str | None,
+        session: AsyncSession | None = None,
+    ) -> Embedder | None:
+        """None: nothing is found by its meaning. Whoever holds a session hands it on: to wait for a
+        second one while many hold their first is to wait for ever. Raises `EngineFailed` where the
+        base names a model that is not to be had."""
         if model is None:
             return self.local()
         vendor, slash, name = model.partition("/")
@@ -67,7 +82,7 @@ class Embedders:
             if found is None:
                 raise EngineFailed(model, STAGE, f"it is not installed: chorus models pull {model}")
             return found
-        keys = await self._keys(organization_id) if self._keys is not None else ()
+        keys = await self._keys(organization_id, session) if self._keys is not None else ()
         mine = [key for key in keys if key.vendor.name == vendor and vendor in VENDORS]
         if not mine:
             raise EngineFailed(model, STAGE, "there is no key of this vendor", "key")

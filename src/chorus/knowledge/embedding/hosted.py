@@ -38,8 +38,8 @@ TEXTS_MS = 60_000
 AT_ONCE = 64
 """Texts in one request; both vendors take more."""
 WAITS_S = (1.0, 4.0, 16.0)
-"""Before documents are tried again, where the vendor is busy or late, or its answer cannot be
-read."""
+"""Before documents are tried again, where the vendor is busy, late or gone, or its answer cannot
+be read."""
 _MOST_WIDE = 4096
 _MAX_BYTES = 32 * 1024 * 1024
 _REMEMBERED = 256
@@ -94,7 +94,7 @@ class HostedEmbedder:
             try:
                 return await self._ask(texts, "document", TEXTS_MS)
             except EngineFailed as failure:
-                if failure.kind not in ("busy", "late", "garbage"):
+                if failure.kind not in ("busy", "late", "gone", "garbage"):
                     raise
             await asyncio.sleep(wait_s)
         return await self._ask(texts, "document", TEXTS_MS)
@@ -112,7 +112,7 @@ class HostedEmbedder:
                 max_redirects=0,
             )
         except OutboundRefused as refused:
-            raise self._failure(str(refused), "request") from None
+            raise self._failure(str(refused), "request") from refused
         except OutboundFailed as failed:
             raise self._failure(str(failed), "late" if failed.timed_out else "gone") from None
         if answer.status != 200:
