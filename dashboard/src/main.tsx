@@ -1,5 +1,5 @@
 import { QueryClientProvider } from "@tanstack/react-query";
-import { RouterProvider } from "@tanstack/react-router";
+import { type AnyRoute, RouterProvider } from "@tanstack/react-router";
 import { StrictMode, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 import { I18nProvider } from "react-aria-components/I18nProvider";
@@ -24,6 +24,10 @@ function App() {
 }
 
 applyTheme();
+// Who asks, the page's code and the words of the language are fetched side by side.
+const routes: Record<string, AnyRoute> = router.routesById;
+for (const { routeId } of router.matchRoutes(router.latestLocation)) void router.loadRouteChunk(routes[routeId as string]!);
+void router.load();
 void speak(preferred()).then(() => {
   const root = document.getElementById("root");
   if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);

@@ -1,6 +1,7 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
+import { memo } from "react";
 import { api, body, type Schemas } from "../api/client";
 import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
 import { SelectField } from "../parts/select";
@@ -59,7 +60,7 @@ export function Calls() {
     refetchInterval: (q) => (q.state.data?.data.some((call) => call.endedAt === null) ? 3_000 : 15_000),
   });
   const rows = found.data?.data ?? [];
-  const hidden = new Set(String(search.hide ?? "").split(",") as Column[]);
+  const hidden = hiddenIn(search.hide);
   const filtered = Object.keys(search).some((name) => !["after", "hide"].includes(name));
   const set = (name: keyof Filters) => (value: string) => change({ [name]: value || undefined, after: undefined });
   return (
@@ -117,30 +118,7 @@ export function Calls() {
             </thead>
             <tbody>
               {rows.map((call) => (
-                <tr key={call.id} className="linked">
-                  <td>
-                    <Link to="/calls/$id" params={{ id: call.id }} className="main num" dir="ltr">
-                      {call.customerNumber}
-                    </Link>
-                  </td>
-                  <td>
-                    <Badge kind={call.status} />
-                  </td>
-                  {!hidden.has("agent") && <td>{agents.get(call.agentId) ?? <span className="quiet">{t("deleted")}</span>}</td>}
-                  {!hidden.has("direction") && <td className="quiet">{t(`direction.${call.direction}`)}</td>}
-                  <td className="quiet">
-                    <Time iso={call.createdAt} />
-                  </td>
-                  {!hidden.has("duration") && <td className="end num">{clock(call.durationSeconds)}</td>}
-                  {!hidden.has("turns") && <td className="end num">{number(call.turnCount)}</td>}
-                  {!hidden.has("cost") && <td className="end num">{money(call.cost)}</td>}
-                  {!hidden.has("reason") && <td className="quiet">{reason(call.endedReason)}</td>}
-                  {!hidden.has("id") && (
-                    <td>
-                      <Copy text={call.id} short />
-                    </td>
-                  )}
-                </tr>
+                <Row key={call.id} call={call} agent={agents.get(call.agentId)} hide={search.hide} />
               ))}
             </tbody>
           </table>
@@ -149,6 +127,41 @@ export function Calls() {
       {found.data && <CursorPages pagination={found.data.pagination} after={search.after} />}
     </div>
   );
+}
+
+/** Drawn anew only if its call changed, not when a filter or another list came. */
+const Row = memo(function Row({ call, agent, hide }: { call: Listed; agent: string | undefined; hide: string | undefined }) {
+  const hidden = hiddenIn(hide);
+  return (
+    <tr className="linked">
+      <td>
+        <Link to="/calls/$id" params={{ id: call.id }} className="main num" dir="ltr">
+          {call.customerNumber}
+        </Link>
+      </td>
+      <td>
+        <Badge kind={call.status} />
+      </td>
+      {!hidden.has("agent") && <td>{agent ?? <span className="quiet">{t("deleted")}</span>}</td>}
+      {!hidden.has("direction") && <td className="quiet">{t(`direction.${call.direction}`)}</td>}
+      <td className="quiet">
+        <Time iso={call.createdAt} />
+      </td>
+      {!hidden.has("duration") && <td className="end num">{clock(call.durationSeconds)}</td>}
+      {!hidden.has("turns") && <td className="end num">{number(call.turnCount)}</td>}
+      {!hidden.has("cost") && <td className="end num">{money(call.cost)}</td>}
+      {!hidden.has("reason") && <td className="quiet">{reason(call.endedReason)}</td>}
+      {!hidden.has("id") && (
+        <td>
+          <Copy text={call.id} short />
+        </td>
+      )}
+    </tr>
+  );
+});
+
+function hiddenIn(hide: string | undefined): Set<Column> {
+  return new Set(String(hide ?? "").split(",") as Column[]);
 }
 
 function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {

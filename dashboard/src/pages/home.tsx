@@ -34,18 +34,18 @@ export function Home() {
     queryFn: () => data(api.GET("/v1/call-stats", { params: { query: { from: new Date(Date.now() - Number(range) * 86_400_000).toISOString(), interval } } })),
   });
   const live = useQuery(liveCount);
-  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
+  const setup = useSetup();
   return (
     <div className="page">
       <Head title={t("nav.home")} lead={me.organization.name}>
         <SelectField label={<span className="hidden">{t("home.range")}</span>} value={range} onChange={(id) => change({ days: id === "7" ? undefined : id })} choices={(Object.keys(RANGES) as Range[]).map((id) => ({ id, label: t(`range.${id}`) }))} />
       </Head>
       <Failure error={stats.error} />
-      <Setup hasCalls={(any.data ?? 0) > 0} />
-      {!stats.data ? (
+      {!stats.data || !setup ? (
         <Waiting lines={3} />
       ) : (
         <>
+          <Setup known={setup} />
           <div className="tiles">
             <Link to="/live" className="plainlink">
               <Tile label={t("home.live")} value={<>{(live.data ?? 0) > 0 && <span className="live-dot" />} {number(live.data ?? 0)}</>} note={t("home.live.note")} />
@@ -224,22 +224,29 @@ function Money({ stats }: { stats: Stats }) {
   );
 }
 
-/** Steps to the first call. Each looks at the server whether it is done. */
-function Setup({ hasCalls }: { hasCalls: boolean }) {
-  const may = useMay("developer");
-  const make = useMakeAgent();
+/** What the steps look at; undefined until all of it is here, so that no step comes late and moves
+    the page. */
+function useSetup() {
+  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
   const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
   const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: 600_000, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
   const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
   const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
-  if (!agents.data || !models.data || !numbers.data || !members.data) return null;
-  const first = agents.data.data[0];
+  if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data) return undefined;
+  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.pagination.total };
+}
+
+/** Steps to the first call. Each looks at the server whether it is done. */
+function Setup({ known: { hasCalls, agents, models, numbers, members } }: { known: NonNullable<ReturnType<typeof useSetup>> }) {
+  const may = useMay("developer");
+  const make = useMakeAgent();
+  const first = agents[0];
   const steps = [
     { id: "agent", done: !!first, extra: first ? <Link to="/agents/$id" params={{ id: first.id }}>{first.name}</Link> : may && <Button look="strong" isDisabled={make.isPending} onPress={() => make.mutate({ template: DEMO, name: t(DEMO.name) })}>{t("setup.agent.do")}</Button> },
-    { id: "model", done: models.data.some((model) => model.provider !== "script" && model.provider !== "chorus" && model.available), extra: null },
-    { id: "number", done: numbers.data.some((each) => each.agentId !== null), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
+    { id: "model", done: models.some((model) => model.provider !== "script" && model.provider !== "chorus" && model.available), extra: null },
+    { id: "number", done: numbers.some((each) => each.agentId !== null), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
     { id: "call", done: hasCalls, extra: first && <Link to="/agents/$id" params={{ id: first.id }}>{t("setup.call.do")}</Link> },
-    { id: "invite", done: members.data.pagination.total > 1, extra: <Link to="/settings/$section" params={{ section: "members" }}>{t("settings.members")}</Link> },
+    { id: "invite", done: members > 1, extra: <Link to="/settings/$section" params={{ section: "members" }}>{t("settings.members")}</Link> },
   ] as const;
   const done = steps.filter((step) => step.done).length;
   if (hasCalls && done >= 3) return null;
