@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots lighthouse bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -65,6 +65,9 @@ bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls
 
 screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
 	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"
+
+lighthouse: setup-dev  ## what Lighthouse finds of the dashboard's pages, on a desktop and on a telephone
+	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_lighthouse.py
 
 openapi: setup-dev  ## the API's document, into build/openapi.json
 	.venv/bin/python scripts/clients.py --document-only

