@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chorus import clock
+from chorus import clock, sqlite_hops
 from chorus.settings import Settings
 
 _BUSY_TIMEOUT_S = 10
@@ -222,6 +222,7 @@ def _engine(settings: Settings) -> AsyncEngine:
     engine = create_async_engine(
         url, pool_size=8, max_overflow=24, connect_args={"timeout": _BUSY_TIMEOUT_S}, **options
     )
+    sqlite_hops.install(engine.sync_engine)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
