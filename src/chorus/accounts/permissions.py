@@ -46,7 +46,8 @@ TABLE: dict[str, Rule] = {
     "webhook-secret": Rule("the webhook secret", "developer", "developer"),
     # Who brings a key decides who hears the callers and what is spent.
     "provider-keys": Rule("provider keys", "developer", "admin"),
-    "voices": Rule("voices", "viewer", None),
+    # Changing is none: a preview is spoken, which a vendor may charge for.
+    "voices": Rule("voices", "viewer", "developer", audited=False),
     "slm-models": Rule("language models", "viewer", None),
     "transcribers": Rule("transcribers", "viewer", None),
     "background-sounds": Rule("background sounds", "viewer", None),

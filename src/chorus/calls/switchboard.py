@@ -26,6 +26,7 @@ from chorus.calls.queues import queues
 from chorus.calls.relay import Relay
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
+from chorus.catalogue.preview import Previews
 from chorus.db import Database
 from chorus.durable.durable import Durable
 from chorus.durable.heartbeat import Heartbeat
@@ -56,6 +57,7 @@ class Switchboard:
         self.ongoing = Ongoing(database)
         self.chats = ChatStreams()
         self.engines = EngineRoom(settings, catalogues.base)
+        self.previews = Previews(self.engines.voice)
         self.ticker = Ticker()
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
         self.hold_sounds = HoldSounds(self.outbound)
@@ -212,6 +214,7 @@ class Switchboard:
         self.ticker.stop()
         for carrier in self.carriers.values():
             await carrier.aclose()
+        await self.previews.aclose()
         await self.outbound.aclose()
         await self.engines.aclose()
         await self.telemetry.aclose()

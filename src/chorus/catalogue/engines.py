@@ -226,6 +226,10 @@ class EngineRoom:
         local = [v for v in self._catalogue.voices if v.engine in ("piper", "espeak")]
         return Catalogue(local, ()).voice_for(language)
 
+    def voice(self, entry: VoiceEntry) -> speech.Voice:
+        """Raises `NoEngine`, or `EngineFailed` for one that is not installed."""
+        return self._voice(entry)
+
     def analyst(
         self, model: SlmModelEntry | None, model_options: Mapping[str, Any] | None = None
     ) -> LanguageModel:

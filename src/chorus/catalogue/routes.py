@@ -9,12 +9,22 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.responses import Response
 
 from chorus.catalogue.catalogue import Catalogue, Entry, SlmModelEntry, TranscriberEntry, VoiceEntry
-from chorus.catalogue.schemas import BackgroundSoundOut, SlmModelOut, TranscriberOut, VoiceOut
+from chorus.catalogue.engines import NoEngine
+from chorus.catalogue.preview import Wish
+from chorus.catalogue.schemas import (
+    BackgroundSoundOut,
+    SlmModelOut,
+    TranscriberOut,
+    VoiceOut,
+    VoicePreviewRequest,
+)
 from chorus.db import utcnow
-from chorus.errors import not_found
+from chorus.errors import not_found, unavailable
 from chorus.route import InOrganization, InProcess, failures, reading_router
+from chorus.speech.engines import EngineFailed
 from chorus.wire import Data, NameQuery, Page, page
 
 routes = reading_router("Catalogue")
@@ -115,6 +125,42 @@ async def get_voice(catalogue: InCatalogue, price: InPrices, id: EntryId) -> Dat
     if voice is None:
         raise not_found("Voice")
     return Data(data=_voice(catalogue, voice, price))
+
+
+@routes.post(
+    "/voices/{id}/preview",
+    operation_id="previewVoice",
+    summary="Hear a voice",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A WAV file, mono, 16 kHz",
+            "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **failures(404, 503),
+    },
+)
+async def preview_voice(
+    request: Request,
+    catalogue: InCatalogue,
+    organization_id: InOrganization,
+    id: EntryId,
+    wish: VoicePreviewRequest,
+) -> Response:
+    """Spoken by the engine that calls would have, with all that its vendor charges; what was just
+    made for the same request is sent again. `Server-Timing` tells how long the voice took to begin
+    when it was made."""
+    voice = catalogue.voice_named(id)
+    if voice is None:
+        raise not_found("Voice")
+    text = " ".join((wish.text or "").split())
+    asked = Wish(organization_id, voice, text, wish.speed, wish.stability)
+    try:
+        made = await request.app.state.switchboard.previews.of(asked)
+    except (NoEngine, EngineFailed) as failure:
+        raise unavailable(str(failure)) from None
+    timing = {"server-timing": f"first-audio;dur={made.first_audio_ms}"}
+    return Response(made.wav, media_type="audio/wav", headers=timing)
 
 
 @routes.get("/slm-models", operation_id="listSlmModels", summary="List language models")

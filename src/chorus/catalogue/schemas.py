@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chorus.wire import Out
+from chorus.wire import In, Number, Out, Text
 
 Slug = Annotated[str, Field(description="Stands for the id in requests; the same everywhere.")]
 
@@ -28,6 +28,17 @@ class VoiceOut(Out):
     price_per_million_characters: float | None
     available: bool
     is_default: bool
+
+
+class VoicePreviewRequest(In):
+    """What is to be spoken, and how."""
+
+    text: Annotated[
+        Text | None,
+        Field(max_length=300, description="Else a sentence in the voice's own language."),
+    ] = None
+    speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
+    stability: Annotated[Number, Field(ge=0, le=1)] = 0.5
 
 
 class SlmModelOut(Out):
