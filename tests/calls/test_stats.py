@@ -134,11 +134,15 @@ async def test_the_sums_follow_whatever_happens_to_a_call(api: Api):
 
 
 async def test_latencies_are_of_turns_and_name_the_slowest(api: Api):
-    turns = [{"turn": n, "sentMs": 100 * n} for n in range(1, 21)]
+    turns: list[dict[str, Any]] = [{"turn": n, "sentMs": 100 * n} for n in range(1, 21)]
+    turns[3] |= {"tokenMs": 90, "wordsMs": None}
     id = await put(api, NOON, turn_count=20, timeline={"turns": turns})
     await put(api, NOON, turn_count=1, timeline={"turns": [{"turn": 1, "sentMs": None}]})
     found = (await asked(api, **SPAN))["latency"]
     assert (found["calls"], found["turns"], found["p50Ms"], found["p95Ms"]) == (2, 20, 1000, 1900)
+    reached = {"sentMs": 1000, "tokenMs": 90}
+    stages = ("detector", "words", "verdict", "committed", "token", "audio", "sent")
+    assert found["stages"] == {f"{each}Ms": reached.get(f"{each}Ms") for each in stages}
     assert found["slowest"][0] == {
         "callId": str(id), "customerNumber": "+14155550199", "turn": 20, "sentMs": 2000
     }  # fmt: skip

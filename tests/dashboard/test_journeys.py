@@ -293,6 +293,31 @@ def test_calls_are_gone_through_and_exported(browser: Browser, server: Server, o
         assert visit.complaints == []
 
 
+def test_what_has_no_value_is_told_and_a_voice_is_heard(
+    browser: Browser, server: Server, owner: Any
+):
+    wish = {"name": "Sound", "systemPrompt": "{{shop}} {{city}}", "agentGreeting": "Good day."}
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        page = visit.page
+        id = api.post("/v1/agents", json=wish).json()["data"]["id"]
+        visit.open(f"/agents/{id}")
+        unknown = page.locator("[data-unknown]")
+        expect(unknown).to_contain_text("{{shop}} {{city}}")
+        page.get_by_role("complementary").get_by_label("city").fill("Oslo")
+        expect(unknown).to_contain_text("{{shop}}")
+        expect(unknown).not_to_contain_text("{{city}}")
+        estimate = page.get_by_role("region", name="Estimate per minute")
+        expect(estimate).to_contain_text("there was no answered turn")
+        assert visit.problems() == []
+        page.get_by_role("link", name="Voice").click()
+        page.get_by_role("button", name="Hear ").click()
+        sound = page.locator("audio")
+        sound.evaluate("one => one.readyState || new Promise(go => (one.onloadedmetadata = go))")
+        assert 1 < sound.evaluate("one => one.duration") < 20
+        assert visit.problems() == []
+        assert visit.complaints == []
+
+
 def test_from_one_organization_to_the_other(browser: Browser, server: Server, owner: Any):
     """Invited with the account that there is, and over by the menu, which is there from then on."""
     assert owner

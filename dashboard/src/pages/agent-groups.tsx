@@ -12,13 +12,14 @@ import { Keys } from "./agent-keys";
 import { ModelOptions } from "./agent-options";
 import type { Agent } from "./agent-state";
 import { Transfers } from "./agent-transfers";
-import { allVoices } from "./agents";
+import { CHARACTERS_A_MINUTE, chosenOf, earsQuery, modelsQuery, voicesQuery } from "./agent-estimate";
+import { Preview } from "./agent-voice";
 
 const LONG_MS = 600_000;
 
 export function PromptGroup({ form }: Group) {
   const { shown, set } = form;
-  const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
+  const models = useQuery(modelsQuery);
   const choices = (models.data ?? []).map((m) => ({ id: m.id, label: m.name, note: [m.provider, m.pricePerMillionOutputTokens ? t("price.tokens", { in: money(m.pricePerMillionInputTokens), out: money(m.pricePerMillionOutputTokens) }) : null].filter(Boolean).join(" · ") }));
   return (
     <>
@@ -26,7 +27,7 @@ export function PromptGroup({ form }: Group) {
         <TextField {...of(form, "name")} value={shown.name} onChange={(value) => set("name", value)} maxLength={255} required />
         <SelectField {...of(form, "slmModelId")} value={shown.slmModelId ?? ""} onChange={(id) => set("slmModelId", id || null)} choices={[{ id: "", label: t("default.of", { what: models.data?.find((m) => m.isDefault)?.name ?? "—" }) }, ...choices]} />
       </div>
-      <Prompt label={label("systemPrompt")} value={shown.systemPrompt} onChange={(value) => set("systemPrompt", value)} wrong={form.wrong("systemPrompt")} maxLength={32_000} after={<Marks form={form} field="systemPrompt" />} rows={18} />
+      <Prompt label={label("systemPrompt")} value={shown.systemPrompt} onChange={(value) => set("systemPrompt", value)} wrong={form.wrong("systemPrompt")} maxLength={32_000} known={form.known} after={<Marks form={form} field="systemPrompt" />} rows={18} />
       <div className="two">
         <SelectField {...of(form, "firstSpeaker")} hint={hint("firstSpeaker")} value={shown.firstSpeaker} onChange={(id) => set("firstSpeaker", id as Agent["firstSpeaker"])} choices={[{ id: "user", label: t("speaker.user") }, { id: "agent", label: t("speaker.agent") }]} />
         {shown.firstSpeaker === "agent" && <Num form={form} field="firstMessageDelay" min={0} max={10_000} step={50} />}
@@ -34,7 +35,7 @@ export function PromptGroup({ form }: Group) {
       {shown.firstSpeaker === "agent" && (
         <>
           <Bool form={form} field="agentGreetingEnabled" />
-          {shown.agentGreetingEnabled && <Prompt label={label("agentGreeting")} value={shown.agentGreeting ?? ""} onChange={(value) => set("agentGreeting", value || null)} wrong={form.wrong("agentGreeting")} rows={3} maxLength={1000} after={<Marks form={form} field="agentGreeting" />} />}
+          {shown.agentGreetingEnabled && <Prompt label={label("agentGreeting")} value={shown.agentGreeting ?? ""} onChange={(value) => set("agentGreeting", value || null)} wrong={form.wrong("agentGreeting")} rows={3} maxLength={1000} known={form.known} after={<Marks form={form} field="agentGreeting" />} />}
           <Bool form={form} field="firstMessageUninterruptible" />
         </>
       )}
@@ -44,14 +45,11 @@ export function PromptGroup({ form }: Group) {
   );
 }
 
-/** Characters that a voice speaks in a minute of a call, half of which the agent talks. */
-const CHARACTERS_A_MINUTE = 450;
-
 export function Voice({ form }: Group) {
   const { shown, set } = form;
-  const voices = useQuery({ queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices });
+  const voices = useQuery(voicesQuery);
   const sounds = useQuery({ queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data });
-  const chosen = voices.data?.find((each) => (shown.voiceId ? each.id === shown.voiceId : each.isDefault));
+  const chosen = chosenOf(voices.data, shown.voiceId);
   const choices = (voices.data ?? []).map((v) => ({ id: v.id, label: `${v.name} (${v.language})`, note: v.provider }));
   return (
     <>
@@ -64,7 +62,7 @@ export function Voice({ form }: Group) {
           choices={[{ id: "", label: t("default.of", { what: voices.data.find((v) => v.isDefault)?.name ?? "—" }) }, ...choices]}
         />
       )}
-      {chosen?.previewUrl && <audio controls preload="none" src={chosen.previewUrl} aria-label={t("voice.preview", { name: chosen.name })} />}
+      {chosen && <Preview form={form} voice={chosen} />}
       {voices.data && <Fallbacks form={form} field="voiceFallbackIds" choices={choices} first={shown.voiceId} />}
       <div className="two">
         <Num form={form} field="voiceSpeed" min={0.6} max={1.5} step={0.05} />
@@ -113,8 +111,8 @@ export function Turns({ form }: Group) {
 
 export function Hearing({ form }: Group) {
   const { shown, set } = form;
-  const ears = useQuery({ queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data });
-  const chosen = ears.data?.find((each) => (shown.transcriberId ? each.id === shown.transcriberId : each.isDefault));
+  const ears = useQuery(earsQuery);
+  const chosen = chosenOf(ears.data, shown.transcriberId);
   const choices = (ears.data ?? []).map((each) => ({ id: each.id, label: each.name, note: each.provider }));
   return (
     <>

@@ -50,6 +50,8 @@ export type Form = {
   setSecret: (value: string | null | undefined) => void;
   reset: (field: Field) => void;
   isDefault: (field: Field) => boolean;
+  /** Variables that a call or the test panel has given, if that is known. */
+  known?: ReadonlySet<string>;
   /** What is wrong with a field, or with a part of one: `transferTargets.0.number`. */
   wrong: (field: string) => string | undefined;
 };

@@ -15,10 +15,25 @@ import { TRIALS } from "../parts/trial";
 import { t } from "../words";
 import type { Form } from "./agent-state";
 
-export function TestPanel({ form, dirty }: { form: Form; dirty: boolean }) {
+const SEEN_CALLS = 20;
+
+/** The values of the test panel, and which variables have one: there, or in the latest calls. */
+export function useVariables(agentId: string) {
+  const [given, setGiven] = useState<Record<string, string>>({});
+  const calls = useQuery({
+    queryKey: ["calls", "variables", agentId],
+    staleTime: 60_000,
+    queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { agentId, limit: SEEN_CALLS } } }))).data.flatMap((call) => Object.keys(call.contextVariables ?? {})),
+  });
+  const known = calls.data && new Set([...calls.data, ...Object.keys(given).filter((name) => given[name])].map((name) => name.normalize("NFC")));
+  return { given, setGiven, known };
+}
+
+type Given = Pick<ReturnType<typeof useVariables>, "given" | "setGiven">;
+
+export function TestPanel({ form, dirty, given, setGiven }: { form: Form; dirty: boolean } & Given) {
   const may = useMay("developer");
   const names = variablesOf(form.shown.systemPrompt, form.shown.agentGreetingEnabled ? form.shown.agentGreeting : "");
-  const [given, setGiven] = useState<Record<string, string>>({});
   const variables = Object.fromEntries(names.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
   if (!may) return null;
   return (

@@ -14,7 +14,8 @@ import { Answering } from "./agent-answering";
 import { Knowledge } from "./agent-knowledge";
 import { DraftTold, PublishDialog } from "./agent-publish";
 import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
-import { TestPanel } from "./agent-test";
+import { Estimate } from "./agent-estimate";
+import { TestPanel, useVariables } from "./agent-test";
 import { Versions } from "./agent-versions";
 
 const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.ReactNode }[] = [
@@ -35,7 +36,9 @@ export function AgentPage() {
   const search = useSearch({ strict: false }) as { group?: string };
   const change = useParameters();
   const may = useMay("developer");
-  const { found, form, save, draft, drop, dirty } = useAgentForm(id, may);
+  const { found, form: whole, save, draft, drop, dirty } = useAgentForm(id, may);
+  const { given, setGiven, known } = useVariables(id);
+  const form = whole && { ...whole, known };
   const [publishing, setPublishing] = useState(false);
   const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty && draft.is !== "kept", withResolver: true });
   const group = GROUPS.find((each) => each.id === search.group) ?? GROUPS[0];
@@ -84,7 +87,10 @@ export function AgentPage() {
           )}
           {!may && <p className="note">{t("may.not.change")}</p>}
         </div>
-        <TestPanel form={form} dirty={dirty} />
+        <div className="stack editor-beside">
+          <TestPanel form={form} dirty={dirty} given={given} setGiven={setGiven} />
+          <Estimate form={form} />
+        </div>
       </div>
       {dirty && (
         <div className="savebar" role="region" aria-label={t("agent.unsaved")}>

@@ -11,11 +11,14 @@ export type Line =
 export type Mark = { at: number; to?: number; kind: "tool" | "bad" | "operator" | "digit" | "transfer"; text: string };
 export type Span = { who: "caller" | "agent"; from: number; to: number; cut?: boolean; unheard?: boolean };
 
-export const STAGES = ["words", "verdict", "committed", "token", "audio", "sent"] as const;
+export const STAGES = ["detector", "words", "verdict", "committed", "token", "audio", "sent"] as const;
 export type Stage = (typeof STAGES)[number];
 export type Turn = { turn: number; endedMs: number; at: Partial<Record<Stage, number>> };
 
-export type Conversation = { lines: Line[]; marks: Mark[]; spans: Span[]; turns: Turn[]; drafts: { at: number; used: boolean | null; turn: number }[]; endMs: number };
+/** What was looked up for one answer. */
+export type Lookup = { turn: number | null; at: number; question: string; elapsedMs: number | undefined; late: boolean; passages: { chunkId: string; documentId: string; document: string; heading: string; page: number | null; text: string }[] };
+
+export type Conversation = { lookups: Lookup[]; lines: Line[]; marks: Mark[]; spans: Span[]; turns: Turn[]; drafts: { at: number; used: boolean | null; turn: number }[]; endMs: number };
 
 const text = (value: unknown): string => (typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value));
 const num = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
@@ -24,6 +27,7 @@ export function read(events: CallEvent[]): Conversation {
   const lines: Line[] = [];
   const marks: Mark[] = [];
   const spans: Span[] = [];
+  const lookups: Lookup[] = [];
   const turns: Turn[] = [];
   const drafts: Conversation["drafts"] = [];
   const began = new Map<number, number>();
@@ -99,6 +103,9 @@ export function read(events: CallEvent[]): Conversation {
         }
         break;
       }
+      case "knowledge_found":
+        lookups.push({ turn, at: atMs, question: text(data.question), elapsedMs: num(data.elapsedMs), late: data.late === true, passages: passages(data.passages) });
+        break;
       case "engine_failed":
         note(event, "bad", "engine_failed", [text(data.vendor), text(data.stage), text(data.detail), text(data.remedy)].filter(Boolean).join(" · "));
         marks.push({ at: atMs, kind: "bad", text: text(data.detail) });
@@ -152,7 +159,16 @@ export function read(events: CallEvent[]): Conversation {
     if (line?.kind === "said") line.latency = turn.at.sent;
   }
   lines.sort((a, b) => a.from - b.from || a.seq - b.seq);
-  return { lines, marks, spans, turns, drafts, endMs };
+  return { lookups, lines, marks, spans, turns, drafts, endMs };
+}
+
+function passages(value: unknown): Lookup["passages"] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((each: unknown) => {
+    if (typeof each !== "object" || each === null) return [];
+    const { chunkId, documentId, document, heading, page, text: said } = each as Record<string, unknown>;
+    return [{ chunkId: text(chunkId), documentId: text(documentId), document: text(document), heading: Array.isArray(heading) ? heading.join(" › ") : text(heading), page: num(page) ?? null, text: text(said) }];
+  });
 }
 
 /** The value below which `share` of the values are. */

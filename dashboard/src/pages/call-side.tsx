@@ -9,14 +9,16 @@ import type { CallEvent } from "../api/stream";
 import { Badge, Button, Code, copy, Copy, Failure, Time, Waiting } from "../parts/basic";
 import { clock, type Key, maybe, money, ms, number, t } from "../words";
 import { Sound } from "./call-sound";
-import { type Conversation, latencies, quantile, STAGES, type Turn } from "./call-model";
+import type { Conversation } from "./call-model";
+import { LookedUp } from "./call-knowledge";
+import { Waterfall } from "./call-waterfall";
 
-export const TABS = ["summary", "latency", "cost", "webhooks", "events", "audit"] as const;
+export const TABS = ["summary", "latency", "cost", "knowledge", "webhooks", "events", "audit"] as const;
 export type SideTab = (typeof TABS)[number];
 
 export function Side({ call, talk, events, tab, turn, onTab, onTurn, seek }: { call: Schemas["Call"]; talk: Conversation; events: CallEvent[]; tab: SideTab; turn: number | null; onTab: (tab: SideTab) => void; onTurn: (turn: number) => void; seek: (ms: number) => void }) {
   const admin = useMay("admin");
-  const shown = TABS.filter((each) => each !== "audit" || admin);
+  const shown = TABS.filter((each) => (each === "audit" ? admin : each !== "knowledge" || talk.lookups.length > 0 || tab === each));
   return (
     <section className="card side-card" aria-label={t("call.details")}>
       <Tabs className="tabs" selectedKey={tab} onSelectionChange={(key) => onTab(key as SideTab)}>
@@ -31,10 +33,13 @@ export function Side({ call, talk, events, tab, turn, onTab, onTurn, seek }: { c
           <Summary call={call} />
         </TabPanel>
         <TabPanel id="latency">
-          <Waterfall turns={talk.turns} chosen={turn} onChoose={onTurn} seek={seek} />
+          <Waterfall call={call} turns={talk.turns} chosen={turn} onChoose={onTurn} seek={seek} />
         </TabPanel>
         <TabPanel id="cost">
           <Cost call={call} />
+        </TabPanel>
+        <TabPanel id="knowledge">
+          <LookedUp agentId={call.agentId} lookups={talk.lookups} seek={seek} />
         </TabPanel>
         <TabPanel id="webhooks">
           <Deliveries callId={call.id} />
@@ -96,84 +101,11 @@ function Values({ of }: { of: Record<string, unknown> }) {
   );
 }
 
-/** Each turn from the end of the caller's speech to the first sound of the answer, by stage. */
-function Waterfall({ turns, chosen, onChoose, seek }: { turns: Turn[]; chosen: number | null; onChoose: (turn: number) => void; seek: (ms: number) => void }) {
-  const [slowest, setSlowest] = useState(false);
-  if (turns.length === 0) return <p className="quiet">{t("waterfall.none")}</p>;
-  const sent = latencies(turns);
-  const median = quantile(sent, 0.5) ?? 0;
-  const most = Math.max(...sent, 1);
-  const sorted = slowest ? [...turns].sort((a, b) => (b.at.sent ?? 0) - (a.at.sent ?? 0)) : turns;
-  return (
-    <div className="stack">
-      <div className="row small">
-        <span>
-          {t("waterfall.median")} <strong className="num">{ms(median)}</strong>
-        </span>
-        <span>
-          {t("waterfall.p95")} <strong className="num">{ms(quantile(sent, 0.95))}</strong>
-        </span>
-        <span className="grow" />
-        <Button look="tiny" aria-pressed={slowest} onPress={() => setSlowest(!slowest)}>
-          {t("waterfall.slowest")}
-        </Button>
-      </div>
-      <ul className="legend">
-        {STAGES.map((stage) => (
-          <li key={stage}>
-            <span className={`swatch stage-${stage}`} />
-            {t(`stage.${stage}`)}
-          </li>
-        ))}
-      </ul>
-      <ol className="falls">
-        {sorted.map((turn) => {
-          let from = 0;
-          return (
-            <li key={`${turn.turn} ${turn.endedMs}`} data-chosen={turn.turn === chosen || undefined}>
-              <button
-                type="button"
-                onClick={() => {
-                  onChoose(turn.turn);
-                  seek(Math.max(0, turn.endedMs - 1500));
-                }}
-              >
-                <span className="num quiet">{clock(turn.endedMs / 1000)}</span>
-                <span className="fall" dir="ltr">
-                  {STAGES.map((stage) => {
-                    const at = turn.at[stage];
-                    if (at === undefined || at <= from) return null;
-                    const part = <span key={stage} className={`stage-${stage}`} style={{ insetInlineStart: `${(from / most) * 100}%`, width: `${((at - from) / most) * 100}%` }} title={`${t(`stage.${stage}`)}: ${ms(at)}`} />;
-                    from = at;
-                    return part;
-                  })}
-                  <i style={{ insetInlineStart: `${Math.min(100, (median / most) * 100)}%` }} title={t("waterfall.median")} />
-                </span>
-                <strong className="num">{ms(turn.at.sent)}</strong>
-              </button>
-              {turn.turn === chosen && (
-                <dl className="pairs small">
-                  {STAGES.map((stage) => (
-                    <div key={stage} style={{ display: "contents" }}>
-                      <dt>{t(`stage.${stage}`)}</dt>
-                      <dd className="num">{ms(turn.at[stage])}</dd>
-                    </div>
-                  ))}
-                </dl>
-              )}
-            </li>
-          );
-        })}
-      </ol>
-      <p className="small quiet">{t("waterfall.hint")}</p>
-    </div>
-  );
-}
-
 function Cost({ call }: { call: Schemas["Call"] }) {
   const found = useQuery({ queryKey: ["ledger", call.id, call.cost], queryFn: async () => (await body(api.GET("/v1/ledger", { params: { query: { callId: call.id, limit: 100 } } }))).data });
   if (found.isPending) return <Waiting lines={4} />;
   const lines = found.data ?? [];
+  const discarded = lines.reduce((sum, line) => sum + (line.discarded ? line.amount : 0), 0);
   if (lines.length === 0) return <p className="quiet">{call.endedAt ? t("cost.none") : t("cost.later")}</p>;
   return (
     <>
@@ -202,6 +134,13 @@ function Cost({ call }: { call: Schemas["Call"] }) {
           ))}
         </tbody>
         <tfoot>
+          {discarded > 0 && (
+            <tr>
+              <td>{t("cost.discarded.sum")}</td>
+              <td />
+              <td className="end num">{money(discarded)}</td>
+            </tr>
+          )}
           <tr>
             <td>{t("cost.total")}</td>
             <td />

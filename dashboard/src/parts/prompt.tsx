@@ -20,11 +20,12 @@ export function brokenIn(text: string): string[] {
   return [...text.replace(VARIABLE, "").matchAll(/\{\{[^{}\n]{0,40}(\}\})?/g)].map((match) => match[0]);
 }
 
-export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, after }: { label: string; value: string; onChange: (value: string) => void; wrong?: string; rows?: number; maxLength?: number; after?: React.ReactNode }) {
+export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, known, after }: { label: string; value: string; onChange: (value: string) => void; wrong?: string; rows?: number; maxLength?: number; known?: ReadonlySet<string>; after?: React.ReactNode }) {
   const id = useId();
   const behind = useRef<HTMLDivElement>(null);
   const parts = value.split(PIECES);
   const broken = brokenIn(value);
+  const unknown = known ? variablesOf(value).filter((name) => !known.has(name)) : [];
   return (
     <div className="field" data-invalid={wrong ? "" : undefined}>
       <div className="labels">
@@ -36,7 +37,7 @@ export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, af
       </div>
       <div className="prompt">
         <div className="behind" ref={behind} aria-hidden="true">
-          {parts.map((part, n) => (n % 2 ? <mark key={n}>{part}</mark> : part))}
+          {parts.map((part, n) => (n % 2 ? <mark key={n} className={unknown.includes(variablesOf(part)[0] ?? "") ? "unknown" : undefined}>{part}</mark> : part))}
           {"\n"}
         </div>
         <textarea
@@ -54,6 +55,11 @@ export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, af
         />
       </div>
       {broken.length > 0 && <span className="wrong">{t("prompt.broken", { what: broken.slice(0, 3).join("  ") })}</span>}
+      {unknown.length > 0 && (
+        <span className="hint" data-unknown>
+          {t("prompt.unknown", { what: unknown.map((name) => `{{${name}}}`).join(" ") })}
+        </span>
+      )}
       {wrong && <span className="wrong" role="alert">{wrong}</span>}
     </div>
   );

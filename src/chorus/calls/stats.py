@@ -60,12 +60,19 @@ class VendorFailures:
     last_call_id: uuid.UUID
 
 
+STAGES = ("detector", "words", "verdict", "committed", "token", "audio", "sent")
+"""Of a turn, in their order; a timeline has when each was reached, since the end of speech."""
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
+    """`stages`: by its name with `_ms`, the median of when a stage was reached."""
+
     calls: int
     turns: int
     p50_ms: int | None
     p95_ms: int | None
+    stages: dict[str, int | None]
     slowest: tuple[Wait, ...]
     vendors: tuple[VendorFailures, ...]
 
@@ -250,6 +257,7 @@ def _bucket(
 def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:
     waits: list[Wait] = []
     vendors: dict[tuple[str, str], VendorFailures] = {}
+    reached: dict[str, list[int]] = {stage: [] for stage in STAGES}
     for call_id, customer_number, timeline in rows:  # the newest first
         told = orjson.loads(timeline)
         for each in told.get("failures", ()):
@@ -259,6 +267,9 @@ def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:
             known.calls += 1
         for turn in told.get("turns", ()):
             sent = turn.get("sentMs")
+            for stage, times in reached.items():
+                if (at := turn.get(f"{stage}Ms")) is not None:
+                    times.append(int(at))
             if sent is not None:
                 waits.append(Wait(call_id, customer_number, int(turn.get("turn", 0)), int(sent)))
     waits.sort(key=lambda wait: wait.sent_ms)
@@ -266,7 +277,8 @@ def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:
     times = [wait.sent_ms for wait in waits]
     p50, p95 = _quantile(times, 0.5), _quantile(times, 0.95)
     worst = sorted(vendors.values(), key=lambda each: -each.calls)[:VENDORS]
-    return Latency(len(rows), len(waits), p50, p95, slowest, tuple(worst))
+    stages = {f"{stage}_ms": _quantile(sorted(all_), 0.5) for stage, all_ in reached.items()}
+    return Latency(len(rows), len(waits), p50, p95, stages, slowest, tuple(worst))
 
 
 def _quantile(times: Sequence[int], share: float) -> int | None:

@@ -65,6 +65,19 @@ class SlowTurn(Out):
     sent_ms: int
 
 
+class StageMedians(Out):
+    """When half of the turns had reached each stage of an answer, in milliseconds since the end of
+    the caller's speech; null where none did."""
+
+    detector_ms: Annotated[int | None, Field(description="The voice detector noticed.")]
+    words_ms: Annotated[int | None, Field(description="The transcriber's last words.")]
+    verdict_ms: Annotated[int | None, Field(description="The turn was judged to be over.")]
+    committed_ms: Annotated[int | None, Field(description="The answer was decided on.")]
+    token_ms: Annotated[int | None, Field(description="The model's first token.")]
+    audio_ms: Annotated[int | None, Field(description="The voice's first audio.")]
+    sent_ms: Annotated[int | None, Field(description="The first sound that was sent.")]
+
+
 class TurnLatencies(Out):
     """From the end of the caller's speech to the first sound of the answer."""
 
@@ -72,6 +85,7 @@ class TurnLatencies(Out):
     turns: int
     p50_ms: int | None
     p95_ms: int | None
+    stages: Annotated[StageMedians, Field(description="Where the time of an answer goes.")]
     slowest: list[SlowTurn]
 
 

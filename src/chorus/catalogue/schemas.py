@@ -37,8 +37,10 @@ class VoicePreviewRequest(In):
         Text | None,
         Field(max_length=300, description="Else a sentence in the voice's own language."),
     ] = None
-    speed: Annotated[Number, Field(ge=0.6, le=1.5)] = 1.0
-    stability: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    speed: Annotated[Number, Field(ge=0.6, le=1.5, description="As an agent's `voiceSpeed`.")] = 1.0
+    stability: Annotated[
+        Number, Field(ge=0, le=1, description="As an agent's `voiceStability`.")
+    ] = 0.5
 
 
 class SlmModelOut(Out):

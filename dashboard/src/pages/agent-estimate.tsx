@@ -1,0 +1,87 @@
+// What a minute of the chosen set costs by the price list, and how fast the agent has answered.
+import { useQuery } from "@tanstack/react-query";
+import { api, body, data } from "../api/client";
+import { money, ms, number, t } from "../words";
+import { allVoices } from "./agents";
+import type { Form } from "./agent-state";
+
+const LONG_MS = 600_000;
+const DAYS = 30;
+
+// Of a minute of a call, half of which the agent talks.
+export const CHARACTERS_A_MINUTE = 450;
+const TURNS_A_MINUTE = 4;
+const CHARACTERS_A_TOKEN = 4;
+/** The history that a turn carries in the middle of a call of three minutes. */
+const HISTORY_TOKENS = 350;
+const TOOL_TOKENS = 100;
+
+export const modelsQuery = { queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data };
+export const voicesQuery = { queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices };
+export const earsQuery = { queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data };
+
+/** What calls have with an id, or with the default. */
+export function chosenOf<T extends { id: string; isDefault: boolean }>(all: T[] | undefined, id: string | null): T | undefined {
+  return all?.find((each) => (id ? each.id === id : each.isDefault));
+}
+
+/** Dollars a minute; null where the price list has none. */
+export function modelMinute(model: { pricePerMillionInputTokens: number | null; pricePerMillionOutputTokens: number | null }, prompt: string, tools: number): number | null {
+  const { pricePerMillionInputTokens: input, pricePerMillionOutputTokens: output } = model;
+  if (input === null || output === null) return null;
+  const asked = TURNS_A_MINUTE * (prompt.length / CHARACTERS_A_TOKEN + HISTORY_TOKENS + tools * TOOL_TOKENS);
+  return (asked * input + (CHARACTERS_A_MINUTE / CHARACTERS_A_TOKEN) * output) / 1e6;
+}
+
+export function Estimate({ form }: { form: Form }) {
+  const { shown } = form;
+  const model = chosenOf(useQuery(modelsQuery).data, shown.slmModelId);
+  const voice = chosenOf(useQuery(voicesQuery).data, shown.voiceId);
+  const ears = chosenOf(useQuery(earsQuery).data, shown.transcriberId);
+  const agentId = form.agent.id;
+  const stats = useQuery({
+    queryKey: ["stats", "agent", agentId],
+    staleTime: 60_000,
+    queryFn: () => data(api.GET("/v1/call-stats", { params: { query: { agentId, from: new Date(Date.now() - DAYS * 86_400_000).toISOString() } } })),
+  });
+  if (!model || !voice || !ears) return null;
+  const parts = [
+    { word: "estimate.ears", name: ears.name, cost: ears.pricePerMinute },
+    { word: "estimate.model", name: model.name, cost: modelMinute(model, shown.systemPrompt, shown.toolIds.length) },
+    { word: "estimate.voice", name: voice.name, cost: voice.pricePerMillionCharacters === null ? null : (voice.pricePerMillionCharacters / 1e6) * CHARACTERS_A_MINUTE },
+  ] as const;
+  const known = parts.flatMap((part) => (part.cost === null ? [] : [part.cost]));
+  const { total, latency } = stats.data ?? {};
+  return (
+    <section className="card" aria-label={t("estimate")}>
+      <h2>{t("estimate")}</h2>
+      <table className="plain small">
+        <tbody>
+          {parts.map((part) => (
+            <tr key={part.word}>
+              <td>
+                {t(part.word)} <span className="quiet">{part.name}</span>
+              </td>
+              <td className="end num">{part.cost === null ? <span className="quiet">{t("cost.unpriced")}</span> : money(part.cost)}</td>
+            </tr>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <td>{t(known.length === parts.length ? "estimate.total" : "estimate.known")}</td>
+            <td className="end num">{known.length ? money(known.reduce((a, b) => a + b, 0)) : "—"}</td>
+          </tr>
+        </tfoot>
+      </table>
+      <p className="small quiet">{t("estimate.how", { characters: CHARACTERS_A_MINUTE, turns: TURNS_A_MINUTE })}</p>
+      {latency && total && (
+        <p className="small">
+          {latency.p50Ms === null
+            ? t("estimate.unmeasured", { days: DAYS })
+            : t("estimate.measured", { days: DAYS, turns: number(latency.turns), p50: ms(latency.p50Ms), p95: ms(latency.p95Ms), cost: total.seconds ? money((total.cost * 60) / total.seconds) : "—" })}
+        </p>
+      )}
+      {ears.latencyP99Ms !== null && <p className="small quiet">{t("estimate.words", { ms: ms(ears.latencyP99Ms) })}</p>}
+    </section>
+  );
+}
