@@ -60,6 +60,10 @@ def test_what_is_neither(given: str) -> None:
         ({"merge": "release", "headers": [X]}, "headers need merge bridge"),
         ({"merge": "release", "callerId": "caller"}, "callerId caller needs merge bridge"),
         ({"merge": "release", "transcribe": True}, "transcribe needs merge bridge"),
+        (
+            {"type": "warm", "merge": "release", "transcribe": True},
+            "transcribe needs merge bridge",
+        ),
         ({"callerId": "+14155550199"}, "own"),
     ],
 )

@@ -221,6 +221,7 @@ async def what_is_refused(rig: Rig) -> None:
         # What Twilio does not do for a number.
         (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),
         (to("cold", callerId="caller"), "to.callerId"),
+        (to("warm", merge="release"), "to.merge"),
     ):
         answer = await post(rig, f"{id}/transfer", wish)
         assert answer.status_code == 400, wish

@@ -35,7 +35,6 @@ RULES = {
     r".* must be before .*": "two times",
     r"Agent must hold fields of an agent, which .* is not": "the names of an agent's fields",
     r".*briefing is for warm transfers.*": "a cold transfer has none",
-    r".*merge release is for cold transfers.*": "a warm transfer has none",
     r".*(postDialDigits|headers) need merge bridge.*": "who makes the call",
     r".*(callerId caller|transcribe) needs merge bridge.*": "who makes the call",
     r".*headers must have at most \d+ characters together.*": "the size of a whole list",

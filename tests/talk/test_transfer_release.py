@@ -1,4 +1,4 @@
-"""A cold transfer for which the carrier connects the two."""
+"""A transfer for which the carrier connects the two: who rings, or who talk already."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from tests.fakes.second import FakeExchange
 from tests.fakes.stage import Result, Stage
-from tests.talk.test_transfers import SORRY, hold, target
+from tests.talk.test_transfers import SORRY, YES, briefed, hold, target
 
-from chorus.lines.line import LineCause, LineEnded, LineMove, MoveRefused
+from chorus.lines.line import Line, LineCause, LineEnded, LineMove, MoveRefused
 from chorus.lines.loopback.line import LoopbackLine
 
 
@@ -69,3 +69,68 @@ def test_a_carrier_that_does_not_leaves_the_caller_with_the_agent(
     assert exchange.moves[-1] == ended
     assert ("assistant", SORRY) in result.transcript
     assert result.ending == ("completed", "customer_ended")
+
+
+class Joining(Releasing):
+    others: list[Line]
+
+    async def connect_with(self, other: Line) -> None:
+        self.others.append(other)
+        await self.transfer("")
+
+
+def joined(becomes: LineMove | MoveRefused | None) -> tuple[Result, FakeExchange, list[Line]]:
+    """A person takes the caller, and the carrier is to connect the two. None: it cannot."""
+    exchange, others = FakeExchange(model=YES), list[Line]()
+
+    async def scene(stage: Stage) -> None:
+        near = stage.person.near
+        if becomes is not None:
+            near.__class__ = Joining
+            assert isinstance(near, Joining)
+            near.asked, near.becomes, near.others = [], becomes, others
+        person = await briefed(exchange)
+        await person.says("yes, put her through")
+        await stage.until("transfer_connected")
+        # Until it is done, and where it is not, they hear each other here.
+        await asyncio.sleep(1)
+        assert exchange.call is not None
+        assert person.near is exchange.call.caller.line
+        if becomes is LineMove.TRANSFERRED:
+            await stage.until("transfer_released")
+            return
+        await stage.until("transfer_bridged")
+        await asyncio.sleep(3)
+        await person.hang_up()
+
+    result = hold(scene, exchange, target(release=True))
+    return result, exchange, others
+
+
+def test_a_carrier_that_connects_two_who_talk_ends_both_calls_here() -> None:
+    result, exchange, others = joined(LineMove.TRANSFERRED)
+    assert exchange.call is not None
+    assert others == [exchange.call.caller.line]
+    assert result.ending == ("completed", "transferred")
+    assert exchange.statuses == ["initiated", "briefing", "connected", "completed"]
+    assert exchange.running is not None
+    assert exchange.running.result().reason == "transferred"
+
+
+@pytest.mark.parametrize(
+    ("becomes", "told"),
+    [
+        (MoveRefused("SIP 420 Bad Extension"), "SIP 420 Bad Extension"),
+        (LineMove.NOT_TRANSFERRED, "the carrier could not connect the two"),
+        (None, "loopback connects no two calls"),
+    ],
+)
+def test_a_carrier_that_does_not_connect_them_leaves_them_bridged(
+    becomes: LineMove | MoveRefused | None, told: str
+) -> None:
+    result, exchange, _ = joined(becomes)
+    assert result.of("transfer_bridged") == [{"detail": told}]
+    assert result.ending == ("completed", "transferred")
+    assert exchange.statuses[-2:] == ["connected", "completed"]
+    assert exchange.running is not None
+    assert exchange.running.result().reason == "customer_ended"

@@ -101,8 +101,8 @@ class TransferTarget(In):
     merge: Annotated[
         Literal["bridge", "release"],
         Field(
-            description="bridge: Chorus stays between the two. release, for cold transfers: the "
-            "carrier connects them and the call ends; bridge where it cannot."
+            description="bridge: Chorus stays between the two. release: the carrier connects them "
+            "and the call ends; bridge where it cannot. A warm transfer is released by SIP alone."
         ),
     ] = "bridge"
     briefing: Annotated[
@@ -158,16 +158,16 @@ class TransferTarget(In):
         return self
 
     def _fits_release(self) -> None:
+        if self.transcribe:
+            raise ValueError("transcribe needs merge bridge: nothing is heard here otherwise")
         if self.type != "cold":
-            raise ValueError("merge release is for cold transfers")
+            return  # the call to the person is ours
         if self.post_dial_digits:
             raise ValueError("postDialDigits need merge bridge: the carrier presses no keys")
         if self.headers:
             raise ValueError("headers need merge bridge: the carrier makes the call")
         if self.caller_id == "caller":
             raise ValueError("callerId caller needs merge bridge: the carrier makes the call")
-        if self.transcribe:
-            raise ValueError("transcribe needs merge bridge: nothing is heard here otherwise")
 
 
 def unique_targets(targets: list[TransferTarget]) -> list[TransferTarget]:

@@ -52,6 +52,9 @@ def _allowed(carrier: CarrierKind, target: Mapping[str, Any], *, named: bool) ->
     if target["callerId"] == "caller" and not carrier.shows_any_number:
         told = f"The call's carrier {carrier.name} shows no number but your own"
         raise errors.invalid_field("to.callerId", told)
+    if target["merge"] == "release" and target["type"] != "cold" and not carrier.joins_calls:
+        told = f"The call's carrier {carrier.name} cannot connect two calls: merge must be bridge"
+        raise errors.invalid_field("to.merge", told)
 
 
 @transfer_routes.post(

@@ -96,6 +96,7 @@ class CarrierKind:
     `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
     addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
     address. `shows_any_number`: a call may show a number that is not the account's own.
+    `joins_calls`: it can connect the far ends of two calls that are talked on (`JoinableLine`).
     `webhook_path`: where the carrier has to post that somebody calls; empty for one that is told
     another way."""
 
@@ -111,6 +112,7 @@ class CarrierKind:
     calls_addresses: bool = False
     sends_headers: Literal["always", "to_addresses", "never"] = "never"
     shows_any_number: bool = False
+    joins_calls: bool = False
     webhook_path: str = ""
 
     def form(self, settings: Mapping[str, Any]) -> Form:

@@ -160,6 +160,18 @@ class TransferableLine(Line, Protocol):
 
 
 @runtime_checkable
+class JoinableLine(Line, Protocol):
+    """A line whose carrier can connect its far end with that of another line of the same carrier,
+    on which somebody talks already."""
+
+    async def connect_with(self, other: Line) -> None:
+        """Returns when the carrier has taken it; sound passes until it is done.
+        `LineMove.TRANSFERRED` and the line's end follow, or `LineMove.NOT_TRANSFERRED`. Raises
+        `MoveRefused` where the carrier did not take it; both legs are then as before."""
+        ...
+
+
+@runtime_checkable
 class AbsentLine(TransferableLine, Protocol):
     """A line whose audio is gone while its carrier calls somebody else, and comes back if that
     comes to nothing."""

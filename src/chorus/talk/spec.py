@@ -59,9 +59,10 @@ class TransferTarget:
     """Somebody to whom the agent may hand a caller. `number` is E.164 or a SIP address;
     `briefing`, a template, is what the person hears first; `when_unavailable` is what the caller
     hears if nobody takes the call. `release`: the carrier connects the two and the call ends
-    here; only for a cold transfer, and only where the line can. `headers` (names and templates) and
-    `shows_caller` (the caller's number instead of our own) are for the call to them, where the
-    carrier can. `transcribe`: the words of the two are the caller's record too."""
+    here, of a warm transfer once the person has taken the caller; only where the line can.
+    `headers` (names and templates) and `shows_caller` (the caller's number instead of our own) are
+    for the call to them, where the carrier can. `transcribe`: the words of the two are the caller's
+    record too."""
 
     name: str
     number: str

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from chorus.audio.frame import AudioFormat
-from chorus.lines.line import LineCause, LineMove, MoveRefused, TransferableLine
+from chorus.lines.line import JoinableLine, LineCause, LineMove, MoveRefused, TransferableLine
 from chorus.talk import briefing
 from chorus.talk.hold import Hold, connect_tone
 from chorus.talk.second_leg import SecondLeg
@@ -143,6 +143,8 @@ class Transfer:
             returned()
             return
         self._connect(child)
+        if self._target.release and self._target.type != "cold":
+            self._call.spawn(self._leave_to_carrier(child), "release")
         reason, detail = await asyncio.shield(self._leg.over)
         self._call.hang_up("transferred", detail or f"the person's call ended: {reason}")
 
@@ -150,7 +152,8 @@ class Transfer:
         """The second call, with somebody on it who takes the caller. Raises `NotReached`."""
         leg = self._leg
         line = self._call.caller.line
-        if self._target.release and isinstance(line, TransferableLine):
+        cold = self._target.type == "cold"
+        if cold and self._target.release and isinstance(line, TransferableLine):
             await self._release(line)
         try:
             await self._exchange.place(self._wish, leg)
@@ -162,7 +165,7 @@ class Transfer:
             await _first(leg.answered, leg.over, timeout_s=ANSWER_GRACE_S)
             if not leg.answered.done():
                 raise NotReached("no_answer", f"nobody answered in {self._target.ring_timeout_s} s")
-        if self._target.type != "cold":
+        if not cold:
             if not leg.over.done():
                 self._move("briefing")
             await _first(leg.decided, leg.over, timeout_s=DECIDE_S)
@@ -188,10 +191,33 @@ class Transfer:
         """What the carrier says of the caller's line."""
         if not self._target.release or self._status in FINAL:
             return
-        if move is LineMove.TRANSFERRED:
+        if self._target.type != "cold":
+            self._left(move)
+        elif move is LineMove.TRANSFERRED:
             self._move("connected")
         elif move is LineMove.NOT_TRANSFERRED:
             self._not_released.set()
+
+    async def _leave_to_carrier(self, child: Call) -> None:
+        """The carrier connects the two who talk already, and this process leaves. Where it does
+        not, it stays between them."""
+        line = self._call.caller.line
+        try:
+            if not isinstance(line, JoinableLine):
+                raise MoveRefused(f"{line.provider} connects no two calls")
+            await line.connect_with(child.caller.line)
+        except MoveRefused as refused:
+            self._call.note("transfer_bridged", detail=str(refused))
+
+    def _left(self, move: LineMove) -> None:
+        if self._status != "connected":
+            return
+        if move is LineMove.TRANSFERRED:
+            self._call.note("transfer_released")
+            if (child := self._leg.call) is not None:
+                child.hang_up("transferred", "the carrier has connected the two")
+        elif move is LineMove.NOT_TRANSFERRED:
+            self._call.note("transfer_bridged", detail="the carrier could not connect the two")
 
     def _judge(self) -> None:
         """Raises `NotReached` unless the caller is wanted."""

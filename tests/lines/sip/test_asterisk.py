@@ -16,7 +16,6 @@ from tests.lines.sip.peers import Baresip, baresip, loudest_hz, needs_baresip
 
 from chorus.lines.desk import Connection
 from chorus.lines.line import LineCause, LineMove
-from chorus.lines.sip.uri import Uri
 
 pytestmark = [needs_asterisk, needs_baresip, pytest.mark.timeout(120)]
 
@@ -60,19 +59,14 @@ async def _heard(phone: Baresip, hz: float, seconds: float = 20) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _transfer_attended(here: Exchange, pbx: Pbx) -> None:
+async def _transfer_attended(here: Exchange) -> None:
     """Connect the far ends of its first and second call (REFER with Replaces). Asterisk lets go of
     the second by itself, and the first is hung up by whoever asked."""
     talk, other = here.desk.talks[:2]
-    first, second = talk.line.session, other.line.session
-    assert first is not None
-    assert second is not None
-    told: list[tuple[int, bool]] = []
-    target = Uri.sip("1003", "127.0.0.1", pbx.port)
-    first.refer(target, lambda status, last: told.append((status, last)), replaces=second)
-    await here.desk.until(lambda: (200, True) in told)
+    await talk.line.connect_with(other.line)
     assert (await asyncio.wait_for(other.ended, 10)).cause is LineCause.FAR_END
-    await talk.line.hang_up()
+    assert (await asyncio.wait_for(talk.ended, 10)).cause is LineCause.TRANSFERRED
+    assert talk.moves[-1] is LineMove.TRANSFERRED
 
 
 async def test_calls_in_and_out_with_sound_keys_and_hold(pbx: Pbx, tmp_path: Path) -> None:
@@ -197,7 +191,7 @@ async def test_chorus_transfers_attended(pbx: Pbx, tmp_path: Path) -> None:
         await here.dial(number, to="1003", ring_timeout_s=10)
         asked = await here.desk.talk(2)
         await _hears(here, asked, 700)
-        await _transfer_attended(here, pbx)
+        await _transfer_attended(here)
         await _heard(carol, 440)
         await _heard(bob, 700)
         bob.command("hangup")
@@ -248,7 +242,7 @@ async def test_the_telephone_transfers_us_attended(pbx: Pbx, tmp_path: Path) -> 
         await here.desk.until(lambda: talk.moves == [LineMove.HELD])
         await bob.dial(extension, to="1003", ring_timeout_s=10)
         await _hears(bob, await bob.desk.talk(2), 700)
-        await _transfer_attended(bob, pbx)
+        await _transfer_attended(bob)
         await here.desk.until(lambda: talk.moves == [LineMove.HELD, LineMove.RESUMED])
         await _hears(here, talk, 700)
         await _heard(carol, 1000)

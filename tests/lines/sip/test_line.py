@@ -9,15 +9,18 @@ from typing import cast
 import pytest
 from tests.lines.sip.exchange import Talk
 
+from chorus.audio.frame import MULAW_8K
 from chorus.audio.pace import Ticker
 from chorus.lines.line import (
     HoldableLine,
+    JoinableLine,
     LineCause,
     LineEnded,
     LineMove,
     MoveRefused,
     TransferableLine,
 )
+from chorus.lines.loopback.line import pair
 from chorus.lines.sip import line as sip_line
 from chorus.lines.sip.line import SipLine
 from chorus.lines.sip.media.ports import MediaPorts
@@ -38,11 +41,12 @@ class Played:
         self.line: SipLine | None = None
         self.target: Uri | None = None
         self.report: Reported | None = None
+        self.replaces: object = None
         remote = SimpleNamespace(uri=Uri.sip("them", "192.0.2.1"))
         self.dialog = SimpleNamespace(remote=remote)
 
-    def refer(self, target: Uri, report: Reported) -> None:
-        self.target, self.report = target, report
+    def refer(self, target: Uri, report: Reported, *, replaces: object = None) -> None:
+        self.target, self.report, self.replaces = target, report, replaces
 
     def offer(self, direction: Direction, told: object) -> None: ...
 
@@ -110,6 +114,43 @@ async def test_a_transfer_that_fails_later_leaves_the_call_as_it_is() -> None:
     assert not line.over
     line.ended(LineEnded(LineCause.FAR_END))
     assert (await talk.ended).cause is LineCause.FAR_END
+
+
+async def test_two_calls_are_joined_in_place_of_the_second() -> None:
+    line, session, talk = await call()
+    other, others, _ = await call()
+    assert isinstance(line, JoinableLine)
+    asking = asyncio.ensure_future(line.connect_with(other))
+    await asyncio.sleep(0)
+    assert session.report is not None
+    assert session.replaces is others
+    assert session.target == others.dialog.remote.uri
+    session.report(202, False)
+    await asking
+    session.report(200, True)
+    assert talk.moves == [LineMove.TRANSFERRED]
+    line.ended(LineEnded(LineCause.FAR_END))
+    assert (await talk.ended).cause is LineCause.TRANSFERRED
+    assert not other.over
+    await other.hang_up()
+    with pytest.raises(MoveRefused, match="over"):
+        await line.connect_with(other)
+
+
+async def test_what_cannot_be_joined_stays_as_it_is() -> None:
+    line, session, talk = await call()
+    other, _, _ = await call()
+    with pytest.raises(MoveRefused, match="not by SIP"):
+        await line.connect_with(pair(MULAW_8K)[0])
+    asking = asyncio.ensure_future(line.connect_with(other))
+    await asyncio.sleep(0)
+    assert session.report is not None
+    session.report(420, True)
+    with pytest.raises(MoveRefused, match="SIP 420"):
+        await asking
+    assert talk.moves == []
+    assert not line.over
+    assert not other.over
 
 
 async def test_a_hold_by_the_other_side_is_told_once() -> None:

@@ -13,6 +13,7 @@ SIP = CarrierKind(
     calls_addresses=True,
     sends_headers="always",
     shows_any_number=True,
+    joins_calls=True,
     settings=(
         Setting("sipMode", "one_of", choices=("registration", "ip_allowlist")),
         Setting("sipUsername", "short"),

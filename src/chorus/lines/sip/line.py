@@ -16,7 +16,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.audio.pace import Ticker, Ticket
 from chorus.lines.dtmf import check_digits, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import LineCause, LineEnded, LineEvents, LineMove, MoveRefused
+from chorus.lines.line import Line, LineCause, LineEnded, LineEvents, LineMove, MoveRefused
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.media.dtls import HandshakeFailed, Identity
 from chorus.lines.sip.media.ports import MediaSocket
@@ -39,9 +39,9 @@ NO_SOUND_S = 60.0
 
 
 class SipLine:
-    """Implements `TransferableLine`, `HoldableLine`, and `SessionEvents` for the session under it.
-    Made before the call is answered, since a session description needs the port; `answer` begins
-    it."""
+    """Implements `TransferableLine`, `JoinableLine`, `HoldableLine`, and `SessionEvents` for the
+    session under it. Made before the call is answered, since a session description needs the port;
+    `answer` begins it."""
 
     provider = "sip"
     # It plays at its own pace, so that what is ahead can still be taken back or mixed.
@@ -130,6 +130,18 @@ class SipLine:
         it did not, or if the target could not be reached, which may be known only later: then the
         call is as it was."""
         session = self._open_session()
+        await self._refer(session, self._target(to, session))
+
+    async def connect_with(self, other: Line) -> None:
+        """By REFER with Replaces (RFC 3891, RFC 5589 §7): the other side calls whom `other` talks
+        with, in place of that call. Many trunks refuse it; telephone systems mostly take it."""
+        if not isinstance(other, SipLine):
+            raise MoveRefused("the other call is not by SIP")
+        session, theirs = self._open_session(), other._open_session()
+        # As the other call was placed: its Contact may be an address behind somebody's router.
+        await self._refer(session, theirs.dialog.remote.uri, theirs)
+
+    async def _refer(self, session: Session, target: Uri, replaces: Session | None = None) -> None:
         taken: asyncio.Future[int] = self._loop.create_future()
 
         def report(status: int, last: bool) -> None:
@@ -141,11 +153,11 @@ class SipLine:
                 # Who asked for it says goodbye (RFC 5589 §6.1), unless the other side does.
                 self._loop.call_later(LET_GO_S, self._let_go)
             elif last and status >= 300:
-                log.info("call %s: transfer to %s ended with %d", self._leg_id, to, status)
+                log.info("call %s: transfer to %s ended with %d", self._leg_id, target, status)
                 if taken.result() < 300 and not self.over:
                     self._inbox.moved(LineMove.NOT_TRANSFERRED)
 
-        session.refer(self._target(to, session), report)
+        session.refer(target, report, replaces=replaces)
         status = await taken
         if status >= 300:
             words = REASONS.get(status, "")
