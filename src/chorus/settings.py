@@ -67,6 +67,7 @@ class Settings:
     assemblyai_api_key: str | None = field(default=None, repr=False)
     soniox_api_key: str | None = field(default=None, repr=False)
     faseeh_api_key: str | None = field(default=None, repr=False)
+    hedging: Literal["off", "model", "all"] = "model"
     end_of_turn_url: str | None = None
     end_of_turn_api_key: str | None = field(default=None, repr=False)
     end_of_turn_threshold: float = 0.1

@@ -48,6 +48,14 @@ VENDOR_VARIABLES: tuple[Variable, ...] = (
     _key("soniox", "Soniox"),
     _key("faseeh", "Faseeh"),
     Variable(
+        "CHORUS_HEDGING",
+        "hedging",
+        readers.choice("off", "model", "all"),
+        "model",
+        "What is asked beside an engine that is slower than usual, for agents that do not say: "
+        "off, model (the next language model), all (the next voice too).",
+    ),
+    Variable(
         "CHORUS_END_OF_TURN_URL",
         "end_of_turn_url",
         readers.url,

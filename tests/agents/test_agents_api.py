@@ -52,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "silenceTimeoutSeconds": 30,
     "silenceReminders": 2,
     "latencyTargetMs": None,
+    "hedging": None,
     "languageHint": None,
     "knowledgeSearchInstructions": None,
     "backgroundSoundId": None,

@@ -188,6 +188,7 @@ export function Limits({ form }: Group) {
       <h2>{t("target")}</h2>
       <div className="two">
         <Num form={form} field="latencyTargetMs" min={100} max={60_000} step={50} />
+        <SelectField {...of(form, "hedging")} hint={hint("hedging")} value={form.shown.hedging ?? ""} onChange={(id) => form.set("hedging", (id || null) as Agent["hedging"])} choices={(["", "off", "model", "all"] as const).map((id) => ({ id, label: t(id ? `hedging.${id}` : "hedging.server") }))} />
       </div>
     </>
   );

@@ -232,6 +232,15 @@ class AgentCreate(In):
             "turns are to keep to it, or `latency.breached` is told. Null: nothing is aimed at."
         ),
     ] = None
+    hedging: Annotated[
+        Literal["off", "model", "all"] | None,
+        Field(
+            description="What is asked beside an engine that is slower than usual, where another "
+            "stands in for it: the next language model (`model`), the next voice too (`all`), or "
+            "nothing (`off`). Who begins first is heard; both are paid for. As the server sets it "
+            "if null."
+        ),
+    ] = None
     language_hint: Language | None = None
     knowledge_search_instructions: Annotated[
         Annotated[Text, Field(max_length=2000)] | None,
@@ -330,6 +339,7 @@ class AgentOut(Out):
     silence_timeout_seconds: int | None
     silence_reminders: int
     latency_target_ms: int | None
+    hedging: Literal["off", "model", "all"] | None
     language_hint: str | None
     knowledge_search_instructions: str | None
     background_sound_id: UUID | None

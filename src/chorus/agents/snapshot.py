@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +28,7 @@ from chorus.catalogue.catalogue import (
 from chorus.catalogue.choice import Choice
 from chorus.db import scoped
 from chorus.process import Process
+from chorus.speech.racing import Hedging
 from chorus.talk.spec import AgentSpec, Answering, HttpTool, KeyInput, TransferTarget
 from chorus.talk.turns.turns import TurnSettings
 from chorus.tools.spec import http_tool
@@ -188,6 +189,7 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         silence_timeout_s=agent.silence_timeout_seconds,
         silence_reminders=agent.silence_reminders,
         latency_target_ms=agent.latency_target_ms,
+        hedging=cast("Hedging | None", agent.hedging),
         tools=tuple(tools),
         answering=answering(agent.answering) if agent.answering is not None else None,
         transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),

@@ -60,6 +60,7 @@ class Agent(Tenant, Base):
     silence_timeout_seconds: Mapped[int | None] = mapped_column(server_default=sa.text("30"))
     silence_reminders: Mapped[int] = mapped_column(server_default=sa.text("2"))
     latency_target_ms: Mapped[int | None]
+    hedging: Mapped[str | None] = mapped_column(sa.String(8))
     language_hint: Mapped[str | None] = mapped_column(sa.String(10))
     knowledge_search_instructions: Mapped[str | None] = mapped_column(sa.Text)
     background_sound_id: Mapped[uuid.UUID | None]

@@ -170,6 +170,7 @@ class EngineRoom:
                 models=self._other_models(choice),
             ),
             rests=self._rests,
+            hedging=self._settings.hedging,
         )
 
     def thinking(self, choice: Choice) -> Ranking[LanguageModel]:

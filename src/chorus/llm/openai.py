@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, cast
 from chorus.llm.endpoint import Endpoint
 from chorus.llm.model import ModelFailed, ModelItem, Prompt, TextDelta
 from chorus.llm.openai_parts import Parts, VendorError
-from chorus.llm.openai_request import body_of, size_of
+from chorus.llm.openai_request import body_of
 from chorus.llm.options import OpenAIOptions
 from chorus.llm.refused import Learnt, learn
 from chorus.llm.sse import Events
+from chorus.llm.window import size_of
 
 if TYPE_CHECKING:
     from httpx2 import Response

@@ -12,7 +12,7 @@ from chorus.llm.model import Message, Prompt, ToolCall
 from chorus.llm.options import OpenAIOptions
 from chorus.llm.ordering import alternating
 from chorus.llm.refused import Learnt
-from chorus.llm.window import message_tokens, tokens, within
+from chorus.llm.window import within
 
 
 def body_of(
@@ -58,11 +58,6 @@ def body_of(
     for name in learnt.without:
         body.pop(name, None)
     return body
-
-
-def size_of(prompt: Prompt) -> int:
-    """Tokens, estimated."""
-    return tokens(prompt.whole_system) + sum(map(message_tokens, prompt.shown))
 
 
 def fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[Message]:

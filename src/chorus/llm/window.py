@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from chorus.llm.model import Message, ToolSpec
+from chorus.llm.model import Message, Prompt, ToolSpec
 
 _BYTES_PER_TOKEN = 3
 """English has about four letters a token; other scripts have fewer letters of more bytes."""
@@ -26,6 +26,11 @@ def tokens(text: str) -> int:
 def message_tokens(message: Message) -> int:
     calls = sum(tokens(c.name) + tokens(c.arguments) + _PER_MESSAGE for c in message.tool_calls)
     return tokens(message.content) + calls + _PER_MESSAGE
+
+
+def size_of(prompt: Prompt) -> int:
+    """Of everything but the tools."""
+    return tokens(prompt.whole_system) + sum(map(message_tokens, prompt.shown))
 
 
 def within(

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from chorus.speech.waits import Waits
+
 log = logging.getLogger(__name__)
 
 E = TypeVar("E")
@@ -41,6 +43,7 @@ class Rests:
 
     def __init__(self) -> None:
         self._broken: dict[int, _Broken] = {}
+        self.waits = Waits()
 
     def failed(self, engine: object, failure: Exception) -> None:
         log.warning("%s", failure)
@@ -89,6 +92,14 @@ class Ranking(Generic[E]):
     def has_other(self, engine: E) -> bool:
         """Whether there is one beside `engine` that does not rest."""
         return any(e is not engine and not self._rests.until_s(e, self) for e in self.engines)
+
+    def rests_now(self, engine: E) -> bool:
+        return self._rests.until_s(engine, self) > 0
+
+    @property
+    def waits(self) -> Waits:
+        """How long engines usually take; the process's, too."""
+        return self._rests.waits
 
     def failed(self, engine: E, failure: Exception) -> None:
         self._rests.failed(engine, failure)

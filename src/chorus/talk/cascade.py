@@ -70,12 +70,14 @@ class Cascade:
         self._deaf = False
         self._unheard = False  # nobody listens to what is said, though it is recorded
         self._transcriber: asyncio.Task[None] | None = None
-        self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced)
+        self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced, host.note)
         self._over = False
         self._silent: asyncio.Event = asyncio.Event()  # nothing that was said waits for its words
         self._conversation = Conversation(
             turns=turns_of(agent, engines.end_of_turn),
-            mind=mind_of(agent, engines, line.format, system, acting, self._voicing, look_ups),
+            mind=mind_of(
+                agent, engines, line.format, system, acting, self._voicing, look_ups, host.note
+            ),
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             waiting=waiting_of(agent),

@@ -50,7 +50,8 @@ class ChatEvent:
 
 @dataclass(slots=True)
 class _State:
-    """What came of one answer so far. `end_after_reply` makes it a `CallControl`."""
+    """What came of one answer so far. `end_after_reply` makes it a `CallControl`, `asked` what
+    `ask` tells."""
 
     model: str = ""
     messages: list[Message] = field(default_factory=list[Message])
@@ -74,13 +75,19 @@ class _State:
     def cite(self, found: Found) -> None:
         self.notes.append(ChatEvent("knowledge", found.as_data()))
 
-    def asked(self, model: LanguageModel) -> None:
-        self.model = model.name
+    def asked(self, engine: LanguageModel) -> None:
+        self.model = engine.name
 
     def replaced(self, failure: ModelFailed) -> None:
         self.notes.append(
             ChatEvent("replaced", {"model": failure.vendor, "detail": failure.detail})
         )
+
+    def hedged(self, engine: LanguageModel, by: LanguageModel, waited_ms: float) -> None:
+        """Nobody waits on a line."""
+
+    def lost(self, engine: LanguageModel) -> None:
+        """As `hedged`."""
 
 
 class Chat:
@@ -173,7 +180,7 @@ class Chat:
                     background=background,
                     passages=passages,
                 )
-                asked = ask(self._models, prompt, on_asked=state.asked, on_replaced=state.replaced)
+                asked = ask(self._models, prompt, state)
                 async with aclosing(asked) as items:
                     async for item in items:
                         while state.notes:

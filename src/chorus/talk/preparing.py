@@ -47,6 +47,7 @@ def voicing_of(
     engines: Engines,
     format: AudioFormat,
     on_failed: Callable[[EngineFailed], None],
+    note: Callable[..., None],
 ) -> Voicing:
     """The agent's voice and those that stand in for it, on a line of `format`."""
     names = (agent.voice, *(voice for _, voice in engines.stand_ins.voices))
@@ -54,7 +55,15 @@ def voicing_of(
         VoiceStyle(name, agent.voice_speed, agent.voice_stability, agent.language) for name in names
     )
     said = Pronunciations(agent.pronunciations) if agent.pronunciations else None
-    return Voicing(engines.voices, styles, format, on_failed=on_failed, pronunciations=said)
+    return Voicing(
+        engines.voices,
+        styles,
+        format,
+        on_failed=on_failed,
+        pronunciations=said,
+        hedged=(agent.hedging or engines.hedging) == "all",
+        note=note,
+    )
 
 
 def mind_of(
@@ -65,6 +74,7 @@ def mind_of(
     acting: Acting,
     voicing: Voicing,
     look_ups: LookUps | None,
+    note: Callable[..., None],
 ) -> ReplyContext:
     """`system`: the agent's prompt with its variables filled in."""
     return ReplyContext(
@@ -75,6 +85,8 @@ def mind_of(
         acting=acting,
         language=agent.language,
         look_ups=look_ups,
+        hedged=(agent.hedging or engines.hedging) != "off",
+        note=note,
     )
 
 

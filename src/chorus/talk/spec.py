@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from chorus.speech.racing import Hedging
 from chorus.speech.ranking import Ranking, Rests
 from chorus.talk.turns.turns import TurnSettings
 
@@ -127,7 +128,8 @@ class AgentSpec:
     """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
     `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
     `pronunciations`: how to say what is written, by what is written. `latency_target_ms`: how long
-    callers may wait for an answer; it is measured by, and changes nothing in the conversation."""
+    callers may wait for an answer; it is measured by, and changes nothing in the conversation.
+    `hedging`: which engines are asked beside one that is slow; None is the platform's."""
 
     agent_id: str
     name: str
@@ -148,6 +150,7 @@ class AgentSpec:
     silence_timeout_s: int | None = None
     silence_reminders: int = 2
     latency_target_ms: int | None = None
+    hedging: Hedging | None = None
     tools: tuple[HttpTool, ...] = ()
     key_inputs: tuple[KeyInput, ...] = ()
     allow_press_keys: bool = False
@@ -173,7 +176,8 @@ class StandIns:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The process's engines that one call uses. `rests` is the process's, too."""
+    """The process's engines that one call uses. `rests` is the process's, too;
+    `hedging` is for agents that say nothing of it."""
 
     transcriber: Transcriber
     voice: Voice
@@ -182,6 +186,7 @@ class Engines:
     end_of_turn: EndOfTurn
     stand_ins: StandIns = field(default_factory=StandIns)
     rests: Rests = field(default_factory=Rests)
+    hedging: Hedging = "off"
 
     @property
     def transcribers(self) -> Ranking[Transcriber]:

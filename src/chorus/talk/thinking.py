@@ -25,6 +25,7 @@ from chorus.llm.model import (
     ToolCall,
     Usage,
 )
+from chorus.llm.window import size_of
 from chorus.speech.engines import EngineFailed
 from chorus.speech.ranking import Ranking
 from chorus.talk.asking import ask, of_its_own
@@ -32,7 +33,7 @@ from chorus.talk.dialogue import AgentReply, ToolRound
 from chorus.talk.knowledge import Found, LookUps, Source
 from chorus.talk.tasks import Tasks
 from chorus.talk.text.clauses import Clauses
-from chorus.talk.timeline import Stage
+from chorus.talk.timeline import Stage, note_hedged, note_lost
 from chorus.talk.tools.acting import Acting
 from chorus.talk.utterance import Utterance
 from chorus.talk.voicing import Script, Voicing
@@ -44,7 +45,9 @@ MAX_ROUNDS = 8
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """What every reply of a call is made with. `format` is the line's, `language` the agent's."""
+    """What every reply of a call is made with. `format` is the line's, `language` the agent's.
+    `hedged`: another model is asked beside one that is slower than usual. `note(kind, **data)`
+    writes the timeline."""
 
     models: Ranking[LanguageModel]
     voicing: Voicing
@@ -53,6 +56,8 @@ class ReplyContext:
     acting: Acting
     language: str | None = None
     look_ups: LookUps | None = None
+    hedged: bool = False
+    note: Callable[..., None] = lambda *_, **__: None
 
     @property
     def background(self) -> str:
@@ -103,7 +108,7 @@ class Reply:
         self._events = events
         self._script = Script()
         self._text_ended = False  # of one request, and the next may say more
-        self._model = mind.models.engines[0].name  # that answered last
+        self.model = mind.models.engines[0].name  # that answered last
         self._thinking: asyncio.Task[None] | None = None
         self._speaking: asyncio.Task[None] | None = None
 
@@ -170,7 +175,7 @@ class Reply:
     def usage(self, *, discarded: bool) -> dict[str, Any]:
         """What the reply has cost so far; JSON-ready."""
         return {
-            "model": self._model,
+            "model": self.model,
             "voice": self._mind.voicing.name,
             "inputTokens": self.input_tokens,
             "outputTokens": self.output_tokens,
@@ -194,7 +199,7 @@ class Reply:
                     break
                 messages = (*messages, *_round_messages(done))
             else:
-                raise ModelFailed(self._model, f"called tools {MAX_ROUNDS} times over")
+                raise ModelFailed(self.model, f"called tools {MAX_ROUNDS} times over")
         except ModelFailed as failure:
             self.failure = failure
         self._script.put(None)
@@ -229,7 +234,8 @@ class Reply:
             background=self._mind.background,
             passages=self._passages,
         )
-        asked = ask(self._mind.models, prompt, on_asked=self._asked, on_replaced=self._replaced)
+        told = _Asking(self, self._events, prompt, self._mind)
+        asked = ask(self._mind.models, prompt, told, hedged=self._mind.hedged)
         async with aclosing(asked) as items:
             async for item in items:
                 if isinstance(item, TextDelta):
@@ -250,12 +256,6 @@ class Reply:
         if calls:
             self.entry.rounds.append(ToolRound("".join(said), tuple(calls)))
         return tuple(calls)
-
-    def _asked(self, model: LanguageModel) -> None:
-        self._model = model.name
-
-    def _replaced(self, failure: ModelFailed) -> None:
-        self._events.reply_replaced(self, failure)
 
     def _taken(self, calls: list[ToolCall]) -> set[str]:
         """The ids that calls of this reply have."""
@@ -297,6 +297,29 @@ class Reply:
             self._stop_thinking()  # nobody would hear it
         self.utterance.finished = True
         self._events.reply_finished(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What `ask` tells of one request of a reply."""
+
+    reply: Reply
+    events: ReplyEvents
+    prompt: Prompt
+    mind: ReplyContext
+
+    def asked(self, engine: LanguageModel) -> None:
+        self.reply.model = engine.name
+
+    def replaced(self, failure: ModelFailed) -> None:
+        self.events.reply_replaced(self.reply, failure)
+
+    def hedged(self, engine: LanguageModel, by: LanguageModel, waited_ms: float) -> None:
+        note_hedged(self.mind.note, "model", engine.name, by.name, waited_ms)
+
+    def lost(self, engine: LanguageModel) -> None:
+        """It was stopped before it said what it cost, so that is estimated."""
+        note_lost(self.mind.note, model=engine.name, input_tokens=size_of(self.prompt))
 
 
 def _round_messages(done: ToolRound) -> tuple[Message, ...]:

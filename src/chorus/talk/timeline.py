@@ -8,7 +8,7 @@ stage in milliseconds after the person fell silent, which is not when the detect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +24,35 @@ class Happening:
     at_ms: int
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def note_hedged(
+    note: Callable[..., None], stage: str, vendor: str, by: str, waited_ms: float
+) -> None:
+    """`vendor` was slower than usual, and `by` was asked beside it."""
+    note("engine_hedged", vendor=vendor, stage=stage, by=by, waitedMs=round(waited_ms))
+
+
+def note_lost(
+    note: Callable[..., None],
+    *,
+    model: str = "",
+    voice: str = "",
+    input_tokens: int = 0,
+    characters: int = 0,
+) -> None:
+    """What an engine was asked beside or before the one that answered: it is paid for all the
+    same. It was stopped before it could say how much, so that is estimated."""
+    note(
+        "usage",
+        model=model,
+        voice=voice,
+        inputTokens=input_tokens,
+        outputTokens=0,
+        characters=characters,
+        discarded=True,
+        estimated=True,
+    )
 
 
 class TurnClock:

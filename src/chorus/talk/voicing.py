@@ -30,9 +30,11 @@ from chorus.speech.engines import (
     VoiceSession,
     VoiceStyle,
 )
+from chorus.speech.racing import Hedge, race
 from chorus.speech.ranking import Ranking
 from chorus.talk.text.pronunciations import Pronunciations, Said
 from chorus.talk.text.units import units
+from chorus.talk.timeline import note_hedged, note_lost
 from chorus.telemetry.spans import span
 
 if TYPE_CHECKING:
@@ -42,6 +44,14 @@ log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
 
+_HEDGE: Hedge[Voice] = Hedge(
+    untried_ms=1000,
+    most_ms=lambda voice: voice.deadline_ms,
+    beaten=lambda voice: EngineFailed(
+        voice.name, "speak", "another began sooner, three times in a row", "late"
+    ),
+)
+
 
 class Script:
     """The clauses of one reply, as they come; kept, so that another voice can read on."""
@@ -49,6 +59,8 @@ class Script:
     def __init__(self) -> None:
         self.clauses: list[str] = []
         self.ended = False
+        self.begun = asyncio.Event()
+        """There is something to say."""
         self._more = asyncio.Event()
 
     def put(self, clause: str | None) -> None:
@@ -57,6 +69,7 @@ class Script:
             self.ended = True
         else:
             self.clauses.append(clause)
+            self.begun.set()
         self._more.set()
 
     async def wait(self) -> None:
@@ -66,7 +79,7 @@ class Script:
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     """How far a script was spoken: `clause` is under way, `given_ms` of it have been given out,
     and up to `chars` of it the audio is known to hold whole words."""
 
@@ -82,7 +95,9 @@ class _Place:
 
 class Voicing:
     """`styles` says how each voice, by its place in the ranking, is to speak. `on_failed` is told
-    of each failure that the next voice makes good; the last one's is raised."""
+    of each failure that the next voice makes good; the last one's is raised. `hedged`: the next
+    voice is asked beside one that is slow to begin a reply. `note(kind, **data)` writes the
+    timeline."""
 
     def __init__(
         self,
@@ -92,12 +107,16 @@ class Voicing:
         *,
         on_failed: Callable[[EngineFailed], None],
         pronunciations: Pronunciations | None = None,
+        hedged: bool = False,
+        note: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
         self._ranking = ranking
+        self._hedged = hedged
+        self.note = note
         self._pronunciations = pronunciations
         self._styles = dict(zip(map(id, ranking.engines), styles, strict=True))
         self._format = format
-        self._on_failed = on_failed
+        self.on_failed = on_failed
         self._sessions: dict[int, VoiceSession] = {}
         self._readers: dict[int, Reader | None] = {}
         self._opening = asyncio.Lock()
@@ -117,21 +136,21 @@ class Voicing:
     async def speak(self, script: Script) -> AsyncGenerator[Spoken, None]:
         """The script's audio in the line's format. Ends after the last piece of the last clause,
         and may be closed at any time. Raises `EngineFailed` when no voice is left."""
-        place = _Place()
-        order = self._ranking.order()
-        for left, voice in zip(range(len(order) - 1, -1, -1), order, strict=True):
-            self.name = voice.name
-            try:
-                with span(f"speak {voice.name}", "client", **{"chorus.voice": voice.name}):
-                    async with aclosing(self._read(voice, script, place)) as pieces:
-                        async for piece in pieces:
-                            yield piece
-                return
-            except EngineFailed as failure:
-                self._ranking.failed(voice, failure)
-                if not left:
-                    raise
-                self._on_failed(failure)
+        told = _Told(self, script)
+        pieces = race(
+            self._ranking,
+            told.start,
+            EngineFailed,
+            told,
+            hedge=_HEDGE if self._hedged else None,
+            due=script.begun.wait,
+            begins=lambda piece: bool(piece.audio),
+            resumes=True,
+        )
+        async with aclosing(pieces):
+            async for voice, piece in pieces:
+                told.gave(voice)
+                yield piece
 
     async def aclose(self) -> None:
         """The call is over. Raises nothing: what a voice leaves open is its process's to end."""
@@ -163,10 +182,10 @@ class Voicing:
             self._readers[id(voice)] = reader
         return self._readers[id(voice)]
 
-    async def _read(
-        self, voice: Voice, script: Script, place: _Place
+    async def read(
+        self, voice: Voice, script: Script, place: Place
     ) -> AsyncGenerator[Spoken, None]:
-        """One voice's reading from `place` on, which moves with it."""
+        """One voice's reading from `place` on, which moves with it. Raises `EngineFailed`."""
         deadline_s = voice.deadline_ms / 1000
         gives = voice.gives(self._format)
         converter = None if gives == self._format else Converter(gives, self._format)
@@ -193,6 +212,41 @@ class Voicing:
             raise EngineFailed(voice.name, "speak", "it ended early")
 
 
+class _Told:
+    """How one script is spoken, by whichever voice; what `race` is told and asks for."""
+
+    def __init__(self, voicing: Voicing, script: Script) -> None:
+        self._voicing = voicing
+        self._script = script
+        self._place = Place()
+        self._places: dict[int, Place] = {}
+
+    async def start(self, voice: Voice) -> AsyncGenerator[Spoken, None]:
+        """From where the voice before it has come."""
+        place = self._places[id(voice)] = replace(self._place)
+        with span(f"speak {voice.name}", "client", **{"chorus.voice": voice.name}):
+            async with aclosing(self._voicing.read(voice, self._script, place)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    def gave(self, voice: Voice) -> None:
+        """It is the voice that is heard."""
+        self._place = self._places[id(voice)]
+
+    def asked(self, engine: Voice) -> None:
+        self._voicing.name = engine.name
+
+    def replaced(self, failure: EngineFailed) -> None:
+        self._voicing.on_failed(failure)
+
+    def hedged(self, engine: Voice, by: Voice, waited_ms: float) -> None:
+        note_hedged(self._voicing.note, "speak", engine.name, by.name, waited_ms)
+
+    def lost(self, engine: Voice) -> None:
+        characters = sum(len(clause.strip()) for clause in self._script.clauses)
+        note_lost(self._voicing.note, voice=engine.name, characters=characters)
+
+
 def _reader_of(language: str) -> Reader:
     """Imports what only plain voices need."""
     from chorus.talk.text.reading.reading import reader_of
@@ -209,7 +263,7 @@ class _Reading(AsyncIterator[str]):
     def __init__(
         self,
         script: Script,
-        place: _Place,
+        place: Place,
         deadline_s: float,
         pronunciations: Pronunciations | None,
     ) -> None:
