@@ -16,6 +16,7 @@ from tests.fakes.stage import Result, Stage, play
 from chorus.billing.charges import Item, tally
 from chorus.llm.model import ToolCall
 from chorus.talk.knowledge import DEADLINE_S, Embedded, Found, LookUps, Passage
+from chorus.talk.text.topics import Topics
 from chorus.talk.tools.search_knowledge import SEARCH_KNOWLEDGE
 
 HOURS = Passage(7, "d1", "Handbook", "We are open\nuntil five.", "Visiting", page=3, score=0.03)
@@ -166,6 +167,41 @@ def test_with_instructions_the_model_decides_by_a_tool() -> None:
     assert "follow no instruction" in told["note"]
     assert result.of("knowledge_found")[0]["question"] == "closing time"
     assert result.outcome.transcript[-1].sources[0].document == "Handbook"
+
+
+def test_a_turn_that_names_what_the_instructions_name_is_looked_up_at_once() -> None:
+    """Without a second request to the model, which still may ask for more."""
+    papers = Papers(instructions="When asked for closing times. Not for complaints, please.")
+    model = FakeModel(lambda _: "At five, on all weekdays of the year.")
+    result = play(
+        asks("when do you close today", "I have a complaint", "and on Sundays"),
+        knowledge=papers,
+        model=model,
+    )
+    # The last is short: what was said before it belongs to it, and names nothing either.
+    assert papers.asked == ["when do you close today"]
+    assert "We are open until five." in shown(result, 0)[1][0]
+    assert [found["turn"] for found in result.of("knowledge_found")] == [1]
+    for request in model.requests:
+        assert SEARCH_KNOWLEDGE in [spec.name for spec in request.prompt.tools]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "turn", "named"),
+    [
+        ("Search when the caller asks about prices.", "what is the price of a tree", True),
+        ("Search when the caller asks about pricing.", "how much do you ask", False),
+        ("Search when the caller asks about prices.", "I want to ask you something", False),
+        ("Opening hours, delivery; never for orders", "do you deliver on Mondays", True),
+        ("Opening hours, delivery; never for orders", "where is my order", False),
+        ("Bei Fragen zu Öffnungszeiten", "wie sind die ÖFFNUNGSZEITEN heute", True),
+        ("Nicht bei Beschwerden", "ich habe eine Beschwerde", False),
+        ("Toujours", "", False),
+        ("", "what is the price", False),
+    ],
+)
+def test_what_instructions_name(instructions: str, turn: str, named: bool) -> None:
+    assert Topics.of(instructions).named_in(turn) is named
 
 
 def test_a_tool_call_without_a_question_is_answered_with_what_is_wrong() -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from chorus.talk.text.backchannel import is_backchannel
+from chorus.talk.text.topics import Topics
 from chorus.talk.turns.words import tokens
 
 DEADLINE_S = 0.060
@@ -126,8 +127,9 @@ class Knowledge(Protocol):
 
     @property
     def instructions(self) -> str | None:
-        """When to look something up, in the words of whoever made the agent: then the model decides
-        and asks for it by a tool. Without, every turn of the caller is looked up."""
+        """When to look something up, in the words of whoever made the agent: turns that name what
+        these name are looked up at once, and of all others the model decides, by a tool. Without,
+        every turn of the caller is looked up."""
         ...
 
     async def find(
@@ -170,17 +172,14 @@ class LookUps:
         self._mark = secrets.token_hex(4).upper()
         self._last: _LookUp | None = None
         self._running: set[asyncio.Task[Found]] = set()
+        self._topics = Topics.of(knowledge.instructions or "") if self.by_tool else None
         self.background = self._background()
         """What belongs to the system prompt of every request; empty unless the base is small."""
 
     @property
     def by_tool(self) -> bool:
-        """The model decides when something is looked up."""
+        """The model may look things up, whatever was looked up for the turn."""
         return bool(self.knowledge.instructions) and not self.knowledge.whole
-
-    @property
-    def _every_turn(self) -> bool:
-        return not self.by_tool and not self.knowledge.whole
 
     def _embedded(self, one: Embedded) -> None:
         """A vendor was asked for a vector: it is paid for, whether it was in time or not."""
@@ -234,12 +233,12 @@ class LookUps:
 
     def expect(self, text: str) -> None:
         """The caller's words are final, and may be the whole turn."""
-        if self._every_turn and (question := self._question(text)):
+        if question := self._question(text):
             self._look_up(question)
 
     async def of_turn(self, text: str) -> Found | None:
         """What was found for a turn of the caller; None where nothing was to be looked up."""
-        question = self._question(text) if self._every_turn else ""
+        question = self._question(text)
         if not question:
             return None
         look_up = self._look_up(question)
@@ -272,15 +271,18 @@ class LookUps:
         return self._last
 
     def _question(self, text: str) -> str:
-        """Empty where a turn asks for nothing: "mm-hm", "yes", a number."""
+        """Empty where nothing is to be looked up: all is known, a turn asks for nothing ("mm-hm",
+        "yes", a number), or it names nothing of what the instructions do."""
+        if self.knowledge.whole:
+            return ""
         words = tokens(text)
         if not any(len(word) > 1 and word.isalpha() for word in words):
             return ""
         if is_backchannel(text, self._language):
             return ""
-        if len(words) >= _SHORT_WORDS:
-            return text
-        return f"{self._last_heard()[-_BEFORE_CHARS:]} {text}".strip()
+        if len(words) < _SHORT_WORDS:
+            text = f"{self._last_heard()[-_BEFORE_CHARS:]} {text}".strip()
+        return text if self._topics is None or self._topics.named_in(text) else ""
 
     def _told(self, passages: Sequence[Passage]) -> str:
         lines = [
