@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.billing.office import PRICES
 from tests.conftest import settings_for
 
+from chorus.billing.charges import Item, tally
 from chorus.billing.prices import PACKAGED, Price, Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.prepare import NotReady, prepare
@@ -129,3 +130,20 @@ async def test_a_server_does_not_start_with_it(tmp_path: Path):
     settings = settings_for(tmp_path, prices_file=tmp_path / "none.toml")
     with pytest.raises(NotReady, match=r"none.toml cannot be used: it cannot be read"):
         await prepare(settings)
+
+
+def test_sound_has_a_price_of_its_own_and_else_that_of_text(tmp_path: Path):
+    text = PRICES + (
+        '\n[price_list.model."x/hears"]\n'
+        "per_million_input_tokens = 2\nper_million_output_tokens = 8\n"
+        '[price_list.model."x/hears:audio"]\n'
+        "per_million_input_tokens = 30\nper_million_output_tokens = 0\n"
+    )
+    [prices] = Prices.read(written(tmp_path, text)).lists
+    used = tally([{"model": "x/hears", "inputTokens": 100, "audioTokens": 40, "outputTokens": 1}])
+    assert used[Item("model_input", "x/hears")] == 60
+    assert used[Item("model_input", "x/hears:audio")] == 40
+    sound = prices.price("model_input", "x/hears:audio")
+    assert sound == Price(30_000_000, 1_000_000)
+    [prices] = Prices.read(written(tmp_path, text.replace("x/hears:audio", "x/other:audio"))).lists
+    assert prices.price("model_input", "x/hears:audio") == Price(2_000_000, 1_000_000)

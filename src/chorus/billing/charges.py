@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chorus.billing.prices import METERS, Meter, Price, PriceList
+from chorus.llm.sound import AUDIO
 
 MINUTE_MS = 60_000
 
@@ -83,8 +84,13 @@ def tally(usages: Iterable[Mapping[str, Any]]) -> Counter[Item]:
         discarded = bool(usage.get("discarded"))
         for meter, engine, count in _COUNTS:
             quantity = int(usage.get(count) or 0)
+            name = str(usage.get(engine) or "unknown")
+            if meter == "model_input" and (sound := int(usage.get("audioTokens") or 0)) > 0:
+                sound = min(sound, quantity)
+                sums[Item(meter, f"{name}{AUDIO}", discarded)] += sound
+                quantity -= sound
             if quantity > 0:
-                sums[Item(meter, str(usage.get(engine) or "unknown"), discarded)] += quantity
+                sums[Item(meter, name, discarded)] += quantity
     return sums
 
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+from chorus.llm.sound import AUDIO
 from chorus.settings import Settings
 
 T = TypeVar("T")
@@ -122,9 +123,11 @@ class Prices:
 
 def _named(prices: Mapping[str, T], engine: str) -> T | None:
     """The price of an engine: its own, its vendor's, everybody's. Several engines of which one
-    stands in for the other (`first+second`) have the price of the first."""
+    stands in for the other (`first+second`) have the price of the first. Sound for which there is
+    no price of its own has that of the model's text."""
     engine = engine.partition("+")[0]
-    for name in (engine, engine.partition("/")[0], "*"):
+    plain = engine.removesuffix(AUDIO)
+    for name in (engine, plain, plain.partition("/")[0], "*"):
         if name in prices:
             return prices[name]
     return None

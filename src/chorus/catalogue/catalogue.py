@@ -19,7 +19,7 @@ from chorus.audio.sounds import SOUNDS, Sound
 from chorus.catalogue.espeak import installed_voices
 from chorus.catalogue.piper import found_voices
 from chorus.providers.in_force import KeyInForce
-from chorus.providers.models import known
+from chorus.providers.models import hears, known
 from chorus.settings import Settings
 from chorus.speech.vendor.options import bare
 
@@ -73,9 +73,12 @@ class VoiceEntry(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlmModelEntry(Entry):
+    """`hears`: it takes the caller's turns as sound."""
+
     kind = "slmmodel"
     context_window: int | None = None
     retires: date | None = None
+    hears: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +221,7 @@ def _models(settings: Settings) -> Iterable[SlmModelEntry]:
                 context_window=settings.openai_options.get("contextWindow")
                 or _context_window(name),
                 retires=retires("openai", name),
+                hears=hears(name),
             )
     yield SlmModelEntry(engine="script", engine_id="script", name="Script", provider="chorus")
     if settings.simulated:

@@ -336,7 +336,7 @@ class EngineRoom:
     ) -> OpenAIOptions:
         """Raises `NoEngine` for an agent's options that cannot be read; they were checked when it
         was saved, by the rules of that version."""
-        options = OpenAIOptions(context_window=model.context_window)
+        options = OpenAIOptions(context_window=model.context_window, hears=model.hears)
         try:
             if model.key is None:
                 options = options.with_json(self._settings.openai_options)

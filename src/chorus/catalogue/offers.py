@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, TranscriberEntry, VoiceEntry
 from chorus.providers.in_force import KeyInForce
-from chorus.providers.models import KNOWN, known
+from chorus.providers.models import KNOWN, hears, known
 from chorus.speech.vendor.options import VendorVoice
 from chorus.speech.vendors import VENDORS, Vendor
 
@@ -72,6 +72,7 @@ def _models(key: KeyInForce, listed: Sequence[str]) -> Iterable[SlmModelEntry]:
             priced_as=f"{vendor.name}/{name}",
             context_window=fact.context_window if fact else None,
             retires=fact.retires if fact else None,
+            hears=hears(name),
         )
 
 

@@ -23,6 +23,7 @@ from chorus.catalogue.schemas import (
 )
 from chorus.db import utcnow
 from chorus.errors import not_found, unavailable
+from chorus.llm.sound import AUDIO
 from chorus.route import InOrganization, InProcess, failures, reading_router
 from chorus.speech.engines import EngineFailed
 from chorus.wire import Data, NameQuery, Page, page
@@ -45,15 +46,15 @@ async def _prices(request: Request) -> PriceOf:
     """From the operator's price list, which stands above this folder: dollars for `per` units."""
     prices = request.app.state.switchboard.admission.prices.at(utcnow())
 
-    def price(meter: str, entry: Entry, per: int) -> float | None:
-        found = prices.price(meter, entry.price_name)
+    def price(meter: str, entry: Entry, per: int, of: str = "") -> float | None:
+        found = prices.price(meter, f"{entry.price_name}{of}")
         return None if found is None else found.micros / found.per * per / 1_000_000
 
     return price
 
 
 InCatalogue = Annotated[Catalogue, Depends(_catalogue)]
-PriceOf = Callable[[str, Entry, int], float | None]
+PriceOf = Callable[..., float | None]
 InPrices = Annotated[PriceOf, Depends(_prices)]
 _MINUTE_S = 60
 _MILLION = 1_000_000
@@ -92,6 +93,10 @@ def _model(catalogue: Catalogue, model: SlmModelEntry, price: PriceOf) -> SlmMod
         price_per_million_input_tokens=price("model_input", model, _MILLION),
         price_per_million_output_tokens=price("model_output", model, _MILLION),
         retires=model.retires,
+        audio_input=model.hears,
+        price_per_million_audio_tokens=(
+            price("model_input", model, _MILLION, AUDIO) if model.hears else None
+        ),
         available=model.available,
         is_default=model is catalogue.default_model,
     )

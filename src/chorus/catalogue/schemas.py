@@ -54,6 +54,8 @@ class SlmModelOut(Out):
     price_per_million_input_tokens: float | None
     price_per_million_output_tokens: float | None
     retires: date | None
+    audio_input: bool
+    price_per_million_audio_tokens: float | None
     available: bool
     is_default: bool
 

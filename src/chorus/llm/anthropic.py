@@ -45,6 +45,10 @@ class AnthropicModel(OpenAIModel):
     separates_reasoning = True
 
     @property
+    def longest_sound_ms(self) -> int:
+        return 0  # its API takes none
+
+    @property
     def _path(self) -> str:
         return "/v1/messages"
 

@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from chorus.llm.model import Message, Prompt
 from chorus.llm.openai import OpenAIModel
-from chorus.llm.openai_request import fitting
+from chorus.llm.openai_request import fitting, heard
 from chorus.llm.ordering import UNHEARD
 from chorus.llm.refused import Learnt
+from chorus.llm.sound import Sound
 
 _ENDS = {"STOP": "stop", "MAX_TOKENS": "length"}
 _WITHHELD = frozenset(
@@ -51,7 +52,11 @@ class GoogleModel(OpenAIModel):
             config["responseMimeType"] = "application/json"
             config["responseJsonSchema"] = prompt.json_schema
         body: dict[str, Any] = {
-            "contents": _contents(fitting(prompt, options, learnt), self.endpoint.vendor)
+            "contents": _contents(
+                fitting(prompt, options, learnt),
+                self.endpoint.vendor,
+                lambda message: heard(message, options, learnt),
+            )
         }
         if prompt.whole_system:
             body["systemInstruction"] = {"parts": [{"text": prompt.whole_system}]}
@@ -76,7 +81,9 @@ class GoogleModel(OpenAIModel):
         return _Translation()
 
 
-def _contents(messages: Sequence[Message], vendor: str) -> list[dict[str, Any]]:
+def _contents(
+    messages: Sequence[Message], vendor: str, heard: Callable[[Message], Sound | None]
+) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     for message in messages:
@@ -90,6 +97,12 @@ def _contents(messages: Sequence[Message], vendor: str) -> list[dict[str, Any]]:
             if out and "functionResponse" in out[-1]["parts"][0]:
                 out[-1]["parts"] += parts  # those of one turn belong together
                 continue
+        elif (sound := heard(message)) is not None:
+            before, behind = sound.around(message.content)
+            audio = {"mimeType": "audio/wav", "data": sound.wav_base64()}
+            parts += [{"text": before}] if before else []
+            parts.append({"inlineData": audio})
+            parts += [{"text": behind}] if behind else []
         elif message.content.strip() or not message.tool_calls:
             parts.append({"text": message.content.strip() or UNHEARD})
         for call in message.tool_calls:
@@ -140,9 +153,16 @@ class _Translation:
             output = sum(
                 int(counts.get(n) or 0) for n in ("candidatesTokenCount", "thoughtsTokenCount")
             )
+            by_kind: list[Any] = counts.get("promptTokensDetails") or []
+            audio = sum(
+                int(each.get("tokenCount") or 0)
+                for each in by_kind
+                if each.get("modality") == "AUDIO"
+            )
             usage = {
                 "prompt_tokens": int(counts.get("promptTokenCount") or 0),
                 "completion_tokens": output,
+                "prompt_tokens_details": {"audio_tokens": audio},
             }
             out.append({"choices": [], "usage": usage})
         return out

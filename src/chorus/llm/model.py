@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from chorus.llm.sound import Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class Message:
     """One entry of the history as a model is shown it. `tool_calls` only on an assistant's
-    message; `tool_call_id` only on a tool's, whose `content` is the result."""
+    message; `tool_call_id` only on a tool's, whose `content` is the result; `sound` only on a
+    user's: its `words`, which `content` holds, as they were spoken."""
 
     role: Literal["user", "assistant", "tool"]
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request; the last item of a stream, where the vendor tells."""
+    """Tokens of one request; the last item of a stream, where the vendor tells. `audio_tokens`:
+    how many of `input_tokens` were sound."""
 
     input_tokens: int
     output_tokens: int
+    audio_tokens: int = 0
 
 
 ModelItem = TextDelta | ToolCall | Usage
@@ -124,3 +130,19 @@ class LanguageModel(Protocol):
         """Utterances that this model expects from the caller under that system prompt; empty for
         models that understand anything."""
         ...
+
+
+@runtime_checkable
+class HearsSound(Protocol):
+    """A language model that takes the caller's turn as sound."""
+
+    @property
+    def longest_sound_ms(self) -> int:
+        """Of one turn; a longer one is shown as text alone, as all are where this is 0."""
+        ...
+
+
+def longest_sound_ms(models: Iterable[LanguageModel]) -> int:
+    """How much of a turn the one that takes the most is to be given; 0: none takes sound."""
+    hears = (m.longest_sound_ms for m in models if isinstance(m, HearsSound))
+    return max(hears, default=0)

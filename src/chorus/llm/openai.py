@@ -25,6 +25,7 @@ from chorus.llm.openai_parts import Parts, VendorError
 from chorus.llm.openai_request import body_of
 from chorus.llm.options import OpenAIOptions
 from chorus.llm.refused import Learnt, learn
+from chorus.llm.refused_sound import learn_of_sound
 from chorus.llm.sse import Events
 from chorus.llm.window import size_of
 
@@ -75,6 +76,12 @@ class OpenAIModel:
 
     def phrases(self, system: str) -> tuple[str, ...]:
         return ()
+
+    @property
+    def longest_sound_ms(self) -> int:
+        """See `HearsSound`."""
+        takes = self.options.hears and not self._learnt.deaf
+        return self.options.most_sound_ms if takes else 0
 
     @property
     def _learnt(self) -> Learnt:
@@ -177,9 +184,11 @@ class OpenAIModel:
             try:
                 response = await self._post(body)
             except _Refused as refused:
-                if refused.status in (400, 413, 422) and lesson < _MOST_LESSONS:
+                if lesson < _MOST_LESSONS:
                     said = _vendor_message(refused.body)
-                    better = learn(learnt, said, body, size_of(prompt))
+                    better = learn_of_sound(learnt, refused.status, said, body)
+                    if better is None and refused.status in (400, 413, 422):
+                        better = learn(learnt, said, body, size_of(prompt))
                     if better is not None:
                         learnt = better
                         continue

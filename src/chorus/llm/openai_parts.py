@@ -89,8 +89,12 @@ class Parts:
     def _take(self, chunk: Any) -> str:
         counts = chunk.get("usage")
         if counts:
+            details: Any = counts.get("prompt_tokens_details") or {}
+            sound = details.get("audio_tokens")
             self.usage = Usage(
-                int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0)
+                int(counts.get("prompt_tokens") or 0),
+                int(counts.get("completion_tokens") or 0),
+                int(sound or 0),
             )
         if not chunk.get("choices"):
             return ""

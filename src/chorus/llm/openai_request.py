@@ -6,24 +6,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from chorus.llm.model import Message, Prompt, ToolCall
 from chorus.llm.options import OpenAIOptions
 from chorus.llm.ordering import alternating
 from chorus.llm.refused import Learnt
+from chorus.llm.sound import Sound
 from chorus.llm.window import within
+
+_SILENCE = Sound(bytes(3200), 16_000, "")
+"""Stands for no words."""
 
 
 def body_of(
     prompt: Prompt, *, vendor: str, model: str, options: OpenAIOptions, learnt: Learnt
 ) -> dict[str, Any]:
     messages = fitting(prompt, options, learnt)
+    if learnt.wants_sound and not any(heard(m, options, learnt) for m in messages):
+        messages = _with_silence(messages)
     body: dict[str, Any] = {
         "model": model,
         "messages": [
             {"role": "system", "content": prompt.whole_system},
-            *(_message(message, vendor, learnt) for message in messages),
+            *(_message(message, vendor, options, learnt) for message in messages),
         ],
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -69,7 +76,45 @@ def fitting(prompt: Prompt, options: OpenAIOptions, learnt: Learnt) -> Sequence[
     return alternating(messages)
 
 
-def _message(message: Message, vendor: str, learnt: Learnt) -> dict[str, Any]:
+def heard(message: Message, options: OpenAIOptions, learnt: Learnt) -> Sound | None:
+    """The sound of a message, if it is to be sent."""
+    sound = message.sound
+    if sound is _SILENCE:
+        return sound
+    if sound is None or not options.hears or learnt.deaf or sound.ms > options.most_sound_ms:
+        return None
+    small = learnt.most_sound is None or len(sound.pcm16) <= learnt.most_sound
+    return sound if small else None
+
+
+def _with_silence(messages: Sequence[Message]) -> Sequence[Message]:
+    """The last message of the user followed by a moment of silence."""
+    out = list(messages)
+    for place in reversed(range(len(out))):
+        if out[place].role == "user":
+            out[place] = replace(out[place], sound=_SILENCE)
+            break
+    return out
+
+
+def _spoken(message: Message, sound: Sound) -> list[dict[str, Any]]:
+    before, behind = (message.content, "")
+    if sound.words:
+        before, behind = sound.around(message.content)
+    audio = {"data": sound.wav_base64(), "format": "wav"}
+    parts: list[dict[str, Any]] = [{"type": "input_audio", "input_audio": audio}]
+    if before:
+        parts.insert(0, {"type": "text", "text": before})
+    if behind:
+        parts.append({"type": "text", "text": behind})
+    return parts
+
+
+def _message(
+    message: Message, vendor: str, options: OpenAIOptions, learnt: Learnt
+) -> dict[str, Any]:
+    if (sound := heard(message, options, learnt)) is not None:
+        return {"role": "user", "content": _spoken(message, sound)}
     if message.role == "tool":
         return {
             "role": "tool",

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chorus.llm.sound import MOST_MS
+
 OWN_FIELDS = frozenset(
     ("model", "models", "messages", "tools", "functions", "stream", "stream_options", "n")
 )
@@ -24,7 +26,8 @@ class OpenAIOptions:
     included. `stall_ms`: longest gap after that. `extra_body`: further fields of the request, as
     the vendor documents them. `context_window` in tokens, None: not known; older history is left
     out beyond it. `thinks_in_content`: whether replies begin with reasoning that no tag opens;
-    None: found out with the first reply."""
+    None: found out with the first reply. `hears`: turns are sent as sound; `most_sound_ms`: up to
+    that length."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -34,6 +37,8 @@ class OpenAIOptions:
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     context_window: int | None = None
     thinks_in_content: bool | None = None
+    hears: bool = False
+    most_sound_ms: int = MOST_MS
 
     def with_json(self, given: Mapping[str, Any]) -> OpenAIOptions:
         """These with the fields of `given`, which are in camel case; null leaves a field as it
@@ -101,5 +106,7 @@ _FIELDS = {
     "extraBody": ("extra_body", _object),
     "contextWindow": ("context_window", _whole(256, 100_000_000)),
     "thinksInContent": ("thinks_in_content", _flag),
+    "audioInput": ("hears", _flag),
+    "audioInputMaxMs": ("most_sound_ms", _whole(500, MOST_MS)),
     "firstTokenTimeoutMs": ("first_item_ms", _whole(500, 60_000)),
 }

@@ -28,7 +28,8 @@ def alternating(messages: Iterable[Message]) -> list[Message]:
         elif last is not None and last.role == "tool" and message.role == "user":
             out.append(Message("assistant", UNHEARD))
         elif last is not None and last.role == message.role == "user":
-            out[-1] = Message("user", _joined(last.content, message.content))
+            joined = _joined(last.content, message.content)
+            out[-1] = Message("user", joined, sound=message.sound)
             continue
         elif last is not None and last.role == message.role == "assistant" and not last.tool_calls:
             joined = _joined(last.content, message.content)

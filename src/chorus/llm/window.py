@@ -15,6 +15,8 @@ from chorus.llm.model import Message, Prompt, ToolSpec
 _BYTES_PER_TOKEN = 3
 """English has about four letters a token; other scripts have fewer letters of more bytes."""
 _PER_MESSAGE = 8
+_PER_SECOND = 25
+"""Of sound: what Qwen-Omni takes, the most of those that are known."""
 ANSWER_TOKENS = 1024
 """Room that is kept for the reply."""
 
@@ -25,7 +27,8 @@ def tokens(text: str) -> int:
 
 def message_tokens(message: Message) -> int:
     calls = sum(tokens(c.name) + tokens(c.arguments) + _PER_MESSAGE for c in message.tool_calls)
-    return tokens(message.content) + calls + _PER_MESSAGE
+    sound = round(message.sound.ms / 1000 * _PER_SECOND) if message.sound is not None else 0
+    return tokens(message.content) + sound + calls + _PER_MESSAGE
 
 
 def size_of(prompt: Prompt) -> int:

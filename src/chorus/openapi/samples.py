@@ -238,7 +238,13 @@ SCHEMAS: dict[str, Any] = {
         "languages": ["en", "de"],
         "gender": "female",
     },
-    "SlmModel": {"name": "gpt-4.1-mini", "provider": "openai", "contextWindow": 1047576},
+    "SlmModel": {
+        "name": "gpt-4.1-mini",
+        "provider": "openai",
+        "contextWindow": 1047576,
+        "audioInput": False,
+        "pricePerMillionAudioTokens": None,
+    },
     "Transcriber": {
         "name": "Deepgram Nova-3",
         "provider": "deepgram",

@@ -8,6 +8,7 @@ nothing is listed. A vendor has many more: name them in a key's `models`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -29,6 +30,8 @@ KNOWN: dict[str, tuple[KnownModel, ...]] = {
         KnownModel("gpt-6.1-terra", 922_000),
         KnownModel("gpt-6.1-sol", 922_000),
         KnownModel("gpt-4.1", 1_047_576, date(2027, 1, 14)),
+        KnownModel("gpt-audio-1.5", 128_000),
+        KnownModel("gpt-audio-mini", 128_000, date(2027, 1, 20)),
     ),
     "anthropic": (
         KnownModel("claude-haiku-5-5", 1_000_000),
@@ -63,6 +66,17 @@ CHEAP = {
     "together": "openai/gpt-oss-120b",
 }
 """With what a key is tested."""
+
+
+_HEARS = re.compile(
+    r"(?i)gpt-(?:\w+-)*audio|ultravox|qwen[\d.]*-audio|qwen.*omni|voxtral|step-?audio|kimi-audio"
+)
+
+
+def hears(name: str) -> bool:
+    """Whether a model is made to take speech, by the names of the families that are: OpenAI's
+    gpt-audio, Ultravox, Qwen-Omni and Qwen-Audio, Voxtral, Step-Audio, Kimi-Audio."""
+    return bool(_HEARS.search(name))
 
 
 def known(vendor: str, id: str) -> KnownModel | None:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from chorus.audio.codec import decode
+from chorus.llm.model import longest_sound_ms
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, Hints, Words
 from chorus.talk.announcing import Announcement
 from chorus.talk.answered.reception import Reception
@@ -97,6 +98,7 @@ class Cascade:
             Hints(_languages(agent), engines.phrases(system)),
             on_words=self._words,
             note=host.note,
+            keep_ms=longest_sound_ms(engines.models.engines),
         )
         self._hearing = Hearing(
             line.format,

@@ -302,7 +302,8 @@ class Conversation:
         draft = self._new_reply(event.turn, event.text)
         self._drafts.add(draft)
         self._note("draft_started", turn=event.turn)
-        draft.think(self._tasks, self.dialogue.messages_with(event.text))
+        sound = self.hearing.sound(event.onset_ms, event.text, self._mind.longest_sound_ms)
+        draft.think(self._tasks, self.dialogue.messages_with(event.text, sound))
 
     def _answer(self, event: TurnCommitted) -> None:
         text = with_keys(event.text, *self._keypad.turn_over(event.digits))
@@ -331,7 +332,8 @@ class Conversation:
             reply = opening.reply
             reply.turn = reply.entry.turn = event.turn
         if reply is None:
-            messages = self.dialogue.messages_with(text)
+            sound = hearing.sound(event.onset_ms, event.text, self._mind.longest_sound_ms)
+            messages = self.dialogue.messages_with(text, sound)
             reply = self._new_reply(event.turn, text)
             reply.think(self._tasks, messages)
         if not reply.mute:

@@ -10,10 +10,11 @@ calls belong to the reply that made them and always carry a result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chorus.llm.model import Message, ToolCall
+from chorus.llm.sound import Sound
 from chorus.talk.knowledge import Source
 from chorus.talk.tools.acting import ToolRun
 
@@ -196,10 +197,12 @@ class Dialogue:
                 out.extend(reply_messages(entry))
         return tuple(out)
 
-    def messages_with(self, text: str) -> tuple[Message, ...]:
-        """`messages()` as they will be when the caller has said `text`."""
+    def messages_with(self, text: str, sound: Sound | None = None) -> tuple[Message, ...]:
+        """`messages()` as they will be when the caller has said `text`, which sounded so."""
         out = list(self.messages())
         self._add_user(out, text)
+        if sound is not None:
+            out[-1] = replace(out[-1], sound=sound)
         return tuple(out)
 
     def transcript(self) -> tuple[TranscriptLine, ...]:

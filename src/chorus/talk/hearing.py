@@ -28,6 +28,7 @@ from chorus.audio.codec import decode, rms
 from chorus.audio.frame import PCM_16K, AudioFormat
 from chorus.audio.record import Track
 from chorus.audio.resample import Resampler
+from chorus.llm.sound import Sound
 from chorus.speech import engines
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, VoiceDetector
 from chorus.talk.transcribing import Transcribing
@@ -52,6 +53,8 @@ LOUD_LEAST = 60
 """Of 32768, root mean square: quieter is silence on any telephone line."""
 DECAY = 0.995
 """Of that loudness, each voiced frame: half of it is forgotten in four and a half seconds."""
+LEAD_MS = 200
+"""Of sound before the detector heard speech begin: soft first letters are in it."""
 DETECTOR_LATE_MS = 320
 """A detector is not later than this; what was loud before that was a word before."""
 
@@ -123,6 +126,7 @@ class Hearing:
         self._loudness = 0.0
         self._level = 0
         self._filled_to_ms = 0.0
+        self._private_to_ms = 0.0
         self.private = False
         """What is heard now is recorded nowhere."""
         self.lost_ms = 0.0
@@ -201,6 +205,16 @@ class Hearing:
         audio = decode(self._heard, self._transcribing.since(onset_ms))
         return engines.Heard(audio, self._heard.rate_hz, text, silence_ms, context)
 
+    def sound(self, onset_ms: float, words: str, most_ms: float) -> Sound | None:
+        """The turn that began at `onset_ms`, for a language model that hears. None where that is
+        longer than `most_ms` (0: none is wanted), or recorded nowhere: then there are the words."""
+        begin_ms = max(onset_ms - LEAD_MS, 0.0)
+        length_ms = self._fed_ms - begin_ms
+        if not words or length_ms > most_ms or self.private or begin_ms < self._private_to_ms:
+            return None
+        pcm16 = decode(self._heard, self._transcribing.since(begin_ms, most_ms))
+        return Sound(pcm16, self._heard.rate_hz, words)
+
     async def close(self) -> None:
         self._vad.close()
         await self._transcribing.close()
@@ -225,7 +239,9 @@ class Hearing:
         if self._resampler is not None:
             pcm16 = chunk = self._resampler.feed(pcm16)
         self._transcribing.feed(chunk, length_ms)
-        if self._track is not None and not self.private:
+        if self.private:
+            self._private_to_ms = self._fed_ms
+        elif self._track is not None:
             self._track.put(pcm16, at_ms)
         partial, size = self._partial, self._vad_bytes
         partial += pcm16

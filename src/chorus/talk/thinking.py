@@ -24,6 +24,7 @@ from chorus.llm.model import (
     TextDelta,
     ToolCall,
     Usage,
+    longest_sound_ms,
 )
 from chorus.llm.window import size_of
 from chorus.speech.engines import EngineFailed
@@ -63,6 +64,11 @@ class ReplyContext:
     def background(self) -> str:
         """The documents of a small base, for the system prompt."""
         return self.look_ups.background if self.look_ups is not None else ""
+
+    @property
+    def longest_sound_ms(self) -> int:
+        """Of a turn, for models that hear; 0: there are none."""
+        return longest_sound_ms(self.models.engines)
 
     def expect(self, text: str) -> None:
         """The caller's words are final: what they ask for may be looked up already."""
@@ -104,6 +110,7 @@ class Reply:
         self.failure: ModelFailed | EngineFailed | None = None
         self.input_tokens = 0
         self.output_tokens = 0
+        self.audio_tokens = 0
         self._mind = mind
         self._events = events
         self._script = Script()
@@ -181,6 +188,7 @@ class Reply:
             "outputTokens": self.output_tokens,
             "characters": self.utterance.characters,
             "discarded": discarded,
+            **({"audioTokens": self.audio_tokens} if self.audio_tokens else {}),
         }
 
     # --- the model ----------------------------------------------------------------------------
@@ -247,6 +255,7 @@ class Reply:
                 elif isinstance(item, Usage):
                     self.input_tokens += item.input_tokens
                     self.output_tokens += item.output_tokens
+                    self.audio_tokens += item.audio_tokens
                 else:
                     calls.append(of_its_own(item, self._taken(calls)))
         for clause in splitter.flush():

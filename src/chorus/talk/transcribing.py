@@ -47,7 +47,7 @@ EPS_MS = 1.0  # a sample's rounding, between the vendor's clock and this one
 
 class Transcribing:
     """`format` is what is fed. `on_words` is given words on the call's clock; `note(kind, **data)`
-    writes the timeline."""
+    writes the timeline. `keep_ms`: how much of what was fed `since` is to have."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Transcribing:
         *,
         on_words: Callable[[Words], None],
         note: Callable[..., None],
+        keep_ms: float = KEEP_MS,
     ) -> None:
         self._ranking = ranking
         self._engine = ranking.order()[0]
@@ -65,7 +66,7 @@ class Transcribing:
         self._hints = hints
         self._on_words = on_words
         self._note = note
-        self._keep_bytes = format.size(KEEP_MS)
+        self._keep_bytes = format.size(max(keep_ms, KEEP_MS))
         self._kept = bytearray()
         self._fed_ms = 0.0
         self._stream: Transcription | None = None
@@ -131,9 +132,9 @@ class Transcribing:
             self._paused_ms, self._again_ms = self._fed_ms, None
             self._stream.finalize()
 
-    def since(self, at_ms: float) -> bytes:
-        """What was fed from `at_ms` on, `KEEP_MS` of it at most."""
-        size = self._format.size(self._fed_ms - at_ms + 1e-6)
+    def since(self, at_ms: float, most_ms: float = KEEP_MS) -> bytes:
+        """What was fed from `at_ms` on, the last `most_ms` of it at most."""
+        size = self._format.size(min(self._fed_ms - at_ms, most_ms) + 1e-6)
         return bytes(self._kept[-size:]) if size > 0 else b""
 
     def _feed(self, chunk: bytes) -> None:
@@ -215,7 +216,8 @@ class Transcribing:
 
         wanted = engine.takes(self._format)
         stream = await engine.open(wanted, self._hints, words, failed)
-        begin_ms = max(self._settled_ms, self._fed_ms - self._format.ms(len(self._kept)))
+        kept_ms = min(self._format.ms(len(self._kept)), KEEP_MS)
+        begin_ms = max(self._settled_ms, self._fed_ms - kept_ms)
         if self._speech_ms is None:
             begin_ms = max(begin_ms, self._fed_ms - IDLE_MS)
         self._stream = stream

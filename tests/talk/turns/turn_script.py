@@ -31,7 +31,7 @@ from chorus.talk.turns.turns import FRAME_MS, Event, Turns, TurnSettings
 
 def written(at: float, event: Event) -> str:
     """An event as scripts write it; empty and zero fields are left out."""
-    values = [(f.name, getattr(event, f.name)) for f in fields(event)]
+    values = [(f.name, getattr(event, f.name)) for f in fields(event) if f.compare]
     shown = [f"{name}={_value(value)}" for name, value in values if value not in ("", 0.0)]
     return " ".join([f"{at:g}", type(event).__name__, *shown])
 

@@ -38,7 +38,7 @@ class Drafts:
         if len(self._kept) == _KEPT:
             self._cancel(self._kept[0])
         turn.drafts += 1
-        draft = Draft(turn.id, pause, text)
+        draft = Draft(turn.id, pause, text, turn.onset_ms)
         self._kept.append(draft)
         self._events.append(draft)
         return True

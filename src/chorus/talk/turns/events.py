@@ -5,7 +5,7 @@ Import them from `chorus.talk.turns.turns`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -56,11 +56,13 @@ class SpeechPaused:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A reply may be drafted now; its snapshot is the turn's `text` so far."""
+    """A reply may be drafted now; its snapshot is the turn's `text` so far, whose sound begins at
+    `onset_ms`."""
 
     turn: int
     pause: int
     text: str
+    onset_ms: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
