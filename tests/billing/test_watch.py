@@ -102,6 +102,23 @@ async def test_a_call_that_uses_more_than_expected_holds_more(office: Office):
     assert held > 200_000 + 14_000
 
 
+async def test_a_transcriber_that_takes_over_is_held_for_at_its_own_price(office: Office):
+    """The other has no price in this list: from then on hearing costs nothing that is known."""
+    organization_id = await office.organization(1)
+    agent_id = await office.agent(organization_id)
+    same, other = [await talks(office, organization_id, agent_id) for _ in range(2)]
+    watch = Watch(office.switchboard)
+    for call_id in (same, other):
+        office.live[call_id].call_ms = 110_000
+    journal = office.journals.of(other)
+    assert journal is not None
+    journal.note(Happening(20_000, "transcriber_changed", {"transcriber": "other"}))
+    await watch.look()
+    held = await office.holds(organization_id)
+    # Of three minutes that are held for, one third of a minute was heard at 4300.
+    assert held[same] - held[other] == 3 * 4300 - round(4300 / 3)
+
+
 async def test_without_money_it_says_goodbye_once(office: Office):
     organization_id = await office.organization(MINUTE / 1_000_000)
     call_id = await talks(office, organization_id, await office.agent(organization_id))

@@ -98,6 +98,7 @@ class Watch:
             at_ms,
             held.transcriber,
             journal.used if journal else {},
+            tuple(journal.ears) if journal else (),
         )
         expected = -(-held.minute_micros * talking_ms // MINUTE_MS)
         return cost(used, self._switchboard.admission.prices.at(utcnow())) + expected

@@ -45,6 +45,8 @@ class CallJournal:
         self.pending: deque[Happening] = deque()
         self.turns: list[dict[str, object]] = []
         self.used = Counter[Item]()
+        self.ears: list[tuple[str, int]] = []
+        """Which transcribers took over, and from when on, as in `Used.others`."""
         self.failures = Counter[tuple[str, str]]()
         """Of vendors, by who and at what."""
         self.lost = 0
@@ -59,6 +61,8 @@ class CallJournal:
             self.turns.append(dict(happening.data))
         elif happening.kind == "usage":
             self.used += tally([happening.data])
+        elif happening.kind in ("transcriber_changed", "transcriber_stopped"):
+            self.ears.append((str(happening.data.get("transcriber") or ""), happening.at_ms))
         elif happening.kind == "engine_failed":
             who, what = (str(happening.data.get(name) or "") for name in ("vendor", "stage"))
             self.failures[who, what] += 1

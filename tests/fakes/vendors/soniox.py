@@ -102,6 +102,8 @@ class SonioxMouth(Mouth):
         if event.get("keep_alive"):
             return (Wish("other"),)
         stream = event["stream_id"]
+        if event.get("cancel"):
+            return (Wish("cancel", stream),)
         if "model" in event:
             assert (event["audio_format"], event["sample_rate"]) == ("pcm_mulaw", 8000)
             assert event["api_key"] == KEY
@@ -129,6 +131,9 @@ class SonioxMouth(Mouth):
             json.dumps({"stream_id": context, "audio_end": True}),
             json.dumps({"stream_id": context, "terminated": True}),
         )
+
+    def cancelled(self, context: str) -> Sequence[str]:
+        return (json.dumps({"stream_id": context, "terminated": True}),)
 
     def error(self, context: str) -> str:
         return json.dumps({"stream_id": context, "error_code": 402, "error_message": "no balance"})

@@ -63,5 +63,5 @@ MOUTHS = (
     MouthCase("deepgram aura-2", "deepgram", AuraMouth, marks=False),
     MouthCase("elevenlabs", "elevenlabs", ElevenLabsMouth, stops=False),
     MouthCase("cartesia", "cartesia", SonicMouth, byes=0),
-    MouthCase("soniox", "soniox", SonioxMouth, stops=False, byes=0),
+    MouthCase("soniox", "soniox", SonioxMouth, byes=0),
 )

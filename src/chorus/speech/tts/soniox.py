@@ -1,10 +1,10 @@
 """Soniox's voices, over its real-time WebSocket.
 
-By Soniox's documentation of `/tts-websocket` (soniox.com/docs, read in November 2026). There is no
-flush: a stream is spoken to its end when `text_end` is sent. So each clause is a stream of its own,
-and the audio of those that follow is held until the one before is over. At most five streams are
-open on a socket; one whose text has ended cannot be cancelled, so what was sent of a reply that is
-interrupted, three clauses at most, is spoken to nobody.
+By Soniox's documentation of `/tts-websocket` and of "Stream termination" (soniox.com/docs, read in
+November 2026). There is no flush: a stream is spoken to its end when `text_end` is sent. So each
+clause is a stream of its own, and the audio of those that follow is held until the one before is
+over. At most five streams are open on a socket. A stream that is cancelled sends no more audio, and
+says that it has terminated like any other.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class SonioxSpeechWire(SpeechWire):
 
     def cancel(self, context: str) -> Sequence[Message]:
         self._cancelled = True
-        return ()
+        return tuple(json.dumps({"stream_id": each, "cancel": True}) for each in self._streams)
 
     def keep_alive(self) -> Sequence[Message]:
         return ('{"keep_alive":true}',)
