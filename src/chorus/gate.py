@@ -9,6 +9,7 @@ with a line in the log. An exception that nobody expected becomes a 500 here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -80,6 +81,12 @@ class Gate:
                         raise errors.rate_limited(quota.retry_after_s)
                 body = self._limited(scope["path"], headers, receive)
                 await self._app(scope, body, answer)
+            except asyncio.CancelledError:
+                # The server stops, and does not wait any longer.
+                if not status:
+                    ours = errors.unavailable("The server is being stopped")
+                    await _send(answer, ours, request_id)
+                raise
             except Exception as error:
                 ours = errors.translate(error)
                 if ours.status >= 500:

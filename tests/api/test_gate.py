@@ -13,12 +13,14 @@ import httpx
 import pytest
 from alembic.config import Config
 from sqlalchemy.exc import OperationalError
+from starlette.types import Message, Receive, Scope, Send
 from tests.conftest import settings_for
 from tests.fakes.api import KEY, Api, running
 
 from chorus import logs, ready
 from chorus.accounts.limits import RateLimits
 from chorus.calls.switchboard import Switchboard
+from chorus.gate import Gate
 
 
 async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
@@ -308,3 +310,35 @@ async def test_who_guesses_keys_is_refused_without_looking(
         assert looked_up == 1 + 20
         # Whoever is known is not held up by it.
         assert (await api.get("/v1/agents")).status_code == 200
+
+
+async def test_a_request_that_the_stop_of_the_server_cuts_off(sqlite_api: Api):
+    begun = asyncio.Event()
+    sent: list[Message] = []
+
+    async def lasts(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/calls",
+        "headers": [],
+        "client": None,
+    }
+    asked = asyncio.create_task(Gate(lasts, sqlite_api.process)(scope, receive, send))
+    await begun.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    [start, body] = sent
+    assert start["status"] == 503
+    assert dict(start["headers"])[b"retry-after"] == b"5"
+    assert json.loads(body["body"])["code"] == "unavailable"
