@@ -227,13 +227,8 @@ class Call:
             recording_fault=recording.failed if recording else None,
             answered_by=self._verdict,
         )
-        self.note(
-            "ended",
-            reason=reason,
-            detail=detail,
-            lostMs=round(talk.lost_ms) if talk else 0,
-            filledMs=round(talk.filled_ms) if talk else 0,
-        )
+        lost, filled = (round(talk.lost_ms), round(talk.filled_ms)) if talk else (0, 0)
+        self.note("ended", reason=reason, detail=detail, lostMs=lost, filledMs=filled)
         if cancelled:
             raise asyncio.CancelledError
 
@@ -420,6 +415,8 @@ class Call:
         self.note(f"leg_{move}", leg=leg.name)
         if leg is self._caller:
             self.transfers.moved(move)
+            if self._talk is not None:
+                self.guarded(self._talk.moved)(move)
 
     def leg_ended(self, leg: Leg, ended: LineEnded) -> None:
         self.bridge.remove(leg)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from chorus.audio.codec import decode
+from chorus.lines.line import LineMove
 from chorus.llm.model import longest_sound_ms
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, Hints, Words
 from chorus.talk.announcing import Announcement
@@ -37,6 +38,9 @@ from chorus.talk.text import phrases
 from chorus.talk.tools.acting import Acting, ToolRun
 from chorus.talk.transcribing import Transcribing
 
+ON_HOLD = "The caller had put you on hold for {} seconds and is back."
+NOTED_HOLD_S = 10
+"""A shorter hold the model is not told of."""
 LAST_WORDS_S = 1.5
 """How long a call that is over waits for the words of what was said last."""
 
@@ -69,6 +73,7 @@ class Cascade:
         self._look_ups = look_ups
         self._tasks = tasks
         self._deaf = False
+        self._held_at = 0.0
         self._unheard = False  # nobody listens to what is said, though it is recorded
         self._transcriber: asyncio.Task[None] | None = None
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced, host.note)
@@ -134,10 +139,25 @@ class Cascade:
         self._tasks.spawn(self._load_background(), "background")
 
     def audio(self, chunk: bytes, at_ms: float) -> None:
+        if self._speaking.held:
+            return  # music; silence is put in its place
         self._hearing.audio(chunk, at_ms, self._host.call_ms)
 
     def digit(self, digit: str) -> None:
         self._conversation.digit(digit)
+
+    def moved(self, move: LineMove) -> None:
+        now = self._host.call_ms
+        if move is LineMove.HELD and not self._speaking.held:
+            self._held_at = now
+            self._speaking.hold(now)
+        elif move is LineMove.RESUMED and self._speaking.held:
+            self._hearing.begins_anew()
+            self._conversation.latencies.spoil()
+            away_s = round((now - self._held_at) / 1000)
+            if away_s >= NOTED_HOLD_S:
+                self._conversation.dialogue.note(ON_HOLD.format(away_s))
+            self._speaking.release(now)
 
     def tick(self) -> None:
         if not self._deaf:

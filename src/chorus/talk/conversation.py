@@ -100,7 +100,7 @@ class Conversation:
         """Is given the turns of a person who talks with another one."""
         self._missed = False  # a turn was over while the agent was silent
         self._announced: Announcement | None = None  # the last that was begun
-        self._latencies = Latencies()
+        self.latencies = Latencies()
         self._failures = Failures(host.note)
         self._judge = Judge(end_of_turn, self._failures)
 
@@ -129,7 +129,7 @@ class Conversation:
             asked=self.hearing.asks_for_words,
         )
         if words.final:
-            self._latencies.words(self._host.call_ms)
+            self.latencies.words(self._host.call_ms)
             self._mind.expect(self._turns.text)
         if words.turn_over is not None:
             self._turns.vendor_verdict(words.turn_over, words.heard_to_ms, self.hearing.now_ms)
@@ -157,7 +157,7 @@ class Conversation:
         elif self._announcements and not self._suspended:
             self._announce()
         quiet = self._reply is None and not self._announcements and self._turns.state == "idle"
-        quiet = quiet and not self._suspended
+        quiet = quiet and not self._suspended and not speaking.held
         missed = self._keypad.tick(quiet=quiet, keyed=bool(self._turns.digits))
         if missed is not None:
             self.announcer.speak_up(f"No key was pressed for {missed.name}.")
@@ -273,7 +273,7 @@ class Conversation:
                 self._answer(event)
             case TurnDropped():
                 self._drafts.drop()
-                self._latencies.dropped(event.turn)
+                self.latencies.dropped(event.turn)
                 self._note("turn_dropped", turn=event.turn, reason=event.reason)
             case Unheard():
                 self._note("unheard")
@@ -294,7 +294,7 @@ class Conversation:
 
     def _speech_started(self, event: SpeechStarted) -> None:
         self._note("speech_started", turn=event.turn, onsetMs=round(event.onset_ms))
-        self._latencies.opened(event.turn)
+        self.latencies.opened(event.turn)
 
     def _begin_draft(self, event: Draft) -> None:
         if self._suspended or self._opens():
@@ -310,7 +310,7 @@ class Conversation:
         now = self._host.call_ms
         hearing, detected_ms = self.hearing, event.speech_end_ms
         ended_ms = hearing.call_time(hearing.speech_end(detected_ms))
-        self._latencies.committed(event.turn, ended_ms, hearing.call_time(detected_ms), now)
+        self.latencies.committed(event.turn, ended_ms, hearing.call_time(detected_ms), now)
         reply = None if self._suspended else self._drafts.take(text, self.dialogue.version)
         drafted = reply is not None
         self._note("turn_committed", turn=event.turn, by=event.by, text=text, drafted=drafted)
@@ -348,7 +348,7 @@ class Conversation:
         reply = self._reply
         if reply is not None and reply.turn == turn:
             self._reply = None
-            self._latencies.take()
+            self.latencies.take()
             self.speaking.stop(self._host.call_ms)
             self._discard(reply)
         self.dialogue.retract(turn)
@@ -366,7 +366,7 @@ class Conversation:
             event.onset_ms, self._turns.text, event.silence_ms, self.dialogue.last_heard
         )
         probability = await self._judge.verdict(heard)
-        self._latencies.judged(event.turn, self._host.call_ms)
+        self.latencies.judged(event.turn, self._host.call_ms)
         self._turns.verdict(event.question, probability, self.hearing.now_ms)
         self._carry_out()
 
@@ -393,7 +393,7 @@ class Conversation:
         self.speaking.play(reply.utterance, self._host.call_ms)
 
     def _announce(self) -> None:
-        announcement = self._announcements.next(self._turns.state)
+        announcement = None if self.speaking.held else self._announcements.next(self._turns.state)
         if announcement is not None:
             self._announced = announcement
             now = self.hearing.now_ms
@@ -448,11 +448,11 @@ class Conversation:
         self._note("reply_started", turn=reply.turn)
         if reply.turn is not None:
             due_ms = self._host.call_ms + ahead_ms
-            self._latencies.sent(reply.turn, reply.reached, due_ms)
+            self.latencies.sent(reply.turn, reply.reached, due_ms)
 
     def _note_latency(self, heard_ms: float) -> None:
         """The turn is answered only now: until it is heard, a reply may be taken back."""
-        latency = self._latencies.take()
+        latency = self.latencies.take()
         if latency is not None and heard_ms > 0:
             self._note("turn_latency", **latency)
 

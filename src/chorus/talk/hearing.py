@@ -175,6 +175,10 @@ class Hearing:
         if not self._shifts or abs(shift_ms - self._shifts[-1][1]) > SHIFT_MS:
             self._shifts.append((self._fed_ms - length_ms, shift_ms))
 
+    def begins_anew(self) -> None:
+        """What the line left out until now was not lost."""
+        self._line_ms = None
+
     def tick(self, call_ms: float) -> None:
         """Fill what the line has left out. Raises `EngineFailed` if the detector has stopped."""
         behind_ms = call_ms - self._fed_ms

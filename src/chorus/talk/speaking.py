@@ -3,7 +3,8 @@
 `play` takes an utterance, whole or still growing; `pump`, once a tick and whenever audio
 arrives, sends as much as the line lets ahead (`Line.lead_ms`). `pause` clears the carrier's buffer
 at once and remembers the place; `resume` goes on from the last whole word; `stop` forgets the
-rest. What was heard is read from the line's own position, never from what was sent.
+rest. While the line is on `hold` nothing is sent; `release` goes on from the clause that was cut.
+What was heard is read from the line's own position, never from what was sent.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Speaking:
         self._on_done = on_done
         self._utterance: Utterance | None = None
         self._paused = False
+        self._held = False
         self._begun = False
         self._cursor = 0
         # Where stretches of the utterance lie on the line: (line position, utterance position),
@@ -45,7 +47,11 @@ class Speaking:
 
     @property
     def paused(self) -> bool:
-        return self._paused
+        return self._paused or self._held
+
+    @property
+    def held(self) -> bool:
+        return self._held
 
     def play(self, utterance: Utterance, now: float) -> None:
         """Begin a new utterance; the one before must have ended or been stopped."""
@@ -58,6 +64,8 @@ class Speaking:
     def pump(self, now: float) -> None:
         """Send what may be sent; notice when everything was heard."""
         utterance = self._utterance
+        if self._held:
+            return
         if utterance is None or self._paused:
             if self._mouth.background is not None:
                 self._mouth.fill(now)
@@ -108,7 +116,27 @@ class Speaking:
         if self._utterance is None or not self._paused:
             return
         self._paused = False
-        resume_ms = self._utterance.split(self.position_ms).resume_ms
+        if not self._held:
+            self._go_on(self._utterance.split(self.position_ms).resume_ms, now)
+
+    def hold(self, now: float) -> None:
+        """Silence at once, whatever is to be said; the places are kept."""
+        if not self._held:
+            self._held = True
+            self._clear(now)
+
+    def release(self, now: float) -> None:
+        """Go on with the clause that was not heard whole: later, half of one says nothing."""
+        if not self._held:
+            return
+        self._held = False
+        utterance = self._utterance
+        if utterance is not None and not self._paused:
+            resume_ms = utterance.split(self.position_ms).resume_ms
+            begins = [c.start_ms for c in utterance.clauses if c.sounding]
+            self._go_on(max((at for at in begins if at <= resume_ms), default=0.0), now)
+
+    def _go_on(self, resume_ms: float, now: float) -> None:
         self._cursor = self._line.format.size(resume_ms)
         self._spans = [(self._line.sent_ms, resume_ms)]
         self._span_end = self._line.sent_ms

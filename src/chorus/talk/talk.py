@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
+from chorus.lines.line import LineMove
 from chorus.talk.answered.verdict import Verdict
 from chorus.talk.dialogue import Dialogue
 from chorus.talk.tools.acting import ToolRun
@@ -74,6 +75,12 @@ class Talk(Protocol):
         ...
 
     def digit(self, digit: str) -> None: ...
+
+    def moved(self, move: LineMove) -> None:
+        """What happens to the person's line. While it is held nobody hears the agent, which says
+        nothing, takes what comes for no words and waits without counting the time; when it is
+        resumed it goes on with what it was saying or had to say."""
+        ...
 
     def tick(self) -> None:
         """20 ms have passed."""

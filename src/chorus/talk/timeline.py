@@ -113,6 +113,7 @@ class Latencies:
         self._clocks: dict[int, TurnClock] = {}
         self._words_ms: float | None = None
         self._on_its_way: dict[str, int | None] | None = None
+        self._spoiled = 0  # no turn up to this one is counted
 
     def opened(self, turn: int) -> None:
         """A new turn, or one that was taken back and goes on."""
@@ -138,9 +139,15 @@ class Latencies:
 
     def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> None:
         """The reply to `turn` is on its way; the clocks of it and those before it are forgotten."""
-        self._on_its_way = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
+        latency = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
+        self._on_its_way = None if turn <= self._spoiled else latency
         for over in [t for t in self._clocks if t <= turn]:
             del self._clocks[over]
+
+    def spoil(self) -> None:
+        """The line was held: how long the turns that are not answered yet take says nothing."""
+        self._on_its_way = None
+        self._spoiled = max(self._clocks, default=self._spoiled)
 
     def take(self) -> dict[str, int | None] | None:
         """The latency of the reply that is on its way, once."""

@@ -153,9 +153,20 @@ async def test_what_cannot_be_joined_stays_as_it_is() -> None:
     assert not other.over
 
 
+async def test_silence_on_hold_is_no_dead_line() -> None:
+    line, _, _ = await call()
+    now_s = asyncio.get_running_loop().time()
+    line.media(agreed("inactive"))
+    assert line.silent_s(now_s + 600) == 0
+    line.media(agreed("sendrecv"))
+    assert line.silent_s(asyncio.get_running_loop().time() + 30) == pytest.approx(30, abs=1)
+    await line.hang_up()
+
+
 async def test_a_hold_by_the_other_side_is_told_once() -> None:
     line, _, talk = await call()
-    for direction in ("recvonly", "inactive", "sendrecv", "sendrecv"):
+    # Who only listens hears us all the same.
+    for direction in ("sendonly", "recvonly", "inactive", "sendrecv", "sendrecv"):
         line.media(agreed(direction))
     assert talk.moves == [LineMove.HELD, LineMove.RESUMED]
     await line.hang_up()

@@ -113,7 +113,13 @@ async def test_a_call_in_and_a_call_out_are_held_and_recorded(tmp_path: Path) ->
         await asyncio.sleep(4)  # the numbers are read every 3 s
         bob.command("dial", f"sip:{NUMBER}@127.0.0.1:{here.sip_port}")
         await bob.happens("CALL_ESTABLISHED")
-        await asyncio.sleep(3)
+        (row,) = await here.until("/calls", lambda calls: calls)
+        events = f"/calls/{row['id']}/events"
+        for command, until in (("", "reply_started"), ("hold", "leg_held"),
+                               ("resume", "reply_heard")):  # fmt: skip
+            if command:
+                bob.command(command)
+            await here.until(events, lambda told, until=until: until in str(told))
         bob.command("hangup")
         (row,) = await here.until("/calls", lambda calls: calls and _is_over(calls[0]))
         call = await here.got(f"/calls/{row['id']}")
@@ -122,6 +128,12 @@ async def test_a_call_in_and_a_call_out_are_held_and_recorded(tmp_path: Path) ->
         assert call["customerNumber"] == "+4940999"
         said = [line["content"] for line in call["transcript"] if line["role"] == "assistant"]
         assert said[0].startswith("Good day")
+        assert said[0].endswith("how can I help you?")
+        kinds = [event["kind"] for event in await here.got(events)]
+        story = [
+            k for k in kinds if k in ("reply_started", "leg_held", "leg_resumed", "reply_heard")
+        ]
+        assert story == ["reply_started", "leg_held", "leg_resumed", "reply_heard"]
         assert call["recordingUrl"]
         call = await here.until(f"/calls/{row['id']}", lambda c: c["lineQuality"])
         assert call["lineQuality"]["codec"] == "PCMU"

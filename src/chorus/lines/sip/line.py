@@ -77,6 +77,8 @@ class SipLine:
         self._answered_s: float | None = None
         self._hanging_up = False
         self._held = False
+        self._holding = False  # because we asked for it
+        self._resumed_s = 0.0
         self._transferred = False
         self.on_ended: Callable[[LineEnded], None] | None = None
         self.quality: Quality | None = None
@@ -168,9 +170,15 @@ class SipLine:
             self._session.bye()
 
     async def hold(self) -> None:
-        await self._ask("sendonly")
+        self._holding = True
+        try:
+            await self._ask("sendonly")
+        except BaseException:
+            self._holding = False
+            raise
 
     async def resume(self) -> None:
+        self._holding = False
         await self._ask("sendrecv")
 
     async def hang_up(self) -> None:
@@ -215,10 +223,10 @@ class SipLine:
             self._ticket = self._ticker.add(self._stream.tick, self._broke)
 
     def silent_s(self, now_s: float) -> float:
-        """How long nothing has come in, where something should."""
-        if self._answered_s is None or self.over:
+        """How long nothing has come in, where something should: not on hold."""
+        if self._answered_s is None or self.over or self._held:
             return 0.0
-        last_s = max(self._stream.heard_s or 0.0, self._answered_s)
+        last_s = max(self._stream.heard_s or 0.0, self._answered_s, self._resumed_s)
         return now_s - last_s
 
     def give_up(self, detail: str) -> None:
@@ -232,8 +240,10 @@ class SipLine:
     # --- SessionEvents --------------------------------------------------------------------------
 
     def media(self, agreed: Agreed) -> None:
-        was_held, self._held = self._held, agreed.direction != "sendrecv"
+        # Who only listens (recvonly) still hears us.
+        was_held, self._held = self._held, self._holding or not agreed.sends
         if was_held != self._held:
+            self._resumed_s = self._loop.time()
             self._inbox.moved(LineMove.HELD if self._held else LineMove.RESUMED)
         try:
             self._stream.agree(agreed, self._signalling, self._loop.time())
