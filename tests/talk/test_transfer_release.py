@@ -134,3 +134,24 @@ def test_a_carrier_that_does_not_connect_them_leaves_them_bridged(
     assert exchange.statuses[-2:] == ["connected", "completed"]
     assert exchange.running is not None
     assert exchange.running.result().reason == "customer_ended"
+
+
+def test_who_hangs_up_while_the_carrier_is_asked_ends_both() -> None:
+    exchange = FakeExchange(model=YES)
+
+    async def scene(stage: Stage) -> None:
+        near = stage.person.near
+        near.__class__ = Joining
+        assert isinstance(near, Joining)
+        near.asked, near.becomes, near.others = [], LineMove.TRANSFERRED, []
+        person = await briefed(exchange)
+        await person.says("yes, put her through")
+        await stage.until("transfer_connected")
+        await asyncio.sleep(1)
+        await stage.person.hang_up()
+
+    result = hold(scene, exchange, target(release=True))
+    assert exchange.statuses[-2:] == ["connected", "completed"]
+    assert result.of("transfer_released") == []
+    assert exchange.running is not None
+    assert exchange.running.result().reason == "caller_ended"
