@@ -46,6 +46,14 @@ VENDOR_VARIABLES: tuple[Variable, ...] = (
     _key("cartesia", "Cartesia"),
     _key("assemblyai", "AssemblyAI"),
     _key("soniox", "Soniox"),
+    _key("azure_speech", "Azure Speech"),
+    Variable(
+        "CHORUS_AZURE_SPEECH_BASE_URL",
+        "azure_speech_base_url",
+        readers.url,
+        "",
+        "Where that key is used, such as https://westeurope.api.cognitive.microsoft.com.",
+    ),
     _key("faseeh", "Faseeh"),
     Variable(
         "CHORUS_HEDGING",

@@ -184,6 +184,8 @@ CASES: list[tuple[str, int, Any, str | None, str]] = [
     ("cartesia", 402, {"title": "No credits"}, "no_quota", "No credits"),
     ("assemblyai", 401, {"error": "Authentication error"}, "bad_key", "Authentication error"),
     ("soniox", 200, {"models": []}, None, "takes the key"),
+    ("azure_speech", 200, [], None, "takes the key"),
+    ("azure_speech", 401, {"error": {"message": "invalid subscription key"}}, "bad_key", "key"),
     ("faseeh", 402, {"errorMessage": "balance"}, "no_quota", "balance"),
     ("custom", 404, {"detail": "Not Found"}, "wrong_address", "no such API"),
     ("custom", 302, "", "wrong_address", "redirected"),

@@ -29,6 +29,7 @@ const VENDORS: Record<Provider, { title: string; base: Asked; models: Asked | nu
   cartesia: { title: "Cartesia", base: "optional", models: null },
   assemblyai: { title: "AssemblyAI", base: "optional", models: null },
   soniox: { title: "Soniox", base: "optional", models: null },
+  azure_speech: { title: "Azure Speech", base: "required", models: null },
   faseeh: { title: "Faseeh", base: "optional", models: null },
   custom: { title: "OpenAI-compatible", base: "required", models: "optional" },
 };

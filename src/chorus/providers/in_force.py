@@ -46,7 +46,11 @@ def operators(settings: Settings) -> tuple[KeyInForce, ...]:
     found: list[KeyInForce] = []
     for vendor in VENDORS:
         api_key: str | None = getattr(settings, f"{vendor.name}_api_key", None)
-        if vendor.name == "azure_openai":
+        if vendor.name == "azure_speech":
+            base_url = settings.azure_speech_base_url
+            if api_key and base_url:
+                found.append(KeyInForce(vendor, api_key, base_url.rstrip("/")))
+        elif vendor.name == "azure_openai":
             base_url, models = settings.azure_openai_base_url, settings.azure_openai_models
             if api_key and base_url and models:
                 found.append(KeyInForce(vendor, api_key, base_url.rstrip("/"), models))

@@ -66,8 +66,8 @@ class ProviderKeyCreate(In):
         Url | None,
         Field(
             description="Where the vendor is reached: required for `azure_openai` and `custom`, "
-            "where it ends before `/chat/completions`; else for another region. The vendor's own "
-            "address if null."
+            "where it ends before `/chat/completions`, and for `azure_speech`; else for another "
+            "region. The vendor's own address if null."
         ),
     ] = None
     models: Annotated[

@@ -19,6 +19,7 @@ from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRe
 from chorus.providers.models import CHEAP
 from chorus.providers.schemas import Problem
 from chorus.providers.vendors import BY_NAME, Vendor
+from chorus.speech.vendor import azure
 
 TIMEOUT_MS = 10_000
 _MOST_BYTES = 1_000_000
@@ -195,6 +196,10 @@ def _request(tried: Tried) -> _Request:
             return _Request("GET", f"{base}/v2/transcript?limit=1", (("authorization", key),))
         case "soniox":
             return _Request("GET", f"{base}/v1/models", (bearer,))
+        case "azure_speech":
+            headers = tuple(azure.headers_of(key))
+            url = f"{azure.address(base, 'tts')}/cognitiveservices/voices/list"
+            return _Request("GET", url, headers)
         case "faseeh":
             url = f"{base}/api/v1/text-to-speech/faseeh-mini-v1-preview"
             body = {"voice_id": "ar-hijazi-female-1", "text": "نعم", "streaming": False}

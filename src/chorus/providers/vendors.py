@@ -46,6 +46,7 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor("cartesia", "Cartesia", ("transcriber", "voice"), "https://api.cartesia.ai"),
     Vendor("assemblyai", "AssemblyAI", ("transcriber",), "https://api.assemblyai.com"),
     Vendor("soniox", "Soniox", ("transcriber", "voice"), "https://api.soniox.com"),
+    Vendor("azure_speech", "Azure Speech", ("transcriber", "voice"), None),
     Vendor("faseeh", "Faseeh", ("voice",), "https://api.faseeh.ai"),
     Vendor(
         "custom", "OpenAI-compatible server", ("transcriber", "model", "voice"), None, several=True

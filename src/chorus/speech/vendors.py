@@ -19,18 +19,20 @@ from typing import Protocol
 
 from chorus.speech.engines import Transcriber, Voice
 from chorus.speech.stt import assemblyai
+from chorus.speech.stt import azure as azure_stt
 from chorus.speech.stt import cartesia as cartesia_stt
 from chorus.speech.stt import deepgram as deepgram_stt
 from chorus.speech.stt import elevenlabs as elevenlabs_stt
 from chorus.speech.stt import openai_audio as openai_stt
 from chorus.speech.stt import soniox as soniox_stt
+from chorus.speech.tts import azure as azure_tts
 from chorus.speech.tts import cartesia as cartesia_tts
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
 from chorus.speech.tts import faseeh
 from chorus.speech.tts import openai_audio as openai_tts
 from chorus.speech.tts import soniox as soniox_tts
-from chorus.speech.vendor import openai_audio
+from chorus.speech.vendor import azure, openai_audio
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
     HearingModel,
@@ -157,6 +159,17 @@ _ALL = (
         make_voice=soniox_tts.SonioxVoice,
         list_voices=soniox_tts.soniox_voices,
         check_key=soniox_stt.check_soniox,
+    ),
+    Vendor(
+        "azure_speech",
+        "Azure Speech",
+        "",
+        hears=azure.HEARS,
+        speaks=azure.SPEAKS,
+        make_transcriber=azure_stt.AzureTranscriber,
+        make_voice=azure_tts.AzureVoice,
+        list_voices=azure.azure_voices,
+        check_key=azure.check_azure,
     ),
     Vendor(
         "faseeh",

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from chorus.audio.frame import AudioFormat
 from chorus.audio.wav import wav_file
-from chorus.outbound import OutboundFailed, OutboundRefused
+from chorus.outbound import Headers, OutboundAnswer, OutboundFailed, OutboundRefused
 from chorus.speech.engines import Endpointing, EngineFailed, Hints, Transcription, Words
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
@@ -35,13 +35,25 @@ _TIMEOUT_MS = 10_000
 _MOST_BYTES = 1_000_000
 _RING_MS = 800.0  # before an onset is told
 _BEFORE_MS = 240.0  # of it are sent too: a detector misses soft beginnings
-_LONGEST_MS = 120_000.0
 _LEAST_MS = 500.0  # a shorter recording is filled up with silence
 _NO_SPEECH = 0.6
 
 
+class TurnEngine(Protocol):
+    """What `TurnTranscription` asks. `longest_ms`: of audio in one request."""
+
+    failures: Failures
+    longest_ms: float
+
+    async def ask(self, pcm16: bytes, rate_hz: int, language: str | None) -> tuple[str, str | None]:
+        """The text of a recording, and its language where that is told. Raises `EngineFailed`."""
+        ...
+
+
 class OpenAITranscriber:
     """`Transcriber`."""
+
+    longest_ms = 120_000.0
 
     def __init__(
         self,
@@ -76,7 +88,8 @@ class OpenAITranscriber:
         on_failed: Callable[[EngineFailed], None],
     ) -> Transcription:
         """Asks nobody: a server that is not there is found at the first pause."""
-        return TurnTranscription(self, format, hints, on_words, on_failed)
+        language = bare(hints.language) if len(hints.languages) == 1 else None
+        return TurnTranscription(self, format, language, on_words, on_failed)
 
     async def ask(self, pcm16: bytes, rate_hz: int, language: str | None) -> tuple[str, str | None]:
         """The text of a recording, and its language where that is told. Raises `EngineFailed`."""
@@ -92,25 +105,7 @@ class OpenAITranscriber:
             fields.append(("prompt", self.prompt))
         kind, body = multipart(fields, wav_file(pcm16, rate_hz))
         headers = (*self.headers, ("Content-Type", kind))
-        for again in (True, False):
-            try:
-                answer = await self.net.send(
-                    "POST",
-                    self.url,
-                    headers=headers,
-                    content=body,
-                    timeout_ms=_TIMEOUT_MS,
-                    max_bytes=_MOST_BYTES,
-                )
-                break
-            except OutboundFailed as error:
-                # An idle connection of the pool may have been closed by the server just now.
-                if error.timed_out or not again:
-                    raise self.failures.unreached("lost", error) from None
-            except OutboundRefused as error:
-                raise self.failures.unreached("lost", error) from None
-        else:
-            raise AssertionError
+        answer = await ask_again(self.net, self.url, headers, body, self.failures)
         if answer.status != 200:
             raise self.failures.status("lost", answer.status, words_of(answer.body))
         return self.failures.reading("lost", lambda: _text(answer.body))
@@ -151,15 +146,15 @@ class TurnTranscription:
 
     def __init__(
         self,
-        engine: OpenAITranscriber,
+        engine: TurnEngine,
         format: AudioFormat,
-        hints: Hints,
+        language: str | None,
         on_words: Callable[[Words], None],
         on_failed: Callable[[EngineFailed], None],
     ) -> None:
         self._engine = engine
         self._format = format
-        self._language = bare(hints.language) if len(hints.languages) == 1 else None
+        self._language = language
         self._on_words = on_words
         self._on_failed = on_failed
         self._fed_ms = 0.0
@@ -175,7 +170,7 @@ class TurnTranscription:
         self._fed_ms += self._format.ms(len(audio))
         if self._turn is not None:
             self._turn += audio
-            if self._format.ms(len(self._turn)) > _LONGEST_MS:
+            if self._format.ms(len(self._turn)) > self._engine.longest_ms:
                 self._lose(self._engine.failures.of("lost", "request", "a turn without a pause"))
             return
         self._ring += audio
@@ -230,6 +225,29 @@ class TurnTranscription:
         if not self._over:
             self._over = True
             self._on_failed(failure)
+
+
+async def ask_again(
+    net: Net, url: str, headers: Headers, body: bytes, failures: Failures
+) -> OutboundAnswer:
+    """A request, twice where an idle connection of the pool was closed by the server just now.
+    Raises `EngineFailed` where there is no answer."""
+    for again in (True, False):
+        try:
+            return await net.send(
+                "POST",
+                url,
+                headers=headers,
+                content=body,
+                timeout_ms=_TIMEOUT_MS,
+                max_bytes=_MOST_BYTES,
+            )
+        except OutboundFailed as error:
+            if error.timed_out or not again:
+                raise failures.unreached("lost", error) from None
+        except OutboundRefused as error:
+            raise failures.unreached("lost", error) from None
+    raise AssertionError("the last try returns or raises")
 
 
 def _text(body: bytes) -> tuple[str, str | None]:

@@ -1,0 +1,92 @@
+"""What Azure Speech's REST API asks of a client: where it is reached, and how a key is shown.
+
+By Microsoft's references "Speech to text REST API for short audio" and "Text to speech REST API"
+(learn.microsoft.com, read in November 2026). They are the parts of the service that need no SDK:
+a turn is sent as a file, there are no words before it, and no times of words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from chorus.outbound import Headers
+from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.net import Net
+from chorus.speech.vendor.options import HearingModel, SpeakingModel, VendorVoice, bare
+from chorus.speech.vendor.rest import get_json
+
+HEARS = (HearingModel("short-audio", "Azure Speech", p99_ms=1800),)
+SPEAKS = (SpeakingModel("neural", "Azure neural voices"),)
+
+_REGIONAL = re.compile(r"^(?P<region>[a-z0-9]+)\.(?:api\.cognitive|tts\.speech|stt\.speech)\.")
+_LOCALES = {
+    "ar": "ar-EG",
+    "cs": "cs-CZ",
+    "da": "da-DK",
+    "el": "el-GR",
+    "en": "en-US",
+    "he": "he-IL",
+    "hi": "hi-IN",
+    "ja": "ja-JP",
+    "ko": "ko-KR",
+    "nb": "nb-NO",
+    "pt": "pt-BR",
+    "sv": "sv-SE",
+    "uk": "uk-UA",
+    "vi": "vi-VN",
+    "zh": "zh-CN",
+}
+_VOICES = {"en": "en-US-JennyNeural", "de": "de-DE-KatjaNeural", "fr": "fr-FR-DeniseNeural"}
+_VOICES |= {"es": "es-ES-ElviraNeural", "it": "it-IT-ElsaNeural", "ar": "ar-EG-SalmaNeural"}
+
+
+def locale(language: str | None) -> str:
+    """A region is needed with each language: `de-DE` of `de`."""
+    if language and "-" in language:
+        return language
+    name = bare(language) or "en"
+    return _LOCALES.get(name, f"{name}-{name.upper()}")
+
+
+def default_voice(language: str | None) -> str:
+    return _VOICES.get(bare(language) or "en", _VOICES["en"])
+
+
+def address(base_url: str, part: str) -> str:
+    """Of a `part` (`stt`, `tts`) of a resource. A region's address (as the portal shows it,
+    `https://REGION.api.cognitive.microsoft.com`) leads to that part's own; at a resource's own
+    domain (`https://NAME.cognitiveservices.azure.com`) the part is a path."""
+    base = base_url.rstrip("/")
+    host = urlsplit(base).hostname or ""
+    if found := _REGIONAL.match(host):
+        rest = "azure.cn" if host.endswith(".azure.cn") else "microsoft.com"
+        return f"https://{found['region']}.{part}.speech.{rest}"
+    return f"{base}/{part}"
+
+
+def headers_of(api_key: str) -> Headers:
+    return (("Ocp-Apim-Subscription-Key", api_key), ("User-Agent", "chorus"))
+
+
+async def azure_voices(net: Net, api_key: str, base_url: str) -> tuple[VendorVoice, ...]:
+    """Those of the region. Raises `EngineFailed`."""
+    failures = Failures("azure_speech", api_key)
+    url = f"{address(base_url, 'tts')}/cognitiveservices/voices/list"
+    found = await get_json(net, url, headers_of(api_key), failures)
+    return failures.reading("request", lambda: tuple(_voice(each) for each in found))
+
+
+def _voice(each: dict[str, Any]) -> VendorVoice:
+    others: list[str] = each.get("SecondaryLocaleList") or []
+    languages = (str(each["Locale"]), *others)
+    labels = {"gender": str(each["Gender"])} if each.get("Gender") else None
+    name = str(each.get("DisplayName") or each["ShortName"])
+    return VendorVoice(str(each["ShortName"]), name, languages, labels=labels)
+
+
+async def check_azure(net: Net, api_key: str, base_url: str) -> None:
+    """Raises `EngineFailed`."""
+    url = f"{address(base_url, 'tts')}/cognitiveservices/voices/list"
+    await get_json(net, url, headers_of(api_key), Failures("azure_speech", api_key))
