@@ -368,6 +368,19 @@ async def test_every_search_goes_by_its_index(api: Api, statistics: bool):
             assert "call_search" in everything, everything
 
 
+async def test_calls_found_by_the_name_of_one_agent_are_read_in_the_order_of_its_index(api: Api):
+    database = api.process.database
+    await fill(api, await api.organization_id())
+    await api.made("/v1/agents", {"name": "Named as no other"})
+    await count_rows(database)
+    with heard(database) as statements:
+        assert (await api.get("/v1/calls?search=as no other")).status_code == 200
+    asked = await plans(database, statements)
+    [shown] = ["\n".join(plan) for statement, plan in asked if "chorus_at" in statement]
+    assert "ix_calls_of_agent" in shown, shown
+    assert not _SORTS.search(shown), shown
+
+
 @pytest.mark.parametrize("terms", [(0, ["hello"]), (1, ["415", "155"])])
 async def test_searching_on_postgres_looks_into_days_by_the_index(
     api: Api, terms: tuple[int, list[str]]
