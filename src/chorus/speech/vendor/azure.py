@@ -38,8 +38,14 @@ _LOCALES = {
     "vi": "vi-VN",
     "zh": "zh-CN",
 }
-_VOICES = {"en": "en-US-JennyNeural", "de": "de-DE-KatjaNeural", "fr": "fr-FR-DeniseNeural"}
-_VOICES |= {"es": "es-ES-ElviraNeural", "it": "it-IT-ElsaNeural", "ar": "ar-EG-SalmaNeural"}
+_VOICES = {
+    "ar": "ar-EG-SalmaNeural",
+    "de": "de-DE-KatjaNeural",
+    "en": "en-US-JennyNeural",
+    "es": "es-ES-ElviraNeural",
+    "fr": "fr-FR-DeniseNeural",
+    "it": "it-IT-ElsaNeural",
+}
 
 
 def locale(language: str | None) -> str:
