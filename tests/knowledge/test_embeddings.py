@@ -19,6 +19,7 @@ from tests.fakes.api import Api, running
 from tests.fakes.http_peer import Asked, HttpPeer, respond
 from tests.knowledge.shelves import BASES, add, library, read, search, shown
 
+from chorus.billing.prices import PACKAGED, Prices
 from chorus.knowledge.embedding import hosted, minilm_graph
 from chorus.knowledge.ingest import refresh
 from chorus.knowledge.tables import KnowledgeBase
@@ -57,6 +58,7 @@ class Vendor:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
         self.refuses: bytes | None = None
+        self.tokens = 7
         self.more: list[float] = []
         """Numbers at the end of each vector."""
 
@@ -72,7 +74,7 @@ class Vendor:
             for place, text in enumerate(asked.json["input"])
         ]
         # A client that takes them as they come, and not by their index, mixes them up.
-        return respond(200, {"data": rows[::-1], "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+        return respond(200, {"data": rows[::-1], "usage": {"prompt_tokens": self.tokens}})
 
 
 @pytest.fixture
@@ -102,6 +104,24 @@ async def test_a_vendor_makes_the_vectors_and_another_makes_them_anew(open_api: 
         document = await add(api, id, f"# A\n\n{BREAD}\n\n# B\n\n{VAN}", "Bread")
         assert (document["embeddingModel"], document["embeddingDimensions"]) == (SMALL, 3)
         assert document["embeddingTokens"] == 7
+        assert document["embeddingCost"] == 0.0  # less than half a millionth of a dollar
+        vendor.tokens = 1_000_000
+        paid = await read(api, id, document["id"])
+        assert paid["embeddingTokens"] == 1_000_007
+        price = Prices.read(PACKAGED).lists[-1].price("model_input", SMALL)
+        assert price is not None
+        cost = price.micros / 1_000_000
+        assert paid["embeddingCost"] == cost > 0
+        vendor.tokens = 7
+        gone = await add(api, id, VAN, "Gone")
+        vendor.tokens = 500_000
+        await read(api, id, gone["id"])
+        await api.delete(f"{BASES}/{id}/documents/{gone['id']}")
+        vendor.tokens = 7
+        # Of the base, that of documents that are gone too.
+        of_base = (await api.get(f"{BASES}/{id}")).json()["data"]
+        assert of_base["embeddingCost"] == pytest.approx(1.5 * cost)
+        document = await read(api, id, document["id"])
         asked = peer.requests[-1]
         assert (asked.method, asked.target) == ("POST", "/v1/embeddings")
         assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -119,7 +139,8 @@ async def test_a_vendor_makes_the_vectors_and_another_makes_them_anew(open_api: 
         assert (await shown(api, id, document["id"]))["status"] == "waiting"
         anew = await read(api, id, document["id"])
         assert anew["embeddingModel"] == "google/gemini-embedding-001"
-        assert anew["embeddingTokens"] > 7
+        assert anew["embeddingTokens"] > document["embeddingTokens"]
+        assert cost < anew["embeddingCost"] < cost + 0.00001
         asked = peer.requests[-1]
         assert asked.target == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
         assert asked.headers["x-goog-api-key"] == KEY

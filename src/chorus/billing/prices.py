@@ -89,6 +89,11 @@ class PriceList:
     def price(self, meter: Meter, engine: str) -> Price | None:
         return _named(self.engines[meter], engine)
 
+    def tokens(self, model: str, count: int) -> int:
+        """Of what a model is given, in micro-dollars; 0 where there is no price."""
+        price = self.price("model_input", model)
+        return price.amount(count) if price else 0
+
 
 class Prices:
     """All lists of a file, the oldest first."""

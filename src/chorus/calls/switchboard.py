@@ -27,7 +27,7 @@ from chorus.calls.relay import Relay
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
 from chorus.catalogue.preview import Previews
-from chorus.db import Database
+from chorus.db import Database, utcnow
 from chorus.durable.durable import Durable
 from chorus.durable.heartbeat import Heartbeat
 from chorus.durable.identity import Identity
@@ -70,6 +70,7 @@ class Switchboard:
             self.durable,
             lambda: self.engines.threads,
             catalogues.keys,
+            lambda model, tokens: self.admission.prices.at(utcnow()).tokens(model, tokens),
         )
         self.live: dict[uuid.UUID, Call] = {}
         self.telemetry = Telemetry(

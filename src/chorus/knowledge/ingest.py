@@ -275,6 +275,9 @@ async def _store(
             document.embedding_model = vectors[0]
             document.embedding_dimensions = vectors[1].vectors.shape[1]
             document.embedding_tokens += vectors[1].tokens
+            cost = library.cost(vectors[0], vectors[1].tokens) if vectors[1].tokens else 0
+            document.embedding_cost_micros += cost
+            base.embedding_cost_micros += cost
         document.size_bytes = len(content)
         document.page_count = found.pages
         document.chunk_count = len(found.chunks)

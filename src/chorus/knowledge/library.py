@@ -39,7 +39,7 @@ PASSAGES = 5
 
 class Library:
     """One a process. `threads`: those that models run on. `keys`: of vendors, in force for an
-    organization."""
+    organization. `cost`: what a model takes for so many tokens now, in micro-dollars."""
 
     def __init__(
         self,
@@ -49,11 +49,13 @@ class Library:
         durable: Durable,
         threads: Callable[[], ModelThreads],
         keys: Keys | None = None,
+        cost: Callable[[str, int], int] = lambda _model, _tokens: 0,
     ) -> None:
         self.settings = settings
         self.database = database
         self.outbound = outbound
         self.durable = durable
+        self.cost = cost
         self.pages = Pages(outbound)
         self._shelf = Shelf(database)
         self._search = Search(database, self._shelf)

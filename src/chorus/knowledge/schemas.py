@@ -47,6 +47,13 @@ class KnowledgeBaseOut(Out):
     name: str
     description: str | None
     embedding_model: str | None
+    embedding_cost: Annotated[
+        float,
+        Field(
+            description="Dollars, by the price list: vectors that vendors made of its documents, "
+            "over all readings. It is shown, and not taken off the balance."
+        ),
+    ]
     document_count: int
     chunk_count: Annotated[int, Field(description="Pieces that can be found.")]
     characters: Annotated[int, Field(description="Of text, in all documents that were read.")]
@@ -140,6 +147,13 @@ class DocumentOut(Out):
     ]
     embedding_tokens: Annotated[
         int, Field(description="Tokens that vendors made vectors of, over all readings.")
+    ]
+    embedding_cost: Annotated[
+        float,
+        Field(
+            description="Dollars, what they cost by the price list of the time; 0 where it has no "
+            "price for the model."
+        ),
     ]
     fetched_at: Time | None
     next_refresh_at: Time | None

@@ -24,13 +24,17 @@ _ZERO = sa.text("0")
 
 class KnowledgeBase(Tenant, Base):
     """`revision` is raised whenever its chunks change. `chunk_count` and `characters` are sums over
-    its documents. `embedding_model` null: the one on this machine."""
+    its documents. `embedding_model` null: the one on this machine. `embedding_cost_micros`, in
+    micro-dollars: of all readings, also of documents that are gone."""
 
     __tablename__ = "knowledge_bases"
 
     name: Mapped[str] = mapped_column(sa.String(255))
     description: Mapped[str | None] = mapped_column(sa.Text)
     embedding_model: Mapped[str | None] = mapped_column(sa.String(100))
+    embedding_cost_micros: Mapped[int] = mapped_column(
+        sa.BigInteger, default=0, server_default=_ZERO
+    )
     revision: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     document_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     chunk_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
@@ -38,11 +42,17 @@ class KnowledgeBase(Tenant, Base):
 
     __table_args__ = (sa.Index(None, "organization_id", "created_at", "id"),)
 
+    @property
+    def embedding_cost(self) -> float:
+        """Dollars."""
+        return self.embedding_cost_micros / 1_000_000
+
 
 class Document(Tenant, Base):
     """`attempt` counts how often it was to be read: work for an earlier one gives way. `problem`
     says why the last reading failed; the chunks of the reading before stay until then.
-    `embedding_tokens`: of all readings, as vendors counted them."""
+    `embedding_tokens`: of all readings, as vendors counted them; `embedding_cost_micros`: what
+    they cost by the prices of the time, in micro-dollars."""
 
     __tablename__ = "knowledge_documents"
 
@@ -69,6 +79,9 @@ class Document(Tenant, Base):
     embedding_model: Mapped[str | None] = mapped_column(sa.String(100))
     embedding_dimensions: Mapped[int | None]
     embedding_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default=_ZERO)
+    embedding_cost_micros: Mapped[int] = mapped_column(
+        sa.BigInteger, default=0, server_default=_ZERO
+    )
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
@@ -81,6 +94,11 @@ class Document(Tenant, Base):
             postgresql_where=sa.text("next_refresh_at IS NOT NULL"),
         ),
     )
+
+    @property
+    def embedding_cost(self) -> float:
+        """Dollars."""
+        return self.embedding_cost_micros / 1_000_000
 
 
 class DocumentContent(Base):
