@@ -89,6 +89,41 @@ async def test_frequent_words_are_left_out_where_there_are_rarer_ones(
     assert several
 
 
+async def test_a_frequent_word_is_not_counted_for_each_question(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(words, "BUDGET", 4)
+    counted: list[list[str]] = []
+    look_up = words._look_up
+
+    async def watched(session: Any, base_ids: Any, wanted: Any) -> Any:
+        counted.append(list(wanted))
+        return await look_up(session, base_ids, wanted)
+
+    monkeypatch.setattr(words, "_look_up", watched)
+    id, other = await base(api), await base(api)
+    lines = [f"The price of article{number} is on its label." for number in range(12)]
+    for each in (id, other):
+        await add(api, each, "\n".join(f"# A{n}\n\n{line}" for n, line in enumerate(lines)))
+    question = "price of article7"
+    first = await texts(api, id, question)
+    assert first == [lines[7]]
+    assert await texts(api, id, question) == first
+    # Of another base nothing is known.
+    assert await texts(api, other, question) == first
+    assert ["price" in each for each in counted] == [True, False, True]
+    assert all("article7" in each for each in counted)
+    # And it is forgotten: a base changes.
+    now = 0.0
+    frequent = words.Frequent(lambda: now)
+    ids = [uuid.UUID(id), uuid.UUID(other)]
+    frequent.note(ids, ["price"])
+    assert frequent.among(ids[::-1], ["price", "label"]) == {"price"}
+    assert frequent.among(ids[:1], ["price"]) == set()
+    now = 601.0
+    assert frequent.among(ids, ["price"]) == set()
+
+
 # --- meaning ------------------------------------------------------------------------------------
 
 

@@ -99,6 +99,7 @@ class Search:
     def __init__(self, database: Database, shelf: Shelf) -> None:
         self._database = database
         self._shelf = shelf
+        self._frequent = words.Frequent()
         self._running: set[asyncio.Task[Any]] = set()
         self._models: dict[uuid.UUID, str | None] = {}
         """Of bases that were asked: what they named when they were."""
@@ -202,7 +203,9 @@ class Search:
                 mine.set_result(bases)
                 self._remember(bases)
                 total = sum(base.chunk_count for base in bases.values())
-                return await words.ranked(session, list(bases), question, _RANKED, total)
+                return await words.ranked(
+                    session, list(bases), question, _RANKED, total, self._frequent
+                )
         finally:
             if not mine.done():
                 mine.cancel()

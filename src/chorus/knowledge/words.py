@@ -3,7 +3,12 @@
 A question's words are looked up one by one first: how many chunks have each. Words that many chunks
 have say little and cost most, so only the rarer ones are searched for, as far as all of them
 together are in `BUDGET` chunks. That needs no list of stop words for any language. Where all words
-are frequent, the chunks that have all of them are taken.
+are frequent, the chunks that have all of them are taken. Which words are in `BUDGET` chunks or more
+is remembered for a while (`Frequent`), because questions share those and counting them takes
+longest.
+
+On Postgres each chunk that is counted costs a page of the table, whose rows are large, so the ids
+come with the count and no page is read twice; FTS5 counts in its index alone.
 
 Both rank in the same way: by BM25, in which each word of the question counts once for a chunk that
 has it, by how rare it is, and less in a longer chunk. How often a chunk has a word says little in
@@ -18,8 +23,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +38,9 @@ _FEW = 3
 _NEAR = 200
 """Of those found, how many are measured against their length."""
 MOST_WORDS = 24
+_REMEMBERED_S = 600.0
+_REMEMBERED_WORDS = 5000
+_REMEMBERED_BASES = 500
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -48,38 +58,78 @@ async def add(session: AsyncSession, document_id: uuid.UUID) -> None:
     )
 
 
+class Frequent:
+    """One a process: words that `BUDGET` chunks or more have, by the bases that were asked.
+    `now` counts seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._known: dict[frozenset[uuid.UUID], dict[str, float]] = {}
+
+    def among(self, base_ids: Sequence[uuid.UUID], words: Iterable[str]) -> set[str]:
+        since, known = self._now() - _REMEMBERED_S, self._of(base_ids)
+        return {word for word in words if known.get(word, -math.inf) > since}
+
+    def note(self, base_ids: Sequence[uuid.UUID], words: Iterable[str]) -> None:
+        known = self._of(base_ids)
+        for word in words:
+            known.pop(word, None)
+            known[word] = self._now()
+        while len(known) > _REMEMBERED_WORDS:
+            known.pop(next(iter(known)))
+
+    def _of(self, base_ids: Sequence[uuid.UUID]) -> dict[str, float]:
+        key = frozenset(base_ids)
+        known = self._known[key] = self._known.pop(key, {})
+        while len(self._known) > _REMEMBERED_BASES:
+            self._known.pop(next(iter(self._known)))
+        return known
+
+
 async def ranked(
     session: AsyncSession,
     base_ids: Sequence[uuid.UUID],
     question: str,
     count: int,
     chunk_count: int,
+    frequent: Frequent,
 ) -> list[int]:
     """The ids of the chunks that fit best, the best first. `chunk_count`: of all in the bases."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(question)))[:MOST_WORDS]
     if not words or not base_ids:
         return []
-    known = await _counts(session, base_ids, words)
-    some = sorted((number, word) for word, number in known.items() if number)
+    skipped = frequent.among(base_ids, words)
+    counted = [word for word in words if word not in skipped]
+    known = await _look_up(session, base_ids, counted) if counted else {}
+    frequent.note(base_ids, (word for word, its in known.items() if its.count >= BUDGET))
+    known |= dict.fromkeys(skipped, _Known(BUDGET))
+    some = sorted((its.count, word) for word, its in known.items() if its.count)
     most = min(BUDGET - 1, max(_FEW, round(SHARE * chunk_count)))
-    rare: list[tuple[int, str]] = []
+    rare: list[tuple[str, _Known]] = []
     total = 0
     for number, word in some:
         total += number
         if number > most or total > BUDGET:
             break
-        rare.append((number, word))
+        rare.append((word, known[word]))
     if rare:
         return await _any_of(session, base_ids, rare, count, chunk_count)
     return await _all_of(session, base_ids, [word for _, word in some], count) if some else []
 
 
-async def _counts(
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of a word: in how many chunks it is, up to `BUDGET`, and on Postgres in which."""
+
+    count: int
+    ids: Sequence[int] = field(default=(), repr=False)
+
+
+async def _look_up(
     session: AsyncSession, base_ids: Sequence[uuid.UUID], words: Sequence[str]
-) -> dict[str, int]:
-    """How many chunks have each word; it is not counted further than `BUDGET`."""
+) -> dict[str, _Known]:
     sqlite = _is_sqlite(session)
-    one = _COUNT_SQLITE if sqlite else _COUNT_POSTGRES
+    one = _COUNT_SQLITE if sqlite else _IDS_POSTGRES
     values: dict[str, object] = {"most": BUDGET}
     if not sqlite:
         values["bases"] = list(base_ids)
@@ -88,13 +138,15 @@ async def _counts(
         values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else word
         parts.append(one.format(place=place))
     rows = await session.execute(sa.text(" UNION ALL ".join(parts)), values)
-    return {words[int(row[0])]: int(row[1]) for row in rows}
+    if sqlite:
+        return {words[place]: _Known(number) for place, number in rows}
+    return {words[place]: _Known(len(ids), ids) for place, ids in rows}
 
 
 async def _any_of(
     session: AsyncSession,
     base_ids: Sequence[uuid.UUID],
-    words: Sequence[tuple[int, str]],
+    words: Sequence[tuple[str, _Known]],
     count: int,
     chunk_count: int,
 ) -> list[int]:
@@ -102,12 +154,10 @@ async def _any_of(
     sqlite = _is_sqlite(session)
     values: dict[str, object] = {"near": _NEAR, "count": count}
     one = _WITH_SQLITE if sqlite else _WITH_POSTGRES
-    if not sqlite:
-        values["bases"] = list(base_ids)
     parts: list[str] = []
-    for place, (number, word) in enumerate(words):
-        values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else word
-        values[f"i{place}"] = math.log(1 + (chunk_count - number + 0.5) / (number + 0.5))
+    for place, (word, its) in enumerate(words):
+        values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else list(its.ids)
+        values[f"i{place}"] = math.log(1 + (chunk_count - its.count + 0.5) / (its.count + 0.5))
         parts.append(one.format(place=place))
     rows = await session.execute(sa.text(_BEST.format(parts=" UNION ALL ".join(parts))), values)
     return [id for (id,) in rows]
@@ -143,18 +193,17 @@ _COUNT_SQLITE = (
     "SELECT {place}, (SELECT count(*) FROM (SELECT 1 FROM knowledge_words "
     "WHERE knowledge_words MATCH :w{place} LIMIT :most))"
 )
-_COUNT_POSTGRES = (
-    "SELECT {place}, (SELECT count(*) FROM (SELECT 1 FROM knowledge_words "
+_IDS_POSTGRES = (
+    "SELECT {place}, ARRAY(SELECT chunk_id FROM knowledge_words "
     "WHERE knowledge_base_id = ANY(:bases) "
-    "AND words @@ to_tsquery('english', :w{place}) LIMIT :most) AS found)"
+    "AND words @@ to_tsquery('english', :w{place}) LIMIT :most)"
 )
 _WITH_SQLITE = (
     "SELECT rowid AS id, :i{place} AS score FROM knowledge_words "
     "WHERE knowledge_words MATCH :w{place}"
 )
 _WITH_POSTGRES = (
-    "SELECT chunk_id AS id, CAST(:i{place} AS float8) AS score FROM knowledge_words "
-    "WHERE knowledge_base_id = ANY(:bases) AND words @@ to_tsquery('english', :w{place})"
+    "SELECT id, CAST(:i{place} AS float8) AS score FROM unnest(CAST(:w{place} AS bigint[])) AS id"
 )
 _BEST = (
     "WITH near AS (SELECT id, sum(score) AS score FROM ({parts}) AS one GROUP BY id "
