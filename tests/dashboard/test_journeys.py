@@ -25,6 +25,10 @@ def test_from_the_printed_link_to_the_first_agent(browser: Browser, tmp_path: Pa
         page.get_by_role("heading", name="Log in").wait_for()
         become_owner(visit, server)
         expect(page.get_by_text("To your first call")).to_be_visible()
+        # A voice is a step of its own, which says whose voice it is by now.
+        expect(page.get_by_role("listitem").filter(has_text="Choose a voice")).to_contain_text(
+            "Hear "
+        )
         page.get_by_role("button", name="Make the demo agent").click()
         page.get_by_role("heading", name="Bistro").wait_for()
         expect(page.get_by_role("textbox", name="System prompt")).to_have_value(
@@ -112,6 +116,26 @@ def test_a_key_is_brought_tried_replaced_and_deleted(browser: Browser, server: S
         page.get_by_role("menuitem", name="Delete").click()
         page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_text("No provider key yet")).to_be_visible()
+        assert visit.complaints == []
+
+
+def test_a_key_is_given_what_it_may_by_resource(browser: Browser, server: Server, owner: Any):
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        page = visit.page
+        visit.open("/settings/keys")
+        page.get_by_role("button", name="New key").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("Reporting")
+        dialog.get_by_role("button", name="May").click()
+        page.get_by_role("option", name="By resource…").click()
+        expect(dialog.get_by_role("button", name="Create")).to_be_disabled()
+        dialog.get_by_label("calls:read").check()
+        dialog.get_by_label("agents:write").check()
+        assert visit.problems() == []
+        dialog.get_by_role("button", name="Create").click()
+        expect(dialog.get_by_text("sk_live_").first).to_be_visible()
+        [made] = [k for k in api.get("/v1/api-keys").json()["data"] if k["name"] == "Reporting"]
+        assert made["scopes"] == ["agents:write", "calls:read"]
         assert visit.complaints == []
 
 

@@ -13,7 +13,7 @@ import { ModelOptions } from "./agent-options";
 import type { Agent } from "./agent-state";
 import { Transfers } from "./agent-transfers";
 import { CHARACTERS_A_MINUTE, chosenOf, earsQuery, modelsQuery, voicesQuery } from "./agent-estimate";
-import { Preview } from "./agent-voice";
+import { Preview, sampleOf } from "./agent-voice";
 
 const LONG_MS = 600_000;
 
@@ -62,7 +62,7 @@ export function Voice({ form }: Group) {
           choices={[{ id: "", label: t("default.of", { what: voices.data.find((v) => v.isDefault)?.name ?? "—" }) }, ...choices]}
         />
       )}
-      {chosen && <Preview form={form} voice={chosen} />}
+      {chosen && <Preview voice={chosen} text={sampleOf(shown.agentGreetingEnabled ? shown.agentGreeting : null)} speed={shown.voiceSpeed} stability={shown.voiceStability} />}
       {voices.data && <Fallbacks form={form} field="voiceFallbackIds" choices={choices} first={shown.voiceId} />}
       <div className="two">
         <Num form={form} field="voiceSpeed" min={0.6} max={1.5} step={0.05} />

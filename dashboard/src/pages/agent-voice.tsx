@@ -5,22 +5,20 @@ import { api, body } from "../api/client";
 import { useMay } from "../api/session";
 import { Button, Failure } from "../parts/basic";
 import { ms, t } from "../words";
-import type { Group } from "./agent-field";
-
 /** What the server speaks at most. */
 const LONGEST = 300;
 
+type Sample = { voice: { id: string; name: string }; text?: string; speed?: number; stability?: number };
+
 /** The greeting where it has no variables, else a sentence that the server chooses. */
-function sample(greeting: string | null): string | undefined {
+export function sampleOf(greeting: string | null): string | undefined {
   const text = greeting?.trim() ?? "";
   return text && !text.includes("{{") ? text.slice(0, LONGEST) : undefined;
 }
 
-export function Preview({ form, voice }: Group & { voice: { id: string; name: string } }) {
+export function Preview({ voice, text, speed, stability }: Sample) {
   const may = useMay("developer");
   const player = useRef<HTMLAudioElement>(null);
-  const { voiceSpeed: speed, voiceStability: stability, agentGreeting, agentGreetingEnabled } = form.shown;
-  const text = sample(agentGreetingEnabled ? agentGreeting : null);
   const make = useMutation({
     mutationFn: async () => {
       let timing = "";

@@ -2,21 +2,17 @@
 // needs a look.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
-import { Suspense } from "react";
 import { api, body, data, type Schemas } from "../api/client";
-import { useMay, useSession } from "../api/session";
-import { Button, Failure, Head, Waiting } from "../parts/basic";
+import { useSession } from "../api/session";
+import { Failure, Head, Waiting } from "../parts/basic";
 import { Bars, Columns } from "../parts/chart";
 import { SelectField } from "../parts/select";
-import { Icon } from "../parts/icons";
 import { useParameters } from "../parts/lists";
-import { Talk } from "../parts/trial";
 import { liveCount } from "../shell";
 import { day, money, ms, number, percent, t } from "../words";
-import { useMakeAgent } from "./agents";
 import { reason } from "./calls";
+import { Setup, useSetup } from "./home-setup";
 import { Tile } from "./settings-billing";
-import { DEMO } from "./templates";
 
 const RANGES = { "1": "hour", "7": "day", "30": "day", "90": "day" } as const;
 type Range = keyof typeof RANGES;
@@ -220,64 +216,6 @@ function Money({ stats }: { stats: Stats }) {
       <p className="small" style={{ marginTop: 10 }}>
         <Link to="/settings/$section" params={{ section: "billing" }}>{t("home.balance.show")}</Link>
       </p>
-    </section>
-  );
-}
-
-/** What the steps look at; undefined until all of it is here, so that no step comes late and moves
-    the page. */
-function useSetup() {
-  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
-  const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
-  const models = useQuery({ queryKey: ["slm-models", "all"], staleTime: 600_000, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data });
-  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
-  const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
-  if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data) return undefined;
-  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.pagination.total };
-}
-
-/** Steps to the first call. Each looks at the server whether it is done. */
-function Setup({ known: { hasCalls, agents, models, numbers, members } }: { known: NonNullable<ReturnType<typeof useSetup>> }) {
-  const may = useMay("developer");
-  const make = useMakeAgent();
-  const first = agents[0];
-  const steps = [
-    { id: "agent", done: !!first, extra: first ? <Link to="/agents/$id" params={{ id: first.id }}>{first.name}</Link> : may && <Button look="strong" isDisabled={make.isPending} onPress={() => make.mutate({ template: DEMO, name: t(DEMO.name) })}>{t("setup.agent.do")}</Button> },
-    { id: "model", done: models.some((model) => model.provider !== "script" && model.provider !== "chorus" && model.available), extra: null },
-    { id: "number", done: numbers.some((each) => each.agentId !== null), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
-    { id: "call", done: hasCalls, extra: first && <Link to="/agents/$id" params={{ id: first.id }}>{t("setup.call.do")}</Link> },
-    { id: "invite", done: members > 1, extra: <Link to="/settings/$section" params={{ section: "members" }}>{t("settings.members")}</Link> },
-  ] as const;
-  const done = steps.filter((step) => step.done).length;
-  if (hasCalls && done >= 3) return null;
-  return (
-    <section className="card" style={{ marginBottom: 16, maxWidth: 820 }}>
-      <div className="row">
-        <h2 className="grow">{t("setup")}</h2>
-        <span className="small quiet num">{t("setup.count", { done, of: steps.length })}</span>
-      </div>
-      <Failure error={make.error} />
-      <ol className="steps">
-        {steps.map((step, n) => (
-          <li key={step.id} data-done={step.done || undefined}>
-            <span className="tick">{step.done ? <Icon name="check" /> : number(n + 1)}</span>
-            <span className="grow">
-              <strong>{t(`setup.${step.id}`)}</strong>
-              {step.done && <span className="hidden"> ({t("setup.done")})</span>}
-              <span className="small quiet" style={{ display: "block" }}>{t(`setup.${step.id}.text`)}</span>
-            </span>
-            {step.extra}
-          </li>
-        ))}
-      </ol>
-      {first && may && !hasCalls && (
-        <div className="setup-talk">
-          <h3>{t("setup.talk", { name: first.name })}</h3>
-          <Suspense fallback={<Waiting lines={2} />}>
-            <Talk agent={first} changes={{}} variables={{}} />
-          </Suspense>
-        </div>
-      )}
     </section>
   );
 }

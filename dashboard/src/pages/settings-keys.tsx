@@ -56,16 +56,61 @@ export function Keys() {
   );
 }
 
+type Scope = NonNullable<Schemas["ApiKeyCreate"]["scopes"]>[number];
+type OfResource = Exclude<Scope, "read" | "write">;
+/** All that there are, or the types are wrong. */
+const SCOPES: Record<OfResource, true> = {
+  "agents:read": true, "agents:write": true, "phone-numbers:read": true, "phone-numbers:write": true, "tools:read": true, "tools:write": true,
+  "knowledge-bases:read": true, "knowledge-bases:write": true, "calls:read": true, "calls:write": true, "call-stats:read": true,
+  "webhook-endpoints:read": true, "webhook-endpoints:write": true, "webhook-deliveries:read": true, "webhook-deliveries:write": true,
+  "publishable-tokens:read": true, "publishable-tokens:write": true, "webhook-secret:read": true, "webhook-secret:write": true,
+  "provider-keys:read": true, "provider-keys:write": true, "voices:read": true, "voices:write": true, "slm-models:read": true,
+  "transcribers:read": true, "background-sounds:read": true, "balance:read": true, "balance:write": true, "ledger:read": true, "usage:read": true,
+  "organization:read": true, "organization:write": true, "members:read": true, "members:write": true, "api-keys:read": true, "api-keys:write": true, "audit-log:read": true,
+};
+const RESOURCES = [...new Set(Object.keys(SCOPES).map((scope) => scope.split(":")[0] as string))];
+
+/** Reading and changing, resource by resource. */
+function Scopes({ chosen, onChange, wrong }: { chosen: OfResource[]; onChange: (scopes: OfResource[]) => void; wrong?: string }) {
+  return (
+    <fieldset className="stack thin">
+      <legend className="label">{t("keys.chosen")}</legend>
+      <div className="table-wrap" tabIndex={0} role="region" aria-label={t("keys.chosen")} style={{ maxHeight: "38vh", overflow: "auto" }}>
+        <table className="plain small">
+          <thead>
+            <tr><th>{t("keys.resource")}</th><th>{t("keys.look")}</th><th>{t("keys.change")}</th></tr>
+          </thead>
+          <tbody>
+            {RESOURCES.map((resource) => (
+              <tr key={resource}>
+                <td className="mono">{resource}</td>
+                {(["read", "write"] as const).map((verb) => {
+                  const scope = `${resource}:${verb}` as OfResource;
+                  const on = chosen.includes(scope);
+                  return <td key={verb}>{scope in SCOPES && <input type="checkbox" aria-label={scope} checked={on} onChange={() => onChange(on ? chosen.filter((each) => each !== scope) : [...chosen, scope])} />}</td>;
+                })}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {wrong && <span className="wrong" role="alert">{wrong}</span>}
+    </fieldset>
+  );
+}
+
 const DAYS = { never: null, "30": 30, "90": 90, "365": 365 } as const;
 
 function NewKey({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [scope, setScope] = useState("all");
+  const [chosen, setChosen] = useState<OfResource[]>([]);
   const [days, setDays] = useState<keyof typeof DAYS>("never");
   const make = useMutation({
     mutationFn: () => {
       const lasting = DAYS[days];
-      return data(api.POST("/v1/api-keys", { body: { name, ...(scope === "read" ? { scopes: ["read"] as const } : {}), expiresAt: lasting ? new Date(Date.now() + lasting * 86_400_000).toISOString() : null } as Schemas["ApiKeyCreate"] }));
+      const scopes: Scope[] | undefined = scope === "read" ? ["read"] : scope === "chosen" ? chosen : undefined;
+      return data(api.POST("/v1/api-keys", { body: { name, ...(scopes && { scopes }), expiresAt: lasting ? new Date(Date.now() + lasting * 86_400_000).toISOString() : null } }));
     },
     onSuccess: () => queries.invalidateQueries({ queryKey: ["keys"] }),
   });
@@ -88,13 +133,14 @@ function NewKey({ onClose }: { onClose: () => void }) {
       <form className="stack" onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
         <TextField label={t("name")} value={name} onChange={setName} required autoFocus wrong={wrong?.of("name")} />
         <div className="two">
-          <SelectField label={t("keys.scopes")} value={scope} onChange={setScope} choices={[{ id: "all", label: t("keys.all") }, { id: "read", label: t("keys.read") }]} />
+          <SelectField label={t("keys.scopes")} value={scope} onChange={setScope} choices={[{ id: "all", label: t("keys.all") }, { id: "read", label: t("keys.read") }, { id: "chosen", label: t("keys.some") }]} />
           <SelectField label={t("keys.expires")} value={days} onChange={(id) => setDays(id as keyof typeof DAYS)} choices={[{ id: "never", label: t("never") }, ...(["30", "90", "365"] as const).map((id) => ({ id, label: t("days", { days: id }) }))]} />
         </div>
+        {scope === "chosen" && <Scopes chosen={chosen} onChange={setChosen} wrong={wrong?.of("scopes")} />}
         <Failure error={make.error} />
         <div className="foot">
           <Button onPress={onClose}>{t("cancel")}</Button>
-          <Button type="submit" look="strong" isDisabled={make.isPending}>{t("create")}</Button>
+          <Button type="submit" look="strong" isDisabled={make.isPending || (scope === "chosen" && chosen.length === 0)}>{t("create")}</Button>
         </div>
       </form>
     </Dialog>

@@ -1,0 +1,112 @@
+// The way to the first call: steps that look at the server whether they are done.
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Suspense, useEffect, useRef } from "react";
+import { api, body, data, type Schemas } from "../api/client";
+import { queries, useMay } from "../api/session";
+import { Button, Failure, Waiting } from "../parts/basic";
+import { Icon } from "../parts/icons";
+import { Talk } from "../parts/trial";
+import { ago, ms, number, t } from "../words";
+import { chosenOf, modelsQuery, voicesQuery } from "./agent-estimate";
+import { Preview } from "./agent-voice";
+import { useMakeAgent } from "./agents";
+import { DEMO } from "./templates";
+
+/** The organization's key of a language model, tried once if it never was. */
+function useModelKey(): { key: Schemas["ProviderKey"] | undefined; waits: boolean } {
+  const developer = useMay("developer");
+  const admin = useMay("admin");
+  const found = useQuery({ queryKey: ["provider-keys", "setup"], enabled: developer, queryFn: async () => (await body(api.GET("/v1/provider-keys", { params: { query: { limit: 100 } } }))).data });
+  const of = (found.data ?? []).filter((each) => each.usedFor.includes("model"));
+  const key = of.find((each) => each.lastTest?.ok) ?? of[0];
+  const tried = useRef<string>(undefined);
+  const test = useMutation({
+    mutationFn: (id: string) => data(api.POST("/v1/provider-keys/{id}/test", { params: { path: { id } } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["provider-keys", "setup"] }),
+  });
+  const untried = admin && key && key.lastTest === null ? key.id : undefined;
+  useEffect(() => {
+    if (!untried || tried.current === untried) return;
+    tried.current = untried;
+    test.mutate(untried);
+  }, [untried]);
+  return { key, waits: found.isLoading };
+}
+
+/** When a call last came in by a number. Of a carrier only what it signed becomes a call. */
+function useSigned(number: Schemas["PhoneNumber"] | undefined): { signed: string | undefined; waits: boolean } {
+  const found = useQuery({
+    queryKey: ["calls", "signed", number?.id],
+    enabled: !!number,
+    refetchInterval: (q) => (q.state.data?.some((call) => call.provider === number?.provider) ? false : 5_000),
+    queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { phoneNumberId: number?.id, direction: "inbound", limit: 20 } } }))).data,
+  });
+  return { signed: found.data?.find((call) => call.provider === number?.provider)?.createdAt, waits: found.isLoading };
+}
+
+/** What the steps look at; undefined until all of it is here, so that no step comes late and moves
+    the page. */
+export function useSetup() {
+  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
+  const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
+  const models = useQuery(modelsQuery);
+  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
+  const model = useModelKey();
+  const first = useSigned(numbers.data?.find((each) => each.agentId !== null));
+  if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data || model.waits || first.waits) return undefined;
+  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.pagination.total, key: model.key, signed: first.signed };
+}
+
+/** Steps to the first call. Each looks at the server whether it is done. */
+export function Setup({ known: { hasCalls, agents, models, numbers, members, key, signed } }: { known: NonNullable<ReturnType<typeof useSetup>> }) {
+  const may = useMay("developer");
+  const make = useMakeAgent();
+  const first = agents[0];
+  // Of vendors a list may be slow: only the step about voices waits for it.
+  const voice = chosenOf(useQuery(voicesQuery).data, first?.voiceId ?? null);
+  const model = models.some((each) => each.provider !== "script" && each.provider !== "chorus" && each.provider !== "simulated" && each.available);
+  const answered = numbers.find((each) => each.agentId !== null);
+  const steps = [
+    { id: "agent", done: !!first, extra: first ? <Link to="/agents/$id" params={{ id: first.id }}>{first.name}</Link> : may && <Button look="strong" isDisabled={make.isPending} onPress={() => make.mutate({ template: DEMO, name: t(DEMO.name) })}>{t("setup.agent.do")}</Button> },
+    { id: "model", done: model && key?.lastTest?.ok !== false, told: key?.lastTest && `${key.lastTest.message} ${ms(key.lastTest.elapsedMs)}`, extra: <Link to="/settings/$section" params={{ section: "providers" }}>{t("settings.providers")}</Link> },
+    { id: "voice", done: !!voice && voice.provider !== "espeak" && voice.available, told: voice?.name, extra: voice && <Preview voice={voice} /> },
+    { id: "number", done: !!answered && !!signed, told: answered && (signed ? t("setup.number.seen", { number: answered.number, when: ago(signed) }) : t("setup.number.waiting", { number: answered.number })), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
+    { id: "call", done: hasCalls, extra: first && <Link to="/agents/$id" params={{ id: first.id }}>{t("setup.call.do")}</Link> },
+    { id: "invite", done: members > 1, extra: <Link to="/settings/$section" params={{ section: "members" }}>{t("settings.members")}</Link> },
+  ] as const;
+  const done = steps.filter((step) => step.done).length;
+  if (hasCalls && done >= 4) return null;
+  return (
+    <section className="card" style={{ marginBottom: 16, maxWidth: 820 }}>
+      <div className="row">
+        <h2 className="grow">{t("setup")}</h2>
+        <span className="small quiet num">{t("setup.count", { done, of: steps.length })}</span>
+      </div>
+      <Failure error={make.error} />
+      <ol className="steps">
+        {steps.map((step, n) => (
+          <li key={step.id} data-done={step.done || undefined}>
+            <span className="tick">{step.done ? <Icon name="check" /> : number(n + 1)}</span>
+            <span className="grow">
+              <strong>{t(`setup.${step.id}`)}</strong>
+              {step.done && <span className="hidden"> ({t("setup.done")})</span>}
+              <span className="small quiet" style={{ display: "block" }}>{t(`setup.${step.id}.text`)}</span>
+              {"told" in step && step.told && <span className="small" style={{ display: "block" }} dir="auto">{step.told}</span>}
+            </span>
+            {step.extra}
+          </li>
+        ))}
+      </ol>
+      {first && may && !hasCalls && (
+        <div className="setup-talk">
+          <h3>{t("setup.talk", { name: first.name })}</h3>
+          <Suspense fallback={<Waiting lines={2} />}>
+            <Talk agent={first} changes={{}} variables={{}} />
+          </Suspense>
+        </div>
+      )}
+    </section>
+  );
+}
