@@ -47,6 +47,7 @@ from chorus.calls.stats_routes import stats_routes
 from chorus.calls.supervise import route as supervise_route
 from chorus.calls.supervise_routes import supervise_routes
 from chorus.calls.switchboard import Switchboard
+from chorus.calls.tool_history import routes as tool_history
 from chorus.calls.transfer_routes import transfer_routes
 from chorus.catalogue.routes import routes as catalogue
 from chorus.chores import Running
@@ -103,6 +104,7 @@ ROUTERS = (
     ("/v1", providers),
     ("/v1", provider_tests),
     ("/v1", number_checks),
+    ("/v1", tool_history),
     ("/v1", accounts),
     ("/v1", members),
     ("/v1", new_members),

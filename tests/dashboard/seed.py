@@ -265,6 +265,12 @@ def _events(chance: random.Random) -> tuple[list[tuple[int, str, dict[str, Any]]
             found.append((end + 150, "words", {"text": text, "spokenAtMs": start}))
             committed = {"turn": turn, "by": "eot", "text": text, "drafted": True}
             found.append((end + 260, "turn_committed", committed))
+            if turn == 2:
+                passage = {"chunkId": "c1", "documentId": "d1", "document": "Opening hours"}
+                passage |= {"heading": "Terrace", "page": 2, "score": 0.7, "text": HOSTILE}
+                looked = {"turn": turn, "question": text, "ways": ["words"], "elapsedMs": 12}
+                looked |= {"late": False, "passages": [passage]}
+                found.append((end + 270, "knowledge_found", looked))
             if turn == 3:
                 call = {"turn": turn, "id": "t1", "name": "find_table", "arguments": {"people": 5}}
                 found.append((23_700, "tool_called", call))

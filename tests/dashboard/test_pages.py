@@ -29,6 +29,7 @@ PAGES = [
     ("call-summary", f"/calls/{CALL}?tab=summary", "OPUS · encrypted"),
     ("call-latency", f"/calls/{CALL}?tab=latency&turn=3", "Slowest first"),
     ("call-cost", f"/calls/{CALL}?tab=cost", "discarded drafts"),
+    ("call-knowledge", f"/calls/{CALL}?tab=knowledge", "Terrace · page 2"),
     ("call-events", f"/calls/{CALL}?tab=events", "turn_committed"),
     ("live", "/live", "No call at the moment"),
     ("numbers", "/numbers", "+14155550100"),

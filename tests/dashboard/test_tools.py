@@ -37,4 +37,14 @@ def test_a_tool_is_run_and_both_sides_are_shown(browser: Browser, server: Server
         run.get_by_label("path").fill("..")
         run.get_by_role("button", name="Run").click()
         expect(run.get_by_text("No answer")).to_be_visible()
+        # Another, which the call of the past used.
+        visit.open("/tools?q=find_table")
+        page.get_by_role("link", name="find_table").click()
+        history = page.get_by_role("region", name="In calls")
+        expect(history).to_contain_text("B427")
+        expect(history).to_contain_text('"people":5')
+        assert visit.problems() == []
+        history.get_by_role("link").click()
+        page.get_by_text("Thank you for calling. Goodbye.").wait_for()
+        assert page.evaluate("window.hacked") is None
         assert visit.complaints == []

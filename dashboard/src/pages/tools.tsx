@@ -13,6 +13,7 @@ import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { t } from "../words";
 import { Rows } from "./agent-field";
+import { ToolHistory } from "./tool-history";
 import { ToolRun } from "./tool-run";
 
 const LIMIT = 50;
@@ -142,6 +143,7 @@ function ToolDialog({ known, onClose }: { known?: Tool; onClose: () => void }) {
         </div>
       </form>
       {known && may && <ToolRun tool={known} />}
+      {known && <ToolHistory id={known.id} />}
       <Confirm title={t("tools.delete", { name })} open={asking} onClose={() => setAsking(false)} act={remove} verb={t("delete")}>
         {t("tools.delete.text")}
       </Confirm>

@@ -34,6 +34,7 @@ CONFIDENTIAL = frozenset(
     (
         # What was said: with transcripts, and with sound.
         *("getCall", "listCallEvents", "listLiveCalls", "getCallRecording", "getCallPeaks"),
+        "getToolHistory",
         # Bodies hold transcripts; the others are what signs webhooks.
         *("getWebhookDelivery", "getWebhookSecret", "getAgentWebhook"),
     )
