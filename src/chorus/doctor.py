@@ -32,6 +32,7 @@ from chorus.billing.prices import Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
+from chorus.doctor_beside import beside
 from chorus.finding import Finding, Findings
 from chorus.languages import code_of
 from chorus.llm.model import ModelFailed
@@ -365,7 +366,7 @@ async def _thinking(settings: Settings, catalogue: Catalogue) -> Findings:
         if settings.has_foreign_openai_key:
             says += "; OPENAI_API_KEY is set, but Chorus does not use it"
             advice = "export CHORUS_OPENAI_API_KEY=$OPENAI_API_KEY"
-        return [offered, Finding("note", what, says, advice)]
+        return [offered, Finding("note", what, says, advice), *await beside()]
     endpoint = Endpoint("openai", settings.openai_base_url, settings.openai_api_key or "")
     try:
         known = await endpoint.models()
