@@ -53,6 +53,8 @@ DEFAULTS: dict[str, Any] = {
     "silenceReminders": 2,
     "latencyTargetMs": None,
     "hedging": None,
+    "fillerAfterMs": None,
+    "fillers": [],
     "languageHint": None,
     "knowledgeSearchInstructions": None,
     "backgroundSoundId": None,
@@ -79,6 +81,7 @@ RANGES = [
     ("silenceTimeoutSeconds", 5, 3600),
     ("silenceReminders", 0, 10),
     ("latencyTargetMs", 100, 60_000),
+    ("fillerAfterMs", 200, 5000),
     ("backgroundSoundVolume", 0, 1),
 ]
 LENGTHS = [
@@ -91,7 +94,7 @@ LENGTHS = [
 LISTS = {
     *("postCallExtractionSchema", "toolIds", "knowledgeBaseIds", "transferTargets"),
     *("slmModelFallbackIds", "voiceFallbackIds", "transcriberFallbackIds"),
-    *("languages", "keyterms", "pronunciations", "keyInputs"),
+    *("languages", "keyterms", "pronunciations", "keyInputs", "fillers"),
 }
 NOT_NULL = {
     *("name", "systemPrompt", "voiceSpeed", "voiceStability", "allowEndCall", "isActive"),

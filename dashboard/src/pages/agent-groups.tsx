@@ -104,7 +104,9 @@ export function Turns({ form }: Group) {
         <Num form={form} field="postSpeechCooldown" min={0} max={5000} step={10} />
         <Num form={form} field="speculativeSilenceMs" min={0} max={5000} step={10} />
         <Num form={form} field="fallbackSilenceMs" min={0} max={10_000} step={100} />
+        <Num form={form} field="fillerAfterMs" min={200} max={5000} step={50} />
       </div>
+      <Lines {...of(form, "fillers")} hint={hint("fillers")} rows={3} value={form.shown.fillers} onChange={(value) => form.set("fillers", value)} />
     </>
   );
 }

@@ -21,7 +21,7 @@ export const DEFAULTS: Record<Exclude<Field, "name">, unknown> = {
   allowEndCall: true, allowPressKeys: false, keyInputs: [], answering: null, isActive: true, postCallSummaryEnabled: false, postCallExtractionSchema: [],
   postCallWebhookUrl: null, firstSpeaker: "user", agentGreeting: null, agentGreetingEnabled: false,
   firstMessageUninterruptible: false, firstMessageDelay: 0, maxCallDurationSeconds: 600,
-  silenceTimeoutSeconds: 30, silenceReminders: 2, latencyTargetMs: null, hedging: null, knowledgeSearchInstructions: null, knowledgeBaseIds: [],
+  silenceTimeoutSeconds: 30, silenceReminders: 2, latencyTargetMs: null, hedging: null, fillerAfterMs: null, fillers: [], knowledgeSearchInstructions: null, knowledgeBaseIds: [],
   backgroundSoundId: null, backgroundSoundVolume: 0.15, holdMessage: null, holdMusicUrl: null, toolIds: [],
   transferTargets: [],
 };

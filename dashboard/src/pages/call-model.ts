@@ -106,6 +106,9 @@ export function read(events: CallEvent[]): Conversation {
       case "knowledge_found":
         lookups.push({ turn, at: atMs, question: text(data.question), elapsedMs: num(data.elapsedMs), late: data.late === true, passages: passages(data.passages) });
         break;
+      case "filler":
+        note(event, "", "filler", text(data.text));
+        break;
       case "engine_hedged":
         note(event, "", "engine_hedged", [text(data.vendor), text(data.by), `${data.waitedMs} ms`].join(" · "));
         break;

@@ -103,6 +103,7 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "event.answered": "تم الرد",
   "event.ended": "انتهت",
   "event.answered_by": "ردّ",
+  "event.filler": "عبارة ملء",
   "event.engine_hedged": "بطيء، فسُئل غيره أيضا",
   "event.engine_failed": "تعطل محرك",
   "event.recording_failed": "فشل التسجيل",

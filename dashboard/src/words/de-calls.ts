@@ -103,6 +103,7 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "event.answered": "Abgehoben",
   "event.ended": "Beendet",
   "event.answered_by": "Es nahm ab",
+  "event.filler": "Füllwort",
   "event.engine_hedged": "Langsam; ein anderer wurde mitgefragt",
   "event.engine_failed": "Dienst ausgefallen",
   "event.recording_failed": "Aufnahme gescheitert",

@@ -101,6 +101,7 @@ export const enCalls = {
   "event.answered": "Answered",
   "event.ended": "Ended",
   "event.answered_by": "Answered by",
+  "event.filler": "Filler",
   "event.engine_hedged": "Slow; another was asked too",
   "event.engine_failed": "Engine failed",
   "event.recording_failed": "Recording failed",

@@ -241,6 +241,22 @@ class AgentCreate(In):
             "if null."
         ),
     ] = None
+    filler_after_ms: Annotated[
+        Annotated[Milliseconds, Field(ge=200, le=5000)] | None,
+        Field(
+            description="How long after the caller has fallen silent something short is said "
+            "(`fillers`) if the turn is over and nothing of the answer is there. Null: never."
+        ),
+    ] = None
+    fillers: Annotated[
+        list[Annotated[OneLine, Field(min_length=1, max_length=60)]],
+        Field(
+            max_length=3,
+            json_schema_extra={"uniqueItems": True},
+            description="What is said then, in turn. Those of the language if empty.",
+        ),
+        AfterValidator(_distinct),
+    ] = []
     language_hint: Language | None = None
     knowledge_search_instructions: Annotated[
         Annotated[Text, Field(max_length=2000)] | None,
@@ -340,6 +356,8 @@ class AgentOut(Out):
     silence_reminders: int
     latency_target_ms: int | None
     hedging: Literal["off", "model", "all"] | None
+    filler_after_ms: int | None
+    fillers: list[str]
     language_hint: str | None
     knowledge_search_instructions: str | None
     background_sound_id: UUID | None

@@ -190,6 +190,8 @@ def _spec(agent: Agent, tools: Sequence[HttpTool], voice: VoiceEntry | None) -> 
         silence_reminders=agent.silence_reminders,
         latency_target_ms=agent.latency_target_ms,
         hedging=cast("Hedging | None", agent.hedging),
+        filler_after_ms=agent.filler_after_ms,
+        fillers=tuple(agent.fillers),
         tools=tuple(tools),
         answering=answering(agent.answering) if agent.answering is not None else None,
         transfer_targets=tuple(transfer_target(each) for each in agent.transfer_targets),

@@ -61,6 +61,8 @@ class Agent(Tenant, Base):
     silence_reminders: Mapped[int] = mapped_column(server_default=sa.text("2"))
     latency_target_ms: Mapped[int | None]
     hedging: Mapped[str | None] = mapped_column(sa.String(8))
+    filler_after_ms: Mapped[int | None]
+    fillers: Mapped[list[str]] = mapped_column(Json, server_default=_NONE)
     language_hint: Mapped[str | None] = mapped_column(sa.String(10))
     knowledge_search_instructions: Mapped[str | None] = mapped_column(sa.Text)
     background_sound_id: Mapped[uuid.UUID | None]

@@ -3,6 +3,7 @@
 A file is TOML, named by the language's ISO 639-1 code: `backchannels`, a list of what people say
 while they listen; `only_here`, those among them that mean something else in another language;
 `open_words`, after which a sentence goes on, and `number_words`, its figures from zero to nine;
+`fillers`, what is said while an answer is not there yet;
 `[phrases]`, what the agent says on its own account, each of `PHRASES`; `[reading]`, how figures
 and marks are read (`told.py`); and `[answered]`, lists of what is heard on calling a mailbox, a
 menu or a person, each of `ANSWERED`. `backchannels` and `[phrases]` must be there.
@@ -30,7 +31,7 @@ PHRASES = (
 ANSWERED = (
     *("screening", "unavailable", "after_tone", "menu", "mailbox", "reached", "person", "hello"),
 )
-_LISTS = ("backchannels", "only_here", "open_words", "number_words")
+_LISTS = ("backchannels", "only_here", "open_words", "number_words", "fillers")
 _LARGEST = 256 * 1024  # bytes of a file
 # Codes of the same language, or of one that is closer to it than to English.
 _SAME = {
@@ -63,6 +64,7 @@ class Language:
     phrases: Mapping[str, str] = field(default_factory=dict[str, str])
     reading: Told = field(default_factory=Told)
     answered: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    fillers: tuple[str, ...] = ()
 
 
 class Languages(Mapping[str, Language]):
@@ -201,4 +203,5 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         phrases,
         Told.read(data.get("reading", {})),
         {name: tuple(texts) for name, texts in data.get("answered", {}).items()},
+        texts["fillers"],
     )

@@ -77,13 +77,15 @@ class Cascade:
         self._unheard = False  # nobody listens to what is said, though it is recorded
         self._transcriber: asyncio.Task[None] | None = None
         self._voicing = voicing_of(agent, engines, line.format, self._voice_replaced, host.note)
+        mind = mind_of(
+            agent, engines, line.format, system, acting, self._voicing, look_ups, host.note
+        )
+        self._filler = mind.filler
         self._over = False
         self._silent: asyncio.Event = asyncio.Event()  # nothing that was said waits for its words
         self._conversation = Conversation(
             turns=turns_of(agent, engines.end_of_turn),
-            mind=mind_of(
-                agent, engines, line.format, system, acting, self._voicing, look_ups, host.note
-            ),
+            mind=mind,
             end_of_turn=engines.end_of_turn,
             language=agent.language,
             waiting=waiting_of(agent),
@@ -135,8 +137,13 @@ class Cascade:
 
     def start(self) -> None:
         self._transcriber = self._tasks.spawn(self._transcribe(), "transcribe")
-        self._tasks.spawn(self._voicing.warm(), "warm")
+        self._tasks.spawn(self._warm(), "warm")
         self._tasks.spawn(self._load_background(), "background")
+
+    async def _warm(self) -> None:
+        await self._voicing.warm()
+        if self._filler is not None:
+            await self._filler.prepare()
 
     def audio(self, chunk: bytes, at_ms: float) -> None:
         if self._speaking.held:

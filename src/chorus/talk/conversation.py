@@ -119,7 +119,7 @@ class Conversation:
             self._note("words", text=words.text, spokenAtMs=round(words.spoken_at_ms))
         if self._reply is not None:
             soon = self.speaking.heard(EARLY_ANSWER_MS)
-            self._turns.agent_text(self.speaking.heard().text, soon.text)
+            self._turns.agent_text(self.speaking.heard().sounded, soon.sounded)
         self._turns.words(
             words.text,
             words.final,
@@ -339,7 +339,7 @@ class Conversation:
         if not reply.mute:
             self.announcer.withdraw()
         self.dialogue.caller_said(event.turn, text)
-        self._begin(reply)
+        self._begin(reply, now - ended_ms)
 
     def _retract(self, turn: int) -> None:
         self._note("retracted", turn=turn)
@@ -385,11 +385,11 @@ class Conversation:
     def _own_reply(self) -> Reply:
         return Reply(self._mind, self, turn=None, text="", version=self.dialogue.version)
 
-    def _begin(self, reply: Reply) -> None:
+    def _begin(self, reply: Reply, waited_ms: float = 0.0) -> None:
         """The reply has the floor: what it has to say is heard from now on."""
         self._reply = reply
         self.dialogue.reply_began(reply.entry)
-        reply.commit()
+        reply.commit(waited_ms)
         self.speaking.play(reply.utterance, self._host.call_ms)
 
     def _announce(self) -> None:
@@ -446,9 +446,9 @@ class Conversation:
         if reply is None:
             return
         self._note("reply_started", turn=reply.turn)
-        if reply.turn is not None:
-            due_ms = self._host.call_ms + ahead_ms
-            self.latencies.sent(reply.turn, reply.reached, due_ms)
+        reply.due_ms = self._host.call_ms + ahead_ms + reply.utterance.filler_ms
+        if "audio" in reply.reached:
+            self.latencies.sent(reply.turn, reply.reached, reply.due_ms)
 
     def _note_latency(self, heard_ms: float) -> None:
         """The turn is answered only now: until it is heard, a reply may be taken back."""
@@ -462,7 +462,8 @@ class Conversation:
         reply.reached.setdefault("token", self._host.call_ms)
 
     def reply_audio(self, reply: Reply) -> None:
-        reply.reached.setdefault("audio", self._host.call_ms)
+        if reply.reached.setdefault("audio", now := self._host.call_ms) == now and reply.due_ms:
+            self.latencies.sent(reply.turn, reply.reached, max(now, reply.due_ms))  # a filler led
         if reply is self._reply:
             self.speaking.pump(self._host.call_ms)
         elif self._reply is None and self._announcements:

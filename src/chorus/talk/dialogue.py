@@ -56,7 +56,8 @@ class CallerTurn:
 
 @dataclass(slots=True)
 class AgentReply:
-    """`turn` None: the agent spoke on its own account. `heard` None while it still sounds."""
+    """`turn` None: the agent spoke on its own account. `heard` None while it still sounds.
+    `filler` was said for `filler_ms` before the answer was there; no model is shown it."""
 
     turn: int | None
     rounds: list[ToolRound] = field(default_factory=list[ToolRound])
@@ -65,10 +66,20 @@ class AgentReply:
     interrupted: bool = False
     estimated: bool = False
     sources: tuple[Source, ...] = ()
+    filler: str = ""
+    filler_ms: float = 0.0
+
+    @property
+    def shown(self) -> str:
+        """As the transcript has it."""
+        filler = f"[filler: {self.filler}]" if self.filler else ""
+        return f"{filler} {self.heard or ''}".strip()
 
     def as_data(self) -> dict[str, Any]:
         """For the timeline; JSON-ready."""
         data: dict[str, Any] = {"turn": self.turn, "heard": self.heard}
+        if self.filler:
+            data["filler"] = self.filler
         if self.interrupted:
             data |= {"interrupted": True, "unsaid": self.unsaid, "estimated": self.estimated}
         return data
@@ -163,7 +174,9 @@ class Dialogue:
         self._changed()
         reply.interrupted = bool(unsaid)
         reply.estimated = estimated and reply.interrupted
-        if reply.interrupted and heard_ms < UNHEARD_MS:
+        if heard_ms <= 0:
+            reply.filler = ""
+        if reply.interrupted and heard_ms - reply.filler_ms < UNHEARD_MS:
             heard, unsaid = "", f"{heard} {unsaid}".strip()
         reply.heard, reply.unsaid = heard, unsaid
 
@@ -216,8 +229,8 @@ class Dialogue:
                     lines.append(TranscriptLine("user", entry.text))
             elif isinstance(entry, PersonTurn):
                 lines.append(TranscriptLine("person", entry.text))
-            elif isinstance(entry, AgentReply) and entry.heard:
-                lines.append(TranscriptLine("assistant", entry.heard, entry.sources))
+            elif isinstance(entry, AgentReply) and entry.heard is not None and entry.shown:
+                lines.append(TranscriptLine("assistant", entry.shown, entry.sources))
         return tuple(lines)
 
     def touched(self) -> None:

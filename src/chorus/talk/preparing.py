@@ -17,11 +17,13 @@ from chorus.audio.mix import Background
 from chorus.audio.record import Recording
 from chorus.outbound import Outbound
 from chorus.speech.engines import EndOfTurn, EngineFailed, VoiceStyle
+from chorus.talk.filler import Filler
 from chorus.talk.hearing import heard_as
 from chorus.talk.keypad import Keypad
 from chorus.talk.knowledge import Knowledge, LookUps
 from chorus.talk.spec import AgentSpec, CallSpec, Engines
 from chorus.talk.talk import Talk
+from chorus.talk.text import phrases
 from chorus.talk.text.pronunciations import Pronunciations
 from chorus.talk.thinking import ReplyContext
 from chorus.talk.tools.acting import Acting, ToolRun
@@ -87,7 +89,18 @@ def mind_of(
         look_ups=look_ups,
         hedged=(agent.hedging or engines.hedging) != "off",
         note=note,
+        filler=filler_of(agent, voicing, format, note),
     )
+
+
+def filler_of(
+    agent: AgentSpec, voicing: Voicing, format: AudioFormat, note: Callable[..., None]
+) -> Filler | None:
+    """None for an agent that is to be silent until its answer is there."""
+    if agent.filler_after_ms is None:
+        return None
+    texts = agent.fillers or phrases.fillers(agent.language)
+    return Filler(agent.filler_after_ms, texts, voicing, format, note)
 
 
 def look_ups_of(

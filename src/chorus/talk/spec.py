@@ -129,7 +129,9 @@ class AgentSpec:
     `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
     `pronunciations`: how to say what is written, by what is written. `latency_target_ms`: how long
     callers may wait for an answer; it is measured by, and changes nothing in the conversation.
-    `hedging`: which engines are asked beside one that is slow; None is the platform's."""
+    `hedging`: which engines are asked beside one that is slow; None is the platform's.
+    `filler_after_ms`: what is heard if no answer is there by then, one of `fillers` or else of the
+    language's."""
 
     agent_id: str
     name: str
@@ -151,6 +153,8 @@ class AgentSpec:
     silence_reminders: int = 2
     latency_target_ms: int | None = None
     hedging: Hedging | None = None
+    filler_after_ms: int | None = None
+    fillers: tuple[str, ...] = ()
     tools: tuple[HttpTool, ...] = ()
     key_inputs: tuple[KeyInput, ...] = ()
     allow_press_keys: bool = False

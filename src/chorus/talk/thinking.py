@@ -31,6 +31,7 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.ranking import Ranking
 from chorus.talk.asking import ask, of_its_own
 from chorus.talk.dialogue import AgentReply, ToolRound
+from chorus.talk.filler import Filler
 from chorus.talk.knowledge import Found, LookUps, Source
 from chorus.talk.tasks import Tasks
 from chorus.talk.text.clauses import Clauses
@@ -59,6 +60,7 @@ class ReplyContext:
     look_ups: LookUps | None = None
     hedged: bool = False
     note: Callable[..., None] = lambda *_, **__: None
+    filler: Filler | None = None
 
     @property
     def background(self) -> str:
@@ -116,6 +118,9 @@ class Reply:
         self._script = Script()
         self._text_ended = False  # of one request, and the next may say more
         self.model = mind.models.engines[0].name  # that answered last
+        self.due_ms = 0.0  # when the answer is to sound, once something was sent
+        self._tasks: Tasks | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._thinking: asyncio.Task[None] | None = None
         self._speaking: asyncio.Task[None] | None = None
 
@@ -123,6 +128,7 @@ class Reply:
 
     def think(self, tasks: Tasks, messages: tuple[Message, ...]) -> None:
         """Ask the model, and speak what it says."""
+        self._tasks = tasks
         self._thinking = tasks.spawn(self._think(messages), "think")
         self._speaking = tasks.spawn(self._speak(), "speak")
 
@@ -134,8 +140,14 @@ class Reply:
         self._script.put(None)
         self._speaking = tasks.spawn(self._speak(), "say")
 
-    def commit(self) -> None:
+    def commit(self, waited_ms: float = 0.0) -> None:
+        """`waited_ms`: how long the caller has been silent."""
         self.committed.set()
+        filler = self._mind.filler
+        if filler is not None and self._tasks is not None and self.turn is not None:
+            filler.begin_turn()
+            work = self._fill(filler, (filler.after_ms - waited_ms) / 1000)
+            self._filling = self._tasks.spawn(work, "filler")
         for found in self.found:
             self._tell(found)
 
@@ -143,6 +155,8 @@ class Reply:
         """Stop the model and the voice. A tool with effects that has begun goes on to its end,
         and its result is added to the history."""
         self.cancelled = True
+        if self._filling is not None:
+            self._filling.cancel()
         self._stop_thinking()
         if self._speaking is not None:
             self._speaking.cancel()
@@ -164,6 +178,16 @@ class Reply:
         self.entry.sources = Source.of(p for each in self.found for p in each.passages)
         if self.committed.is_set():
             self._tell(found)
+
+    async def _fill(self, filler: Filler, wait_s: float) -> None:
+        """Have something heard if nothing of the answer is there by then."""
+        await asyncio.sleep(max(0.0, wait_s))
+        utterance = self.utterance
+        if utterance.audio or utterance.finished or self.mute or (found := filler.take()) is None:
+            return
+        utterance.lead(*found)
+        self.entry.filler, self.entry.filler_ms = found[0], utterance.filler_ms
+        self._mind.note("filler", turn=self.turn, text=found[0])
 
     def _tell(self, found: Found) -> None:
         if self._mind.look_ups is not None:

@@ -112,6 +112,7 @@ class Latencies:
     def __init__(self) -> None:
         self._clocks: dict[int, TurnClock] = {}
         self._words_ms: float | None = None
+        self._sent: int | None = None
         self._on_its_way: dict[str, int | None] | None = None
         self._spoiled = 0  # no turn up to this one is counted
 
@@ -137,8 +138,12 @@ class Latencies:
         self._clocks.pop(turn, None)
         self._words_ms = None
 
-    def sent(self, turn: int, reached: Mapping[Stage, float], at_ms: float) -> None:
-        """The reply to `turn` is on its way; the clocks of it and those before it are forgotten."""
+    def sent(self, turn: int | None, reached: Mapping[Stage, float], at_ms: float) -> None:
+        """The reply to `turn` is on its way; the clocks of it and those before it are forgotten.
+        None: it answers nobody. Once a turn; later ones change nothing."""
+        if turn is None or (turn == self._sent and turn not in self._clocks):
+            return
+        self._sent = turn
         latency = self._clocks.get(turn, TurnClock(turn)).sent(reached, at_ms)
         self._on_its_way = None if turn <= self._spoiled else latency
         for over in [t for t in self._clocks if t <= turn]:

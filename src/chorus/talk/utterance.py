@@ -73,12 +73,18 @@ class Clause:
 @dataclass(frozen=True, slots=True)
 class HeardText:
     """`resume_ms`: where the first word that was not wholly heard begins. `estimated`: a clause
-    without marks was cut."""
+    without marks was cut. `filler` was heard before, and is in neither text."""
 
     text: str
     unsaid: str
     resume_ms: float
     estimated: bool
+    filler: str = ""
+
+    @property
+    def sounded(self) -> str:
+        """All that could come back as an echo."""
+        return f"{self.filler} {self.text}".strip()
 
 
 class Utterance:
@@ -89,6 +95,13 @@ class Utterance:
         self.audio = bytearray()
         self.clauses: list[Clause] = []
         self.finished = False
+        self.filler = ""
+        self.filler_ms = 0.0
+
+    def lead(self, filler: str, audio: bytes) -> None:
+        """What is said first, while there is nothing of the answer: no part of its text."""
+        self.filler, self.filler_ms = filler, self.format.ms(len(audio))
+        self.audio += audio
 
     @property
     def length_ms(self) -> float:
@@ -138,4 +151,6 @@ class Utterance:
                     resume_ms = clause.start_ms + end_ms
         if resume_ms is None:
             resume_ms = min(at_ms, self.length_ms)
-        return HeardText("".join(heard).strip(), "".join(unsaid).strip(), resume_ms, estimated)
+        filler = self.filler if at_ms > 0 else ""
+        text, rest = "".join(heard).strip(), "".join(unsaid).strip()
+        return HeardText(text, rest, resume_ms, estimated, filler)

@@ -54,6 +54,12 @@ def not_connected(language: str | None) -> str:
     return _in("not_connected", language)
 
 
+def fillers(language: str | None) -> tuple[str, ...]:
+    """While the answer is not there yet; a hum where the language has none of its own."""
+    known = languages().get(code_of(language) or "en")
+    return (known.fillers if known is not None else ()) or ("Hm.",)
+
+
 def _in(name: str, language: str | None) -> str:
     known = languages()
     return (known.get(code_of(language)) or known["en"]).phrases[name]
