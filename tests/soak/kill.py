@@ -54,8 +54,9 @@ HANDED = 0.2
 """So many callers are handed to a person; where that is what is looked for, `HANDED_MOSTLY`."""
 HANDED_MOSTLY = 0.7
 REFUSED = 0.1
-ALL_OVER_S = 150.0
-"""For what waits in line at the end, and for callers who stay."""
+ALL_OVER_S = 270.0
+"""For what waits in line at the end, for callers who stay, and for calls that a server let go when
+it stopped in order, and of which the carrier told nobody: they end after 240 s."""
 WHILE_STARTING = 0.25
 """After so many of the kills comes another, during the start."""
 LONGEST_START_S = 3.0
