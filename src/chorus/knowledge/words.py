@@ -139,8 +139,8 @@ async def _look_up(
         parts.append(one.format(place=place))
     rows = await session.execute(sa.text(" UNION ALL ".join(parts)), values)
     if sqlite:
-        return {words[place]: _Known(number) for place, number in rows}
-    return {words[place]: _Known(len(ids), ids) for place, ids in rows}
+        return {words[int(row[0])]: _Known(int(row[1])) for row in rows}
+    return {words[int(row[0])]: _Known(len(row[1]), row[1]) for row in rows}
 
 
 async def _any_of(
