@@ -177,13 +177,15 @@ class CallExchange:
     async def _row(self, wish: Wish, placed: _Placed, token: str) -> Route:
         """The row of the second call. Raises `NotPlaced`."""
         switchboard, call = self._switchboard, self._call
-        if call.phone_number_id is None:
-            raise NotPlaced("this call has no phone number to call from")
         async with switchboard.database.writing() as session:
             try:
-                route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
+                route = await routing.to_call_from(
+                    session, call.phone_number_id, call.agent_id, switchboard.secrets
+                )
             except SecretsUnreadable as failure:
                 raise NotPlaced("the phone number cannot be used any more") from failure
+            if route is None and call.phone_number_id is None:
+                raise NotPlaced("neither this call nor its agent has a phone number to call from")
             if route is None or route.provider not in switchboard.carriers:
                 raise NotPlaced("the phone number cannot be used any more")
             if is_address(wish.target.number) and not BY_NAME[route.provider].calls_addresses:
@@ -198,7 +200,7 @@ class CallExchange:
                 id=placed.call_id,
                 organization_id=call.organization_id,
                 agent_id=call.agent_id,
-                phone_number_id=call.phone_number_id,
+                phone_number_id=route.phone_number_id,
                 provider=route.provider,
                 direction="outbound",
                 status="queued",

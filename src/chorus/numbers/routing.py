@@ -45,6 +45,22 @@ async def by_id(session: AsyncSession, id: uuid.UUID, secrets: Secrets) -> Route
     return _route(row, secrets) if row else None
 
 
+async def to_call_from(
+    session: AsyncSession, id: uuid.UUID | None, agent_id: uuid.UUID, secrets: Secrets
+) -> Route | None:
+    """The number that a second call of a call goes out from: the call's own, or, where it has none
+    as from a browser, the oldest that its agent answers. Raises `SecretsUnreadable`."""
+    if id is not None:
+        return await by_id(session, id, secrets)
+    row = await session.scalar(
+        sa.select(PhoneNumber)
+        .where(PhoneNumber.agent_id == agent_id)
+        .order_by(PhoneNumber.created_at, PhoneNumber.id)
+        .limit(1)
+    )
+    return _route(row, secrets) if row else None
+
+
 async def of_provider(session: AsyncSession, provider: str, secrets: Secrets) -> list[Route]:
     """All numbers of a carrier, in the order of `of_number`. Raises `SecretsUnreadable`."""
     return [_route(row, secrets) for row in await session.scalars(_of(provider))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from tests.fakes.server import Server, serving
 from tests.lines.browser.page import Page
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from chorus.audio.codec import decode, rms
@@ -32,7 +34,8 @@ LONG = "One moment please. " + "I have a great many things to tell you before yo
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("browser")) as running:
+    # With a telephone network, for whom a caller is handed to.
+    with serving(tmp_path_factory.mktemp("browser"), CHORUS_SIMULATED="1") as running:
         yield running
 
 
@@ -71,6 +74,18 @@ async def record(server: Server, page: Page) -> dict[str, Any]:
                 call = (await http.get(f"/v1/calls/{page.begun['callId']}")).json()["data"]
                 if call["endedAt"] and call["cost"] is not None:
                     return call
+                await asyncio.sleep(0.1)
+
+
+async def noted(server: Server, page: Page, kind: str) -> dict[str, Any]:
+    """What the first event of this kind in the call's record holds, once it is there."""
+    async with httpx.AsyncClient(base_url=server.url, headers=server.headers) as http:
+        async with asyncio.timeout(20):
+            while True:
+                path = f"/v1/calls/{page.begun['callId']}/events?limit=100"
+                for event in (await http.get(path)).json()["data"]:
+                    if event["kind"] == kind:
+                        return event["data"]
                 await asyncio.sleep(0.1)
 
 
@@ -201,3 +216,39 @@ async def test_strangers_get_nowhere(server: Server, agent_id: str):
     await ours.send({"type": "stop"})
     await ours.told("ended")
     await ours.close()
+
+
+async def test_a_caller_in_a_browser_is_handed_to_a_person(server: Server):
+    """From a number that its agent answers; without one nobody is called."""
+    sales = {"name": "Sales", "number": "+14155550101", "type": "cold"}
+    agent = {"name": "Desk", "transferTargets": [sales], "isActive": False}
+    with server.client() as http:
+        made = http.post("/v1/agents", json=agent).raise_for_status().json()["data"]
+        async with calling(server, made["id"], **greets("Good day.")) as page:
+            await page.event("reply_heard")
+            wish = f"/v1/calls/{page.begun['callId']}/transfer"
+            http.post(wish, json={"target": "Sales"}).raise_for_status()
+            failed = await noted(server, page, "transfer_failed")
+            assert "phone number to call from" in failed["detail"]
+
+            ours = {"number": "+14155550100", "provider": "loopback", "agentId": made["id"]}
+            http.post("/v1/phone-numbers", json=ours).raise_for_status()
+            http.post(wish, json={"target": "Sales"}).raise_for_status()
+            rings = await asyncio.to_thread(
+                http.get, "/loopback/ringing", params={"to": sales["number"]}
+            )
+            [leg] = rings.json()
+            async with connect(f"{server.ws_url}{leg['mediaPath']}", max_queue=None) as person:
+                await person.send(json.dumps({"event": "start", "legId": leg["legId"]}))
+                before = len(page.heard)
+                await noted(server, page, "transfer_connected")
+                said = "Sales, how can I help?"
+                voice = (await recite([said]))[said]
+                for at in range(0, len(voice), 160):
+                    await person.send(voice[at : at + 160])
+                    await asyncio.sleep(0.02)
+                assert rms(decode(page.format, bytes(page.heard[before:]))) > 300
+        call = await record(server, page)
+    assert (call["endedReason"], call["transferStatus"]) == ("transferred", "completed")
+    [second] = call["transferCalls"][-1:]
+    assert second["customerNumber"] == sales["number"]
