@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from chorus.audio.frame import AudioFormat
-from chorus.audio.resample import Converter
+
+if TYPE_CHECKING:
+    from chorus.audio.resample import Converter
 
 _MOST_HEADER = 4096
 
@@ -62,6 +65,10 @@ class WavReader:
                 if (channels, bits) != (1, 16) or code not in (1, 0xFFFE):
                     raise ValueError("the WAV file is not mono of 16 bits")
                 own = AudioFormat("pcm16", rate_hz)
-                self._converter = None if own == self._to else Converter(own, self._to)
+                if own != self._to:
+                    # Here: the settings know of `wav_file`, and `chorus --help` reads no numpy.
+                    from chorus.audio.resample import Converter
+
+                    self._converter = Converter(own, self._to)
             at += 8 + size + size % 2
         return None
