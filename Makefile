@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots lighthouse bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots lighthouse firefox bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -68,6 +68,9 @@ screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
 
 lighthouse: setup-dev  ## what Lighthouse finds of the dashboard's pages, on a desktop and on a telephone
 	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_lighthouse.py
+
+firefox: setup-dev  ## a call from the dashboard in Debian's Firefox
+	.venv/bin/pytest -p no:xdist -m slow -q tests/dashboard/test_firefox.py
 
 openapi: setup-dev  ## the API's document, into build/openapi.json
 	.venv/bin/python scripts/clients.py --document-only

