@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from tests.dashboard.browser import ROOT, needed, visiting
 from tests.dashboard.seed import AGENT, CALL
 from tests.fakes.server import Server
@@ -47,6 +47,15 @@ PAGES = [
     ("settings-organization", "/settings/organization", "Calls at once"),
 ]
 PICTURES = ROOT / "docs" / "images" / "dashboard"
+ZOOMED = (640, 320)
+"""CSS pixels of a window of 1280 at 200 and at 400 % (WCAG 1.4.10, reflow)."""
+TOO_WIDE = """() => {
+  const room = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= room) return [];
+  return [...document.querySelectorAll("main *")]
+    .filter((each) => each.getBoundingClientRect().right > room + 1 && !each.closest(".tablist, .tabs, .table-wrap, .code"))
+    .slice(0, 4).map((each) => each.outerHTML.slice(0, 160));
+}"""
 LOOKS: list[dict[str, Any]] = [
     {"color_scheme": "light", "viewport": {"width": 1360, "height": 900}},
 ]
@@ -60,6 +69,12 @@ The restaurant is open from noon to eleven, the terrace until half past ten.
 
 Dogs are welcome on the terrace.
 """
+
+
+def too_wide(page: Page, width: int) -> list[str]:
+    """What makes one scroll sideways to read the page; a table may, within itself."""
+    page.set_viewport_size({"width": width, "height": 800})
+    return page.evaluate(TOO_WIDE)
 
 
 def filled_base(server: Server) -> str:
@@ -95,6 +110,10 @@ def test_every_page_is_accessible_and_quiet(
             if keeps:
                 PICTURES.mkdir(parents=True, exist_ok=True)
                 visit.page.screenshot(path=PICTURES / f"{name}.png")
+            for width in ZOOMED:
+                if wide := too_wide(visit.page, width):
+                    found[f"{name}, wider than {width} px"] = wide
+            visit.page.set_viewport_size(look["viewport"])
         assert visit.page.evaluate("window.hacked") is None
         assert visit.complaints == []
     assert found == {}
