@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,15 +20,26 @@ def browser() -> Iterator[Browser]:
         yield made
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What a server's environment says of its database."""
+    if request.param == "sqlite":
+        return {}
+    made = {"CHORUS_DATABASE_URL": request.getfixturevalue("postgres").empty()}
+    command = [sys.executable, "-m", "chorus", "migrate"]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **made})
+    return made
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, str]) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("dashboard") / "data"
     folder.mkdir()
     # A process of its own: Playwright's loop runs in this thread.
     command = [sys.executable, "-m", "tests.dashboard.seed", str(folder), API_KEY]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **database})
     # A vendor's stand-in is at a private address.
-    with serving(folder, CHORUS_ALLOW_PRIVATE_ADDRESSES="true") as running:
+    with serving(folder, CHORUS_ALLOW_PRIVATE_ADDRESSES="true", **database) as running:
         yield running
 
 

@@ -1,14 +1,16 @@
 """An organization with a past, for the dashboard to show: agents, numbers, tools, and calls with
 events, latencies, costs and stereo recordings. `python -m tests.dashboard.seed FOLDER KEY` fills
-one by hand."""
+one by hand; a third argument is how many calls."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import uuid
 import wave
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,8 +57,11 @@ TALK: list[tuple[str, int, int, str, str]] = [
 
 
 async def seed(folder: Path, key: str, secret: str | None = None, calls: int = 60) -> None:
-    settings = Settings(
-        data_dir=folder, bootstrap_api_key=key, secret_keys=(secret,) if secret else ()
+    # The database is the environment's, SQLite in the folder if it names none.
+    settings = replace(
+        Settings.read({**os.environ, "CHORUS_DATA_DIR": str(folder)}),
+        bootstrap_api_key=key,
+        secret_keys=(secret,) if secret else (),
     )
     await prepare(settings)
     database = Database(settings)
@@ -344,4 +349,5 @@ def _record(path: Path, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(seed(Path(sys.argv[1]), sys.argv[2]))
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 60
+    asyncio.run(seed(Path(sys.argv[1]), sys.argv[2], calls=count))

@@ -394,3 +394,35 @@ def test_what_is_filtered_says_so_and_pages_are_found(browser: Browser, server: 
         page.get_by_role("option", name="Pages").click()
         page.get_by_text("No page calls yet").wait_for()
         assert visit.complaints == []
+
+
+def test_who_is_invited_to_look_may_only_look(browser: Browser, server: Server, owner: Any):
+    with visiting(browser, server, owner) as visit:
+        visit.open("/settings/members")
+        page = visit.page
+        page.get_by_role("button", name="Invite").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("E-mail").fill("vera@example.com")
+        dialog.get_by_role("button", name="Role").click()
+        page.get_by_role("option", name="Viewer").click()
+        dialog.get_by_role("button", name="Invite").click()
+        link = page.locator(".code code").inner_text()
+        assert visit.problems() == []
+        assert visit.complaints == []
+    with visiting(browser, server) as visit:
+        page = visit.page
+        page.goto(link)
+        page.get_by_label("New password").fill("another horse battery")
+        page.get_by_role("button", name="Accept invitation").click()
+        page.get_by_role("heading", name="Home").wait_for()
+        visit.open(f"/agents/{AGENT}")
+        expect(page.get_by_role("textbox", name="System prompt")).to_be_disabled()
+        expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+        visit.open("/settings/members")
+        expect(page.get_by_text("vera@example.com").first).to_be_visible()
+        expect(page.get_by_role("button", name="Invite")).to_have_count(0)
+        answer = page.evaluate(
+            f"fetch('/v1/agents/{AGENT}', {{method: 'DELETE'}}).then((got) => got.status)"
+        )
+        assert answer == 403
+        assert visit.complaints == []

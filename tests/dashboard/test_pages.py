@@ -53,7 +53,8 @@ TOO_WIDE = """() => {
   const room = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= room) return [];
   return [...document.querySelectorAll("main *")]
-    .filter((each) => each.getBoundingClientRect().right > room + 1 && !each.closest(".tablist, .tabs, .table-wrap, .code"))
+    .filter((each) => each.getBoundingClientRect().right > room + 1)
+    .filter((each) => !each.closest(".tablist, .tabs, .table-wrap, .code"))
     .slice(0, 4).map((each) => each.outerHTML.slice(0, 160));
 }"""
 LOOKS: list[dict[str, Any]] = [

@@ -60,9 +60,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, str]) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("talk") / "data"
     # With a telephone network, for callers who are not in a browser.
-    with serving(tmp_path_factory.mktemp("talk") / "data", CHORUS_SIMULATED="1") as running:
+    with serving(folder, CHORUS_SIMULATED="1", **database) as running:
         yield running
 
 
