@@ -54,3 +54,6 @@ async def test_uses_in_calls_stand_with_their_results(api: Api):
     assert (use["ok"], use["status"], use["result"]) == (True, 200, '{"code":"B427"}')
     stranger = await api.another_organization()
     assert (await stranger.get(path)).status_code == 404
+    # What a tool was asked is what was said in a call.
+    tools_only = await api.another_organization(scopes=["tools:read"])
+    assert (await tools_only.get(path)).status_code == 403

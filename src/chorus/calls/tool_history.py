@@ -16,15 +16,16 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.accounts.permissions import TABLE, permit
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import utcnow
-from chorus.route import InOrganization, InSession, failures, router
+from chorus.route import InPrincipal, InSession, failures, router
 from chorus.tools import queries
 from chorus.wire import Data, Out, Time
 
 routes = router("Tools")
 
-LATEST = 200
+_LATEST = 200
 _DAYS = 30
 _MOST = 50
 _LONGEST_RESULT = 2000
@@ -50,7 +51,7 @@ class ToolHistory(Out):
     """A tool is found in calls by its name, as models call it."""
 
     calls: Annotated[
-        int, Field(description=f"How many were looked at: the latest {LATEST} of {_DAYS} days.")
+        int, Field(description=f"How many were looked at: the latest {_LATEST} of {_DAYS} days.")
     ]
     uses: Annotated[list[ToolUse], Field(description=f"The newest first, {_MOST} at most.")]
 
@@ -62,10 +63,12 @@ class ToolHistory(Out):
     responses=failures(404),
 )
 async def get_tool_history(
-    session: InSession, organization_id: InOrganization, id: UUID
+    session: InSession, principal: InPrincipal, id: UUID
 ) -> Data[ToolHistory]:
-    """What the latest calls asked of it, and what came of that. Runs by `POST /v1/tools/{id}/test`
-    are not kept."""
+    """What the latest calls asked of it, and what came of that: a key needs `calls:read` for it,
+    too. Runs by `POST /v1/tools/{id}/test` are not kept."""
+    permit(principal, "GET", TABLE["calls"])
+    organization_id = principal.organization_id
     tool = await queries.one(session, organization_id, id)
     call_ids = await session.scalars(
         sa.select(CallRow.id)
@@ -74,7 +77,7 @@ async def get_tool_history(
             CallRow.created_at >= utcnow() - timedelta(days=_DAYS),
         )
         .order_by(CallRow.created_at.desc())
-        .limit(LATEST)
+        .limit(_LATEST)
     )
     calls = list(call_ids)
     uses = await _uses(session, organization_id, calls, tool.name)
@@ -90,6 +93,7 @@ async def _uses(
             CallEvent.organization_id == organization_id,
             CallEvent.call_id.in_(calls),
             CallEvent.kind.in_(("tool_called", "tool_result")),
+            CallEvent.data["name"].as_string() == name,
         )
         .order_by(CallEvent.created_at.desc(), CallEvent.seq.desc())
     )
@@ -101,9 +105,7 @@ async def _uses(
         if event.kind == "tool_result":
             results[key] = data
             continue
-        if data.get("name") != name:
-            continue
-        result = results.get(key, {})
+        result = results.pop(key, {})
         uses.append(
             ToolUse(
                 call_id=event.call_id,
