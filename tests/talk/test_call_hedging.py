@@ -89,6 +89,15 @@ def test_a_third_takes_over_when_the_one_that_was_asked_beside_fails() -> None:
     assert [failed["vendor"] for failed in result.of("engine_failed")] == ["down", "slow"]
 
 
+def test_the_slow_one_is_paid_for_when_the_one_beside_it_failed() -> None:
+    down = Scripted(error=ModelFailed("down", "overloaded"), error_after=0)
+    slow = FakeModel([Scripted("From the first.", first_ms=3000)], name="slow")
+    stand_ins = StandIns(models=(FakeModel([down], name="second"),))
+    result = play(one_question, agent=HEDGED, model=slow, stand_ins=stand_ins)
+    assert result.transcript[-1] == ("assistant", "From the first.")
+    assert result.of("usage")[-1]["model"] == "slow"
+
+
 def test_a_voice_that_stalls_is_overtaken_and_nothing_is_said_twice() -> None:
     hung, other = FakeVoice(name="hung", first_audio_ms=60_000), FakeVoice(name="other")
     hung.deadline_ms = 2500

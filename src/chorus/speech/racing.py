@@ -192,10 +192,12 @@ class _Race(Generic[E, T]):
         for other in [each for each in self.running if each is not runner]:
             first = self.running.index(other) < self.running.index(runner)
             self.over(other)
+            self.left.append(other.engine)  # it may have to go on for this one
             self._told.lost(other.engine)
             if first and self._hedge is not None and waits.was_beaten(other.engine):
                 self._ranking.failed(other.engine, self._hedge.beaten(other.engine))
-            self._told.asked(runner.engine)
+        # Another may have been asked after it, and failed.
+        self._told.asked(runner.engine)
 
     def over(self, runner: _Runner[E, T]) -> None:
         self.running.remove(runner)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -119,7 +120,7 @@ class Voicing:
         self.on_failed = on_failed
         self._sessions: dict[int, VoiceSession] = {}
         self._readers: dict[int, Reader | None] = {}
-        self._opening = asyncio.Lock()
+        self._opening = defaultdict[int, asyncio.Lock](asyncio.Lock)
         self.name = ranking.engines[0].name
         """Of the voice that spoke last."""
 
@@ -163,7 +164,7 @@ class Voicing:
                 log.warning("a voice's session did not close: %r", failure)
 
     async def _session(self, voice: Voice) -> VoiceSession:
-        async with self._opening:
+        async with self._opening[id(voice)]:
             session = self._sessions.get(id(voice))
             if session is None:
                 style = self._styles[id(voice)]

@@ -272,6 +272,10 @@ async def test_who_is_interrupted_closes_the_request() -> None:
             "https://westus2.stt.speech.microsoft.com",
             "https://westus2.tts.speech.microsoft.com",
         ),
+        (
+            "https://usgovvirginia.api.cognitive.microsoft.us",
+            "https://usgovvirginia.tts.speech.azure.us",
+        ),
         ("https://chinanorth2.stt.speech.azure.cn", "https://chinanorth2.tts.speech.azure.cn"),
         (
             "https://acme.cognitiveservices.azure.com",

@@ -67,7 +67,9 @@ def address(base_url: str, part: str) -> str:
     base = base_url.rstrip("/")
     host = urlsplit(base).hostname or ""
     if found := _REGIONAL.match(host):
-        rest = "azure.cn" if host.endswith(".azure.cn") else "microsoft.com"
+        clouds = {".azure.cn": "azure.cn", ".azure.us": "azure.us", ".microsoft.us": "azure.us"}
+        own = (rest for end, rest in clouds.items() if host.endswith(end))
+        rest = next(own, "microsoft.com")
         return f"https://{found['region']}.{part}.speech.{rest}"
     return f"{base}/{part}"
 
