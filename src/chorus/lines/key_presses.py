@@ -1,4 +1,4 @@
-"""Keys that a carrier presses itself, one request each, where a stream has no message for them.
+"""Keys that a carrier presses itself, by requests, where a stream has no message for them.
 
 Key by key where what carriers take differs: then pauses are kept here. What a carrier does not
 press goes out as tones in the audio.
@@ -63,6 +63,9 @@ class KeyPresses:
             except CarrierFailed as failed:
                 log.warning("call %s: keys go out as tones: %s", line.leg_id, failed)
                 line.play(tones(digits[at:], line.format))
+                return
+            except Exception:
+                log.exception("call %s: its keys were not pressed", line.leg_id)
                 return
             # A carrier says that it was asked for, and not when it is done.
             await asyncio.sleep(sum(PAUSES_MS.get(key, KEY_MS + GAP_MS) for key in piece) / 1000)

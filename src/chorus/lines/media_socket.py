@@ -23,7 +23,7 @@ from typing import Protocol, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
-from chorus.lines.carrier import Carrier
+from chorus.lines.carrier import Carrier, CarrierFailed
 from chorus.lines.desk import Connection, Desk, NotHere
 from chorus.lines.line import Line, LineCause
 from chorus.lines.strangers import Strangers, TurnedAway
@@ -282,8 +282,9 @@ class MediaSocket:
 
     async def _hang_up(self, call_id: str, leg_id: str) -> None:
         connection = await self._desk.connection_of_call(call_id)
-        if connection is not None:
-            await self._carrier.end(connection, leg_id)
+        if connection is None:
+            raise CarrierFailed("the call's number is not at this carrier any more")
+        await self._carrier.end(connection, leg_id)
 
 
 def _take(line: MediaLine, message: str | bytes) -> None:

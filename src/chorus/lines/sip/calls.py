@@ -1,6 +1,6 @@
 """The calls of the user agent, between the state machines and the `Desk`.
 
-In: `incoming` rings, has a port opened, asks the desk, answers or refuses, and has the
+In: `incoming` rings, asks the desk, has a port opened, answers or refuses, and has the
 conversation held. Out: `dial` opens a port, sends the INVITE, and tells the desk how it fares.
 Both end in `_converse`, and whatever happens the port is given back.
 """

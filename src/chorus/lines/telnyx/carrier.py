@@ -7,6 +7,7 @@ Calls come in as webhooks (`routes.py`), are answered, placed and moved by the C
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,6 +26,8 @@ from chorus.lines.telnyx.routes import webhook_routes
 from chorus.lines.telnyx.state import State
 from chorus.outbound import Outbound
 from chorus.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class TelnyxCarrier:
@@ -91,6 +94,10 @@ class TelnyxCarrier:
             account = TelnyxAccount.of(connection)
             await self.api.act(account, leg_id, "send_dtmf", {"digits": digits})
         except ApiFailed as failed:
+            if failed.status is None:
+                # They may have been pressed, and a PIN that is sent twice is a wrong one.
+                log.warning("call %s: were its keys pressed? %s", call_id, failed.detail)
+                return
             raise CarrierFailed(failed.detail) from failed
 
 
