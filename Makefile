@@ -50,7 +50,7 @@ format: setup-dev  ## let ruff mend and format what it can
 	.venv/bin/ruff format --quiet
 
 soak: setup-dev  ## many calls; looks for what does not go away afterwards
-	.venv/bin/pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
+	.venv/bin/pytest -m slow --ignore=tests/dashboard/test_lighthouse.py --ignore=tests/dashboard/test_firefox.py || [ $$? -eq 5 ]  # 5: no test is marked slow
 	.venv/bin/python -W ignore -m bench.soak $(ARGS)
 
 soak-workers: setup-dev  ## 2,000 calls on two workers that are replaced every half minute
@@ -67,7 +67,7 @@ screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
 	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"
 
 lighthouse: setup-dev  ## what Lighthouse finds of the dashboard's pages, on a desktop and on a telephone
-	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_lighthouse.py
+	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_lighthouse.py -k sqlite
 
 firefox: setup-dev  ## a call from the dashboard in Debian's Firefox
 	.venv/bin/pytest -p no:xdist -m slow -q tests/dashboard/test_firefox.py

@@ -13,7 +13,7 @@ type Sample = { voice: { id: string; name: string }; text?: string; speed?: numb
 /** The greeting where it has no variables, else a sentence that the server chooses. */
 export function sampleOf(greeting: string | null): string | undefined {
   const text = greeting?.trim() ?? "";
-  return text && !text.includes("{{") ? text.slice(0, LONGEST) : undefined;
+  return text && !text.includes("{{") ? [...text].slice(0, LONGEST).join("") : undefined;
 }
 
 export function Preview({ voice, text, speed, stability }: Sample) {
@@ -29,12 +29,13 @@ export function Preview({ voice, text, speed, stability }: Sample) {
     },
   });
   const made = make.data?.of === voice.id ? make.data : undefined;
+  const url = make.data?.url;
   useEffect(() => {
-    if (!made) return;
+    if (!url) return;
     // Safari plays only what a tap began; then the controls are there.
     player.current?.play().catch(() => undefined);
-    return () => URL.revokeObjectURL(made.url);
-  }, [made]);
+    return () => URL.revokeObjectURL(url);
+  }, [url]);
   if (!may) return null;
   return (
     <div className="row">

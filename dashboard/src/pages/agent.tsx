@@ -107,7 +107,7 @@ export function AgentPage() {
           >
             {t("agent.discard")}
           </Button>
-          <Button isDisabled={save.isPending} onPress={() => setPublishing(true)}>
+          <Button isDisabled={save.isPending} onPress={() => { save.reset(); setPublishing(true); }}>
             {t("publish")}
           </Button>
           <Button look="strong" isDisabled={save.isPending} onPress={() => save.mutate({})}>

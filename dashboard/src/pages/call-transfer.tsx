@@ -39,7 +39,7 @@ export default function TransferCall({ call, onClose }: { call: Schemas["Call"];
         <SelectField label={t("control.transfer.to")} value={target} onChange={setChosen} wrong={wrong?.of("target")} choices={[...targets.map((each) => ({ id: each.name, label: each.name, note: each.number })), { id: ANOTHER, label: t("control.transfer.another") }]} />
         {target === ANOTHER && (
           <>
-            <TextField label={t("number")} hint={t("control.transfer.number.hint")} value={number} onChange={setNumber} wrong={wrong?.of("to.number") ?? wrong?.of("to.name")} dir="ltr" required />
+            <TextField label={t("number")} hint={t("control.transfer.number.hint")} value={number} onChange={(typed) => { setChosen(ANOTHER); setNumber(typed); }} wrong={wrong?.of("to.number") ?? wrong?.of("to.name")} dir="ltr" required />
             <SelectField label={t("type")} value={type} onChange={(id) => setType(id as Type)} choices={TYPES.map((id) => ({ id, label: t(`transfer.${id}`) }))} />
           </>
         )}

@@ -46,7 +46,7 @@ function useSigned(number: Schemas["PhoneNumber"] | undefined): { signed: string
 }
 
 /** What the steps look at; undefined until all of it is here, so that no step comes late and moves
-    the page. */
+    the page; null where some of it cannot be had. */
 export function useSetup() {
   const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
   const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
@@ -55,6 +55,7 @@ export function useSetup() {
   const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
   const model = useModelKey();
   const first = useSigned(numbers.data?.find((each) => each.agentId !== null));
+  if ([any, agents, models, numbers, members].some((each) => each.isLoadingError)) return null;
   if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data || model.waits || first.waits) return undefined;
   return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.pagination.total, key: model.key, signed: first.signed };
 }

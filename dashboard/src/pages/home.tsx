@@ -37,11 +37,11 @@ export function Home() {
         <SelectField label={<span className="hidden">{t("home.range")}</span>} value={range} onChange={(id) => change({ days: id === "7" ? undefined : id })} choices={(Object.keys(RANGES) as Range[]).map((id) => ({ id, label: t(`range.${id}`) }))} />
       </Head>
       <Failure error={stats.error} />
-      {!stats.data || !setup ? (
+      {!stats.data || setup === undefined ? (
         <Waiting lines={3} />
       ) : (
         <>
-          <Setup known={setup} />
+          {setup && <Setup known={setup} />}
           <div className="tiles">
             <Link to="/live" className="plainlink">
               <Tile label={t("home.live")} value={<>{(live.data ?? 0) > 0 && <span className="live-dot" />} {number(live.data ?? 0)}</>} note={t("home.live.note")} />
