@@ -1,6 +1,6 @@
 """Exports as CSV or as JSON lines, made while they are sent.
 
-Rows are turned into text in a thread, some hundred at a time, so an export needs as much memory for
+Rows are turned into text in a thread, a hundred at a time, so an export needs as much memory for
 a million of them as for a thousand, and no call waits for it. One that is cut off has not the end
 that HTTP promises: clients notice.
 """

@@ -76,7 +76,7 @@ async def of(
 async def batches(
     database: Database, query: Rows, key: Key, sort: Sort
 ) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
-    """All rows of `query`, some hundred at a time, each from a session of its own: whoever takes
+    """All rows of `query`, a hundred at a time, each from a session of its own: whoever takes
     them slowly holds none. What is added behind the place that has been reached is seen."""
     query = query.add_columns(key[0].label(_AT), key[1].label(_ID))
     after: Cursor | None = None

@@ -30,7 +30,7 @@ async def page(
 async def exported(
     database: Database, organization_id: uuid.UUID, wanted: AuditExportQuery
 ) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
-    """The rows of all entries that fit, some hundred at a time."""
+    """The rows of all entries that fit, a hundred at a time."""
     query = sa.select(*_entries).where(*_conditions(organization_id, wanted))
     key = (_entries.created_at, _entries.id)
     async for rows in lists.batches(database, query, key, wanted.sort):

@@ -21,7 +21,8 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Item:
-    """What is counted in one sum. `discarded`: of drafts that nobody heard."""
+    """What is counted in one sum. `discarded`: of drafts that nobody heard, and of engines that
+    were overtaken."""
 
     meter: Meter
     engine: str

@@ -54,7 +54,7 @@ async def page(
 async def exported(
     database: Database, organization_id: uuid.UUID, wanted: ExportQuery
 ) -> AsyncGenerator[Sequence[sa.RowMapping], None]:
-    """Rows of calls for an export, some hundred at a time."""
+    """Rows of calls for an export, a hundred at a time."""
     columns = [*_LISTED, _table.c.transcript, _table.c.analysis] if wanted.texts else _LISTED
     async with database.reading() as session:
         query = sa.select(*columns).where(*await _conditions(session, organization_id, wanted))

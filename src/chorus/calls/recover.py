@@ -4,8 +4,8 @@ Each call that rings or is talked on names the process that holds it (`lease_own
 long as that does: `Keeper.run` counts this process's heartbeat on, once for all its calls,
 and sees to what others left:
 
-1. A process whose heartbeat has stopped is dead, and one of this machine that has lost the lock on
-   its name (`durable/identity.py`). Its calls end as `worker_lost`, with what was said
+1. A process whose heartbeat has stopped is dead, and one of this data folder that has lost the lock
+   on its name (`durable/identity.py`). Its calls end as `worker_lost`, with what was said
    until then (`lost.py`), and are hung up at their carriers; what it had begun of durable work
    goes back into the queues. Any living process ends the calls, and several may; the durable work
    is for those with the role `work`.

@@ -23,7 +23,6 @@ from chorus.speech.engines import EngineFailed, Voice, VoiceStyle
 from chorus.speech.ranking import Ranking, Rests
 from chorus.talk.voicing import Script, Voicing
 
-LONGEST_TEXT = 300
 FORMAT = PCM_16K
 _LONGEST_MS = 30_000
 _WHOLE_S = 20.0

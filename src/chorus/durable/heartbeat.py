@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 BEAT_S = 2.0
 DEAD_AFTER_S = 10.0
 """Calls of a dead process have to be over within 15 s: this, and a round before and after it. Of
-the same machine it is known at once, by the lock (`identity.py`)."""
+the same data folder it is known in the next round, by the lock (`identity.py`)."""
 LATE_S = 12.0
 """A beat that takes longer than this waits for a lock that somebody does not give back."""
 

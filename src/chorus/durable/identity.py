@@ -63,7 +63,7 @@ class Identity:
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # held, or it cannot be known here
             os.close(lock)
             yield False
             return

@@ -1,7 +1,7 @@
 """What an agent says while its answer is not there yet: "Let me see."
 
 The sounds are made once, when the call begins. One is heard if nothing else is so long after the
-caller has fallen silent; never in two turns in a row, nor the same one twice.
+caller has fallen silent; never in two turns in a row; they take turns.
 """
 
 from __future__ import annotations

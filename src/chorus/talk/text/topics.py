@@ -4,7 +4,8 @@
 one of these words, in any form, is looked up at once. What a clause excludes ("not for
 complaints") is not named. The words that instructions are made of, and those that stand in any
 sentence, name nothing; they are known in English, so in other languages more turns may be looked up
-than had to be, and none fewer.
+than had to be. Nothing is named by words of fewer than four letters (`tax`, words in Chinese), nor
+by a clause that holds another language's word for `not`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Topics:
         return cls(frozenset(found))
 
     def named_in(self, text: str) -> bool:
-        """Whether the text has a form of one of them. Microseconds."""
+        """Whether the text has a form of one of them."""
         return any(
             _same(word, topic) for word in tokens(text) if _names(word) for topic in self.words
         )
