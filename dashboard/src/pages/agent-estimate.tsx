@@ -26,7 +26,7 @@ export function chosenOf<T extends { id: string; isDefault: boolean }>(all: T[] 
 }
 
 /** Dollars a minute; null where the price list has none. */
-export function modelMinute(model: { pricePerMillionInputTokens: number | null; pricePerMillionOutputTokens: number | null }, prompt: string, tools: number): number | null {
+function modelMinute(model: { pricePerMillionInputTokens: number | null; pricePerMillionOutputTokens: number | null }, prompt: string, tools: number): number | null {
   const { pricePerMillionInputTokens: input, pricePerMillionOutputTokens: output } = model;
   if (input === null || output === null) return null;
   const asked = TURNS_A_MINUTE * (prompt.length / CHARACTERS_A_TOKEN + HISTORY_TOKENS + tools * TOOL_TOKENS);

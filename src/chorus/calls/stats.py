@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.calls.schemas import FINAL
 from chorus.calls.tables import ALL_AGENTS, CallHour, CallRow
 from chorus.db import UtcDateTime, utcnow
+from chorus.talk.timeline import STAGES
 
 Interval = Literal["day", "hour"]
 
@@ -60,7 +61,7 @@ class VendorFailures:
     last_call_id: uuid.UUID
 
 
-STAGES = ("detector", "words", "verdict", "committed", "token", "audio", "sent")
+_REACHED = ("detector", *STAGES)
 """Of a turn, in their order; a timeline has when each was reached, since the end of speech."""
 
 
@@ -257,7 +258,7 @@ def _bucket(
 def _counted(rows: Sequence[tuple[uuid.UUID, str, str]]) -> Latency:
     waits: list[Wait] = []
     vendors: dict[tuple[str, str], VendorFailures] = {}
-    reached: dict[str, list[int]] = {stage: [] for stage in STAGES}
+    reached: dict[str, list[int]] = {stage: [] for stage in _REACHED}
     for call_id, customer_number, timeline in rows:  # the newest first
         told = orjson.loads(timeline)
         for each in told.get("failures", ()):

@@ -198,7 +198,7 @@ def _request(tried: Tried) -> _Request:
             return _Request("GET", f"{base}/v1/models", (bearer,))
         case "azure_speech":
             headers = tuple(azure.headers_of(key))
-            url = f"{azure.address(base, 'tts')}/cognitiveservices/voices/list"
+            url = azure.voices_url(base)
             return _Request("GET", url, headers)
         case "faseeh":
             url = f"{base}/api/v1/text-to-speech/faseeh-mini-v1-preview"

@@ -74,6 +74,10 @@ def address(base_url: str, part: str) -> str:
     return f"{base}/{part}"
 
 
+def voices_url(base_url: str) -> str:
+    return f"{address(base_url, 'tts')}/cognitiveservices/voices/list"
+
+
 def headers_of(api_key: str) -> Headers:
     return (("Ocp-Apim-Subscription-Key", api_key), ("User-Agent", "chorus"))
 
@@ -81,7 +85,7 @@ def headers_of(api_key: str) -> Headers:
 async def azure_voices(net: Net, api_key: str, base_url: str) -> tuple[VendorVoice, ...]:
     """Those of the region. Raises `EngineFailed`."""
     failures = Failures("azure_speech", api_key)
-    url = f"{address(base_url, 'tts')}/cognitiveservices/voices/list"
+    url = voices_url(base_url)
     found = await get_json(net, url, headers_of(api_key), failures)
     return failures.reading("request", lambda: tuple(_voice(each) for each in found))
 
@@ -96,5 +100,5 @@ def _voice(each: dict[str, Any]) -> VendorVoice:
 
 async def check_azure(net: Net, api_key: str, base_url: str) -> None:
     """Raises `EngineFailed`."""
-    url = f"{address(base_url, 'tts')}/cognitiveservices/voices/list"
+    url = voices_url(base_url)
     await get_json(net, url, headers_of(api_key), Failures("azure_speech", api_key))
