@@ -18,6 +18,7 @@ from tests.conftest import settings_for
 
 from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
+from chorus.durable import durable as durable_module
 from chorus.durable import work
 from chorus.durable.durable import POLL_S, Durable
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
@@ -123,7 +124,11 @@ async def test_outside_of_a_workflow_a_step_just_calls():
     assert log.done == [("one", 1), ("gated", 2), "end"]
 
 
-async def test_it_is_there_exactly_if_its_fact_is_and_begins_at_once(database: Database):
+async def test_it_is_there_exactly_if_its_fact_is_and_begins_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    # The library's own look comes later than `until` waits: what is done here was told.
+    monkeypatch.setattr(durable_module, "POLL_S", 60.0)
     log = Log()
     log.gate.set()
     async with working(database, log) as durable:
@@ -135,14 +140,12 @@ async def test_it_is_there_exactly_if_its_fact_is_and_begins_at_once(database: D
         async with database.writing() as session:
             session.add(Organization(name="yes"))
             await durable.enqueue(session, TWO_STEPS, 1, id="mine")
-        committed = time.monotonic()
         await log.until(lambda: "end" in log.done)
-        took_s = time.monotonic() - committed
-        # The same id again is the same work.
+        # The same id again is the same work: only what comes after it is done.
         await enqueue(durable, database, TWO_STEPS, 1, id="mine")
-        await asyncio.sleep(POLL_S * 1.5)
-    assert log.done == [("one", 1), ("gated", 2), "end"]
-    assert took_s < POLL_S / 2
+        await enqueue(durable, database, TWO_STEPS, 5)
+        await log.until(lambda: log.done.count("end") == 2)
+    assert log.done == [("one", 1), ("gated", 2), "end", ("one", 5), ("gated", 6), "end"]
     async with database.reading() as session:
         names = await session.scalars(sa.select(Organization.name))
         assert list(names) == ["yes"]
@@ -155,7 +158,7 @@ async def test_it_waits_for_its_delay(database: Database):
         began = time.monotonic()
         await enqueue(durable, database, TWO_STEPS, 1, delay_s=1)
         await log.until(lambda: "end" in log.done)
-        assert 1 <= time.monotonic() - began < 6
+        assert time.monotonic() - began >= 1
 
 
 async def test_a_step_is_tried_again(database: Database):
