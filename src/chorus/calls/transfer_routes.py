@@ -19,6 +19,7 @@ from chorus.calls.switchboard import Switchboard
 from chorus.lines.carrier import CarrierKind
 from chorus.lines.carriers import BY_NAME
 from chorus.lines.line import is_address
+from chorus.numbers import routing
 from chorus.route import InPrincipal, InSession, failures, router
 from chorus.wire import Data, In, Name, Text
 
@@ -37,23 +38,28 @@ class TransferWish(In):
     ] = ""
 
 
-def _allowed(carrier: CarrierKind, target: Mapping[str, Any], *, named: bool) -> None:
-    """What this call's carrier cannot do for somebody else than the agent's targets is refused; of
-    a target what it cannot is left out (docs/guides/transfers.md), but for whom to call."""
+def _allowed(
+    caller: CarrierKind, person: CarrierKind | None, target: Mapping[str, Any], *, named: bool
+) -> None:
+    """What cannot be done for somebody else than the agent's targets is refused; of a target what
+    cannot be is left out (docs/guides/transfers.md), but for whom to call. `person` is the carrier
+    that calls them, `caller` that of the call. Without a number to call from nobody is called, and
+    the call's events say so."""
     number: str = target["number"]
-    if is_address(number) and not carrier.calls_addresses:
+    if person is not None and is_address(number) and not person.calls_addresses:
         where = "target" if named else "to.number"
-        raise errors.invalid_field(where, f"The call's carrier {carrier.name} calls no SIP address")
+        told = f"The carrier that calls them, {person.name}, calls no SIP address"
+        raise errors.invalid_field(where, told)
     if named:
         return
-    if target["headers"] and not carrier.sends_headers_to(number):
-        told = f"The call's carrier {carrier.name} sends no headers there"
+    if person is not None and target["headers"] and not person.sends_headers_to(number):
+        told = f"The carrier that calls them, {person.name}, sends no headers there"
         raise errors.invalid_field("to.headers", told)
-    if target["callerId"] == "caller" and not carrier.shows_any_number:
-        told = f"The call's carrier {carrier.name} shows no number but your own"
+    if person is not None and target["callerId"] == "caller" and not person.shows_any_number:
+        told = f"The carrier that calls them, {person.name}, shows no number but your own"
         raise errors.invalid_field("to.callerId", told)
-    if target["merge"] == "release" and target["type"] != "cold" and not carrier.joins_calls:
-        told = f"The call's carrier {carrier.name} cannot connect two calls: merge must be bridge"
+    if target["merge"] == "release" and target["type"] != "cold" and not caller.joins_calls:
+        told = f"The call's carrier {caller.name} cannot connect two calls: merge must be bridge"
         raise errors.invalid_field("to.merge", told)
 
 
@@ -86,7 +92,9 @@ async def transfer_call(
         if (found := known.get(wish.target.casefold())) is None:
             raise errors.invalid_field("target", f"The agent has no target {wish.target}")
         target = found
-    _allowed(BY_NAME[call.provider], target, named=wish.to is None)
+    calls_from = await routing.provider_to_call_from(session, call.phone_number_id, call.agent_id)
+    person = BY_NAME[calls_from] if calls_from is not None else None
+    _allowed(BY_NAME[call.provider], person, target, named=wish.to is None)
     told = live.transfer_text(target, wish.reason)
     await live.send(session, switchboard, organization_id, id, "transfer", told)
     audit.record(

@@ -50,15 +50,29 @@ async def to_call_from(
 ) -> Route | None:
     """The number that a second call of a call goes out from: the call's own, or, where it has none
     as from a browser, the oldest that its agent answers. Raises `SecretsUnreadable`."""
+    row = await _to_call_from(session, id, agent_id)
+    return _route(row, secrets) if row else None
+
+
+async def provider_to_call_from(
+    session: AsyncSession, id: uuid.UUID | None, agent_id: uuid.UUID
+) -> str | None:
+    """The carrier of the number of `to_call_from`."""
+    row = await _to_call_from(session, id, agent_id)
+    return row.provider if row else None
+
+
+async def _to_call_from(
+    session: AsyncSession, id: uuid.UUID | None, agent_id: uuid.UUID
+) -> PhoneNumber | None:
     if id is not None:
-        return await by_id(session, id, secrets)
-    row = await session.scalar(
+        return await session.get(PhoneNumber, id)
+    return await session.scalar(
         sa.select(PhoneNumber)
         .where(PhoneNumber.agent_id == agent_id)
         .order_by(PhoneNumber.created_at, PhoneNumber.id)
         .limit(1)
     )
-    return _route(row, secrets) if row else None
 
 
 async def of_provider(session: AsyncSession, provider: str, secrets: Secrets) -> list[Route]:

@@ -252,3 +252,47 @@ async def test_a_caller_in_a_browser_is_handed_to_a_person(server: Server):
     assert (call["endedReason"], call["transferStatus"]) == ("transferred", "completed")
     [second] = call["transferCalls"][-1:]
     assert second["customerNumber"] == sales["number"]
+
+
+async def test_what_can_be_done_for_the_person_is_up_to_the_carrier_that_calls_them(server: Server):
+    """And not to the browser, which calls nobody; it is the browser that cannot be left out of
+    the call once they talk."""
+    jambonz = {
+        "jambonzAccountSid": "an account",
+        "jambonzApiKey": "a key",
+        "jambonzBaseUrl": "https://jambonz.example/api/v1",
+        "jambonzWebhookSecret": "a secret of the tests",
+    }
+    voximplant = {
+        "voximplantAccountId": "12345",
+        "voximplantApiKey": "a key",
+        "voximplantRuleId": "67890",
+        "voximplantScenarioSecret": "a secret of the tests",
+    }
+    numbers = (
+        {"number": "+14155550111", "provider": "jambonz", **jambonz},
+        {"number": "+14155550112", "provider": "voximplant", **voximplant},
+    )
+    person = {
+        "name": "Desk",
+        "number": "sip:200@pbx.example.com",
+        "type": "warm",
+        "merge": "release",
+        "headers": [{"key": "X-Reason", "value": "chairs"}],
+        "callerId": "caller",
+    }
+    refused = list[str]()
+    with server.client() as http:
+        for number in numbers:
+            made = http.post("/v1/agents", json={"name": "Desk", "isActive": False}).json()["data"]
+            answer = http.post("/v1/phone-numbers", json={**number, "agentId": made["id"]})
+            assert answer.status_code == 201, answer.text
+            async with calling(server, made["id"], **greets("Good day.")) as page:
+                wish = f"/v1/calls/{page.begun['callId']}/transfer"
+                answer = http.post(wish, json={"to": person})
+                assert answer.status_code == 400
+                refused.append(answer.text)
+    assert "to.merge" in refused[0]
+    assert "browser cannot connect two calls" in refused[0]
+    assert "to.headers" in refused[1]
+    assert "voximplant" in refused[1]
