@@ -19,6 +19,7 @@ const TOOL_TOKENS = 100;
 export const modelsQuery = { queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data };
 export const voicesQuery = { queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices };
 export const earsQuery = { queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data };
+export const soundsQuery = { queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data };
 
 /** What calls have with an id, or with the default. */
 export function chosenOf<T extends { id: string; isDefault: boolean }>(all: T[] | undefined, id: string | null): T | undefined {

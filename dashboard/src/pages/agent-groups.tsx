@@ -12,10 +12,8 @@ import { Keys } from "./agent-keys";
 import { ModelOptions } from "./agent-options";
 import type { Agent } from "./agent-state";
 import { Transfers } from "./agent-transfers";
-import { CHARACTERS_A_MINUTE, chosenOf, earsQuery, modelsQuery, voicesQuery } from "./agent-estimate";
+import { CHARACTERS_A_MINUTE, chosenOf, earsQuery, modelsQuery, soundsQuery, voicesQuery } from "./agent-estimate";
 import { Preview, sampleOf } from "./agent-voice";
-
-const LONG_MS = 600_000;
 
 export function PromptGroup({ form }: Group) {
   const { shown, set } = form;
@@ -48,7 +46,7 @@ export function PromptGroup({ form }: Group) {
 export function Voice({ form }: Group) {
   const { shown, set } = form;
   const voices = useQuery(voicesQuery);
-  const sounds = useQuery({ queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data });
+  const sounds = useQuery(soundsQuery);
   const chosen = chosenOf(voices.data, shown.voiceId);
   const choices = (voices.data ?? []).map((v) => ({ id: v.id, label: `${v.name} (${v.language})`, note: v.provider }));
   return (

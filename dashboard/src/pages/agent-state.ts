@@ -1,6 +1,7 @@
 // What is being changed of an agent: the changes over what the server has, and saving them.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
+import { agentQuery } from "../api/agent";
 import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries } from "../api/session";
 import { toast } from "../parts/toasts";
@@ -27,11 +28,6 @@ export const DEFAULTS: Record<Exclude<Field, "name">, unknown> = {
 };
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
-
-export const agentQuery = (id: string) => ({
-  queryKey: ["agent", id],
-  queryFn: () => data(api.GET("/v1/agents/{id}", { params: { path: { id } } })),
-});
 
 export type Conflict = { field: Field; mine: unknown; theirs: unknown };
 

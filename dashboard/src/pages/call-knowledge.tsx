@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Badge } from "../parts/basic";
 import { clock, ms, number, t } from "../words";
-import { agentQuery } from "./agent-state";
+import { agentQuery } from "../api/agent";
 import type { Lookup } from "./call-model";
 
 export function LookedUp({ agentId, lookups, seek }: { agentId: string; lookups: Lookup[]; seek: (ms: number) => void }) {

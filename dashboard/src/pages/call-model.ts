@@ -2,6 +2,7 @@
 // axis, and the latencies of its turns. `atMs` counts from when the call was answered, as does the
 // recording.
 import type { CallEvent } from "../api/stream";
+import { ms } from "../words";
 
 export type Line =
   | { kind: "said"; who: "caller" | "agent"; seq: number; turn: number | null; from: number; to: number; text: string; unsaid?: string; estimated?: boolean; interrupted?: boolean; retracted?: boolean; latency?: number }
@@ -110,7 +111,7 @@ export function read(events: CallEvent[]): Conversation {
         note(event, "", "filler", text(data.text));
         break;
       case "engine_hedged":
-        note(event, "", "engine_hedged", [text(data.vendor), text(data.by), `${data.waitedMs} ms`].join(" · "));
+        note(event, "", "engine_hedged", [text(data.vendor), text(data.by), ms(num(data.waitedMs))].join(" · "));
         break;
       case "engine_failed":
         note(event, "bad", "engine_failed", [text(data.vendor), text(data.stage), text(data.detail), text(data.remedy)].filter(Boolean).join(" · "));

@@ -1,6 +1,7 @@
 // Handing the caller of a live call to a person: one of the agent's targets, or another number.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
+import { agentQuery } from "../api/agent";
 import { ApiError, api, data, type Schemas } from "../api/client";
 import { Button, Failure } from "../parts/basic";
 import { Dialog } from "../parts/dialogs";
@@ -15,7 +16,7 @@ const TYPES = ["cold", "warm", "warm_briefing"] as const;
 const ANOTHER = "";
 
 export default function TransferCall({ call, onClose }: { call: Schemas["Call"]; onClose: () => void }) {
-  const agent = useQuery({ queryKey: ["agent", call.agentId], retry: false, queryFn: () => data(api.GET("/v1/agents/{id}", { params: { path: { id: call.agentId } } })) });
+  const agent = useQuery({ ...agentQuery(call.agentId), retry: false });
   const [chosen, setChosen] = useState<string | null>(null);
   const [number, setNumber] = useState("+");
   const [type, setType] = useState<Type>("warm");

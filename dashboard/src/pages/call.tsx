@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
+import { agentQuery } from "../api/agent";
 import { api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { useEvents } from "../api/stream";
@@ -29,7 +30,7 @@ export function CallPage() {
     refetchInterval: (q) => (settled(q.state.data) ? false : q.state.data?.endedAt ? 4_000 : 2_000),
   });
   const call = found.data;
-  const agent = useQuery({ queryKey: ["agent", call?.agentId], enabled: !!call, retry: false, queryFn: () => data(api.GET("/v1/agents/{id}", { params: { path: { id: call?.agentId ?? "" } } })) });
+  const agent = useQuery({ ...agentQuery(call?.agentId ?? ""), enabled: !!call, retry: false });
   const { events, broken } = useEvents(id);
   const talk = useMemo(() => read(events), [events]);
   const peaks = useQuery({

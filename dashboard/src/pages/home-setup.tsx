@@ -1,45 +1,50 @@
 // The way to the first call: steps that look at the server whether they are done.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Suspense, useEffect, useRef } from "react";
+import { Suspense } from "react";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
 import { Icon } from "../parts/icons";
 import { Talk } from "../parts/trial";
+import { liveCount } from "../shell";
 import { ago, ms, number, t } from "../words";
 import { chosenOf, modelsQuery, voicesQuery } from "./agent-estimate";
 import { Preview } from "./agent-voice";
 import { useMakeAgent } from "./agents";
 import { DEMO } from "./templates";
 
-/** The organization's key of a language model, tried once if it never was. */
+/** The organization's key of a language model: one that was tried, if any was. */
 function useModelKey(): { key: Schemas["ProviderKey"] | undefined; waits: boolean } {
   const developer = useMay("developer");
-  const admin = useMay("admin");
   const found = useQuery({ queryKey: ["provider-keys", "setup"], enabled: developer, queryFn: async () => (await body(api.GET("/v1/provider-keys", { params: { query: { limit: 100 } } }))).data });
   const of = (found.data ?? []).filter((each) => each.usedFor.includes("model"));
-  const key = of.find((each) => each.lastTest?.ok) ?? of[0];
-  const tried = useRef<string>(undefined);
-  const test = useMutation({
-    mutationFn: (id: string) => data(api.POST("/v1/provider-keys/{id}/test", { params: { path: { id } } })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["provider-keys", "setup"] }),
-  });
-  const untried = admin && key && key.lastTest === null ? key.id : undefined;
-  useEffect(() => {
-    if (!untried || tried.current === untried) return;
-    tried.current = untried;
-    test.mutate(untried);
-  }, [untried]);
-  return { key, waits: found.isLoading };
+  return { key: of.find((each) => each.lastTest?.ok) ?? of[0], waits: found.isLoading };
 }
 
-/** When a call last came in by a number. Of a carrier only what it signed becomes a call. */
+/** A small request with the key, which the vendor may charge for: only when somebody asks for it. */
+function TryKey({ id }: { id: string }) {
+  const test = useMutation({
+    mutationFn: () => data(api.POST("/v1/provider-keys/{id}/test", { params: { path: { id } } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["provider-keys"] }),
+  });
+  return (
+    <>
+      <Button isDisabled={test.isPending} onPress={() => test.mutate()}>{t(test.isPending ? "providers.testing" : "providers.test")}</Button>
+      <Failure error={test.error} />
+    </>
+  );
+}
+
+/** When a call last came in by a number. Of a carrier only what it signed becomes a call. It is
+    asked for again when there are more or fewer live calls: an organization that only calls out is
+    not asked about for ever. */
 function useSigned(number: Schemas["PhoneNumber"] | undefined): { signed: string | undefined; waits: boolean } {
+  const live = useQuery(liveCount).data ?? 0;
   const found = useQuery({
-    queryKey: ["calls", "signed", number?.id],
+    queryKey: ["calls", "signed", number?.id, live],
     enabled: !!number,
-    refetchInterval: (q) => (q.state.data?.some((call) => call.provider === number?.provider) ? false : 5_000),
+    placeholderData: (old) => old,
     queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { phoneNumberId: number?.id, direction: "inbound", limit: 20 } } }))).data,
   });
   return { signed: found.data?.find((call) => call.provider === number?.provider)?.createdAt, waits: found.isLoading };
@@ -63,6 +68,7 @@ export function useSetup() {
 /** Steps to the first call. Each looks at the server whether it is done. */
 export function Setup({ known: { hasCalls, agents, models, numbers, members, key, signed } }: { known: NonNullable<ReturnType<typeof useSetup>> }) {
   const may = useMay("developer");
+  const admin = useMay("admin");
   const make = useMakeAgent();
   const first = agents[0];
   // Of vendors a list may be slow: only the step about voices waits for it.
@@ -71,7 +77,7 @@ export function Setup({ known: { hasCalls, agents, models, numbers, members, key
   const answered = numbers.find((each) => each.agentId !== null);
   const steps = [
     { id: "agent", done: !!first, extra: first ? <Link to="/agents/$id" params={{ id: first.id }}>{first.name}</Link> : may && <Button look="strong" isDisabled={make.isPending} onPress={() => make.mutate({ template: DEMO, name: t(DEMO.name) })}>{t("setup.agent.do")}</Button> },
-    { id: "model", done: model && key?.lastTest?.ok !== false, told: key?.lastTest && `${key.lastTest.message} ${ms(key.lastTest.elapsedMs)}`, extra: <Link to="/settings/$section" params={{ section: "providers" }}>{t("settings.providers")}</Link> },
+    { id: "model", done: model && (!key || key.lastTest?.ok === true), told: key?.lastTest && `${key.lastTest.message} ${ms(key.lastTest.elapsedMs)}`, extra: key && admin && !key.lastTest?.ok ? <TryKey id={key.id} /> : <Link to="/settings/$section" params={{ section: "providers" }}>{t("settings.providers")}</Link> },
     { id: "voice", done: !!voice && voice.provider !== "espeak" && voice.available, told: voice?.name, extra: voice && <Preview voice={voice} /> },
     { id: "number", done: !!answered && !!signed, told: answered && (signed ? t("setup.number.seen", { number: answered.number, when: ago(signed) }) : t("setup.number.waiting", { number: answered.number })), extra: <Link to="/numbers">{t("nav.numbers")}</Link> },
     { id: "call", done: hasCalls, extra: first && <Link to="/agents/$id" params={{ id: first.id }}>{t("setup.call.do")}</Link> },

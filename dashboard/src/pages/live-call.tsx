@@ -2,6 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
+import { agentQuery } from "../api/agent";
 import { api, data } from "../api/client";
 import { useEvents } from "../api/stream";
 import { Badge, Button, Failure, Waiting } from "../parts/basic";
@@ -18,7 +19,7 @@ export default function LiveCallPanel({ id, onClose }: { id: string; onClose: ()
   // Its status changes with its events, so it is asked for again when there are some.
   const status = events.findLast((each) => each.kind === "status_changed")?.seq ?? 0;
   const found = useQuery({ queryKey: ["call", id, status, over], placeholderData: (old) => old, queryFn: () => data(api.GET("/v1/calls/{id}", { params: { path: { id } } })) });
-  const agent = useQuery({ queryKey: ["agent", found.data?.agentId], enabled: !!found.data, retry: false, queryFn: () => data(api.GET("/v1/agents/{id}", { params: { path: { id: found.data?.agentId ?? "" } } })) });
+  const agent = useQuery({ ...agentQuery(found.data?.agentId ?? ""), enabled: !!found.data, retry: false });
   const call = found.data;
   if (!call) {
     return (

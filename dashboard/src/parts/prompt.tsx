@@ -15,9 +15,19 @@ export function variablesOf(...texts: (string | null | undefined)[]): string[] {
   return [...found];
 }
 
-/** `{{` that is no variable: it would be read aloud as it stands. */
-export function brokenIn(text: string): string[] {
-  return [...text.replace(VARIABLE, "").matchAll(/\{\{[^{}\n]{0,40}(\}\})?/g)].map((match) => match[0]);
+// What is meant as a variable, also where no variable can be called so.
+const MEANT = /\{\{[ \t]*([^{}\n"':,]{1,100}?)[ \t]*\}\}/g;
+
+/** `{{first-name}}`, which the server leaves out as a variable without a value; and `{{` that is
+    nothing of the kind, which is spoken as it stands. */
+export function brokenIn(text: string): { dropped: string[]; spoken: string[] } {
+  const dropped: string[] = [];
+  const rest = text.replace(VARIABLE, "").replace(MEANT, (whole: string, name: string) => {
+    if (!name.trim()) return whole;
+    dropped.push(whole);
+    return "";
+  });
+  return { dropped, spoken: [...rest.matchAll(/\{\{[^{}\n]{0,40}(\}\})?/g)].map((match) => match[0]) };
 }
 
 export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, known, after }: { label: string; value: string; onChange: (value: string) => void; wrong?: string; rows?: number; maxLength?: number; known?: ReadonlySet<string>; after?: React.ReactNode }) {
@@ -54,7 +64,8 @@ export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, kn
           }}
         />
       </div>
-      {broken.length > 0 && <span className="wrong">{t("prompt.broken", { what: broken.slice(0, 3).join("  ") })}</span>}
+      {broken.dropped.length > 0 && <span className="wrong">{t("prompt.dropped", { what: broken.dropped.slice(0, 3).join("  ") })}</span>}
+      {broken.spoken.length > 0 && <span className="wrong">{t("prompt.broken", { what: broken.spoken.slice(0, 3).join("  ") })}</span>}
       {unknown.length > 0 && (
         <span className="hint" data-unknown>
           {t("prompt.unknown", { what: unknown.map((name) => `{{${name}}}`).join(" ") })}

@@ -33,6 +33,7 @@ export const arAgents: Record<keyof typeof enAgents, string> = {
   "agent.notools": "لا توجد أدوات بعد.",
   "prompt.size": "{characters} حرفًا، نحو {tokens} وحدة",
   "prompt.broken": "هذا ليس متغيرًا وسيُنطق كما هو: {what}",
+  "prompt.dropped": "لا يمكن لمتغير أن يحمل هذا الاسم، وسيُحذف: {what}",
   "prompt.unknown": "بلا قيمة بعد: {what}. لم تُعطها المكالمات الأخيرة ولا لوحة التجربة؛ ومن دون قيمة يبقى موضعها فارغًا.",
   "voice.hear": "استمع إلى {name}",
   "voice.making": "يُنطق الآن…",

@@ -33,6 +33,7 @@ export const deAgents: Record<keyof typeof enAgents, string> = {
   "agent.notools": "Es gibt noch keine Werkzeuge.",
   "prompt.size": "{characters} Zeichen, etwa {tokens} Token",
   "prompt.broken": "Das ist keine Variable und würde so vorgelesen: {what}",
+  "prompt.dropped": "So kann keine Variable heißen; das würde weggelassen: {what}",
   "prompt.unknown": "Noch ohne Wert: {what}. Weder die letzten Anrufe noch der Versuch daneben gaben einen; ohne Wert bleibt die Stelle leer.",
   "voice.hear": "{name} anhören",
   "voice.making": "Wird gesprochen …",

@@ -214,7 +214,7 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "setup.agent.text": "Der Demo-Agent bucht Tische und kommt ohne Schlüssel aus.",
   "setup.agent.do": "Demo-Agenten anlegen",
   "setup.model": "Ein Sprachmodell anbinden",
-  "setup.model.text": "Unter Einstellungen den Schlüssel eines Anbieters hinzufügen, oder CHORUS_OPENAI_API_KEY setzen und neu starten. Ein neuer Schlüssel wird gleich geprüft. Bis dahin folgen Agenten dem Skript in ihrem Prompt.",
+  "setup.model.text": "Unter Einstellungen den Schlüssel eines Anbieters hinzufügen, oder CHORUS_OPENAI_API_KEY setzen und neu starten. Prüfen zeigt seine Antwort und wie lange sie brauchte. Bis dahin folgen Agenten dem Skript in ihrem Prompt.",
   "setup.voice": "Eine Stimme wählen",
   "setup.voice.text": "Bis es eine bessere gibt, spricht espeak-ng. `chorus models pull` holt eine Stimme für diesen Rechner; der Schlüssel eines Anbieters bringt dessen Stimmen.",
   "setup.number": "Eine Telefonnummer anbinden",

@@ -31,6 +31,7 @@ export const enAgents = {
   "agent.notools": "There are no tools yet.",
   "prompt.size": "{characters} characters, about {tokens} tokens",
   "prompt.broken": "This is no variable and would be spoken as it stands: {what}",
+  "prompt.dropped": "No variable can be called so; this would be left out: {what}",
   "prompt.unknown": "No value yet: {what}. Neither the latest calls nor the test panel gave one; without one it is left out.",
   "voice.hear": "Hear {name}",
   "voice.making": "Being spoken…",

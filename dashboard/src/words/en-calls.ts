@@ -212,7 +212,7 @@ export const enCalls = {
   "setup.agent.text": "The demo agent books tables and works without any key.",
   "setup.agent.do": "Make the demo agent",
   "setup.model": "Connect a language model",
-  "setup.model.text": "Add a vendor's key under Settings, or set CHORUS_OPENAI_API_KEY and restart. A new key is tried at once. Until then agents follow the script in their prompt.",
+  "setup.model.text": "Add a vendor's key under Settings, or set CHORUS_OPENAI_API_KEY and restart. Test shows its answer and how long it took. Until then agents follow the script in their prompt.",
   "setup.voice": "Choose a voice",
   "setup.voice.text": "Until there is a better one, espeak-ng speaks. `chorus models pull` fetches a voice for this machine; a vendor's key brings its voices.",
   "setup.number": "Connect a phone number",
