@@ -35,7 +35,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def serving(folder: Path, **changes: Any) -> AsyncGenerator[int]:
-    settings = settings_for(folder, trusted_proxies=("10.0.0.1",), **changes)
+    settings = settings_for(folder, **{"trusted_proxies": ("10.0.0.1",), **changes})
     protocol = connections.protocol(Connections(settings, 1024))
     config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None)
     config.load()
@@ -85,6 +85,54 @@ async def test_the_second_half_head_of_a_connection_too(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(WHOLE + HALVES[1])
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+
+
+async def asked(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has been answered once, and is kept."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE)
+    assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def test_a_connection_between_two_requests_is_closed_by_the_proxy_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert connections.KEEP_ALIVE_S > 60
+    assert connections.PROXY_KEEP_ALIVE_S > 600
+    monkeypatch.setattr(connections, "KEEP_ALIVE_S", 0.1)
+    proxy = {"trusted_proxies": ("127.0.0.1",)}
+    async with serving(tmp_path) as port, serving(tmp_path, **proxy) as behind:
+        async with asyncio.timeout(20):
+            of_proxy, to_proxy = await asked(behind)
+            of_stranger, to_stranger = await asked(port)
+            assert await of_stranger.read(1) == b""
+            to_proxy.write(WHOLE)
+            assert (await of_proxy.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        to_stranger.close()
+        to_proxy.close()
+
+
+async def test_connections_that_are_kept_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    async with serving(tmp_path, max_connections_per_address=2) as port, asyncio.timeout(20):
+        kept = [await asked(port) for _ in range(2)]
+        with caplog.at_level(logging.WARNING, "chorus.connections"):
+            assert await answer(port, WHOLE) == b""
+        assert "too many connections of this address" in caplog.text
+        for _, writer in kept:
+            writer.close()
+
+
+async def test_empty_lines_keep_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connections, "HEAD_S", 0.1)
+    async with serving(tmp_path) as port, asyncio.timeout(20):
+        reader, writer = await asked(port)
+        writer.write(b"\r\n")
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
         writer.close()

@@ -2,7 +2,8 @@
 
 uvicorn keeps a connection for ever that says nothing, or half of something. `ConnectionProtocol`
 is its protocol with limits: so many connections of one address and in all, `HEAD_S` for the head
-of a request and `BODY_S` for its body, and a head of bounded size. A connection that became a
+of a request and `BODY_S` for its body, `KEEP_ALIVE_S` between two requests, and a head of bounded
+size. A connection that became a
 websocket is its owner's to watch. Whoever is turned away is told of in the log, once in a while,
 with how many.
 """
@@ -24,6 +25,13 @@ log = logging.getLogger(__name__)
 
 HEAD_S = 10.0
 BODY_S = 30.0
+KEEP_ALIVE_S = 75.0
+"""More than proxies keep a connection that they do not use (60 s by nginx and Amazon's load
+balancers): whoever closes first must not be the server, or a request that is on its way to a
+connection being closed comes back from the proxy as 502."""
+PROXY_KEEP_ALIVE_S = 620.0
+"""For trusted proxies, of which some keep theirs longer: Traefik 90 s, Caddy 120, Google's load
+balancer 600, which asks for 620 here. How many they keep is theirs to say."""
 MOST_HEADERS = 200
 MOST_HEADER_BYTES = 65_536
 _TOLD_EVERY_S = 10.0
@@ -61,7 +69,7 @@ class Connections:
         if self._count >= self._most:
             self.turned_away(address, "too many connections in all")
             return False
-        if self._of[name] >= self._most_of_address and not self._is_trusted(address):
+        if self._of[name] >= self._most_of_address and not self.is_trusted(address):
             self.turned_away(address, "too many connections of this address")
             return False
         self._of[name] += 1
@@ -91,7 +99,7 @@ class Connections:
             log.warning("and those of %d more addresses", len(self._turned_away) - 5)
         self._turned_away.clear()
 
-    def _is_trusted(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
         return "*" in self._trusted or address in self._trusted
 
 
@@ -110,7 +118,21 @@ def protocol(connections: Connections) -> type[HttpToolsProtocol]:
                 transport.abort()
                 return
             self._address = address
+            trusted = connections.is_trusted(address)
+            self.timeout_keep_alive = PROXY_KEEP_ALIVE_S if trusted else KEEP_ALIVE_S
             self._expect("no request", HEAD_S)
+
+        def data_received(self, data: bytes) -> None:
+            was_idle = self.timeout_keep_alive_task is not None
+            super().data_received(data)
+            if was_idle and self._deadline is None and self._is_idle():
+                # Empty lines, which may come before a request. uvicorn would wait for ever.
+                self._expect("no request", HEAD_S)
+
+        def _is_idle(self) -> bool:
+            """No request is under way, and it is no websocket either."""
+            over = self.cycle is None or self.cycle.response_complete
+            return over and self._address is not None and not self.transport.is_closing()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._leave()
