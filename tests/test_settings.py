@@ -96,10 +96,51 @@ def test_all_wrong_values_at_once():
 
 def test_an_unknown_variable_is_named():
     settings = Settings.read({"CHORUS_PROT": "1", "CHORUS_ZZZ": "1", "OTHER": "1"})
-    assert settings.unknown_warnings() == [
+    assert settings.warnings() == [
         "CHORUS_PROT is set, but Chorus knows no such variable. Did you mean CHORUS_PORT?",
         "CHORUS_ZZZ is set, but Chorus knows no such variable.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"CHORUS_AZURE_SPEECH_API_KEY": "k"},
+            ["CHORUS_AZURE_SPEECH_API_KEY is not used without CHORUS_AZURE_SPEECH_BASE_URL."],
+        ),
+        (
+            {"CHORUS_AZURE_SPEECH_BASE_URL": "https://a.example"},
+            ["CHORUS_AZURE_SPEECH_BASE_URL is not used without CHORUS_AZURE_SPEECH_API_KEY."],
+        ),
+        (
+            {
+                "CHORUS_AZURE_OPENAI_API_KEY": "k",
+                "CHORUS_AZURE_OPENAI_BASE_URL": "https://a.example",
+            },
+            [
+                "CHORUS_AZURE_OPENAI_API_KEY and CHORUS_AZURE_OPENAI_BASE_URL are not used without "
+                "CHORUS_AZURE_OPENAI_MODELS."
+            ],
+        ),
+        (
+            {"CHORUS_AZURE_OPENAI_API_KEY": "k"},
+            [
+                "CHORUS_AZURE_OPENAI_API_KEY is not used without CHORUS_AZURE_OPENAI_BASE_URL and "
+                "CHORUS_AZURE_OPENAI_MODELS."
+            ],
+        ),
+        (
+            {
+                "CHORUS_AZURE_SPEECH_API_KEY": "k",
+                "CHORUS_AZURE_SPEECH_BASE_URL": "https://a.example",
+            },
+            [],
+        ),
+    ],
+)
+def test_what_is_used_only_together_is_missed(given: dict[str, str], says: list[str]):
+    assert Settings.read(given).warnings() == says
 
 
 def test_an_empty_variable_is_not_set():

@@ -32,21 +32,39 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database, None]:
     await database.close()
 
 
-async def test_a_statement_is_one_trip(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    trips = 0
+@pytest.fixture
+def trips(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What each trip to the connection's thread was for, from here on."""
+    made: list[str] = []
     execute: Any = aiosqlite.Connection._execute  # type: ignore[reportPrivateUsage]  is counted
 
-    async def counted(self: aiosqlite.Connection, *given: Any, **named: Any) -> Any:
-        nonlocal trips
-        trips += 1
-        return await execute(self, *given, **named)
+    async def counted(self: aiosqlite.Connection, does: Any, *given: Any, **named: Any) -> Any:
+        made.append(f"{does.__name__} {given[2:3]}")
+        return await execute(self, does, *given, **named)
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    return made
+
+
+async def test_a_statement_is_one_trip(database: Database, trips: list[str]) -> None:
     async with database.reading() as session:
         names = (await session.scalars(sa.select(_things.c.name).order_by("id"))).all()
         assert await session.scalar(sa.select(sa.func.count()).select_from(_things)) == 2
     assert list(names) == ["one", "two"]
-    assert trips == 4  # BEGIN, the two statements, ROLLBACK
+    assert len(trips) == 4, trips  # BEGIN, the two statements, ROLLBACK
+
+
+async def test_what_is_committed_is_not_rolled_back(database: Database, trips: list[str]) -> None:
+    async with database.writing() as session:
+        await session.execute(sa.insert(_things).values(name="three"))
+    assert len(trips) == 3, trips  # BEGIN, the statement, COMMIT
+    # The connection's next transaction is rolled back all the same where it has to be.
+    twice = sa.insert(_things), [{"name": "four"}, {"name": "three"}]
+    with pytest.raises(IntegrityError):
+        async with database.writing() as session:
+            await session.execute(*twice)
+    async with database.reading() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(_things)) == 3
 
 
 async def test_changes_tell_how_many_rows_and_which(database: Database) -> None:

@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
                 problem.replace(name, _OPTIONS[name]) if name in given else problem, file=sys.stderr
             )
         return 2
-    for warning in settings.unknown_warnings():
+    for warning in settings.warnings():
         print(f"Warning: {warning}", file=sys.stderr)
     command: Callable[[Settings, argparse.Namespace], int] = options.command
     return command(settings, options)

@@ -130,9 +130,9 @@ def protocol(connections: Connections) -> type[HttpToolsProtocol]:
                 self._expect("no request", HEAD_S)
 
         def _is_idle(self) -> bool:
-            """No request is under way, and it is no websocket either."""
-            over = self.cycle is None or self.cycle.response_complete
-            return over and self._address is not None and not self.transport.is_closing()
+            """Of one that had a request: none is under way, and it is no websocket either."""
+            over = self.cycle.response_complete and not self.transport.is_closing()
+            return over and self._address is not None
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._leave()

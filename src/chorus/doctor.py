@@ -65,7 +65,7 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *asyncio.run(_engines(settings)),
         *asyncio.run(doctor_keys.findings(settings)),
         *_lines(settings),
-        *(Finding("note", "settings", warning) for warning in settings.unknown_warnings()),
+        *(Finding("note", "settings", warning) for warning in settings.warnings()),
     ]
     return tell(findings, as_json=as_json)
 

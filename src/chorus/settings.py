@@ -18,7 +18,7 @@ from chorus import readers
 from chorus.roles import ROLE_VARIABLES, ROLES, Role, refused
 from chorus.settings_sip import SIP_VARIABLES
 from chorus.settings_telemetry import TELEMETRY_VARIABLES
-from chorus.settings_vendors import VENDOR_VARIABLES
+from chorus.settings_vendors import VENDOR_VARIABLES, incomplete
 from chorus.variable import Variable
 
 PREFIX = "CHORUS_"
@@ -128,7 +128,7 @@ class Settings:
         """Read `environ`, usually `os.environ`. Raises `SettingsError` naming each wrong value.
 
         Names that begin with CHORUS_ and are not in the list end up in `unknown`; the caller
-        warns of them (`unknown_warnings`), because a typing error there is silent otherwise. That
+        warns of them (`warnings`), because a typing error there is silent otherwise. That
         other programs' OPENAI_API_KEY is set is noted for `chorus doctor`, and not used.
         """
         values: dict[str, Any] = {}
@@ -198,14 +198,15 @@ class Settings:
         """A key is set, or the models run somewhere that may ask for none."""
         return self.openai_api_key is not None or self.openai_base_url != _OPENAI_URL
 
-    def unknown_warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
+        """What is set and has no effect, a sentence each."""
         names = [variable.name.removeprefix(PREFIX) for variable in VARIABLES]
         lines: list[str] = []
         for name in self.unknown:
             close = difflib.get_close_matches(name.removeprefix(PREFIX), names, 1)
             hint = f" Did you mean {PREFIX}{close[0]}?" if close else ""
             lines.append(f"{name} is set, but Chorus knows no such variable.{hint}")
-        return lines
+        return [*lines, *incomplete(lambda field: bool(getattr(self, field)))]
 
 
 _OPENAI_URL = "https://api.openai.com/v1"

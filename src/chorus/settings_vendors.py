@@ -3,6 +3,8 @@ all organizations. OpenAI's are older and stand there. Also of an end-of-turn se
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chorus import readers
 from chorus.variable import Variable
 
@@ -18,6 +20,12 @@ def _key(name: str, whose: str) -> Variable:
         secret=True,
     )
 
+
+_TOGETHER = (
+    ("azure_openai_api_key", "azure_openai_base_url", "azure_openai_models"),
+    ("azure_speech_api_key", "azure_speech_base_url"),
+)
+"""Fields that are used only if all of a group are set (`providers/in_force.py`)."""
 
 VENDOR_VARIABLES: tuple[Variable, ...] = (
     _key("anthropic", "Anthropic"),
@@ -88,3 +96,16 @@ VENDOR_VARIABLES: tuple[Variable, ...] = (
         "set no ultravadEotThreshold.",
     ),
 )
+
+
+def incomplete(is_set: Callable[[str], bool]) -> list[str]:
+    """What is set without what it is used with, a sentence each. `is_set`: of a field."""
+    lines: list[str] = []
+    for group in _TOGETHER:
+        variables = [variable for variable in VENDOR_VARIABLES if variable.field in group]
+        given = [variable.name for variable in variables if is_set(variable.field)]
+        missing = [variable.name for variable in variables if not is_set(variable.field)]
+        if given and missing:
+            verb = "is" if len(given) == 1 else "are"
+            lines.append(f"{' and '.join(given)} {verb} not used without {' and '.join(missing)}.")
+    return lines

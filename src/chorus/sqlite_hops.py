@@ -111,8 +111,8 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
 
 
 class Connected(AsyncAdapt_aiosqlite_connection):
-    """A connection whose statements take one trip each, and that is not told to roll back what it
-    has rolled back: SQLAlchemy says so again when it takes the connection back."""
+    """A connection whose statements take one trip each, and that is not told to roll back what is
+    over: SQLAlchemy says so again when it takes the connection back."""
 
     __slots__ = ("_clean",)
 
@@ -125,6 +125,10 @@ class Connected(AsyncAdapt_aiosqlite_connection):
     def cursor(self, server_side: bool = False) -> Any:
         self._clean = False
         return super().cursor(server_side)
+
+    def commit(self) -> None:
+        super().commit()
+        self._clean = True
 
     def rollback(self) -> None:
         if not self._clean:

@@ -16,6 +16,7 @@ from tests.fakes.stage import Result, Stage, play
 from chorus.billing.charges import Item, tally
 from chorus.llm.model import ToolCall
 from chorus.talk.knowledge import DEADLINE_S, Embedded, Found, LookUps, Passage
+from chorus.talk.text import topics
 from chorus.talk.text.topics import Topics
 from chorus.talk.tools.search_knowledge import SEARCH_KNOWLEDGE
 
@@ -31,7 +32,7 @@ class Papers:
     found: tuple[Passage, ...] = (HOURS,)
     whole: tuple[Passage, ...] = ()
     instructions: str | None = None
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list[str])
     embedded: tuple[Embedded, ...] = ()
     late: int = 0
 
@@ -202,6 +203,25 @@ def test_a_turn_that_names_what_the_instructions_name_is_looked_up_at_once() -> 
 )
 def test_what_instructions_name(instructions: str, turn: str, named: bool) -> None:
     assert Topics.of(instructions).named_in(turn) is named
+
+
+def test_a_turn_is_held_against_few_of_the_words_of_long_instructions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    beginnings = [f"{one}{two}" for one in "bcdfghjklm" for two in "aeiou"]
+    words = [f"{begin}{rest}" for begin in beginnings for rest in ("lorem", "rdaton", "mulent")]
+    named = Topics.of(" ".join(words)).named_in
+    compared: list[str] = []
+    same = topics._same  # type: ignore[reportPrivateUsage]  is counted
+
+    def counted(one: str, other: str) -> bool:
+        compared.append(other)
+        return same(one, other)
+
+    monkeypatch.setattr(topics, "_same", counted)
+    assert not named("nobody speaks about anything written there, balsam aside " * 5)
+    assert named("about the balorems")
+    assert len(compared) < 20
 
 
 def test_a_tool_call_without_a_question_is_answered_with_what_is_wrong() -> None:

@@ -19,6 +19,7 @@ from chorus.agents.extraction import ExtractionField, ExtractionSchema
 from chorus.agents.key_input import KeyInput, unique_inputs
 from chorus.agents.transfer_target import TransferTarget, unique_targets
 from chorus.llm.options import OWN_FIELDS
+from chorus.speech.racing import Hedging
 from chorus.wire import (
     Flag,
     In,
@@ -233,7 +234,7 @@ class AgentCreate(In):
         ),
     ] = None
     hedging: Annotated[
-        Literal["off", "model", "all"] | None,
+        Hedging | None,
         Field(
             description="What is asked beside an engine that is slower than usual, where another "
             "stands in for it: the next language model (`model`), the next voice too (`all`), or "
@@ -355,7 +356,7 @@ class AgentOut(Out):
     silence_timeout_seconds: int | None
     silence_reminders: int
     latency_target_ms: int | None
-    hedging: Literal["off", "model", "all"] | None
+    hedging: Hedging | None
     filler_after_ms: int | None
     fillers: list[str]
     language_hint: str | None

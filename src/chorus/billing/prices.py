@@ -89,8 +89,8 @@ class PriceList:
     def price(self, meter: Meter, engine: str) -> Price | None:
         return _named(self.engines[meter], engine)
 
-    def tokens(self, model: str, count: int) -> int:
-        """Of what a model is given, in micro-dollars; 0 where there is no price."""
+    def input_micros(self, model: str, count: int) -> int:
+        """What a model takes for `count` tokens that it is given; 0 where there is no price."""
         price = self.price("model_input", model)
         return price.amount(count) if price else 0
 

@@ -70,7 +70,7 @@ class Switchboard:
             self.durable,
             lambda: self.engines.threads,
             catalogues.keys,
-            lambda model, tokens: self.admission.prices.at(utcnow()).tokens(model, tokens),
+            lambda model, tokens: self.admission.prices.at(utcnow()).input_micros(model, tokens),
         )
         self.live: dict[uuid.UUID, Call] = {}
         self.telemetry = Telemetry(

@@ -33,8 +33,9 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`organization_id`: a vendor's voice is spoken by that organization's key. `text` "": a
-    sentence in the voice's own language."""
+    """What is to be heard, and what it is kept under. `organization_id` keeps what one had made
+    from others; whose key speaks is decided by `voice`. `text` "": a sentence in the voice's own
+    language."""
 
     organization_id: uuid.UUID
     voice: VoiceEntry

@@ -1,4 +1,6 @@
-"""A line whose carrier sends one JSON object a message, `{"event": …}`, with audio in `media`."""
+"""A line whose carrier sends one JSON object a message, with audio in `media`.
+
+Such an object says what it is in `event`; Voximplant's may say it elsewhere (`_event`)."""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ class JsonLine(StreamedLine):
             return
         try:
             body: dict[str, Any] = orjson.loads(message)
-            event = body["event"]
+            event = self._event(body)
             audio = self._audio(body) if event == "media" else None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             # orjson and binascii raise kinds of ValueError.
@@ -33,6 +35,10 @@ class JsonLine(StreamedLine):
             self._inbox.audio(*audio)
         elif event != "media":
             self._rarer(event, body)
+
+    def _event(self, message: dict[str, Any]) -> object:
+        """What the message is; `KeyError` if it does not say."""
+        return message["event"]
 
     def _audio(self, message: dict[str, Any]) -> tuple[bytes, float] | None:
         """The audio of a `media` message and its time; None if it is not for us. Raises any of

@@ -98,9 +98,7 @@ def _with_silence(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _spoken(message: Message, sound: Sound) -> list[dict[str, Any]]:
-    before, behind = (message.content, "")
-    if sound.words:
-        before, behind = sound.around(message.content)
+    before, behind = sound.around(message.content)
     audio = {"data": sound.wav_base64(), "format": "wav"}
     parts: list[dict[str, Any]] = [{"type": "input_audio", "input_audio": audio}]
     if before:

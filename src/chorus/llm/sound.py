@@ -21,7 +21,8 @@ takes 30 s at once. It is 960 kB at 16 kHz."""
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """16-bit samples, mono, and the `words` in the message that they stand for, never empty."""
+    """16-bit samples, mono, and the `words` in the message that they stand for. With
+    empty `words` it stands for none, and follows the whole text."""
 
     pcm16: bytes = field(repr=False)
     rate_hz: int
@@ -35,8 +36,10 @@ class Sound:
         return b64encode(wav_file(self.pcm16, self.rate_hz)).decode("ascii")
 
     def around(self, content: str) -> tuple[str, str]:
-        """The text of a message before and behind the words. `ValueError` if it does not hold
-        them."""
+        """The text of a message before and behind the words; where they are empty, all of it is
+        before. `ValueError` if it does not hold them."""
+        if not self.words:
+            return content, ""
         before, found, behind = content.rpartition(self.words)
         if not found:
             raise ValueError("the message does not hold the words of its sound")

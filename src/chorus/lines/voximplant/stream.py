@@ -1,4 +1,4 @@
-"""A call on a WebSocket of VoxEngine: `VoximplantLine`, a `StreamedLine` with its messages.
+"""A call on a WebSocket of VoxEngine: `VoximplantLine`, a `JsonLine` with its messages.
 
 Sound is JSON with an `event` (`start`, `media`, `stop`) in both directions, µ-law at 8 kHz. What
 the scenario has to say besides, and what it is asked for, are its own messages, JSON with
@@ -17,15 +17,15 @@ from typing import Any, cast
 import orjson
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.json_line import JsonLine
 from chorus.lines.key_presses import KeyPresses
 from chorus.lines.line import LineCause, LineMove
-from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
 
 TAG = "agent"
 _CLEAR = '{"chorus":"clear"}'
 
 
-class VoximplantLine(StreamedLine):
+class VoximplantLine(JsonLine):
     provider = "voximplant"
     has_marks = False
 
@@ -44,27 +44,16 @@ class VoximplantLine(StreamedLine):
         self._started = False
         self._presses = KeyPresses(self, self._press) if presses else None
 
-    def take(self, message: str | bytes) -> None:
-        """One message. Never raises for what is in it."""
-        if not isinstance(message, str):
-            self._protocol_error("a binary message")
-            return
-        if len(message) > MAX_MESSAGE_CHARS:
-            self._protocol_error("a message of more than 64 KiB")
-            return
-        try:
-            body: dict[str, Any] = orjson.loads(message)
-            event, said = body.get("event"), body.get("chorus")
-            audio = self._audio(body) if event == "media" else None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            self._protocol_error(f"a malformed message ({type(error).__name__})")
-            return
-        if audio is not None:
-            self._inbox.audio(*audio)
-        elif event == "stop" or said == "ended":
+    def _event(self, message: dict[str, Any]) -> object:
+        """The scenario's own messages have none."""
+        return message.get("event")
+
+    def _rarer(self, event: object, message: dict[str, Any]) -> None:
+        said = message.get("chorus")
+        if event == "stop" or said == "ended":
             self.end(LineCause.FAR_END)
         elif said == "digit":
-            self._digit_came(body.get("digit"))
+            self._digit_came(message.get("digit"))
         elif said == "transferred":
             self._transferred()
         elif said == "not_transferred" and self._move is not None:

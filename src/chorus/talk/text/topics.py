@@ -11,6 +11,7 @@ by a clause that holds another language's word for `not`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chorus.talk.turns.words import tokens
@@ -43,23 +44,31 @@ _NOTHING = frozenset(_IN_ANY_SENTENCE.split())
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Words that say what a text is about, folded in case."""
+    """Words that say what a text is about, folded in case, by their first letters: forms of one
+    word share these, so a turn's words are held against few. A call asks with every draft."""
 
-    words: frozenset[str]
+    by_beginning: Mapping[str, frozenset[str]]
+
+    @property
+    def words(self) -> frozenset[str]:
+        return frozenset[str]().union(*self.by_beginning.values())
 
     @classmethod
     def of(cls, instructions: str) -> Topics:
-        found: set[str] = set()
+        found: dict[str, set[str]] = {}
         for clause in _CLAUSE.split(instructions):
             said = tokens(clause)
             if not _NOT.intersection(said):
-                found.update(word for word in said if _names(word))
-        return cls(frozenset(found))
+                for word in filter(_names, said):
+                    found.setdefault(word[:_SHORTEST], set()).add(word)
+        return cls({beginning: frozenset(words) for beginning, words in found.items()})
 
     def named_in(self, text: str) -> bool:
         """Whether the text has a form of one of them."""
         return any(
-            _same(word, topic) for word in tokens(text) if _names(word) for topic in self.words
+            _same(word, topic)
+            for word in filter(_names, tokens(text))
+            for topic in self.by_beginning.get(word[:_SHORTEST], ())
         )
 
 
