@@ -173,3 +173,29 @@ def test_joined_turns_keep_the_sound_of_the_last():
     [joined] = alternating([Message("user", "Hello."), Message("user", WORDS, sound=SOUND)])
     assert joined.sound is SOUND
     assert SOUND.around(joined.content) == ("Hello.", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Audio file is too short. Minimum audio length is 0.1 seconds.",
+        "audio duration must be at least 0.1 s",
+        "The audio is shorter than 100 ms; audio must be longer.",
+        "audio has to be longer than 0.1 s and no longer than 30 s",
+    ],
+)
+async def test_sound_that_is_too_short_is_sent_as_words_and_a_longer_turn_is_not(
+    server: OpenAIServer, said: str
+):
+    server.answer(Answer(status=400, body={"error": {"message": said}}), Answer(say("Yes.")))
+    server.answer(Answer(say("Two.")))
+    short = Message("user", "yes", sound=Sound(SOUND.pcm16[:800], 8000, "yes"))
+    _, model = await ask(server, short)
+    assert sent(server) == short.content
+    for turn in (TURN, short):
+        server.answer(Answer(say("Well.")))
+        async for _ in model.reply(Prompt("", (turn,))):
+            pass
+        heard = isinstance(sent(server), list)
+        assert heard is (turn is TURN)
+    await model.endpoint.aclose()

@@ -75,3 +75,28 @@ def test_an_engine_that_is_beaten_three_times_in_a_row_rests() -> None:
         return found
 
     assert run_virtual(main()) == [("b", 1.1)] * 3 + [("b", 0.1)]
+
+
+def test_what_was_overtaken_counts_in_what_is_usual() -> None:
+    """Without it only the fast answers of an engine that is slow now and then would be known, and
+    another would be asked beside it ever sooner."""
+    slow_s = {"a": 5.0, "b": 0.1}
+
+    async def start(engine: str) -> AsyncGenerator[str, None]:
+        await asyncio.sleep(slow_s[engine])
+        yield engine
+
+    async def main() -> float:
+        rests = Rests()
+        for n in range(60):
+            rests.waits.took("a", 500)
+            if n % 20 == 10:
+                rests.waits.asked("a")
+                hedge: Hedge[str] = Hedge(900, lambda _: 4000, RuntimeError)
+                ranking = Ranking(["a", "b"], rests)
+                asked = race(ranking, start, RuntimeError, Told(), hedge=hedge, begins=bool)
+                async for engine, _ in asked:
+                    assert engine == "b"
+        return usual(rests.waits, "a")
+
+    assert run_virtual(main()) > 600

@@ -59,6 +59,9 @@ def test_a_caller_who_goes_on_has_the_draft_thrown_away_and_nothing_said() -> No
     assert result.transcript == [("user", "I want some bread"), ("assistant", "Which?")]
     assert [u["discarded"] for u in result.of("usage")].count(False) == 1
     assert result.stage.model.requests[0].ended == "closed"
+    wasted = [u for u in result.of("usage") if u["discarded"]]
+    # They were stopped before they could say what they cost.
+    assert all(u["estimated"] and u["inputTokens"] > 0 for u in wasted)
 
 
 def test_a_breath_in_the_pause_leaves_the_draft() -> None:

@@ -7,6 +7,8 @@ from tests.fakes.llm import FakeModel, Scripted
 from tests.fakes.speech import FakeEndOfTurn
 from tests.fakes.stage import Stage, agent, play
 
+from chorus.lines.line import LineMove
+
 FILLING = agent(filler_after_ms=800, fillers=("Let me see.", "One moment."))
 
 
@@ -98,3 +100,19 @@ def test_a_language_has_its_own() -> None:
     german = agent(filler_after_ms=800, language="de")
     result = play(one_question, agent=german, model=slow("Gern."))
     assert result.transcript[-1] == ("assistant", "[filler: Einen Moment.] Gern.")
+
+
+def test_it_is_not_said_into_a_line_that_is_on_hold() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(800)
+        await stage.person.says("hello there", 700)
+        await stage.until("turn_committed")
+        stage.person.near.inbox.moved(LineMove.HELD)
+        await stage.person.waits(4000)
+        stage.person.near.inbox.moved(LineMove.RESUMED)
+        await stage.until("reply_heard")
+        await stage.person.hang_up()
+
+    result = play(scene, agent=FILLING, model=slow("All right."))
+    assert result.of("filler") == []
+    assert result.transcript[-1] == ("assistant", "All right.")

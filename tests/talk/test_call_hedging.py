@@ -140,6 +140,10 @@ def test_the_caller_who_interrupts_stops_both() -> None:
         await stage.until("engine_hedged")
         await stage.person.hang_up()
 
-    play(scene, agent=HEDGED, model=slow, stand_ins=StandIns(models=(other,)))
+    result = play(scene, agent=HEDGED, model=slow, stand_ins=StandIns(models=(other,)))
     assert slow.open == other.open == 0
     assert {request.ended for request in other.requests} == {"closed"}
+    # Both were asked, so both are paid for, though neither has said how much.
+    usages = result.of("usage")
+    assert sorted(usage["model"] for usage in usages) == ["other", "slow"]
+    assert all(usage["estimated"] and usage["inputTokens"] > 0 for usage in usages)

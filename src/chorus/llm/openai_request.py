@@ -83,8 +83,9 @@ def heard(message: Message, options: OpenAIOptions, learnt: Learnt) -> Sound | N
         return sound
     if sound is None or not options.hears or learnt.deaf or sound.ms > options.most_sound_ms:
         return None
-    small = learnt.most_sound is None or len(sound.pcm16) <= learnt.most_sound
-    return sound if small else None
+    size = len(sound.pcm16)
+    taken = learnt.least_sound <= size and (learnt.most_sound is None or size <= learnt.most_sound)
+    return sound if taken else None
 
 
 def _with_silence(messages: Sequence[Message]) -> Sequence[Message]:

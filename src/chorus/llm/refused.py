@@ -40,8 +40,8 @@ class Learnt:
     `max_completion_tokens`. `no_null`: the content of a message may not be null. `short_ids`:
     tool calls must have ids of nine letters and digits (Mistral). `window`: tokens that fit.
     `streams`: text may be passed on at once; False: replies begin in reasoning that no tag opens;
-    None: not known yet. `deaf`: it takes no sound; `most_sound`: bytes of samples that it takes of
-    a turn; `wants_sound`: it takes no request without any."""
+    None: not known yet. `deaf`: it takes no sound; `least_sound` and `most_sound`: bytes of
+    samples that it takes of a turn; `wants_sound`: it takes no request without any."""
 
     without: frozenset[str] = frozenset()
     new_max: bool = False
@@ -50,6 +50,7 @@ class Learnt:
     window: int | None = None
     streams: bool | None = None
     deaf: bool = False
+    least_sound: int = 0
     most_sound: int | None = None
     wants_sound: bool = False
 

@@ -16,9 +16,16 @@ from typing import Any, cast
 from chorus.llm.refused import Learnt
 
 _OF_SOUND = re.compile(r"(?i)audio|modalit|multi-?modal|content[ _](?:type|part|block)|mmproj")
-_OF_LENGTH = re.compile(
-    r"(?i)too (?:long|large|big|short)|exceed|duration|longer|shorter|larger|maximum|minimum"
+_TOO_SHORT = re.compile(
+    r"(?i)too (?:short|small)|at least|minimum|(?:is|was) shorter|less than"
+    r"|(?:must|should|has to|needs to) be (?:longer|larger|greater|more)"
 )
+_TOO_LONG = re.compile(
+    r"(?i)too (?:long|large|big)|exceed|at most (?!0)|no (?:more|longer) than|maximum"
+    r"|(?:is|was) longer|(?:must|should|has to|needs to) be (?:shorter|smaller|less)"
+)
+_OF_LENGTH = re.compile(r"(?i)duration|longer|shorter|larger|length")
+_SHORT_BYTES = 16_000  # half a second at 16 kHz; where both ends of what is taken are named
 _HEADER_BYTES = 44  # of the file that the samples are sent in
 _WANTS = re.compile(r"(?i)requires?\b.{0,60}\bcontains? audio|must (?:contain|include) audio")
 
@@ -36,7 +43,10 @@ def learn_of_sound(
         return replace(learnt, most_sound=sent - 1)
     if status not in (400, 404, 415, 422) or not _OF_SOUND.search(said):
         return None
-    if _OF_LENGTH.search(said):
+    short, long = bool(_TOO_SHORT.search(said)), bool(_TOO_LONG.search(said))
+    if short and (not long or sent <= _SHORT_BYTES):
+        return replace(learnt, least_sound=sent + 1)
+    if short or long or _OF_LENGTH.search(said):
         return replace(learnt, most_sound=sent - 1)
     return replace(learnt, deaf=True)
 

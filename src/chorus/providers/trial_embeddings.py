@@ -24,6 +24,7 @@ _PROBLEMS: dict[FailureKind, Problem] = {
     "key": "bad_key",
     "credit": "no_quota",
     "busy": "rate_limited",
+    "full": "rate_limited",
     "late": "timeout",
     "gone": "unreachable",
 }

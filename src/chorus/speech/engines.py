@@ -19,10 +19,13 @@ from typing import Literal, Protocol, runtime_checkable
 
 from chorus.audio.frame import AudioFormat
 
-FailureKind = Literal["key", "credit", "busy", "request", "gone", "late", "garbage", "other"]
-"""Why: the key is refused; the account has no money or quota left; it has too much under way or
-asked too often; what was asked for is not there or not allowed; there is no connection, or it
-broke; no answer in time; an answer that cannot be read; anything else."""
+FailureKind = Literal[
+    "key", "credit", "busy", "full", "request", "gone", "late", "garbage", "other"
+]
+"""Why: the key is refused; the account has no money or quota left; the vendor has too much to do,
+or was asked too often; the account has as much under way as it may; what was asked for is not
+there or not allowed; there is no connection, or it broke; no answer in time; an answer that cannot
+be read; anything else."""
 
 
 class EngineFailed(Exception):

@@ -194,6 +194,8 @@ class _Race(Generic[E, T]):
             self.over(other)
             self.left.append(other.engine)  # it may have to go on for this one
             self._told.lost(other.engine)
+            if first and other.due_s is not None:
+                waits.overtaken(other.engine, (now_s - other.due_s) * 1000)
             if first and self._hedge is not None and waits.was_beaten(other.engine):
                 self._ranking.failed(other.engine, self._hedge.beaten(other.engine))
         # Another may have been asked after it, and failed.
@@ -205,6 +207,9 @@ class _Race(Generic[E, T]):
             runner.task.cancel()
 
     async def aclose(self) -> None:
+        if self.winner is None:  # who asked accounts for one of them
+            for beside in self.running[:-1]:
+                self._told.lost(beside.engine)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

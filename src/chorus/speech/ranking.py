@@ -25,6 +25,8 @@ REST_S = 30.0
 MOST_REST_S = 240.0
 TRIAL_S = 10.0
 """Longer than any engine may take to fail."""
+FULL_S = 10.0
+"""For the one call that found no place at a vendor; others have what they have."""
 
 
 @dataclass(slots=True)
@@ -82,19 +84,20 @@ class Ranking(Generic[E]):
             raise ValueError("engines must hold at least one engine")
         self.engines = tuple(engines)
         self._rests = rests
+        self._full_until_s: dict[int, float] = {}
 
     def order(self) -> list[E]:
         """Best first; those that rest come last, the one that failed longest ago before others."""
-        order = sorted(self.engines, key=lambda engine: self._rests.until_s(engine, self))
+        order = sorted(self.engines, key=self._until_s)
         self._rests.tries(order[0], self)
         return order
 
     def has_other(self, engine: E) -> bool:
         """Whether there is one beside `engine` that does not rest."""
-        return any(e is not engine and not self._rests.until_s(e, self) for e in self.engines)
+        return any(e is not engine and not self._until_s(e) for e in self.engines)
 
     def rests_now(self, engine: E) -> bool:
-        return self._rests.until_s(engine, self) > 0
+        return self._until_s(engine) > 0
 
     @property
     def waits(self) -> Waits:
@@ -102,4 +105,15 @@ class Ranking(Generic[E]):
         return self._rests.waits
 
     def failed(self, engine: E, failure: Exception) -> None:
-        self._rests.failed(engine, failure)
+        if getattr(failure, "kind", "other") == "full":
+            now_s = asyncio.get_running_loop().time()
+            self._full_until_s[id(engine)] = now_s + FULL_S
+        else:
+            self._rests.failed(engine, failure)
+
+    def _until_s(self, engine: E) -> float:
+        full_s = self._full_until_s.get(id(engine), 0.0)
+        if full_s and full_s <= asyncio.get_running_loop().time():
+            del self._full_until_s[id(engine)]
+            full_s = 0.0
+        return max(full_s, self._rests.until_s(engine, self))

@@ -54,6 +54,11 @@ class Waits:
         known.times_ms.append(ms)
         known.lost = 0
 
+    def overtaken(self, engine: object, ms: float) -> None:
+        """It had not begun after so long, when another answered: it would have taken longer, and
+        without that its slow answers would be missing in what is usual of it."""
+        self._of(engine).times_ms.append(ms)
+
     def usual_ms(self, engine: object, *, untried_ms: float, most_ms: float) -> float:
         """How long to wait before another is asked too; `untried_ms` while little is known."""
         times = sorted(self._of(engine).times_ms)

@@ -122,6 +122,8 @@ class Cascade:
             on_done=self._conversation.all_heard,
         )
         self._conversation.join(self._hearing, self._speaking)
+        if self._filler is not None:
+            self._filler.on_hold = lambda: self._speaking.held
 
     @property
     def dialogue(self) -> Dialogue:

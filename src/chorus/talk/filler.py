@@ -16,13 +16,11 @@ from chorus.talk.voicing import Script, Voicing
 
 log = logging.getLogger(__name__)
 
-MOST = 3
-"""So many different ones in a call."""
-
 
 class Filler:
     """One call's. `after_ms` counts from when the caller fell silent; `note(kind, **data)` writes
-    the timeline."""
+    the timeline. `on_hold`: nothing can be heard now, and what is said then would be heard later,
+    when nobody waits for it."""
 
     def __init__(
         self,
@@ -33,10 +31,11 @@ class Filler:
         note: Callable[..., None],
     ) -> None:
         self.after_ms = after_ms
-        self._texts = tuple(texts)[:MOST]
+        self._texts = tuple(texts)
         self._voicing = voicing
         self._format = format
         self._note = note
+        self.on_hold: Callable[[], bool] = lambda: False
         self._sounds: list[tuple[str, bytes]] = []
         self._turns = 0
         self._last = -1  # the turn that was filled last, by `_turns`
@@ -72,7 +71,9 @@ class Filler:
 
     def take(self) -> tuple[str, bytes] | None:
         """For this turn, if it may have one: the text and its audio in the line's format."""
-        if not self._sounds or self._last == self._turns - 1 >= 0 or self._last == self._turns:
+        if not self._sounds or self.on_hold():
+            return None
+        if self._last == self._turns - 1 >= 0 or self._last == self._turns:
             return None
         self._last = self._turns
         self._sounds.append(self._sounds.pop(0))

@@ -26,7 +26,7 @@ from chorus.llm.model import (
     Usage,
     longest_sound_ms,
 )
-from chorus.llm.window import size_of
+from chorus.llm.window import size_of, tokens
 from chorus.speech.engines import EngineFailed
 from chorus.speech.ranking import Ranking
 from chorus.talk.asking import ask, of_its_own
@@ -113,6 +113,7 @@ class Reply:
         self.input_tokens = 0
         self.output_tokens = 0
         self.audio_tokens = 0
+        self._unended: tuple[Prompt, list[str]] | None = None  # asked, and what it said so far
         self._mind = mind
         self._events = events
         self._script = Script()
@@ -204,15 +205,21 @@ class Reply:
         return self._thinking is not None
 
     def usage(self, *, discarded: bool) -> dict[str, Any]:
-        """What the reply has cost so far; JSON-ready."""
+        """What the reply has cost so far; JSON-ready. A request that was stopped before it could
+        say what it cost is estimated."""
+        read = written = 0
+        if self._unended is not None:
+            prompt, said = self._unended
+            read, written = size_of(prompt), tokens("".join(said)) if said else 0
         return {
             "model": self.model,
             "voice": self._mind.voicing.name,
-            "inputTokens": self.input_tokens,
-            "outputTokens": self.output_tokens,
+            "inputTokens": self.input_tokens + read,
+            "outputTokens": self.output_tokens + written,
             "characters": self.utterance.characters,
             "discarded": discarded,
             **({"audioTokens": self.audio_tokens} if self.audio_tokens else {}),
+            **({"estimated": True} if read else {}),
         }
 
     # --- the model ----------------------------------------------------------------------------
@@ -234,6 +241,7 @@ class Reply:
                 raise ModelFailed(self.model, f"called tools {MAX_ROUNDS} times over")
         except ModelFailed as failure:
             self.failure = failure
+            self._unended = None
         self._script.put(None)
 
     async def _look_up(self) -> None:
@@ -267,6 +275,7 @@ class Reply:
             passages=self._passages,
         )
         told = _Asking(self, self._events, prompt, self._mind)
+        self._unended = prompt, said
         asked = ask(self._mind.models, prompt, told, hedged=self._mind.hedged)
         async with aclosing(asked) as items:
             async for item in items:
@@ -282,6 +291,7 @@ class Reply:
                     self.audio_tokens += item.audio_tokens
                 else:
                     calls.append(of_its_own(item, self._taken(calls)))
+        self._unended = None
         for clause in splitter.flush():
             self._add_clause(clause)
         if said:

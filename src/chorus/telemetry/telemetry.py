@@ -11,19 +11,26 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 import chorus
 from chorus.audio.pace import Lag
 from chorus.settings import Settings
+from chorus.speech.vendor.limits import all_limits, counts
 from chorus.telemetry.instruments import Metrics
 from chorus.telemetry.spans import UNTRACED, Span, Value
 from chorus.telemetry.watch import CallWatch, WebhookWatch
@@ -152,6 +159,12 @@ _LAG = "Ninety-nine of a hundred recent ticks of the media clock were at most th
 _WAITING = "Outbound calls of all organizations that are due and wait to be dialled."
 _DUE = "Webhooks of all organizations that are due."
 _OLDEST = "How long the oldest webhook that is due has waited."
+_UNDER_WAY = "Sockets, replies and requests at a vendor, of all its accounts, from this process."
+_LIMIT = "The least that a vendor was found to take at once of one account."
+_FULL = (
+    "Times that an account had as much under way as it may: refused by the vendor, waited for a "
+    "place, turned away to the next vendor."
+)
 
 
 class _State(Collector):
@@ -182,6 +195,29 @@ class _State(Collector):
             yield GaugeMetricFamily("chorus_calls_waiting", _WAITING, queues.calls_waiting)
             yield GaugeMetricFamily("chorus_webhooks_due", _DUE, queues.webhooks_due)
             yield GaugeMetricFamily("chorus_webhooks_oldest_seconds", _OLDEST, queues.webhook_age_s)
+        yield from self._accounts()
+
+    def _accounts(self) -> Iterable[Metric]:
+        """What accounts have under way at their vendors, and what was too much."""
+        bounded = self._telemetry.metrics.bounded
+        under_way, least = dict[str, int](), dict[str, int]()
+        for limit in all_limits():
+            (vendor,) = bounded(("vendor",), (limit.vendor,))
+            under_way[vendor] = under_way.get(vendor, 0) + limit.under_way
+            if limit.most is not None:
+                least[vendor] = min(limit.most, least.get(vendor, limit.most))
+        live = GaugeMetricFamily("chorus_vendor_under_way", _UNDER_WAY, labels=["vendor"])
+        most = GaugeMetricFamily("chorus_vendor_limit", _LIMIT, labels=["vendor"])
+        full = CounterMetricFamily("chorus_vendor_full", _FULL, labels=["vendor", "outcome"])
+        for family, known in ((live, under_way), (most, least)):
+            for vendor, value in known.items():
+                family.add_metric([vendor], value)
+        totals = Counter[tuple[str, ...]]()
+        for (vendor, outcome), count in list(counts.items()):
+            totals[(*bounded(("vendor",), (vendor,)), outcome)] += count
+        for labels, count in totals.items():
+            full.add_metric(labels, count)
+        yield from (live, most, full)
 
 
 def _export(settings: Settings) -> Export | None:

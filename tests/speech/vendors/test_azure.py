@@ -17,6 +17,7 @@ from tests.speech.vendors.test_ears import Heard, feed, says
 
 from chorus.audio.codec import peak
 from chorus.audio.frame import MULAW_8K, PCM_16K, AudioFormat
+from chorus.languages import languages
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, Transcription, VoiceSession, VoiceStyle
 from chorus.speech.vendor.azure import address, locale
@@ -291,6 +292,14 @@ def test_a_language_without_a_region_has_one() -> None:
     assert [locale(each) for each in ("de", "en", "pt", "de-AT", None)] == [
         *("de-DE", "en-US", "pt-BR", "de-AT", "en-US")
     ]
+    documented = {"fa": "fa-IR", "et": "et-EE", "ca": "ca-ES", "bn": "bn-IN", "ta": "ta-IN"}
+    documented |= {"ms": "ms-MY", "sw": "sw-KE", "sl": "sl-SI", "sr": "sr-RS", "no": "nb-NO"}
+    assert {code: locale(code) for code in documented} == documented
+
+
+def test_every_language_of_ours_has_a_region() -> None:
+    ours = {code: locale(code) for code in languages()}
+    assert [code for code, region in ours.items() if "-" not in region] == []
 
 
 async def test_the_voices_of_a_region() -> None:

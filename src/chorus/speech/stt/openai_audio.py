@@ -18,6 +18,7 @@ from chorus.audio.wav import wav_file
 from chorus.outbound import Headers, OutboundAnswer, OutboundFailed, OutboundRefused
 from chorus.speech.engines import Endpointing, EngineFailed, Hints, Transcription, Words
 from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.limits import limits_of
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.openai_audio import (
     GROQ_HEARS,
@@ -230,11 +231,14 @@ class TurnTranscription:
 async def ask_again(
     net: Net, url: str, headers: Headers, body: bytes, failures: Failures
 ) -> OutboundAnswer:
-    """A request, twice where an idle connection of the pool was closed by the server just now.
-    Raises `EngineFailed` where there is no answer."""
+    """A request, twice where an idle connection of the pool was closed by the server just now, or
+    where the account had all under way that it may. Raises `EngineFailed` where there is no answer,
+    or no place."""
+    limit = limits_of(net).of(failures, "request")
     for again in (True, False):
+        await limit.take(failures, "lost")
         try:
-            return await net.send(
+            answer = await net.send(
                 "POST",
                 url,
                 headers=headers,
@@ -242,11 +246,20 @@ async def ask_again(
                 timeout_ms=_TIMEOUT_MS,
                 max_bytes=_MOST_BYTES,
             )
+            if answer.status != 429:
+                return answer
+            failure = failures.status("lost", 429, answer.body[:500].decode("utf-8", "replace"))
+            told = dict(answer.headers)
+            failure = limit.refused(failure, others=limit.under_way - 1, headers=told)
+            if failure.kind != "full" or not again or limit.under_way < 2:
+                raise failure
         except OutboundFailed as error:
             if error.timed_out or not again:
                 raise failures.unreached("lost", error) from None
         except OutboundRefused as error:
             raise failures.unreached("lost", error) from None
+        finally:
+            limit.give()
     raise AssertionError("the last try returns or raises")
 
 

@@ -124,6 +124,7 @@ class SonicWire(SpeechWire):
     """The vendor closes a socket after five minutes without a message."""
 
     session_s = 3000.0
+    counts_replies = True
 
     def __init__(self, failures: Failures, choice: dict[str, Any]) -> None:
         self._failures = failures

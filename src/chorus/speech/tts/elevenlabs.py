@@ -114,6 +114,7 @@ async def elevenlabs_voices(net: Net, api_key: str, base_url: str) -> tuple[Vend
 class ElevenLabsWire(SpeechWire):
     most_contexts = 4
     clauses_by_text = True
+    counts_replies = True
     keep_alive_s = 15.0
 
     def __init__(self, failures: Failures, format: AudioFormat, style: VoiceStyle) -> None:

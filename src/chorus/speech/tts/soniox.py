@@ -90,6 +90,7 @@ class SonioxSpeechWire(SpeechWire):
 
     most_contexts = 1
     ends_with_clauses = True
+    counts_replies = True
     keep_alive_s = 10.0
 
     def __init__(self, failures: Failures, config: dict[str, Any], format: AudioFormat) -> None:

@@ -21,23 +21,18 @@ HEARS = (HearingModel("short-audio", "Azure Speech", p99_ms=1800),)
 SPEAKS = (SpeakingModel("neural", "Azure neural voices"),)
 
 _REGIONAL = re.compile(r"^(?P<region>[a-z0-9]+)\.(?:api\.cognitive|tts\.speech|stt\.speech)\.")
-_LOCALES = {
-    "ar": "ar-EG",
-    "cs": "cs-CZ",
-    "da": "da-DK",
-    "el": "el-GR",
-    "en": "en-US",
-    "he": "he-IL",
-    "hi": "hi-IN",
-    "ja": "ja-JP",
-    "ko": "ko-KR",
-    "nb": "nb-NO",
-    "pt": "pt-BR",
-    "sv": "sv-SE",
-    "uk": "uk-UA",
-    "vi": "vi-VN",
-    "zh": "zh-CN",
-}
+# Of the languages that it hears and speaks, by Microsoft's "Language and voice support" (read in
+# November 2026): the only region of each, or of several the one meant where none is named.
+_REGIONS = (
+    "af-ZA am-ET ar-EG as-IN az-AZ bg-BG bn-IN bs-BA ca-ES cs-CZ cy-GB da-DK de-DE el-GR en-US "
+    "es-ES et-EE eu-ES fa-IR fi-FI fil-PH fr-FR ga-IE gl-ES gu-IN he-IL hi-IN hr-HR hu-HU hy-AM "
+    "id-ID is-IS it-IT ja-JP jv-ID ka-GE kk-KZ km-KH kn-IN ko-KR lo-LA lt-LT lv-LV mk-MK ml-IN "
+    "mn-MN mr-IN ms-MY mt-MT my-MM nb-NO ne-NP nl-NL or-IN pa-IN pl-PL ps-AF pt-BR ro-RO ru-RU "
+    "si-LK sk-SK sl-SI so-SO sq-AL sr-RS sv-SE sw-KE ta-IN te-IN th-TH tr-TR uk-UA ur-IN uz-UZ "
+    "vi-VN wuu-CN yue-CN zh-CN zu-ZA"
+)
+_OTHER_NAMES = {"iw": "he-IL", "no": "nb-NO", "tl": "fil-PH"}  # older or wider ones
+_LOCALES = {tag.split("-")[0]: tag for tag in _REGIONS.split()} | _OTHER_NAMES
 _VOICES = {
     "ar": "ar-EG-SalmaNeural",
     "de": "de-DE-KatjaNeural",
@@ -49,11 +44,12 @@ _VOICES = {
 
 
 def locale(language: str | None) -> str:
-    """A region is needed with each language: `de-DE` of `de`."""
+    """A region is needed with each language: `de-DE` of `de`. A language that the service does not
+    know is named as it is, and refused."""
     if language and "-" in language:
         return language
     name = bare(language) or "en"
-    return _LOCALES.get(name, f"{name}-{name.upper()}")
+    return _LOCALES.get(name, name)
 
 
 def default_voice(language: str | None) -> str:

@@ -15,6 +15,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.outbound import Headers, OutboundFailed, OutboundRefused, OutboundStream
 from chorus.speech.engines import EngineFailed, Spoken
 from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.limits import limits_of
 from chorus.speech.vendor.net import Net
 
 _AHEAD = 2  # requests under way at once
@@ -45,6 +46,7 @@ class RequestSession:
         decoder: Callable[[], Decode] = lambda: bytes,
     ) -> None:
         self._net = net
+        self._limit = limits_of(net).of(failures, "request")
         self._failures = failures
         self.format = format
         self._request = request
@@ -77,6 +79,10 @@ class RequestSession:
                 if error.timed_out or not queue.empty():
                     raise
                 await self._fetch(text, queue)
+            except EngineFailed as failure:
+                if failure.kind != "full" or not self._limit.may_free():
+                    raise
+                await self._fetch(text, queue)  # waits for a place
             queue.put_nowait(None)
         except (OutboundFailed, OutboundRefused) as error:
             queue.put_nowait(self._failures.unreached("speak", error))
@@ -86,6 +92,13 @@ class RequestSession:
             queue.put_nowait(failure)
 
     async def _fetch(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
+        await self._limit.take(self._failures, "speak")
+        try:
+            await self._ask(text, queue)
+        finally:
+            self._limit.give()
+
+    async def _ask(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
         asked = self._request(text)
         got, sounded = 0, False
         decode = self._decoder()
@@ -97,7 +110,9 @@ class RequestSession:
             timeout_ms=_HEAD_TIMEOUT_MS,
         ) as answer:
             if answer.status != 200:
-                raise self._failures.status("speak", answer.status, await _told(answer))
+                failure = self._failures.status("speak", answer.status, await _told(answer))
+                others = self._limit.under_way - 1
+                raise self._limit.refused(failure, others=others, headers=dict(answer.headers))
             kind = next((value for name, value in answer.headers if name == "content-type"), "")
             if kind.startswith(("text/", "application/json")):
                 raise self._failures.of("speak", "garbage", f"{kind}: {await _told(answer)}")

@@ -26,6 +26,7 @@ _SENTENCES: Mapping[FailureKind, str] = {
     "key": "the API key is refused",
     "credit": "the account has no credit or quota left",
     "busy": "the account has too much under way",
+    "full": "the account has as much under way as it may",
     "request": "what was asked for is refused",
     "gone": "the connection is gone",
     "late": "no answer in time",
@@ -83,6 +84,11 @@ class Failures:
     def __init__(self, vendor: str, api_key: str) -> None:
         self.vendor = vendor
         self._api_key = api_key
+
+    @property
+    def account(self) -> str:
+        """Whose limits they are, to compare and for nothing else: the key itself."""
+        return self._api_key
 
     def of(self, stage: str, kind: FailureKind, words: str = "") -> EngineFailed:
         """`words` are the vendor's, or this program's own."""

@@ -18,6 +18,7 @@ from chorus.outbound_socket import Socket, SocketClosed
 from chorus.speech.engines import EngineFailed, Spoken
 from chorus.speech.vendor.clauses import Clauses
 from chorus.speech.vendor.failures import GARBAGE, Failures
+from chorus.speech.vendor.limits import Limit, LimitedSocket, refused_by
 from chorus.speech.vendor.outbox import Outbox
 from chorus.speech.vendor.speech_wire import (
     ClauseDone,
@@ -66,6 +67,14 @@ class _Link:
             and now_s - self.opened_s < self.wire.session_s
             and self.wire.fresh(now_s)
         )
+
+    @property
+    def replies(self) -> Limit | None:
+        """Where each has to have a place."""
+        socket = self.socket
+        if isinstance(socket, LimitedSocket) and self.wire.counts_replies:
+            return socket.replies
+        return None
 
     @property
     def idle(self) -> bool:
@@ -166,6 +175,8 @@ class SocketSession:
             failure = failed
         except GARBAGE as error:
             failure = self._failures.garbage("speak", error)
+        if not link.wire.counts_replies:
+            failure = refused_by(link.socket, failure)
         worth = link.idle and loop.time() - link.opened_s >= _WORTH_S
         link.fail(failure)
         self._drop(link)
@@ -234,6 +245,7 @@ class _Speech:
         self._spoken = asyncio.Event()
         self._feeder: asyncio.Task[None] | None = None
         self._asked_s = 0.0
+        self._place: Limit | None = None
 
     async def over(self, link: _Link, numbers: count[int]) -> AsyncGenerator[Spoken, None]:
         self.link = link
@@ -247,10 +259,10 @@ class _Speech:
             out: list[Spoken] = []
             match event:
                 case Exception():
-                    raise event
+                    raise self._refused(event)
                 case ContextFailed(_, failure):
                     self._open = False
-                    raise failure
+                    raise self._refused(failure)
                 case Sound(_, audio):
                     out = pieces.sound(audio)
                 case Timed(_, units):
@@ -291,6 +303,9 @@ class _Speech:
                         del link.contexts[self._context]
                         self._context = f"c{next(numbers)}"
                         link.contexts[self._context] = self._queue
+                    if self._place is None and (limit := link.replies) is not None:
+                        await limit.take(self._failures, "speak")
+                        self._place = limit
                     self._open = True
                     pieces.again()
                     link.outbox.put(*link.wire.begin(self._context))
@@ -304,10 +319,19 @@ class _Speech:
         except Exception as error:
             self._queue.put_nowait(error)
 
+    def _refused(self, failure: Exception) -> Exception:
+        limit = self._place
+        if limit is None or not isinstance(failure, EngineFailed):
+            return failure
+        return limit.refused(failure, others=limit.under_way - 1)
+
     async def stop(self) -> None:
         if self._feeder is not None:
             self._feeder.cancel()
             await asyncio.gather(self._feeder, return_exceptions=True)
+        place, self._place = self._place, None
+        if place is not None:
+            place.give()
         link = self.link
         if link is None:
             return

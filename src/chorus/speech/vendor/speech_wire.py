@@ -63,6 +63,8 @@ class SpeechWire:
     """The vendor tells no ends of clauses; they are where the text of one ends by its times."""
     ends_with_clauses: bool = False
     """A context is over with its last clause; the vendor tells no more."""
+    counts_replies: bool = False
+    """What an account may have under way is counted in replies, on whatever sockets."""
     keep_alive_s: float | None = None
     session_s: float = 3600.0
     """At this age of a socket another is opened for what is said next."""

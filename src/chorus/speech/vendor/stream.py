@@ -17,6 +17,7 @@ from chorus.audio.frame import AudioFormat
 from chorus.outbound_socket import Socket, SocketClosed
 from chorus.speech.engines import EngineFailed, Words, WordTime
 from chorus.speech.vendor.failures import GARBAGE, Failures
+from chorus.speech.vendor.limits import refused_by
 from chorus.speech.vendor.outbox import Outbox
 from chorus.speech.vendor.wire import Told, Wire
 
@@ -71,12 +72,14 @@ async def _connect(dial: Dial, failures: Failures) -> _Link:
             wire.read(await socket.recv())
         return _Link(socket, wire)
     except BaseException as error:
-        await socket.close()
         if isinstance(error, SocketClosed):
-            raise failures.closed("open", error) from None
+            error = failures.closed("open", error)
+        if isinstance(error, EngineFailed):
+            error = refused_by(socket, error)
+        await socket.close()
         if isinstance(error, GARBAGE):
-            raise failures.garbage("open", error) from None
-        raise
+            error = failures.garbage("open", error)
+        raise error from None
 
 
 class SocketTranscription:
@@ -164,7 +167,7 @@ class SocketTranscription:
         except GARBAGE as error:
             failure = self._failures.garbage("lost", error)
         if link is self._link:
-            self._lose(failure)
+            self._lose(refused_by(link.socket, failure))
 
     def _told(self, link: _Link, told: Told) -> None:
         if self._lost or link is not self._link:
