@@ -41,6 +41,13 @@ def credential(raw: str) -> str:
     return raw
 
 
+def document(raw: str) -> str:
+    # A credential that is a file, as JSON. It is not repeated either.
+    if not raw.startswith("{"):
+        raise Wrong("must be a JSON document, whole")
+    return raw
+
+
 def flag(raw: str) -> bool:
     match raw.lower():
         case "1" | "true" | "yes" | "on":

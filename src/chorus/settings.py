@@ -68,6 +68,8 @@ class Settings:
     soniox_api_key: str | None = field(default=None, repr=False)
     azure_speech_api_key: str | None = field(default=None, repr=False)
     azure_speech_base_url: str | None = None
+    google_speech_api_key: str | None = field(default=None, repr=False)
+    google_speech_base_url: str | None = None
     faseeh_api_key: str | None = field(default=None, repr=False)
     hedging: Literal["off", "model", "all"] = "model"
     end_of_turn_url: str | None = None

@@ -62,6 +62,23 @@ VENDOR_VARIABLES: tuple[Variable, ...] = (
         "",
         "Where that key is used, such as https://westeurope.api.cognitive.microsoft.com.",
     ),
+    Variable(
+        "CHORUS_GOOGLE_SPEECH_API_KEY",
+        "google_speech_api_key",
+        readers.document,
+        "",
+        "The operator's key of Google Cloud Speech, for organizations that bring none of their "
+        "own: a service account's JSON key file, whole.",
+        secret=True,
+    ),
+    Variable(
+        "CHORUS_GOOGLE_SPEECH_BASE_URL",
+        "google_speech_base_url",
+        readers.url,
+        "",
+        "Where that key is used, if not in the United States, such as "
+        "https://eu-speech.googleapis.com.",
+    ),
     _key("faseeh", "Faseeh"),
     Variable(
         "CHORUS_HEDGING",

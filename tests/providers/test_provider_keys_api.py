@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 from tests.fakes.http_peer import Asked, HttpPeer, respond
+from tests.fakes.vendors.google import KEY_ID, is_signed, key_file, private_lines, refusal
 
 from chorus.outbound import Outbound
 from chorus.providers import trial, trial_embeddings
@@ -105,6 +106,12 @@ async def test_one_key_of_a_vendor_but_several_servers(api: Api):
             *("baseUrl", "must begin with https://"),
         ),
         ({"provider": "openai", "apiKey": "k", "models": ["a", "a"]}, "models", "twice"),
+        ({"provider": "openai", "apiKey": '{"a": 1}'}, "apiKey", "no spaces"),
+        ({"provider": "google_speech", "apiKey": "k"}, "apiKey", "must be the JSON key file"),
+        (
+            {"provider": "google_speech", "apiKey": key_file(), "baseUrl": "https://a.example"},
+            *("baseUrl", "such as https://eu-speech.googleapis.com"),
+        ),
     ],
 )
 async def test_what_is_refused(sqlite_api: Api, wish: dict[str, Any], field: str, says: str):
@@ -213,6 +220,33 @@ async def test_what_a_vendor_answers(
     shown = (await open_api.get(f"{KEYS}/{made['id']}")).json()["data"]
     assert shown["lastTest"] == found
     assert shown["updatedAt"] == made["updatedAt"]
+
+
+async def test_a_key_that_is_a_file_signs_and_is_never_shown(open_api: Api):
+    """Google's: kept whole, known again by the name that Google gave it."""
+    answers = [
+        respond(200, {"metadata": {}}),
+        respond(403, refusal(403, "PERMISSION_DENIED", "Cloud Speech-to-Text API is disabled")),
+    ]
+    async with HttpPeer(lambda _: answers.pop(0)) as vendor:
+        wish = {"provider": "google_speech", "apiKey": key_file(), "baseUrl": vendor.url}
+        made = await open_api.made(KEYS, wish)
+        assert made["keyHint"] == f"…{KEY_ID[-4:]}"
+        test = f"{KEYS}/{made['id']}/test"
+        good, bad = await open_api.post(test), await open_api.post(test)
+        for asked in vendor.requests:
+            assert is_signed(asked.headers["authorization"])
+            assert asked.target.endswith("/locations/global/recognizers/_:recognize")
+    assert good.json()["data"]["ok"]
+    assert bad.json()["data"]["problem"] == "no_permission"
+    assert "API is disabled" in bad.json()["data"]["message"]
+    worse = await open_api.post(f"{KEYS}/{made['id']}/rotate", json={"apiKey": "k"})
+    assert worse.json()["details"][0]["field"] == "apiKey"
+    for answer in (good, bad, worse, await open_api.get(KEYS)):
+        assert not any(line in answer.text for line in private_lines())
+    async with open_api.process.database.reading() as session:
+        row = (await session.execute(sa.select(ProviderKey.__table__))).one()
+    assert open_api.process.secrets.decrypt(row.secret) == key_file().strip()
 
 
 async def test_the_models_that_were_named_are_asked(open_api: Api):
@@ -347,10 +381,17 @@ async def test_a_test_of_nothing(sqlite_api: Api):
 
 
 def test_every_vendor_has_the_operators_variable():
-    environ = {vendor.variable: f"key-of-{vendor.name}" for vendor in VENDORS if vendor.base_url}
+    keys = {
+        vendor.name: f'{{"key-of": "{vendor.name}"}}'
+        if vendor.key_is_file
+        else f"key-of-{vendor.name}"
+        for vendor in VENDORS
+        if vendor.base_url
+    }
+    environ = {vendor.variable: keys[vendor.name] for vendor in VENDORS if vendor.base_url}
     settings = Settings.read(environ)
     assert settings.unknown == ()
     for vendor in VENDORS:
         if vendor.base_url:
-            assert getattr(settings, f"{vendor.name}_api_key") == f"key-of-{vendor.name}"
+            assert getattr(settings, f"{vendor.name}_api_key") == keys[vendor.name]
     assert "key-of" not in repr(settings)

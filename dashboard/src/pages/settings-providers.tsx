@@ -30,6 +30,7 @@ const VENDORS: Record<Provider, { title: string; base: Asked; models: Asked | nu
   assemblyai: { title: "AssemblyAI", base: "optional", models: null },
   soniox: { title: "Soniox", base: "optional", models: null },
   azure_speech: { title: "Azure Speech", base: "required", models: null },
+  google_speech: { title: "Google Cloud Speech", base: "optional", models: null },
   faseeh: { title: "Faseeh", base: "optional", models: null },
   custom: { title: "OpenAI-compatible", base: "required", models: "optional" },
 };
@@ -169,7 +170,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
     <Dialog title={t("providers.new")} open onClose={onClose}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
         <SelectField label={t("providers.vendor")} value={provider} onChange={(id) => setProvider(id as Provider)} choices={Object.entries(VENDORS).map(([id, each]) => ({ id, label: each.title }))} wrong={wrong?.of("provider")} />
-        <SecretField value={secret} onChange={setSecret} wrong={wrong?.of("apiKey")} />
+        <SecretField value={secret} onChange={setSecret} wrong={wrong?.of("apiKey")} provider={provider} />
         <TextField label={t("providers.name")} value={name} onChange={setName} placeholder={vendor.title} maxLength={255} wrong={wrong?.of("name")} />
         <TextField label={t("providers.base")} hint={vendor.base === "optional" ? t("providers.base.hint") : t("providers.base.required")} type="url" value={url} onChange={setUrl} placeholder="https://" required={vendor.base === "required"} dir="ltr" wrong={wrong?.of("baseUrl")} />
         {vendor.models && <TextField label={t("providers.models")} hint={t("providers.models.hint")} value={models} onChange={setModels} rows={3} mono required={vendor.models === "required"} dir="ltr" wrong={wrong?.of("models")} />}
@@ -219,7 +220,7 @@ function Rotate({ known, onClose }: { known: ProviderKey; onClose: () => void })
     <Dialog title={t("providers.rotate.of", { name: known.name })} open onClose={onClose}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); rotate.mutate(); }}>
         <p className="quiet">{t("providers.rotate.text")}</p>
-        <SecretField value={secret} onChange={setSecret} wrong={wrong?.of("apiKey")} />
+        <SecretField value={secret} onChange={setSecret} wrong={wrong?.of("apiKey")} provider={known.provider} />
         <TextField label={t("providers.base")} hint={t("providers.base.keep")} type="url" value={url} onChange={setUrl} placeholder="https://" dir="ltr" wrong={wrong?.of("baseUrl")} />
         <Failure error={rotate.error} />
         <Foot onClose={onClose} verb={t("providers.rotate")} waits={rotate.isPending} />
@@ -228,8 +229,10 @@ function Rotate({ known, onClose }: { known: ProviderKey; onClose: () => void })
   );
 }
 
-function SecretField({ value, onChange, wrong }: { value: string; onChange: (value: string) => void; wrong?: string }) {
-  return <TextField label={t("providers.secret")} hint={t("providers.secret.hint")} type="password" autoComplete="off" value={value} onChange={onChange} required autoFocus dir="ltr" wrong={wrong} />;
+function SecretField({ value, onChange, wrong, provider }: { value: string; onChange: (value: string) => void; wrong?: string; provider: Provider }) {
+  // A key file is JSON of one object: its line breaks may be lost in a field of one line.
+  const hint = provider === "google_speech" ? t("providers.secret.file") : t("providers.secret.hint");
+  return <TextField label={t("providers.secret")} hint={hint} type="password" autoComplete="off" value={value} onChange={onChange} required autoFocus dir="ltr" wrong={wrong} />;
 }
 
 function Foot({ onClose, verb, waits }: { onClose: () => void; verb: string; waits: boolean }) {

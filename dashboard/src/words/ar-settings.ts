@@ -10,6 +10,7 @@ export const arSettings: Record<keyof typeof enSettings, string> = {
   "providers.vendor": "المزوّد",
   "providers.name": "الاسم (اختياري)",
   "providers.secret": "المفتاح",
+  "providers.secret.file": "ألصق ملف مفتاح JSON لحساب الخدمة كاملًا. يُخزَّن مشفّرًا.",
   "providers.secret.hint": "يُخزَّن مشفّرًا. بعد ذلك لا تظهر إلا نهايته.",
   "providers.base": "العنوان الأساسي",
   "providers.base.hint": "فارغ: عنوان المزوّد نفسه. اضبطه لمنطقة أخرى.",

@@ -10,6 +10,7 @@ export const deSettings: Record<keyof typeof enSettings, string> = {
   "providers.vendor": "Anbieter",
   "providers.name": "Name (freiwillig)",
   "providers.secret": "Schlüssel",
+  "providers.secret.file": "Die JSON-Schlüsseldatei eines Dienstkontos einfügen, ganz. Wird verschlüsselt gespeichert.",
   "providers.secret.hint": "Wird verschlüsselt gespeichert. Danach ist nur noch sein Ende zu sehen.",
   "providers.base": "Basis-URL",
   "providers.base.hint": "Leer: die Adresse des Anbieters. Nötig für eine andere Region.",

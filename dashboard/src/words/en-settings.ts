@@ -8,6 +8,7 @@ export const enSettings = {
   "providers.vendor": "Vendor",
   "providers.name": "Name (optional)",
   "providers.secret": "Key",
+  "providers.secret.file": "Paste the JSON key file of a service account, whole. Stored encrypted.",
   "providers.secret.hint": "Stored encrypted. Afterwards only its end is shown.",
   "providers.base": "Base URL",
   "providers.base.hint": "Empty: the vendor's own address. Set it for another region.",

@@ -18,7 +18,7 @@ from chorus.speech.vendors import VENDORS, Vendor
 
 # What answers a whole turn at once, or may have no audio at all, has to be chosen: it is listed
 # behind what is on this machine, and is nobody's default.
-_BY_CHOICE = ("openai", "groq", "azure_speech", "faseeh", "custom")
+_BY_CHOICE = ("openai", "groq", "azure_speech", "google_speech", "faseeh", "custom")
 _GENDERS = ("male", "female", "neutral")
 
 

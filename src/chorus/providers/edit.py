@@ -20,11 +20,14 @@ from chorus.errors import Problem
 from chorus.providers import queries
 from chorus.providers.schemas import ProviderKeyCreate, ProviderKeyRotate, ProviderKeyTestOut
 from chorus.providers.tables import ProviderKey
-from chorus.providers.vendors import BY_NAME
+from chorus.providers.vendors import BY_NAME, Vendor
 from chorus.settings import Settings
+from chorus.speech.vendor import google
 from chorus.wire import is_plain_http
 
 MOST_KEYS = 50
+MOST_CHARACTERS = 512
+"""Of a key that is no file."""
 _HINT = 4
 _SHORTEST_WITH_HINT = 16
 """Of a shorter key, four characters would tell too much."""
@@ -44,9 +47,9 @@ async def create(
         problems.append(Problem("baseUrl", f"Base URL is required with provider {vendor.name}"))
     if vendor.names_models and not wish.models:
         problems.append(Problem("models", f"Models is required with provider {vendor.name}"))
+    problems += _problems(settings, vendor, wish.api_key, wish.base_url)
     if problems:
         raise errors.invalid(*problems)
-    _check_url(settings, wish.base_url)
     mine = scoped(ProviderKey, organization_id)
     count = await session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
     if count >= MOST_KEYS:
@@ -60,7 +63,7 @@ async def create(
         slot=name if vendor.several else "",
         name=name,
         secret=secrets.encrypt(wish.api_key),
-        hint=hint_of(wish.api_key),
+        hint=hint_of(vendor, wish.api_key),
         base_url=_without_slash(wish.base_url),
         models=wish.models,
     )
@@ -94,10 +97,12 @@ async def rotate(
     wish: ProviderKeyRotate,
 ) -> ProviderKey:
     """Calls that begin from now on use the new key; those under way keep the old one."""
-    _check_url(settings, wish.base_url)
     key = await queries.one(session, organization_id, id, lock=True)
+    vendor = BY_NAME[key.provider]
+    if problems := _problems(settings, vendor, wish.api_key, wish.base_url):
+        raise errors.invalid(*problems)
     key.secret = secrets.encrypt(wish.api_key)
-    key.hint = hint_of(wish.api_key)
+    key.hint = hint_of(vendor, wish.api_key)
     if wish.base_url is not None:
         key.base_url = _without_slash(wish.base_url)
     key.rotated_at = utcnow()
@@ -126,7 +131,10 @@ async def note_test(
     )
 
 
-def hint_of(api_key: str) -> str:
+def hint_of(vendor: Vendor, api_key: str) -> str:
+    """A key's end; of a key file, that of the name that the vendor gave it."""
+    if vendor.key_is_file:
+        api_key = google.ServiceAccount(api_key).key_id
     return f"…{api_key[-_HINT:]}" if len(api_key) >= _SHORTEST_WITH_HINT else "…"
 
 
@@ -146,11 +154,28 @@ async def _flush(session: AsyncSession, key: ProviderKey) -> None:
         ) from None
 
 
-def _check_url(settings: Settings, url: str | None) -> None:
-    if url is None:
-        return
-    if is_plain_http(url) and not settings.allow_private_addresses:
-        raise errors.invalid_field("baseUrl", "Base URL must begin with https://")
+def _problems(settings: Settings, vendor: Vendor, api_key: str, url: str | None) -> list[Problem]:
+    """What is wrong with a key, or with where it is to be used."""
+    found: list[Problem] = []
+    free = settings.allow_private_addresses
+    if url is not None and is_plain_http(url) and not free:
+        found.append(Problem("baseUrl", "Base URL must begin with https://"))
+    elif vendor.key_is_file and url is not None and not google.is_googles(url) and not free:
+        found.append(
+            Problem("baseUrl", "Base URL must be such as https://eu-speech.googleapis.com")
+        )
+    if vendor.key_is_file:
+        try:
+            google.ServiceAccount(api_key).token()
+        except ValueError as error:
+            found.append(Problem("apiKey", f"API key {error}"))
+    elif any(letter.isspace() for letter in api_key) or len(api_key) > MOST_CHARACTERS:
+        found.append(
+            Problem(
+                "apiKey", f"API key must hold no spaces, and {MOST_CHARACTERS} characters at most"
+            )
+        )
+    return found
 
 
 def _without_slash(url: str | None) -> str | None:

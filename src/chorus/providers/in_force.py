@@ -54,6 +54,9 @@ def operators(settings: Settings) -> tuple[KeyInForce, ...]:
             base_url, models = settings.azure_openai_base_url, settings.azure_openai_models
             if api_key and base_url and models:
                 found.append(KeyInForce(vendor, api_key, base_url.rstrip("/"), models))
+        elif vendor.name == "google_speech" and api_key and vendor.base_url:
+            base_url = settings.google_speech_base_url or vendor.base_url
+            found.append(KeyInForce(vendor, api_key, base_url.rstrip("/")))
         elif api_key and vendor.base_url is not None:
             if vendor.name == "openai" and settings.openai_base_url.rstrip("/") != vendor.base_url:
                 continue  # the key is of a server of the operator's own

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field
 from chorus.providers.vendors import VENDORS, Part
 from chorus.wire import In, Name, OneLine, Out, Text, Time, Url, patch_of, told
 
-_PRINTED = re.compile(r"[!-~]+")
+_CREDENTIAL = re.compile(r"(?:[!-~]{1,512}|\{[\t\n\r -~]{1,8190}\})")
+"""A key, or a key file's JSON, of the vendors whose keys are files (`edit.check_key`)."""
 
 if TYPE_CHECKING:
     Provider = str
@@ -34,9 +35,10 @@ Problem = Literal[
 ]
 
 
-def _printed(value: str) -> str:
-    if not _PRINTED.fullmatch(value):
-        raise ValueError("must hold no spaces and nothing but ASCII")
+def _credential(value: str) -> str:
+    value = value.strip()
+    if not _CREDENTIAL.fullmatch(value):
+        raise ValueError("must hold no spaces and nothing but ASCII, and at most 512 characters")
     return value
 
 
@@ -47,7 +49,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 Secret = Annotated[
-    Text, Field(min_length=1, max_length=512), told(_PRINTED), AfterValidator(_printed)
+    Text, Field(min_length=1, max_length=8192), told(_CREDENTIAL), AfterValidator(_credential)
 ]
 ModelNames = Annotated[
     list[Annotated[OneLine, Field(min_length=1, max_length=255)]],
@@ -60,7 +62,13 @@ class ProviderKeyCreate(In):
     """A key of a vendor, with which calls of this organization hear, think or speak."""
 
     provider: Provider
-    api_key: Annotated[Secret, Field(description="Stored encrypted. Never returned.")]
+    api_key: Annotated[
+        Secret,
+        Field(
+            description="Stored encrypted. Never returned. Of `google_speech` the JSON key file "
+            "of a service account, whole."
+        ),
+    ]
     name: Annotated[Name | None, Field(description="The vendor's name if null.")] = None
     base_url: Annotated[
         Url | None,

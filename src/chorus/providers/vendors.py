@@ -17,6 +17,7 @@ class Vendor:
     """`parts`: of a call, what it can be used for. `base_url` None: each key has its own.
     `several`: an organization may have several keys, told apart by their names, because they
     lead to different servers. `names_models`: which models there are has to be said with the key.
+    `key_is_file`: the key is the JSON key file of a service account.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Vendor:
     base_url: str | None
     several: bool = False
     names_models: bool = False
+    key_is_file: bool = False
 
     @property
     def variable(self) -> str:
@@ -47,6 +49,13 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor("assemblyai", "AssemblyAI", ("transcriber",), "https://api.assemblyai.com"),
     Vendor("soniox", "Soniox", ("transcriber", "voice"), "https://api.soniox.com"),
     Vendor("azure_speech", "Azure Speech", ("transcriber", "voice"), None),
+    Vendor(
+        "google_speech",
+        "Google Cloud Speech",
+        ("voice",),
+        "https://us-speech.googleapis.com",
+        key_is_file=True,
+    ),
     Vendor("faseeh", "Faseeh", ("voice",), "https://api.faseeh.ai"),
     Vendor(
         "custom", "OpenAI-compatible server", ("transcriber", "model", "voice"), None, several=True

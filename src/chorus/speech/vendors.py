@@ -30,9 +30,10 @@ from chorus.speech.tts import cartesia as cartesia_tts
 from chorus.speech.tts import deepgram as deepgram_tts
 from chorus.speech.tts import elevenlabs as elevenlabs_tts
 from chorus.speech.tts import faseeh
+from chorus.speech.tts import google as google_tts
 from chorus.speech.tts import openai_audio as openai_tts
 from chorus.speech.tts import soniox as soniox_tts
-from chorus.speech.vendor import azure, openai_audio
+from chorus.speech.vendor import azure, google, openai_audio
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import (
     HearingModel,
@@ -170,6 +171,15 @@ _ALL = (
         make_voice=azure_tts.AzureVoice,
         list_voices=azure.azure_voices,
         check_key=azure.check_azure,
+    ),
+    Vendor(
+        "google_speech",
+        "Google Cloud Speech",
+        google.BASE_URL,
+        speaks=google.SPEAKS,
+        make_voice=google_tts.GoogleVoice,
+        list_voices=google.google_voices,
+        check_key=google.check_google,
     ),
     Vendor(
         "faseeh",

@@ -35,7 +35,8 @@ class ClauseRequest:
 
 
 class RequestSession:
-    """`VoiceSession`. `request` says what is asked for a text; `decoder` makes a `Decode`."""
+    """`VoiceSession`. `request` says what is asked for a text; `decoder` makes a `Decode`.
+    `in_json`: the audio is in a field of JSON, which is a failure of any other vendor's."""
 
     def __init__(
         self,
@@ -44,6 +45,8 @@ class RequestSession:
         format: AudioFormat,
         request: Callable[[str], ClauseRequest],
         decoder: Callable[[], Decode] = lambda: bytes,
+        *,
+        in_json: bool = False,
     ) -> None:
         self._net = net
         self._limit = limits_of(net).of(failures, "request")
@@ -51,6 +54,7 @@ class RequestSession:
         self.format = format
         self._request = request
         self._decoder = decoder
+        self._no_audio = ("text/",) if in_json else ("text/", "application/json")
 
     async def start(self, warm: Callable[[], Awaitable[None]] | None = None) -> RequestSession:
         """`warm` opens a connection, which stays in the pool. Raises what it raises."""
@@ -114,7 +118,7 @@ class RequestSession:
                 others = self._limit.under_way - 1
                 raise self._limit.refused(failure, others=others, headers=dict(answer.headers))
             kind = next((value for name, value in answer.headers if name == "content-type"), "")
-            if kind.startswith(("text/", "application/json")):
+            if kind.startswith(self._no_audio):
                 raise self._failures.of("speak", "garbage", f"{kind}: {await _told(answer)}")
             async for piece in answer.pieces():
                 got += len(piece)
