@@ -136,8 +136,7 @@ class Settings:
         values: dict[str, Any] = {}
         problems: list[str] = []
         for variable in VARIABLES:
-            raw = environ.get(variable.name, "").strip()
-            if not raw:
+            if not (raw := environ.get(variable.name, "").strip()):
                 continue
             try:
                 values[variable.field] = variable.read(raw)
