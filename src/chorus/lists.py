@@ -1,4 +1,4 @@
-"""Lists: one page of rows, how many there are, and where the next page begins.
+"""Rows of an organization: one, or a page of a list, how many there are, where the next begins.
 
 Lists of the database are read by `page`, but for those with an order of their own: a call's events,
 a document's chunks, a member's sessions. Rows are in the order in which they were made and, among
@@ -13,14 +13,15 @@ than what was shown while there is more: who reads by `offset` until there are `
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.db import Database, Tenant, UtcDateTime
+from chorus.db import Database, Tenant, UtcDateTime, scoped
 from chorus.wire import Cursor, Found, ListQuery
 
 COUNTED = 10_000
@@ -89,6 +90,26 @@ async def batches(
         if len(rows) < BATCH:
             return
         after = Cursor(rows[-1][_AT], rows[-1][_ID])
+
+
+async def one(session: AsyncSession, query: sa.Select[T], what: str, *, lock: bool = False) -> T:
+    """The one row of `query`. `lock` holds off other writers until the transaction ends. Raises
+    `Error` 404, which says that there is no such `what`."""
+    row = await session.scalar(query.with_for_update() if lock else query)
+    if row is None:
+        raise errors.not_found(what)
+    return row
+
+
+async def missing(
+    session: AsyncSession, table: type[T], organization_id: uuid.UUID, ids: Iterable[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of `ids` by which the organization has no row."""
+    wanted = set(ids)
+    if not wanted:
+        return wanted
+    mine = scoped(table, organization_id).where(table.id.in_(wanted)).with_only_columns(table.id)
+    return wanted - set((await session.scalars(mine)).all())
 
 
 async def count(session: AsyncSession, query: Rows, most: int) -> int:

@@ -25,7 +25,7 @@ from chorus.accounts.schemas import ApiKeyQuery
 from chorus.accounts.secrets import digest
 from chorus.accounts.tables import ApiKey, Organization
 from chorus.db import Database, named_like, scoped, utcnow
-from chorus.errors import invalid_field, not_found
+from chorus.errors import invalid_field
 from chorus.wire import Found
 
 __all__ = ["CACHE_S", "SCOPES", "KeyRing", "Principal"]
@@ -96,10 +96,7 @@ async def one(
 ) -> ApiKey:
     """One that is not revoked. Raises `Error` 404."""
     query = scoped(ApiKey, organization_id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-    row = await session.scalar(query.with_for_update() if lock else query)
-    if row is None:
-        raise not_found("API key")
-    return row
+    return await lists.one(session, query, "API key", lock=lock)
 
 
 async def change(

@@ -63,10 +63,8 @@ async def page(
 
 async def one(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> Member:
     """Raises `Error` 404."""
-    member = await session.scalar(scoped(Member, organization_id).where(Member.id == id))
-    if member is None:
-        raise not_found("Member")
-    return member
+    query = scoped(Member, organization_id).where(Member.id == id)
+    return await lists.one(session, query, "Member")
 
 
 async def add(

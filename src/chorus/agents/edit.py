@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import errors, in_use
+from chorus import errors, in_use, lists
 from chorus.accounts.principal import Principal
 from chorus.accounts.secrets import Secrets
 from chorus.agents import queries, texts, versions
@@ -19,9 +19,9 @@ from chorus.agents.schemas import AgentCreate, AgentOut
 from chorus.agents.tables import Agent, AgentTool, AgentVersion
 from chorus.catalogue.catalogue import Catalogue
 from chorus.errors import Problem
-from chorus.knowledge import queries as knowledge
+from chorus.knowledge.tables import KnowledgeBase
 from chorus.process import Process
-from chorus.tools import queries as tools
+from chorus.tools.tables import Tool
 from chorus.wire import is_plain_http
 
 
@@ -187,14 +187,14 @@ async def checked(
     if sound_id is not None and catalogue.sound(sound_id) is None:
         problems.append(Problem("backgroundSoundId", "Background sound not found"))
     tool_ids: list[uuid.UUID] = values.get("tool_ids") or []
-    absent = await tools.missing(session, agent.organization_id, tool_ids)
+    absent = await lists.missing(session, Tool, agent.organization_id, tool_ids)
     problems += [
         Problem(f"toolIds.{place}", "Tool not found")
         for place, id in enumerate(tool_ids)
         if id in absent
     ]
     base_ids: list[uuid.UUID] = values.get("knowledge_base_ids") or []
-    absent = await knowledge.missing(session, agent.organization_id, base_ids)
+    absent = await lists.missing(session, KnowledgeBase, agent.organization_id, base_ids)
     problems += [
         Problem(f"knowledgeBaseIds.{place}", "Knowledge base not found")
         for place, id in enumerate(base_ids)

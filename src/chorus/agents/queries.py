@@ -14,7 +14,6 @@ from chorus import lists
 from chorus.agents.schemas import AgentOut
 from chorus.agents.tables import Agent, AgentTool
 from chorus.db import named_like, scoped
-from chorus.errors import not_found
 from chorus.wire import Found, SearchQuery
 
 _table = cast("sa.Table", Agent.__table__)
@@ -45,10 +44,8 @@ async def one(
     session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
 ) -> Agent:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
-    agent = await find(session, organization_id, id, lock=lock)
-    if agent is None:
-        raise not_found("Agent")
-    return agent
+    query = scoped(Agent, organization_id).where(Agent.id == id)
+    return await lists.one(session, query, "Agent", lock=lock)
 
 
 async def version(session: AsyncSession, id: uuid.UUID) -> int | None:

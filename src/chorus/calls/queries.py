@@ -23,7 +23,6 @@ from chorus.calls.schemas import (
 )
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, scoped
-from chorus.errors import not_found
 from chorus.process import Process
 from chorus.wire import Found
 
@@ -112,10 +111,7 @@ async def one(
 ) -> CallRow:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(CallRow, organization_id).where(CallRow.id == id)
-    call = await session.scalar(query.with_for_update() if lock else query)
-    if call is None:
-        raise not_found("Call")
-    return call
+    return await lists.one(session, query, "Call", lock=lock)
 
 
 async def events(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
 from chorus.db import named_like, scoped
-from chorus.errors import not_found
 from chorus.knowledge.tables import Chunk, Document, KnowledgeBase
 from chorus.wire import Found, SearchQuery
 
@@ -29,21 +28,7 @@ async def one(
 ) -> KnowledgeBase:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(KnowledgeBase, organization_id).where(KnowledgeBase.id == id)
-    base = await session.scalar(query.with_for_update() if lock else query)
-    if base is None:
-        raise not_found("Knowledge base")
-    return base
-
-
-async def missing(
-    session: AsyncSession, organization_id: uuid.UUID, ids: Iterable[uuid.UUID]
-) -> set[uuid.UUID]:
-    """Those of `ids` that the organization has no base for."""
-    wanted = set(ids)
-    if not wanted:
-        return wanted
-    mine = scoped(KnowledgeBase, organization_id).where(KnowledgeBase.id.in_(wanted))
-    return wanted - set((await session.scalars(mine.with_only_columns(KnowledgeBase.id))).all())
+    return await lists.one(session, query, "Knowledge base", lock=lock)
 
 
 async def documents(
@@ -62,10 +47,7 @@ async def document(
     query = scoped(Document, base.organization_id).where(
         Document.knowledge_base_id == base.id, Document.id == id
     )
-    found = await session.scalar(query.with_for_update() if lock else query)
-    if found is None:
-        raise not_found("Document")
-    return found
+    return await lists.one(session, query, "Document", lock=lock)
 
 
 async def chunks(

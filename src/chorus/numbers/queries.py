@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus import lists
 from chorus.accounts.secrets import Secrets
 from chorus.db import named_like, scoped
-from chorus.errors import not_found
 from chorus.numbers.schemas import PhoneNumberOut, PhoneNumberQuery, RegistrationOut
 from chorus.numbers.tables import PhoneNumber
 from chorus.wire import Found
@@ -39,10 +38,7 @@ async def one(
 ) -> PhoneNumber:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(PhoneNumber, organization_id).where(PhoneNumber.id == id)
-    number = await session.scalar(query.with_for_update() if lock else query)
-    if number is None:
-        raise not_found("Phone number")
-    return number
+    return await lists.one(session, query, "Phone number", lock=lock)
 
 
 def connection(number: PhoneNumber, secrets: Secrets) -> dict[str, Any]:

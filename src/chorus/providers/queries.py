@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
 from chorus.db import named_like, scoped
-from chorus.errors import not_found
 from chorus.providers.schemas import ProviderKeyOut, ProviderKeyTestOut
 from chorus.providers.tables import ProviderKey
 from chorus.providers.vendors import BY_NAME
@@ -31,10 +30,7 @@ async def one(
 ) -> ProviderKey:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(ProviderKey, organization_id).where(ProviderKey.id == id)
-    key = await session.scalar(query.with_for_update() if lock else query)
-    if key is None:
-        raise not_found("Provider key")
-    return key
+    return await lists.one(session, query, "Provider key", lock=lock)
 
 
 def present(key: ProviderKey) -> ProviderKeyOut:

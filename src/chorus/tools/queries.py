@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus import lists
 from chorus.accounts.secrets import Secrets
 from chorus.db import named_like, scoped
-from chorus.errors import not_found
 from chorus.tools import masks
 from chorus.tools.schemas import HttpConfig, ToolOut
 from chorus.tools.tables import Tool
@@ -34,21 +32,7 @@ async def one(
 ) -> Tool:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(Tool, organization_id).where(Tool.id == id)
-    tool = await session.scalar(query.with_for_update() if lock else query)
-    if tool is None:
-        raise not_found("Tool")
-    return tool
-
-
-async def missing(
-    session: AsyncSession, organization_id: uuid.UUID, ids: Iterable[uuid.UUID]
-) -> set[uuid.UUID]:
-    """Those of `ids` that the organization has no tool for."""
-    wanted = set(ids)
-    if not wanted:
-        return wanted
-    mine = scoped(Tool, organization_id).where(Tool.id.in_(wanted)).with_only_columns(Tool.id)
-    return wanted - set((await session.scalars(mine)).all())
+    return await lists.one(session, query, "Tool", lock=lock)
 
 
 def headers_of(tool: Tool, secrets: Secrets) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
 from chorus.db import Database, named_like, scoped, utcnow
-from chorus.errors import not_found
 from chorus.webhooks.schemas import AttemptOut, DeliveryOut, DeliveryQuery, ListedDelivery
 from chorus.webhooks.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from chorus.wire import Found, SearchQuery
@@ -44,10 +43,7 @@ async def endpoint(
 ) -> WebhookEndpoint:
     """Raises `Error` 404."""
     query = scoped(WebhookEndpoint, organization_id).where(WebhookEndpoint.id == id)
-    found = await session.scalar(query.with_for_update() if lock else query)
-    if found is None:
-        raise not_found("Webhook endpoint")
-    return found
+    return await lists.one(session, query, "Webhook endpoint", lock=lock)
 
 
 async def deliveries(
@@ -74,10 +70,7 @@ async def delivery(
 ) -> WebhookDelivery:
     """Raises `Error` 404."""
     query = scoped(WebhookDelivery, organization_id).where(WebhookDelivery.id == id)
-    found = await session.scalar(query.with_for_update() if lock else query)
-    if found is None:
-        raise not_found("Webhook delivery")
-    return found
+    return await lists.one(session, query, "Webhook delivery", lock=lock)
 
 
 async def present(session: AsyncSession, found: WebhookDelivery) -> DeliveryOut:
