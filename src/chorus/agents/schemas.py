@@ -1,4 +1,4 @@
-"""Agents at the HTTP edge. Ranges and defaults of the turn's settings: `talk/turns/turns.py` says
+"""Agents at the HTTP edge. Ranges and defaults of the turn's settings: `talk/turns/events.py` says
 what each does. Where a field may be null, null means the platform's own value."""
 
 # ruff: noqa: RUF012  pydantic copies the defaults of a model
