@@ -60,8 +60,8 @@ kill-workers: setup-dev  ## a hundred kills over two workers on Postgres; counts
 	.venv/bin/pytest -p no:xdist -m slow -s tests/soak/test_kill.py -k workers_killed_a_hundred $(ARGS)
 
 bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls and ten thousand, by its defaults
-	.venv/bin/python -W ignore -m bench.fleet slice --write docs/performance.md
-	.venv/bin/python -W ignore -m bench.fleet database --write docs/performance.md
+	.venv/bin/python -W ignore -m bench.fleet slice --write docs/performance-database.md
+	.venv/bin/python -W ignore -m bench.fleet database --write docs/performance-database.md
 
 screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
 	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"

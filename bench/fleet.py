@@ -1,7 +1,7 @@
 """What a machine holds, and what Postgres does, of a thousand calls and of ten thousand.
 
-    python -m bench.fleet slice --workers 1,2,4 --write docs/performance.md
-    python -m bench.fleet database --calls 1000,10000 --write docs/performance.md
+    python -m bench.fleet slice --workers 1,2,4 --write docs/performance-database.md
+    python -m bench.fleet database --calls 1000,10000 --write docs/performance-database.md
 
 `slice`: for each number of workers a fresh server on a Postgres of its own, the same callers as
 `bench.run` has, and more of them from run to run, until it no longer keeps up: more than `LATE` of

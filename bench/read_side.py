@@ -2,8 +2,8 @@
 
 The one is filled by `bench.fill`, the other has next to nothing in it. A server runs on each, both
 at once, and each request goes to the one and to the other in turn: what else the machine does slows
-both down, so the ratio says more than the milliseconds. `--write docs/performance.md` puts the
-table there.
+both down, so the ratio says more than the milliseconds. `--write docs/performance-database.md`
+puts the table there.
 """
 
 from __future__ import annotations

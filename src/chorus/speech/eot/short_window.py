@@ -4,7 +4,7 @@ The model's file is for 800 frames of features. Its encoder adds a table of posi
 frames, and reshapes to their number; nothing else in it depends on the length. So a file for a
 shorter window is this one with the last rows of that table (the end of a turn keeps its
 places), that number, and the input's width changed. Four seconds take less than half the time
-of eight and judge as well (docs/performance.md).
+of eight and judge as well (docs/performance-speech.md).
 
 Names are those of smart-turn-v3.2-cpu.onnx; field numbers those of `onnx.proto3`. A file in which
 they are not found is left as it is.

@@ -7,7 +7,7 @@ only as long as a thread is idle.
 
 Half a sentence is understood badly. So what follows an utterance within a moment is decoded
 together with it, and the decoder is told what the first half said: its words stand, and those of
-the second half are heard in their sentence (`make bench-speech`, docs/performance.md).
+the second half are heard in their sentence (`make bench-speech`, docs/performance-speech.md).
 
 Whisper ends a whole sentence with a mark. A text without one is told as an interim at once, from
 which a reply can be drafted, and as final when the caller has been silent for a while longer or
@@ -49,7 +49,7 @@ _INTERIM_DUE_S = 2.0
 _FAILURES = 3
 _MARKS = " .,;:!?…"
 _ENDS = (".", "!", "?")
-# Where that was measured (docs/performance.md); others may write no marks.
+# Where that was measured (docs/performance-speech.md); others may write no marks.
 _MARKED_LANGUAGES = frozenset({"en", "es", "fr", "it", "ru"})
 _UNMARKED_HELD_MS = 500
 

@@ -6,7 +6,7 @@ sentence that cannot end there, and know nothing of the voice. Where the model h
 words alone say how long to wait (`silence_needed_ms`); a model that is sure that the caller goes
 on doubles it, one that is sure of the end leaves nothing of it. But words that cannot be the last
 are given half of their time whatever the model says, because it takes many a half sentence for a
-whole one (docs/performance.md), and a number, which may be all there, a quarter.
+whole one (docs/performance-speech.md), and a number, which may be all there, a quarter.
 
 A transcriber that is asked for final words in the middle of a sentence often puts a full stop
 there. Such a stop is worth little, unless it had been there before it was asked.
