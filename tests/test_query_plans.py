@@ -159,6 +159,7 @@ LISTS = (
     *("calls?agentId={id}&status=failed", "calls?direction=inbound&status=failed&agentId={id}"),
     "calls?phoneNumberId={id}&status=failed&direction=inbound&to={at}&after={cursor}",
     *("ledger", "ledger?callId={id}", "ledger?meter=voice", "ledger?kind=top_up"),
+    "ledger?kind=embedding",
     *("ledger?kind=charge&from={at}", "ledger?after={cursor}&to={at}"),
     *("webhook-deliveries", "webhook-deliveries?callId={id}", "webhook-deliveries?agentId={id}"),
     *("webhook-deliveries?event=call.failed", "webhook-deliveries?status=failed"),

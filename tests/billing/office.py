@@ -24,6 +24,7 @@ from chorus.billing import balance, ledger
 from chorus.billing.admission import Admission
 from chorus.billing.balance import Standing
 from chorus.billing.prices import Prices
+from chorus.billing.readings import Readings
 from chorus.billing.settle import settle
 from chorus.billing.tables import Hold, LedgerLine
 from chorus.calls.journal import Journals
@@ -33,6 +34,8 @@ from chorus.calls.tables import CallEvent, CallRow
 from chorus.catalogue.catalogue import Catalogue, SlmModelEntry, VoiceEntry
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
+from chorus.knowledge.charging import Spent, account
+from chorus.knowledge.tables import Document, KnowledgeBase
 from chorus.news import News
 from chorus.telemetry.telemetry import Telemetry
 
@@ -61,6 +64,10 @@ per_minute = 0.0043
 
 [price_list.voice.espeak]
 per_million_characters = 15
+
+[price_list.model."openai/small-vectors"]
+per_million_input_tokens = 0.13
+per_million_output_tokens = 0
 
 [price_list.model."openai/large"]
 per_million_input_tokens = 2
@@ -198,6 +205,26 @@ class Office:
         assert cost is not None
         return cost
 
+    async def document(self, organization_id: uuid.UUID) -> Document:
+        base = KnowledgeBase(id=uuid.uuid4(), organization_id=organization_id, name="b")
+        document = Document(
+            id=uuid.uuid4(),
+            organization_id=organization_id,
+            knowledge_base_id=base.id,
+            name="d",
+            source="text",
+            status="ready",
+        )
+        async with self.database.writing() as session:
+            session.add(base)
+            await session.flush()
+            session.add(document)
+        return document
+
+    async def account(self, spent: Spent) -> None:
+        """Charge a reading, as `ingest` does."""
+        await account(self.database, Readings(lambda: self.admission), spent)
+
     async def call(self, call_id: uuid.UUID) -> CallRow:
         async with self.database.reading() as session:
             return await session.get_one(CallRow, call_id)
@@ -253,7 +280,9 @@ class Office:
         for call_id in calls:
             sum_of_lines = sum(x.amount_micros for x in charges if x.call_id == call_id)
             assert (await self.call(call_id)).cost_micros == sum_of_lines
-        for line in charges:
+        readings = [line for line in lines if line.kind == "embedding"]
+        assert len({line.reading_id for line in readings}) == len(readings)
+        for line in (*charges, *readings):
             if line.price_micros is None:
                 assert line.amount_micros == 0
                 continue
@@ -262,7 +291,7 @@ class Office:
             exact = line.quantity * line.price_micros / line.price_per
             assert abs(line.amount_micros - exact) <= 0.5
         topped_up = sum(line.amount_micros for line in lines if line.kind == "top_up")
-        charged = sum(line.amount_micros for line in charges if line.charged)
+        charged = sum(line.amount_micros for line in (*charges, *readings) if line.charged)
         assert (await self.standing(organization_id)).balance == topped_up - charged
 
 

@@ -24,6 +24,8 @@ from chorus.billing.tables import LedgerLine, UsageDay
 from chorus.billing.usage import _parts as parts_of  # pyright: ignore[reportPrivateUsage]
 from chorus.billing.usage import totals
 from chorus.db import utcnow
+from chorus.knowledge.charging import Spent
+from chorus.knowledge.tables import Document, KnowledgeBase
 
 
 @pytest.fixture
@@ -298,6 +300,50 @@ class Life:
     at_once: int
 
 
+@dataclass(frozen=True)
+class Read:
+    """A reading of a document: what a vendor counted, at which statements those who charge it
+    die, and how many do it at once."""
+
+    tokens: int
+    by_operator: bool
+    deaths: list[int]
+    at_once: int
+
+
+reads = st.builds(
+    Read,
+    st.integers(0, 3_000_000),
+    st.booleans(),
+    st.lists(st.integers(1, 9), max_size=2),
+    st.integers(1, 3),
+)
+
+
+async def read(
+    office: Office, other: Office, organization_id: uuid.UUID, document: Document, one: Read
+) -> int:
+    """Returns what it has to cost."""
+    spent = Spent(
+        organization_id,
+        document.knowledge_base_id,
+        document.id,
+        "openai/small-vectors",
+        one.by_operator,
+        one.tokens,
+    )
+    # With a key of its own there is nothing to charge, and nothing that could be charged twice.
+    for statement in one.deaths if one.by_operator else ():
+        try:
+            async with office.crashing_at(statement):
+                await office.account(spent)
+        except Crashed:
+            pass
+    at_once = one.at_once if one.by_operator else 1
+    await asyncio.gather(*((office, other)[n % 2].account(spent) for n in range(at_once)))
+    return (one.tokens * 13 + 50) // 100
+
+
 lives = st.builds(
     Life,
     st.lists(st.tuples(st.integers(0, 200_000), usages), max_size=5),
@@ -338,8 +384,12 @@ def test_whatever_happens_the_sum_of_the_lines_is_the_cost(tmp_path: Path, datab
         other = office.colleague()
 
         @hypothesis(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(lives, min_size=1, max_size=3), st.lists(st.integers(1, 400_000)))
-        def check(calls: list[Life], top_ups: list[int]) -> None:
+        @given(
+            st.lists(lives, min_size=1, max_size=3),
+            st.lists(st.integers(1, 400_000)),
+            st.lists(reads, max_size=2),
+        )
+        def check(calls: list[Life], top_ups: list[int], readings: list[Read]) -> None:
             async def main() -> None:
                 organization_id = await office.organization()
                 agent_id = await office.agent(organization_id)
@@ -349,6 +399,16 @@ def test_whatever_happens_the_sum_of_the_lines_is_the_cost(tmp_path: Path, datab
                     await live(office, other, agent_id, organization_id, life) for life in calls
                 ]
                 settled = [id for id in begun if id is not None]
+                document = await office.document(organization_id)
+                costs = [await read(office, other, organization_id, document, x) for x in readings]
+                async with office.database.reading() as session:
+                    document = await session.get_one(Document, document.id)
+                    base = await session.get_one(KnowledgeBase, document.knowledge_base_id)
+                assert document.embedding_tokens == sum(one.tokens for one in readings)
+                assert document.embedding_cost_micros == base.embedding_cost_micros == sum(costs)
+                of_operator = [one for one in readings if one.by_operator and one.tokens]
+                lines = await office.lines(organization_id)
+                assert len(of_operator) == sum(line.kind == "embedding" for line in lines)
                 await office.check(organization_id, settled)
                 assert await office.holds(organization_id) == {}
 

@@ -286,7 +286,11 @@ async def test_what_was_late_when_it_was_expected_is_asked_for_again() -> None:
 
 
 def test_a_vendors_vectors_are_paid_for_and_its_failures_told() -> None:
-    told = (Embedded("openai/small", 9), Embedded("openai/small", failure="HTTP 500: broken"))
+    told = (
+        Embedded("openai/small", 9),
+        Embedded("openai/small", 30, own_key=True),  # which the organization pays itself
+        Embedded("openai/small", failure="HTTP 500: broken"),
+    )
     result = play(asks(QUESTION), knowledge=Papers(embedded=told))
     [usage] = [e for e in result.of("usage") if e["model"] == "openai/small"]
     assert usage["inputTokens"] == 9

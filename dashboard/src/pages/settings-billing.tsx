@@ -56,7 +56,7 @@ export function Billing() {
               {ledger.data.data.map((line) => (
                 <tr key={line.id}>
                   <td className="quiet"><Time iso={line.createdAt} /></td>
-                  <td>{line.meter ? maybe(`meter.${line.meter}`, line.meter) : t("billing.topup")} {line.discarded && <span className="badge">{t("cost.discarded")}</span>} <span className="small quiet mono">{line.engine}</span></td>
+                  <td>{line.meter ? maybe(`meter.${line.meter}`, line.meter) : t("billing.topup")} {line.discarded && <span className="badge">{t("cost.discarded")}</span>} {line.kind === "embedding" && <span className="badge">{t("documents.title")}</span>} <span className="small quiet mono">{line.engine}</span></td>
                   <td>{line.callId && <Link to="/calls/$id" params={{ id: line.callId }} className="mono small">{line.callId.slice(0, 8)}</Link>}</td>
                   <td className="end num">{line.unit === "second" ? clock(line.quantity) : number(line.quantity ?? 0)}</td>
                   <td className="end num">{money(line.amount)}</td>

@@ -51,11 +51,15 @@ class BalanceOut(Out):
 
 
 class LedgerLineOut(Out):
-    """One movement: what a call used of one engine, or a top-up."""
+    """One movement: what a call used of one engine, a top-up, or what vectors of a document cost
+    that a vendor made with the operator's key."""
 
     id: UUID
-    kind: Literal["charge", "top_up"]
+    kind: Literal["charge", "top_up", "embedding"]
     call_id: UUID | None
+    document_id: Annotated[
+        UUID | None, Field(description="Of an `embedding`; the document may be gone since.")
+    ]
     meter: Meter | None
     sequence: int | None
     engine: str | None
@@ -81,7 +85,7 @@ class LedgerQuery(ListQuery):
 
     call_id: UUID | None = None
     meter: Meter | None = None
-    kind: Literal["charge", "top_up"] | None = None
+    kind: Literal["charge", "top_up", "embedding"] | None = None
     from_: Annotated[
         TimeIn | None, Field(alias="from", description="Written at this time or later.")
     ] = None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chorus.billing.prices import METERS
 from chorus.db import Base, UtcDateTime, choice, utcnow
 
-KINDS = ("charge", "top_up")
+KINDS = ("charge", "top_up", "embedding")
 
 
 class LedgerLine(Base):
@@ -21,9 +21,11 @@ class LedgerLine(Base):
     written twice. `quantity` units cost `price_micros` for every `price_per`, which makes
     `amount_micros`; the price is null where none was known. `charged` says whether it was taken
     off the balance: it is false where nobody is charged. A top-up adds `amount_micros` to the
-    balance, or takes off it where the operator corrects a mistake.
+    balance, or takes off it where the operator corrects a mistake. An embedding is what vectors of
+    a document cost: of one reading of it, with the operator's key, and its key is that reading.
 
-    The call, the agent and the number are no foreign keys: the ledger outlives what it names.
+    The call, the agent, the number and the document are no foreign keys: the ledger outlives what
+    it names.
     """
 
     __tablename__ = "ledger_lines"
@@ -46,6 +48,8 @@ class LedgerLine(Base):
     charged: Mapped[bool]
     agent_id: Mapped[uuid.UUID | None]
     phone_number_id: Mapped[uuid.UUID | None]
+    document_id: Mapped[uuid.UUID | None]
+    reading_id: Mapped[uuid.UUID | None]
     note: Mapped[str | None] = mapped_column(sa.String(500))
     called_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
@@ -56,6 +60,11 @@ class LedgerLine(Base):
             "kind <> 'charge' OR (call_id IS NOT NULL AND meter IS NOT NULL"
             " AND sequence IS NOT NULL AND quantity > 0 AND amount_micros >= 0)",
             name="charge",
+        ),
+        sa.CheckConstraint(
+            "kind <> 'embedding' OR (reading_id IS NOT NULL AND document_id IS NOT NULL"
+            " AND meter IS NOT NULL AND quantity > 0 AND amount_micros >= 0)",
+            name="embedding",
         ),
         sa.Index(None, "organization_id", "created_at", "id"),
         sa.Index(None, "organization_id", "called_at"),
@@ -71,6 +80,21 @@ class LedgerLine(Base):
             "id",
             sqlite_where=sa.text("kind = 'top_up'"),
             postgresql_where=sa.text("kind = 'top_up'"),
+        ),
+        sa.Index(
+            "ix_ledger_lines_embeddings",
+            "organization_id",
+            "created_at",
+            "id",
+            sqlite_where=sa.text("kind = 'embedding'"),
+            postgresql_where=sa.text("kind = 'embedding'"),
+        ),
+        sa.Index(
+            "ix_ledger_lines_readings",
+            "reading_id",
+            unique=True,
+            sqlite_where=sa.text("kind = 'embedding'"),
+            postgresql_where=sa.text("kind = 'embedding'"),
         ),
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 from chorus.accounts.secrets import Secrets
 from chorus.audio.pace import Ticker
 from chorus.billing.admission import Admission
+from chorus.billing.readings import Readings
 from chorus.calls.chat_stream import ChatStreams
 from chorus.calls.events import Streams
 from chorus.calls.hold_sound import HoldSounds
@@ -27,7 +28,7 @@ from chorus.calls.relay import Relay
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import EngineRoom
 from chorus.catalogue.preview import Previews
-from chorus.db import Database, utcnow
+from chorus.db import Database
 from chorus.durable.durable import Durable
 from chorus.durable.heartbeat import Heartbeat
 from chorus.durable.identity import Identity
@@ -70,7 +71,7 @@ class Switchboard:
             self.durable,
             lambda: self.engines.threads,
             catalogues.keys,
-            lambda model, tokens: self.admission.prices.at(utcnow()).input_micros(model, tokens),
+            Readings(lambda: self.admission),
         )
         self.live: dict[uuid.UUID, Call] = {}
         self.telemetry = Telemetry(

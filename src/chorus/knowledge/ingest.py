@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -22,7 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.db import utcnow
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 from chorus.knowledge import reading, words
-from chorus.knowledge.embedding.embedder import Embedder, Made
+from chorus.knowledge.charging import Spent, account
+from chorus.knowledge.embedding.embedder import Embedder, Vectors
+from chorus.knowledge.embedding.hosted import estimated_tokens
 from chorus.knowledge.fetch import Page
 from chorus.knowledge.library import Library
 from chorus.knowledge.reading import ReadDocument, Unreadable
@@ -103,6 +105,8 @@ async def enqueue(session: AsyncSession, library: Library, document: Document) -
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
+    organization_id: uuid.UUID
+    knowledge_base_id: uuid.UUID
     url: str | None
     format: str | None
     refresh_hours: int | None
@@ -137,7 +141,7 @@ async def read_document(library: Library, document_id: uuid.UUID, attempt: int) 
         if content is None or format is None:
             raise Unreadable("There is nothing to read: send the document again")
         found = await reading.read(content, format, charset)
-        vectors = await _vectors(wanted.embedder, found)
+        vectors = await _vectors(library, document_id, wanted, found)
     except Unreadable as why:
         await failed(library, document_id, attempt, str(why), changes)
         return
@@ -159,6 +163,8 @@ async def _wanted(library: Library, document_id: uuid.UUID, attempt: int) -> _Wa
             document.organization_id, base.embedding_model, session
         )
         return _Wanted(
+            document.organization_id,
+            base.id,
             document.url,
             document.format,
             document.refresh_hours,
@@ -186,11 +192,34 @@ def _fetched(wanted: _Wanted, page: Page) -> dict[str, Any]:
     return changes
 
 
-async def _vectors(embedder: Embedder | None, found: ReadDocument) -> tuple[str, Made] | None:
+async def _vectors(
+    library: Library, document_id: uuid.UUID, wanted: _Wanted, found: ReadDocument
+) -> tuple[str, Vectors] | None:
+    """By the name of the model. Raises `EngineFailed`, and `Unreadable` where there is no money
+    for it."""
+    embedder = wanted.embedder
     if embedder is None:
         return None
     texts = [f"{chunk.heading}\n{chunk.text}" for chunk in found.chunks]
-    return embedder.name, await embedder.texts(texts)
+    spent = Spent(
+        wanted.organization_id,
+        wanted.knowledge_base_id,
+        document_id,
+        embedder.name,
+        by_operator=embedder.paid_by_operator,
+    )
+    if embedder.paid_by_operator:
+        expected = replace(spent, tokens=estimated_tokens(texts))
+        async with library.database.reading() as session:
+            if not await library.charging.suffices(session, expected):
+                raise Unreadable(
+                    "The balance does not suffice for its vectors: top it up and read the document "
+                    "again, or bring a key of your own"
+                )
+    try:
+        return embedder.name, await embedder.texts(texts, spent.add)
+    finally:
+        await account(library.database, library.charging, spent)
 
 
 async def _unchanged(
@@ -237,7 +266,7 @@ async def _store(
     attempt: int,
     content: bytes,
     found: ReadDocument,
-    vectors: tuple[str, Made] | None,
+    vectors: tuple[str, Vectors] | None,
     changes: dict[str, Any],
 ) -> None:
     async with library.database.writing() as session:
@@ -254,7 +283,7 @@ async def _store(
         ids = await _add_chunks(session, document, found)
         await words.add(session, document_id)
         if vectors is not None:
-            numbers, rows = packed(ids, vectors[1].vectors)
+            numbers, rows = packed(ids, vectors[1])
             session.add(
                 DocumentVectors(
                     document_id=document_id,
@@ -273,11 +302,7 @@ async def _store(
         document.embedding_model, document.embedding_dimensions = None, None
         if vectors is not None:
             document.embedding_model = vectors[0]
-            document.embedding_dimensions = vectors[1].vectors.shape[1]
-            document.embedding_tokens += vectors[1].tokens
-            cost = library.cost(vectors[0], vectors[1].tokens) if vectors[1].tokens else 0
-            document.embedding_cost_micros += cost
-            base.embedding_cost_micros += cost
+            document.embedding_dimensions = vectors[1].shape[1]
         document.size_bytes = len(content)
         document.page_count = found.pages
         document.chunk_count = len(found.chunks)

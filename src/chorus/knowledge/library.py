@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.db import Database, scoped
 from chorus.durable.durable import Durable
+from chorus.knowledge.charging import Charging, Unpriced
 from chorus.knowledge.embedding.choice import Embedders, Keys
 from chorus.knowledge.embedding.embedder import Told
 from chorus.knowledge.embedding.minilm import MiniLM
@@ -39,7 +40,7 @@ PASSAGES = 5
 
 class Library:
     """One a process. `threads`: those that models run on. `keys`: of vendors, in force for an
-    organization. `cost`: what a model takes for so many tokens now, in micro-dollars."""
+    organization. `charging`: who pays for vectors of documents."""
 
     def __init__(
         self,
@@ -49,13 +50,13 @@ class Library:
         durable: Durable,
         threads: Callable[[], ModelThreads],
         keys: Keys | None = None,
-        cost: Callable[[str, int], int] = lambda _model, _tokens: 0,
+        charging: Charging | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.outbound = outbound
         self.durable = durable
-        self.cost = cost
+        self.charging: Charging = charging or Unpriced()
         self.pages = Pages(outbound)
         self._shelf = Shelf(database)
         self._search = Search(database, self._shelf)

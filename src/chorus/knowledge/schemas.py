@@ -50,8 +50,9 @@ class KnowledgeBaseOut(Out):
     embedding_cost: Annotated[
         float,
         Field(
-            description="Dollars, by the price list: vectors that vendors made of its documents, "
-            "over all readings. It is shown, and not taken off the balance."
+            description="Dollars, by the price list of the time: vectors that vendors made of its "
+            "documents, over all readings, also of documents that are gone. With the operator's key "
+            "it was charged (`GET /v1/ledger?kind=embedding`); with your own it was not."
         ),
     ]
     document_count: int
@@ -146,7 +147,10 @@ class DocumentOut(Out):
         int | None, Field(description="How many numbers its vectors have.")
     ]
     embedding_tokens: Annotated[
-        int, Field(description="Tokens that vendors made vectors of, over all readings.")
+        int,
+        Field(
+            description="Tokens that vendors counted, over all readings, also those that failed."
+        ),
     ]
     embedding_cost: Annotated[
         float,

@@ -112,11 +112,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What a vendor was asked to make a vector of: by its model, so many tokens, or in vain."""
+    """What a vendor was asked to make a vector of: by its model, so many tokens, or in vain.
+    `own_key`: with a key of the organization's, which pays the vendor itself."""
 
     model: str
     tokens: int = 0
     failure: str | None = None
+    own_key: bool = False
 
 
 class Knowledge(Protocol):
@@ -182,7 +184,8 @@ class LookUps:
         return bool(self.knowledge.instructions) and not self.knowledge.whole
 
     def _embedded(self, one: Embedded) -> None:
-        """A vendor was asked for a vector: it is paid for, whether it was in time or not."""
+        """A vendor was asked for a vector: it is paid for, whether it was in time or not, by whose
+        key it is."""
         if self._note is None:
             return
         if one.failure is not None:
@@ -193,7 +196,7 @@ class LookUps:
                 detail=one.failure,
                 remedy="words_alone",
             )
-        elif one.tokens:
+        elif one.tokens and not one.own_key:
             self._note(
                 "usage",
                 model=one.model,

@@ -88,7 +88,8 @@ class Embedders:
             raise EngineFailed(model, STAGE, "there is no key of this vendor", "key")
         # Of several servers, the one that says that it has the model.
         key = next((key for key in mine if name in key.models), mine[0])
-        of_what = key.fingerprint, name
+        # The same key may be the operator's for one and another organization's own.
+        of_what = f"{key.fingerprint} {key.id or ''}", name
         known = self._hosted.pop(of_what, None) or HostedEmbedder(key, name, self._net)
         self._hosted[of_what] = known
         while len(self._hosted) > _MOST_HOSTED:

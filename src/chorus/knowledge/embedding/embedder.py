@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,14 +12,6 @@ from chorus.talk.knowledge import Embedded
 
 Vectors = NDArray[np.float32]
 Told = Callable[[Embedded], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """`vectors`: (texts, dimensions), of length 1. `tokens`: what a vendor counted."""
-
-    vectors: Vectors
-    tokens: int = 0
 
 
 class Embedder(Protocol):
@@ -39,6 +30,12 @@ class Embedder(Protocol):
         `EngineFailed`."""
         ...
 
-    async def texts(self, texts: Sequence[str]) -> Made:
-        """What nobody waits for. Raises `EngineFailed`."""
+    @property
+    def paid_by_operator(self) -> bool:
+        """A vendor makes them with the operator's key."""
+        ...
+
+    async def texts(self, texts: Sequence[str], told: Told | None = None) -> Vectors:
+        """What nobody waits for. (texts, dimensions), of length 1. `told` hears of each request
+        that a vendor is paid for, also of those that were of no use. Raises `EngineFailed`."""
         ...

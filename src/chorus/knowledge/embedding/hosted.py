@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from chorus.knowledge.embedding.embedder import Made, Told, Vectors
+from chorus.knowledge.embedding.embedder import Told, Vectors
 from chorus.llm.endpoint import without_secrets
 from chorus.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
 from chorus.providers.in_force import KeyInForce
@@ -45,8 +45,14 @@ _MAX_BYTES = 32 * 1024 * 1024
 _REMEMBERED = 256
 _LONGEST_SAID = 300
 _CHARACTERS_A_TOKEN = 4
+_MOST_TOKENS = 10_000_000
+"""Of one request, that are believed: what is told is charged for."""
 
 Kind = Literal["question", "document"]
+
+
+def estimated_tokens(texts: Sequence[str]) -> int:
+    return sum(-(-len(text) // _CHARACTERS_A_TOKEN) for text in texts)
 
 
 class HostedEmbedder:
@@ -65,41 +71,41 @@ class HostedEmbedder:
     def name(self) -> str:
         return f"{self._key.vendor.name}/{self._model}"
 
+    @property
+    def paid_by_operator(self) -> bool:
+        return self._key.id is None
+
     async def question(self, text: str, told: Told | None = None) -> Vectors:
         found = self._known.pop(text, None)
         if found is None:
-            made = await self._ask([text], "question", QUESTION_MS)
-            if told is not None:
-                told(Embedded(self.name, made.tokens))
-            found = made.vectors[0]
+            [found] = await self._ask([text], "question", QUESTION_MS, told)
         self._known[text] = found  # the one that was asked for last is the last
         while len(self._known) > _REMEMBERED:
             self._known.pop(next(iter(self._known)))
         return found
 
-    async def texts(self, texts: Sequence[str]) -> Made:
-        parts: list[Made] = []
+    async def texts(self, texts: Sequence[str], told: Told | None = None) -> Vectors:
+        parts: list[Vectors] = []
         for start in range(0, len(texts), AT_ONCE):
-            part = await self._patiently(texts[start : start + AT_ONCE])
-            if parts and part.vectors.shape[1] != parts[0].vectors.shape[1]:
+            part = await self._patiently(texts[start : start + AT_ONCE], told)
+            if parts and part.shape[1] != parts[0].shape[1]:
                 raise self._failure("it answered with vectors of different lengths", "garbage")
             parts.append(part)
-        if not parts:
-            return Made(np.zeros((0, 1), np.float32))
-        vectors = np.concatenate([part.vectors for part in parts])
-        return Made(vectors, sum(part.tokens for part in parts))
+        return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
-    async def _patiently(self, texts: Sequence[str]) -> Made:
+    async def _patiently(self, texts: Sequence[str], told: Told | None) -> Vectors:
         for wait_s in WAITS_S:
             try:
-                return await self._ask(texts, "document", TEXTS_MS)
+                return await self._ask(texts, "document", TEXTS_MS, told)
             except EngineFailed as failure:
                 if failure.kind not in ("busy", "late", "gone", "garbage"):
                     raise
             await asyncio.sleep(wait_s)
-        return await self._ask(texts, "document", TEXTS_MS)
+        return await self._ask(texts, "document", TEXTS_MS, told)
 
-    async def _ask(self, texts: Sequence[str], kind: Kind, timeout_ms: int) -> Made:
+    async def _ask(
+        self, texts: Sequence[str], kind: Kind, timeout_ms: int, told: Told | None
+    ) -> Vectors:
         url, headers, body = self._request(texts, kind)
         try:
             answer = await self._net.send(
@@ -119,8 +125,10 @@ class HostedEmbedder:
             raise self._refused(answer)
         try:
             found: Any = json.loads(answer.body)
-            rows, tokens = self._read(found, len(texts))
-            vectors = np.array(rows, np.float32)
+            tokens = self._tokens(found)
+            if tokens and told is not None:  # whatever its vectors are good for
+                told(self._embedded(tokens))
+            vectors = np.array(self._rows(found, len(texts)), np.float32)
         except (ValueError, RecursionError, TypeError, KeyError, IndexError):
             raise self._failure("the answer is no list of vectors", "garbage") from None
         shape = vectors.shape
@@ -128,10 +136,10 @@ class HostedEmbedder:
             raise self._failure(f"{len(texts)} texts were answered with {shape}", "garbage")
         if not np.isfinite(vectors).all():
             raise self._failure("a vector has a number that is none", "garbage")
-        if not tokens:
-            tokens = sum(-(-len(text) // _CHARACTERS_A_TOKEN) for text in texts)
+        if not tokens and told is not None:
+            told(self._embedded(estimated_tokens(texts)))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return Made(vectors / np.maximum(lengths, 1e-9), tokens)
+        return vectors / np.maximum(lengths, 1e-9)
 
     def _request(
         self, texts: Sequence[str], kind: Kind
@@ -155,18 +163,28 @@ class HostedEmbedder:
         url = f"{path}/embeddings{'?' if query else ''}{query}"
         return url, [(named, shown)], {"model": self._model, "input": list(texts), **more}
 
-    def _read(self, answer: Any, count: int) -> tuple[list[Any], int]:
-        """The rows in the order of the texts, and the tokens, 0 where they were not told."""
-        used: dict[str, Any]
+    def _rows(self, answer: Any, count: int) -> list[Any]:
+        """In the order of the texts."""
         if self._key.vendor.name == "google":
-            used = answer.get("usageMetadata") or {}
-            rows = [each["values"] for each in answer["embeddings"]]
-            return rows, int(used.get("promptTokenCount") or 0)
+            return [each["values"] for each in answer["embeddings"]]
         rows: list[Any] = [None] * count
         for place, each in enumerate(answer["data"]):
             rows[int(each.get("index", place))] = each["embedding"]
-        used = answer.get("usage") or {}
-        return rows, int(used.get("prompt_tokens") or 0)
+        return rows
+
+    def _embedded(self, tokens: int) -> Embedded:
+        return Embedded(self.name, tokens, own_key=not self.paid_by_operator)
+
+    def _tokens(self, answer: Any) -> int:
+        """As the vendor counted them; 0 where it does not say."""
+        of, name = "usage", "prompt_tokens"
+        if self._key.vendor.name == "google":
+            of, name = "usageMetadata", "promptTokenCount"
+        try:
+            told = int(answer[of][name] or 0)
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+            told = 0
+        return told if 0 < told <= _MOST_TOKENS else 0
 
     def _refused(self, answer: OutboundAnswer) -> EngineFailed:
         kinds: dict[int, FailureKind] = {401: "key", 403: "key", 402: "credit", 429: "busy"}

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chorus.knowledge.embedding import minilm_graph
-from chorus.knowledge.embedding.embedder import Made, Told, Vectors
+from chorus.knowledge.embedding.embedder import Told, Vectors
 from chorus.speech.engines import EngineFailed
 from chorus.speech.onnx import Session, open_session_of
 from chorus.speech.threads import ModelThreads
@@ -38,6 +38,7 @@ class MiniLM:
     """`folder` holds the model's files. Raises `EngineFailed` where they cannot be loaded."""
 
     floor = 0.25
+    paid_by_operator = False
 
     def __init__(self, folder: Path, threads: ModelThreads, name: str = EMBEDDER) -> None:
         self.name = name
@@ -57,14 +58,14 @@ class MiniLM:
             self._known.pop(next(iter(self._known)))
         return found
 
-    async def texts(self, texts: Sequence[str]) -> Made:
-        """What nobody waits for."""
+    async def texts(self, texts: Sequence[str], told: Told | None = None) -> Vectors:
+        """What nobody waits for, and nobody is paid for."""
         parts: list[Vectors] = []
         for start in range(0, len(texts), _AT_ONCE):
             some = list(texts[start : start + _AT_ONCE])
             parts.append(await self._threads.run(lambda some=some: self._embed(some), _LATER_S))
         nothing = np.zeros((0, minilm_graph.WIDTH), np.float32)
-        return Made(np.concatenate(parts) if parts else nothing)
+        return np.concatenate(parts) if parts else nothing
 
     async def warm(self) -> None:
         """Have it loaded before somebody waits for it."""
