@@ -51,7 +51,7 @@ class KnowledgeBaseOut(Out):
         float,
         Field(
             description="Dollars, by the price list of the time: vectors that vendors made of its "
-            "documents, over all readings, also of documents that are gone. With the operator's key "
+            "documents, over all readings, also of those that are gone. With the operator's key "
             "it was charged (`GET /v1/ledger?kind=embedding`); with your own it was not."
         ),
     ]
