@@ -17,6 +17,7 @@ from chorus.providers.in_force import KeyInForce, operators
 from chorus.providers.tables import ProviderKey
 from chorus.providers.vendors import BY_NAME
 from chorus.settings import Settings
+from chorus.speech.stt import google
 
 WHAT = "vendors' keys"
 _PARTS = {"transcriber": "hears", "model": "thinks", "voice": "speaks"}
@@ -44,6 +45,9 @@ async def _tried(net: Outbound, key: KeyInForce) -> Finding:
     vendor = key.vendor
     does = ", ".join(_PARTS[part] for part in vendor.parts)
     verdict = await trial.test(net, trial.Tried(vendor, key.api_key, key.base_url, key.models))
+    if verdict.ok and vendor.name == "google_speech" and not google.INSTALLED:
+        says = f"{vendor.title}: its key is accepted; it speaks, and hears nobody"
+        return Finding("note", WHAT, says, "pip install 'chorus-voice[google]', which is grpcio")
     if verdict.ok:
         return Finding("ok", WHAT, f"{vendor.title} ({does}): its key is accepted")
     says = f"{vendor.title} ({does}): {verdict.message}"

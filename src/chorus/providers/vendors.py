@@ -52,7 +52,7 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         "google_speech",
         "Google Cloud Speech",
-        ("voice",),
+        ("transcriber", "voice"),
         "https://us-speech.googleapis.com",
         key_is_file=True,
     ),

@@ -1,4 +1,4 @@
-"""Reading and writing the messages of an ONNX file, without its library.
+"""Reading and writing messages of protobuf, an ONNX file's and a vendor's, without its library.
 
 Enough of the wire format (https://protobuf.dev/programming-guides/encoding/) to find the
 fields of a message, leave some out and append others; what is not touched stays as it is,
@@ -47,6 +47,14 @@ def fields(message: memoryview) -> Iterator[Field]:
 def members(message: memoryview, wanted: int) -> Iterator[memoryview]:
     """The messages and strings of one field of `message`."""
     return (found.content for found in fields(message) if found.number == wanted)
+
+
+def number(found: Field) -> int:
+    """The value of a field that is a number. `ValueError` where it is none."""
+    key, at = _varint(found.raw, 0)
+    if key & 7 != _VARINT:
+        raise ValueError("the field is no number")
+    return _varint(found.raw, at)[0]
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -23,6 +23,7 @@ from chorus.speech.stt import azure as azure_stt
 from chorus.speech.stt import cartesia as cartesia_stt
 from chorus.speech.stt import deepgram as deepgram_stt
 from chorus.speech.stt import elevenlabs as elevenlabs_stt
+from chorus.speech.stt import google as google_stt
 from chorus.speech.stt import openai_audio as openai_stt
 from chorus.speech.stt import soniox as soniox_stt
 from chorus.speech.tts import azure as azure_tts
@@ -176,7 +177,9 @@ _ALL = (
         "google_speech",
         "Google Cloud Speech",
         google.BASE_URL,
+        hears=google.HEARS if google_stt.INSTALLED else (),
         speaks=google.SPEAKS,
+        make_transcriber=google_stt.GoogleTranscriber if google_stt.INSTALLED else None,
         make_voice=google_tts.GoogleVoice,
         list_voices=google.google_voices,
         check_key=google.check_google,
