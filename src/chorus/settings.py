@@ -318,7 +318,7 @@ VARIABLES: tuple[Variable, ...] = (
         "openai_api_key",
         readers.credential,
         "",
-        "Key of the language models' API; without it those models are not offered.",
+        "Key of the language models' API; one of OpenAI hears, speaks and makes vectors too.",
         secret=True,
     ),
     Variable(
