@@ -9,9 +9,14 @@ vendors, with the standard delays. Each is said whole, and again with a pause of
 the quietest place near its middle, as somebody does who thinks. The same seed gives the same
 figures on every machine.
 
+With `--before 2` the caller has said "Yes please." twice before, and was answered: what a call
+learns of its transcriber is known then. `--model-ms 1500 --filler 800` is a slow model, and an
+agent that says something short when nothing else was heard for so long.
+
 Rules are made with two thirds of the utterances; `held out` is the last third.
 
-response   from the last of the caller's speech to the first sound of the answer on its way, ms
+response   from the last of the caller's speech to the first sound on its way, of the answer or of
+           a filler, ms
 cut in     the agent began while the caller had more to say
 requests   to the language model for each answer: what drafts cost
 asked      verdicts for each answer
@@ -66,6 +71,8 @@ MEMORY = Path(__file__).with_name(".results") / "replies.json"
 VERDICT_MS = 40.0
 PATIENCE_S = 5.0
 LOUD = 500
+BEFORE = "en-us+f5: Yes please."
+BEFORE_MS = 10_000  # from one to the next: the answer has been heard
 AGENT = AgentSpec(agent_id="bench", name="Bench", system_prompt="")
 
 
@@ -135,17 +142,29 @@ class Bench:
     judge: RememberedJudge
     ticker: Ticker
     outbound: Outbound
+    before: tuple[Said, ...] = ()
+    model_ms: float = 200.0
+    filler_ms: int | None = None
 
     async def call(self, said: Said, vendor: Vendor, wait_frames: int) -> Answer:
-        """One call, in which `said` is said after so many frames."""
-        words = [(word, end_ms + wait_frames * FRAME_MS) for word, end_ms in said.words]
+        """One call, in which `said` is said after so many frames, and after what is said before."""
+        words, sound = list[tuple[str, float]](), b""
+        begins = at = wait_frames
+        for each in (*self.before, said):
+            begins = at
+            words += [(word, end_ms + at * FRAME_MS) for word, end_ms in each.words]
+            sound += b"".join(each.frames)
+            at += len(each.frames)
+            if each is not said:
+                sound += MULAW_8K.silence(BEFORE_MS)
+                at += BEFORE_MS // FRAME_MS
         transcriber = SimulatedTranscriber()
         if vendor.name != "bench":
             transcriber = TimedTranscriber(vendor, words)
-        model = CountedModel()
+        model = CountedModel(self.model_ms)
         engines = Engines(transcriber, SimulatedVoice(), model, self.detector, self.judge)
         near, far = pair(MULAW_8K, lossless=True)
-        agent = replace(AGENT, language=said.language)
+        agent = replace(AGENT, language=said.language, filler_after_ms=self.filler_ms)
         spec = CallSpec(call_id="bench", direction="inbound", customer_number="", agent=agent)
         notes, person = Notes(), Person(far)
         self.judge.asked = []
@@ -154,9 +173,12 @@ class Bench:
         began_s = asyncio.get_running_loop().time()
         running = asyncio.create_task(call.run())
         await asyncio.sleep((wait_frames + 0.5) * FRAME_MS / 1000)
-        far.play(b"".join(said.frames))
+        far.play(sound)
+        await asyncio.sleep((begins - wait_frames) * FRAME_MS / 1000)
+        person.heard_s, model.asked, self.judge.asked = None, 0, []
+        person.hears.clear()
         # Each frame arrives when it is over.
-        ends_s = began_s + (wait_frames + len(said.frames)) * FRAME_MS / 1000
+        ends_s = began_s + at * FRAME_MS / 1000
         left_s = ends_s - asyncio.get_running_loop().time() + PATIENCE_S
         try:
             async with asyncio.timeout(left_s):
@@ -210,18 +232,21 @@ def hesitating(said: Said, pause_ms: int) -> Said | None:
 
 
 async def measured(
-    vendors: Sequence[Vendor], seed: int, rounds: int
+    vendors: Sequence[Vendor], options: argparse.Namespace
 ) -> dict[tuple[str, str, bool], list[Answer]]:
     path = find_model("silero_vad")
     assert path is not None, "the model of Silero is missing: make setup-dev"
     judge = RememberedJudge(MEMORY, takes_ms=VERDICT_MS)
     ticker, outbound = Ticker(), Outbound()
     ticker.start()
-    bench = Bench(InlineSilero(path), judge, ticker, outbound)
+    first = next(said for said in whole() if said.name == BEFORE)
+    before = (first,) * int(options.before)
+    bench = Bench(InlineSilero(path), judge, ticker, outbound, before)
+    bench.model_ms, bench.filler_ms = options.model_ms, options.filler
     answers: dict[tuple[str, str, bool], list[Answer]] = {}
     for vendor in vendors:
-        chance = random.Random(seed)  # the same for each vendor
-        for said in whole() * rounds:
+        chance = random.Random(options.seed)  # the same for each vendor
+        for said in whole() * options.rounds:
             paused = hesitating(said, chance.randrange(300, 1200))
             wait_frames = 20 + chance.randrange(16)
             for kind, what in (("whole", said), ("with a pause", paused)):
@@ -254,13 +279,16 @@ def main() -> None:
     parser.add_argument("--vendors", default=",".join(vendor.name for vendor in VENDORS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="times that each is said")
+    parser.add_argument("--before", type=int, default=0, help="turns before it in the call")
+    parser.add_argument("--model-ms", type=float, default=200, help="to the model's first word")
+    parser.add_argument("--filler", type=int, help="ms after which one is said; none without it")
     parser.add_argument(
         "--worst", type=int, default=0, help="show so many of the latest, and cut-ins"
     )
     options = parser.parse_args()
     wanted = options.vendors.split(",")
     vendors = [vendor for vendor in VENDORS if vendor.name in wanted]
-    answers = run_virtual(measured(vendors, options.seed, options.rounds))
+    answers = run_virtual(measured(vendors, options))
     print(
         "| vendor | said | utterances | calls | response p50 / p95 ms | later than 1 s "
         "| cut in | requests | asked |"

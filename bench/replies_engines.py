@@ -189,8 +189,8 @@ class RememberedJudge:
 class CountedModel(SimulatedModel):
     """Counts what it is asked."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, first_token_ms: float) -> None:
+        super().__init__(first_token_ms=first_token_ms)
         self.asked = 0
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ModelItem, None]:

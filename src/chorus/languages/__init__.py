@@ -54,7 +54,9 @@ class LanguageWrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`phrases` by name, all of `PHRASES`; `answered` by name, some of `ANSWERED`."""
+    """`phrases` by name, all of `PHRASES`; `answered` by name, some of `ANSWERED`. How many digits
+    an agent asks for: `digit_nouns` begin the words for a digit, `digit_counts` are the numbers
+    before them, `whole_numbers` what has a length of its own ("credit card number")."""
 
     code: str
     backchannels: tuple[str, ...]
@@ -65,6 +67,9 @@ class Language:
     reading: Told = field(default_factory=Told)
     answered: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     fillers: tuple[str, ...] = ()
+    digit_nouns: tuple[str, ...] = ()
+    digit_counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    whole_numbers: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Languages(Mapping[str, Language]):
@@ -149,7 +154,7 @@ def _check(data: Mapping[str, Any]) -> None:
     for name, value in data.items():
         if name in _LISTS:
             _texts(name, value)
-        elif name in ("phrases", "reading", "answered"):
+        elif name in ("phrases", "reading", "answered", "digits"):
             if not isinstance(value, dict):
                 raise ReadingWrong(f"{name} must be a table")
         else:
@@ -160,6 +165,16 @@ def _check(data: Mapping[str, Any]) -> None:
         if not isinstance(text, str) or not text.strip():
             raise ReadingWrong(f"phrases.{name} must be a text")
 
+    for name, value in cast("dict[str, Any]", data.get("digits", {})).items():
+        if name == "nouns":
+            _texts("digits.nouns", value)
+        elif name not in ("counts", "whole"):
+            raise ReadingWrong(f"digits.{name} is no name that is known")
+        elif not isinstance(value, dict) or not all(
+            type(count) is int and 0 < count <= 40
+            for count in cast("dict[str, Any]", value).values()
+        ):
+            raise ReadingWrong(f"digits.{name} must be words, each with a number up to 40")
     for name, value in cast("dict[str, Any]", data.get("answered", {})).items():
         if name not in ANSWERED:
             raise ReadingWrong(f"answered.{name} is no name that is known")
@@ -194,6 +209,7 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
     texts = {name: tuple(cast("list[str]", data.get(name, []))) for name in _LISTS}
     if not set(texts["only_here"]) <= set(texts["backchannels"]):
         raise LanguageWrong(f"{code}.toml: only_here holds what is no back-channel")
+    digits: Mapping[str, Any] = data.get("digits", {})
     return Language(
         code,
         texts["backchannels"],
@@ -204,4 +220,7 @@ def _language(code: str, data: Mapping[str, Any]) -> Language:
         Told.read(data.get("reading", {})),
         {name: tuple(texts) for name, texts in data.get("answered", {}).items()},
         texts["fillers"],
+        tuple(digits.get("nouns", ())),
+        dict(digits.get("counts", {})),
+        dict(digits.get("whole", {})),
     )

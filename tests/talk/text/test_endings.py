@@ -6,11 +6,16 @@ import pytest
 
 from chorus.speech.engines import EndOfTurn, Heard
 from chorus.speech.eot.silence import SilenceEndOfTurn
+from chorus.talk.text.digits_asked import digits_asked
 from chorus.talk.text.endings import (
+    CLOSED_MS,
     FINISHED_MS,
     NUMBER_MS,
     OPEN_MS,
+    PARTIAL_MS,
     PLAIN_MS,
+    UNMARKED_MS,
+    WHOLE_MS,
     WORDLESS_MS,
     ends_sentence,
     silence_needed_ms,
@@ -69,7 +74,15 @@ _model: EndOfTurn = SilenceEndOfTurn()
         ("seis uno dos tres", "es", NUMBER_MS),
         ("555 010 4477", "en", PLAIN_MS),
         ("it's for 12", "en", PLAIN_MS),
-        ("0170.", "en", NUMBER_MS),
+        ("0170.", "en", CLOSED_MS),
+        ("it's 0170,", "en", NUMBER_MS),
+        # dates
+        ("12.5.1980", "de", PLAIN_MS),
+        ("on 12/5/1980", "en", PLAIN_MS),
+        ("1980-05-12", "en", PLAIN_MS),
+        ("May 5th, 1980", "en", PLAIN_MS),
+        ("May 5th, 1980.", "en", FINISHED_MS),
+        ("le 5 mai 1980", "fr", PLAIN_MS),
     ],
 )
 def test_silence_needed(text: str, language: str | None, needed_ms: int):
@@ -88,3 +101,50 @@ def test_without_a_model_nobody_has_an_opinion():
 )
 def test_a_mark_closes_a_sentence(text: str, ends: bool):
     assert ends_sentence(text) is ends
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "digits"),
+    [
+        ("What are the last four digits of your card?", "en", 4),
+        ("Please tell me your six-digit code.", "en", 6),
+        ("Please tell me your 6-digit code.", None, 6),
+        ("Nennen Sie bitte die sechsstellige Nummer.", "de", 6),
+        ("Wie lauten die letzten vier Ziffern?", "de-AT", 4),
+        ("Quel est votre code à six chiffres ?", "fr", 6),
+        ("¿Cuáles son los últimos cuatro dígitos?", "es", 4),
+        ("Mi dica le ultime quattro cifre.", "it", 4),
+        ("Quais são os últimos quatro dígitos?", "pt-BR", 4),
+        ("Wat zijn de laatste vier cijfers?", "nl", 4),
+        ("Назовите последние четыре цифры.", "ru", 4),
+        ("What is your credit card number?", "en", 16),
+        ("What is your telephone number?", "en", None),
+        ("The six digit code, or the last four digits?", "en", None),
+        ("I am 4 years old. Which digits?", "en", None),
+        ("", "en", None),
+    ],
+)
+def test_how_many_digits_were_asked_for(question: str, language: str | None, digits: int | None):
+    assert digits_asked(question, language) == digits
+
+
+@pytest.mark.parametrize(
+    ("text", "needed_ms"),
+    [
+        ("it is four seven one one", WHOLE_MS),
+        ("4711.", WHOLE_MS),
+        ("47, 11", WHOLE_MS),
+        ("four seven", PARTIAL_MS),
+        ("4", PARTIAL_MS),
+        ("four seven one one two", NUMBER_MS),
+        ("I do not have it.", FINISHED_MS),
+    ],
+)
+def test_a_number_is_whole_when_it_has_the_digits_that_were_asked_for(text: str, needed_ms: int):
+    assert silence_needed_ms(text, "en", digits=4) == needed_ms
+
+
+def test_words_without_a_mark_are_half_a_sentence_where_there_always_is_one():
+    assert silence_needed_ms("I would like a table", "en", marked=True) == UNMARKED_MS
+    assert silence_needed_ms("A table, please.", "en", marked=True) == FINISHED_MS
+    assert silence_needed_ms("a table and", "en", marked=True) == OPEN_MS

@@ -1,9 +1,9 @@
 """What the last words promise: whether there is more to come, and how long to wait for it.
 
 A finished sentence needs little silence; a trailing "and", an article or a filler promises more;
-half a telephone number is dictated in groups with long pauses between them; no words at all mean
-that the transcriber is not there yet. The words are in the files of the languages
-(`chorus/languages/`), of those that have them.
+half a telephone number is dictated in groups with long pauses between them, but one that has as
+many digits as were asked for is whole; no words at all mean that the transcriber is not there yet.
+The words are in the files of the languages (`chorus/languages/`), of those that have them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from functools import cache
 from chorus.languages import Languages, code_of, languages
 
 # Milliseconds of silence that end a turn whose words so far…
+WHOLE_MS = 200  # …are a number of as many digits as were asked for
 FINISHED_MS = 250  # …end a sentence (the transcriber punctuates)
 PLAIN_MS = 550  # …promise nothing either way
 WORDLESS_MS = 900  # …have not come
 OPEN_MS = 1500  # …cannot be the last
+CLOSED_MS = 1200  # …are a number that is closed by a full stop
+UNMARKED_MS = 1400  # …have no mark, from a transcriber that has put one behind each turn
 NUMBER_MS = 1900  # …are part of a number that is being read out
+PARTIAL_MS = 2000  # …are fewer digits than were asked for
 
 # Digits at the end of the text: fewer are a quantity, more are a whole telephone number.
 _LEAST_NUMBER, _WHOLE_NUMBER = 3, 9
@@ -37,23 +41,37 @@ _AMBIGUOUS = _set(
 )
 
 _SENTENCE_END = re.compile(r"[.?!。？！…]['\"”’»)\]]*\s*$")
+# A whole date is no part of a number: "12.5.1980", "May 5, 1980", "in 1980".
+_DATE = re.compile(
+    r"(?:\b\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d\d|\b(?:19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}"
+    r"|[^\W\d]\w*[.,]? (?:\d{1,2}(?:st|nd|rd|th)?,? )?(?:19|20)\d\d)['\"\u201d]*[.?!]?\s*$"
+)
 _TRAILING_OFF = re.compile(r"(?:\.\.+|…|[,;:–—-])['\"”’»)\]]*\s*$")
 
 
-def silence_needed_ms(text: str, language: str | None = None) -> int:
+def silence_needed_ms(
+    text: str, language: str | None = None, *, digits: int | None = None, marked: bool = False
+) -> int:
     """How long a silence ends a turn with these words so far. `language` is a BCP 47 tag; None
-    or another language than those known looks for what is plain in all of them."""
+    or another language than those known looks for what is plain in all of them. `digits`: so many
+    were asked for. `marked`: the transcriber puts a mark behind each sentence."""
     words = _words(text)
     if not words:
         return WORDLESS_MS
     open_words, digit_words = _known(languages(), code_of(language))
-    if _LEAST_NUMBER <= _digits_at_end(words, digit_words) < _WHOLE_NUMBER:
-        return NUMBER_MS
+    count = _digits_at_end(words, digit_words)
+    if digits is not None and 0 < count <= digits:
+        return WHOLE_MS if count == digits else PARTIAL_MS
+    if _LEAST_NUMBER <= count < _WHOLE_NUMBER and not _DATE.search(text):
+        closed = bool(_SENTENCE_END.search(text)) and not trails_off(text)
+        return CLOSED_MS if closed else NUMBER_MS
     if trails_off(text):
         return OPEN_MS
     if _SENTENCE_END.search(text):
         return FINISHED_MS
-    return OPEN_MS if words[-1] in open_words else PLAIN_MS
+    if words[-1] in open_words:
+        return OPEN_MS
+    return UNMARKED_MS if marked else PLAIN_MS
 
 
 def ends_sentence(text: str) -> bool:

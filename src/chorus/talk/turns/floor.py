@@ -241,6 +241,7 @@ class Floor:
         if interim := self.caller.transcript.use(now):
             turn.finals.append(interim)
         text = turn.text("")
+        self.pause.committed(turn)
         self.pause.drafts.hand_over(text)
         self.events.append(
             TurnCommitted(turn.id, by, text, turn.digits, turn.onset_ms, turn.speech_end_ms)

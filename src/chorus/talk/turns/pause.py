@@ -11,6 +11,7 @@ from collections import deque
 from math import ceil, inf
 from typing import Literal
 
+from chorus.talk.text.digits_asked import digits_asked
 from chorus.talk.text.endings import ends_sentence
 from chorus.talk.turns.drafts import Drafts
 from chorus.talk.turns.enough import NO_OPINION, SURE, enough_ms, sureness
@@ -29,6 +30,7 @@ def framed_ms(ms: float) -> int:
 _ASK_FIRST_MS = 64
 _ASK_AGAIN_MS = framed_ms(256)
 _WORTH_MS = framed_ms(150)  # of silence: what a finished sentence is worth to a draft
+_MARKED_TURNS = 2  # with a mark that nobody had asked for: the next will have one too
 _EARLY_MS = framed_ms(192)  # how long a voice may go on after the words that ended it
 
 Outcome = Literal["eot", "fallback", "digits", "no_words", "too_short"]
@@ -38,7 +40,7 @@ class Pause:
     """The present silence of one call; its events go to `events`. `begun`: the caller is silent;
     `final`: all that was said before is transcribed; `sure`: how sure it is that the turn is over
     (`enough.sureness`), by the end-of-turn model or by the transcriber itself; None while nobody
-    has said. `language` (BCP 47) is that of the words."""
+    has said. `question`: what the agent said last. `language` (BCP 47) is that of the words."""
 
     __slots__ = (
         "_answered",
@@ -57,6 +59,7 @@ class Pause:
         "_language",
         "_least_fallback_ms",
         "_least_gap_ms",
+        "_marks",
         "_min_turn",
         "_question",
         "_questions",
@@ -66,6 +69,7 @@ class Pause:
         "begun",
         "drafts",
         "final",
+        "question",
         "sure",
     )
 
@@ -98,7 +102,9 @@ class Pause:
         # Up to where the transcriber says that the turn is over, and has made words final unasked.
         self._vendor_ms = self._heard_ms = -inf
         # How long a silence is enough, and of what that is true.
-        self._enough: tuple[float, str, bool, float] = (0.0, "", False, 0.0)
+        self._enough: tuple[float, str, bool, str, float] = (0.0, "", False, "", 0.0)
+        self.question = ""
+        self._marks = 0
         self.forget()
 
     def expect_keys(self, rule: KeyRule | None) -> None:
@@ -166,6 +172,12 @@ class Pause:
         elif not asked:
             self._heard_ms = heard_to
 
+    def committed(self, turn: OpenTurn) -> None:
+        """What the turn tells of the transcriber: whether it marks ends of sentences unasked."""
+        if turn.finals and not turn.forced:
+            marked = ends_sentence(turn.finals[-1])
+            self._marks = min(self._marks + 1, _MARKED_TURNS + 1) if marked else self._marks // 2
+
     def judge(
         self, turn: OpenTurn, interim: str, since: float, now: float, *, silent: bool
     ) -> Outcome | None:
@@ -202,11 +214,18 @@ class Pause:
             return 0.0
         if self.sure is None:
             return inf
-        of = self.sure, turn.text(""), turn.forced
-        if self._enough[:3] != of:  # not every frame
-            enough = enough_ms(self.sure, of[1], self._language, forced=turn.forced)
+        of = self.sure, turn.text(""), turn.forced, self.question
+        if self._enough[:4] != of:  # not every frame
+            enough = enough_ms(
+                self.sure,
+                of[1],
+                self._language,
+                forced=turn.forced,
+                digits=digits_asked(self.question, self._language),
+                marked=self._marks >= _MARKED_TURNS,
+            )
             self._enough = (*of, enough)
-        return self._enough[3]
+        return self._enough[4]
 
     def _ask(self, turn: OpenTurn, silence: float, now: float, *, again: bool) -> None:
         if not 0 < self._threshold < 1 or not self._ask_first <= silence < self._fallback:

@@ -253,6 +253,8 @@ class Turns:
         """All of what the caller has heard the agent say in this reply, and what it will be in a
         moment: a question is often answered before its last word is out."""
         self._agent.says(text, soon)
+        if said := f"{text} {soon}".strip():
+            self._pause.question = said
 
     def effects_begun(self) -> None:
         """A tool with effects has begun: from here on the turn cannot be taken back."""
