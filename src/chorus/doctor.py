@@ -47,6 +47,7 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.eot.smart_turn import SmartTurn
 from chorus.speech.models import ModelName, ModelState, model_states
 from chorus.speech.threads import ModelThreads
+from chorus.speech.weights.manifest import OTHER_LANGUAGES
 from chorus.speech.weights.store import Store as WeightsStore
 from chorus.speech.weights.store import missing_for_a_call
 
@@ -190,7 +191,7 @@ def _languages(settings: Settings, spoken: Sequence[str | None]) -> Iterable[Fin
         if code == "en" or local.whisper_for(settings.models_dir, code) is not None:
             continue
         says = f"callers of {count} agents speak {code!r}; what is installed hears English only"
-        advice = "`chorus models` lists models for other languages"
+        advice = f"run `chorus models pull {OTHER_LANGUAGES}`, or name a vendor's transcriber"
         yield Finding("note", "hearing", says, advice)
 
 

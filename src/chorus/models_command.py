@@ -6,18 +6,20 @@ Nothing but these commands fetches anything: a server and a call take what is in
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from chorus.languages import code_of
 from chorus.settings import Settings
 from chorus.speech.weights.bring import CannotBring, bring
 from chorus.speech.weights.fetch import PullFailed
 from chorus.speech.weights.fetch import pull as fetch
 from chorus.speech.weights.manifest import DEFAULTS, MANIFEST, File, Weights, find
-from chorus.speech.weights.store import Store, defaults, megabytes
+from chorus.speech.weights.store import Store, defaults, for_languages, megabytes
 
 _DECLINED = ".declined"
 _BAR = 24
@@ -48,12 +50,22 @@ def pull(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def offer(settings: Settings, options: argparse.Namespace) -> int:
-    """Before a first start: asked once, on a terminal only, and a no is remembered. Always 0, as
-    the server runs without them."""
+    """Before a start: what a call needs, and what the languages of the agents need. Asked once, on
+    a terminal only, and a no is remembered. Always 0, as the server runs without them."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return 0
     store = Store(settings.models_dir)
-    wanted = [weights for weights in defaults() if not store.complete(weights)]
     declined = store.root / _DECLINED
-    if not wanted or declined.exists() or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    refused = _refused(declined)
+    others = for_languages(asyncio.run(spoken_languages(settings)))
+    if any(each.kind == "transcriber" and not each.languages for each in store.installed()):
+        others = [each for each in others if each.kind != "transcriber"]  # a larger one is here
+    wanted = [
+        weights
+        for weights in (*defaults(), *others)
+        if not store.complete(weights) and weights.name not in refused
+    ]
+    if not wanted:
         return 0
     print("For a free conversation with a natural voice Chorus needs these files:")
     for weights in wanted:
@@ -69,9 +81,38 @@ def offer(settings: Settings, options: argparse.Namespace) -> int:
             _pull(settings, store, weights, None)
         return 0
     store.root.mkdir(parents=True, exist_ok=True)
-    declined.touch()
+    declined.write_text("".join(f"{name}\n" for name in refused | {w.name for w in wanted}))
     print("Not now. `chorus models pull` does it at any time.")
     return 0
+
+
+def _refused(declined: Path) -> set[str]:
+    """Names of models that nobody wanted. An empty file is an older one, of the defaults."""
+    try:
+        return set(declined.read_text().split()) or set(DEFAULTS)
+    except OSError:
+        return set()
+
+
+async def spoken_languages(settings: Settings) -> set[str]:
+    """Which the agents' callers speak; none where there is no database yet."""
+    import sqlalchemy as sa
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from chorus.agents.tables import Agent
+    from chorus.db import Database
+
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        return set()
+    database = Database(settings)
+    try:
+        async with asyncio.timeout(10), database.reading() as session:
+            rows = (await session.execute(sa.select(Agent.language_hint, Agent.languages))).all()
+    except (SQLAlchemyError, OSError, TimeoutError):
+        return set()
+    finally:
+        await database.close()
+    return {code_of(tag) for hint, several in rows for tag in (hint, *several)}
 
 
 def verify(settings: Settings, options: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ from tests.fakes.api import Api, running
 from tests.fakes.http_peer import HttpPeer, respond
 
 from chorus.agents.tables import Agent
+from chorus.models_command import spoken_languages
+from chorus.speech.weights.store import for_languages
 
 CLOSED = "http://127.0.0.1:1"
 
@@ -39,6 +41,22 @@ async def test_one_that_is_fine(api: Api):
     ok, found = await checked(api, agent)
     assert ok
     assert found["warning systemPrompt"].startswith("{{who}} has no value")
+
+
+async def test_a_language_that_nothing_here_hears_is_told_with_the_command(api: Api):
+    agent = await api.made("/v1/agents", {"name": "a", "languageHint": "de-AT"})
+    _, found = await checked(api, agent)
+    says = "Callers speak de, and this server hears English only: run `chorus models pull whisper"
+    assert found["warning languageHint"].startswith(says)
+    _, found = await checked(api, agent, agent={"languageHint": "en-GB"})
+    assert not found
+    _, found = await checked(api, agent, agent={"languageHint": "en", "languages": ["fr", "en"]})
+    assert "Callers speak fr," in found["warning languageHint"]
+    key = {"provider": "soniox", "apiKey": "k"}
+    await api.made("/v1/provider-keys", key)
+    assert await checked(api, agent) == (True, {})  # the vendor hears all of them
+    offered = for_languages(await spoken_languages(api.process.settings))
+    assert [weights.name for weights in offered] == ["whisper-base", "piper-de_DE-mls-medium"]
 
 
 async def test_tools_that_cannot_be_reached(api: Api):

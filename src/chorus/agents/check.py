@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,12 +20,15 @@ from chorus.catalogue.catalogue import LOCAL_EARS, Catalogue
 from chorus.db import utcnow
 from chorus.languages import code_of, languages
 from chorus.outbound import Outbound, OutboundFailed, OutboundRefused
+from chorus.speech.local import whisper_for
+from chorus.speech.weights.manifest import OTHER_LANGUAGES
 from chorus.talk.spec import AgentSpec, HttpTool
 from chorus.talk.tools.template import fill, variables_of
 
 _CONNECT_MS = 3000
 _AT_ONCE = 10
 _SOON_DAYS = 60
+_HEAR = f"run `chorus models pull {OTHER_LANGUAGES}`, or name a vendor's transcriber"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,24 @@ def of_engines(catalogue: Catalogue, agent: Agent) -> list[Finding]:
         message = f"There are no apologies and back-channels in {language!r}: they are English"
         found.append(Finding("warning", "languageHint", message))
     return found
+
+
+def heard_here(catalogue: Catalogue, agent: Agent) -> tuple[str, ...]:
+    """The languages that this machine is to hear for it; none where a vendor does."""
+    named = catalogue.transcriber(agent.transcriber_id) if agent.transcriber_id else None
+    if (named or catalogue.transcriber_for(agent.language_hint) or LOCAL_EARS) != LOCAL_EARS:
+        return ()
+    return tuple(dict.fromkeys(code_of(tag) for tag in (agent.language_hint, *agent.languages)))
+
+
+def of_hearing(models: Path, codes: Sequence[str]) -> list[Finding]:
+    """Languages (BCP 47 without region) that nothing in the folder of models hears."""
+    deaf = [code for code in codes if code not in ("", "en") and not whisper_for(models, code)]
+    if not deaf:
+        return []
+    spoken = ", ".join(deaf)
+    message = f"Callers speak {spoken}, and this server hears English only: {_HEAR}"
+    return [Finding("warning", "languageHint", message)]
 
 
 def _of_the_end(catalogue: Catalogue, agent: Agent) -> list[Finding]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -81,6 +82,8 @@ async def check_agent(
                 *check.of_engines(catalogue, agent),
                 *check.of_variables(taken.spec, given),
             ]
+        heard = check.heard_here(catalogue, agent)
+    findings += await asyncio.to_thread(check.of_hearing, process.settings.models_dir, heard)
     findings += await check.of_tools(tools, given, switchboard.outbound)
     shown = [CheckFinding.model_validate(finding) for finding in findings]
     return Data(data=AgentCheck(ok=check.is_fine(findings), findings=shown))

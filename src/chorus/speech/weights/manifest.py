@@ -253,6 +253,8 @@ MANIFEST: tuple[Weights, ...] = (
     ),
 )
 
+OTHER_LANGUAGES = "whisper-base"
+"""The smallest that hears other languages than English."""
 DEFAULTS = ("whisper-tiny.en", "piper-en_US-ljspeech-medium")
 
 

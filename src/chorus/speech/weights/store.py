@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chorus.speech.weights.manifest import DEFAULTS, MANIFEST, File, Weights, find
+from chorus.speech.weights.manifest import (
+    DEFAULTS,
+    MANIFEST,
+    OTHER_LANGUAGES,
+    File,
+    Weights,
+    find,
+)
 
 PART = ".part"
 
@@ -73,6 +81,19 @@ def sha256_of(path: Path) -> str:
 def defaults() -> list[Weights]:
     """What a free conversation needs."""
     return [weights for name in DEFAULTS if (weights := find(name)) is not None]
+
+
+def for_languages(codes: Iterable[str]) -> list[Weights]:
+    """What hears other languages than English, and a voice for each that has one. `codes` are
+    BCP 47 without region."""
+    wanted = sorted({code for code in codes if code and code != "en"})
+    if not wanted:
+        return []
+    found = [weights for weights in MANIFEST if weights.name == OTHER_LANGUAGES]
+    for code in wanted:
+        named = (w for w in MANIFEST if w.kind == "voice" and w.languages[0].startswith(f"{code}-"))
+        found += [weights for weights in (next(named, None),) if weights is not None]
+    return found
 
 
 def missing_for_a_call(store: Store) -> str | None:
