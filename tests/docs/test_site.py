@@ -95,6 +95,22 @@ def test_every_operation_has_its_place(site: Path, reference: ModuleType) -> Non
     assert seen > 60
 
 
+def test_every_request_that_a_page_names_is_in_the_api(reference: ModuleType) -> None:
+    document = reference.document()
+    known = {
+        (method.upper(), re.sub(r"{[^}]*}", "{}", path))
+        for path, method, _ in reference.operations(document)
+    } | {("GET", "/v1/openapi.json"), ("GET", "/v1/openapi.yaml")}
+    named = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`?\s…]+)[`?]")
+    gone = {
+        f"{page.name}: {method} {path}"
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        for method, path in named.findall(page.read_text("utf-8"))
+        if (method, re.sub(r"{[^}]*}", "{}", path)) not in known
+    }
+    assert gone == set()
+
+
 def test_every_field_and_parameter_has_a_meaning(reference: ModuleType) -> None:
     document = reference.document()
     schemas = document["components"]["schemas"]
