@@ -30,6 +30,7 @@ from chorus.agents.routes import routes as agents
 from chorus.agents.version_routes import routes as agent_versions
 from chorus.billing.routes import routes as billing
 from chorus.calls.after import AFTER_CALL
+from chorus.calls.case_routes import routes as test_cases
 from chorus.calls.chat_routes import chat_routes
 from chorus.calls.check_routes import check_routes
 from chorus.calls.control_routes import control_routes
@@ -105,6 +106,7 @@ ROUTERS = (
     ("/v1", provider_tests),
     ("/v1", number_checks),
     ("/v1", tool_history),
+    ("/v1", test_cases),
     ("/v1", accounts),
     ("/v1", members),
     ("/v1", new_members),

@@ -9,10 +9,12 @@ import uuid
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from tests.accounts.people import browser, filled, member, prepared, routes
 from tests.fakes.api import Api
 
 from chorus.accounts.tables import MemberSession, View
+from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 
 # What everybody may see, because it is the platform's.
@@ -62,6 +64,10 @@ async def make_everything(api: Api) -> dict[str, str]:
     made["calls"] = (await api.made("/v1/calls", call))["id"]
     published = {"agentId": agent["id"], "name": "wall-page", "origins": ["https://wall.example"]}
     made["publishable-tokens"] = (await api.made("/v1/publishable-tokens", published))["id"]
+    await spoken(api, made["calls"])
+    made["test-cases"] = (
+        await api.made("/v1/test-cases", {"callId": made["calls"], "name": "wall-case"})
+    )["id"]
     endpoint = await api.made("/v1/webhook-endpoints", {"url": "https://a.example/wall"})
     made["webhook-endpoints"] = endpoint["id"]
     delivery = await api.made(f"/v1/webhook-endpoints/{endpoint['id']}/test", {})
@@ -87,6 +93,20 @@ async def make_everything(api: Api) -> dict[str, str]:
         session.add(view)
     made |= {"sessions": str(row.id), "views": str(view.id)}
     return made
+
+
+async def spoken(api: Api, call_id: str) -> None:
+    """The call is over, and its caller said something."""
+    async with api.process.database.writing() as session:
+        await session.execute(
+            sa.update(CallRow)
+            .where(CallRow.id == uuid.UUID(call_id))
+            .values(
+                status="completed",
+                ended_at=utcnow(),
+                transcript=[{"role": "user", "content": "wall-words"}],
+            )
+        )
 
 
 async def strangers(api: Api) -> list[httpx.AsyncClient]:
@@ -180,6 +200,7 @@ async def test_nothing_of_anothers_can_be_named_in_a_body(api: Api):
             {"agentId": own, "phoneNumberId": made["phone-numbers"], "to": "+14155550000"},
         ),
         ("/v1/calls", {"agentId": made["agents"], "phoneNumberId": own, "to": "+14155550000"}),
+        ("/v1/test-cases", {"callId": made["calls"]}),
     ):
         answer = await client.post(path, json=body)
         assert answer.status_code in (400, 404), answer.text

@@ -61,7 +61,7 @@ type OfResource = Exclude<Scope, "read" | "write">;
 /** All that there are, or the types are wrong. */
 const SCOPES: Record<OfResource, true> = {
   "agents:read": true, "agents:write": true, "phone-numbers:read": true, "phone-numbers:write": true, "tools:read": true, "tools:write": true,
-  "knowledge-bases:read": true, "knowledge-bases:write": true, "calls:read": true, "calls:write": true, "call-stats:read": true,
+  "knowledge-bases:read": true, "knowledge-bases:write": true, "calls:read": true, "calls:write": true, "test-cases:read": true, "test-cases:write": true, "call-stats:read": true,
   "webhook-endpoints:read": true, "webhook-endpoints:write": true, "webhook-deliveries:read": true, "webhook-deliveries:write": true,
   "publishable-tokens:read": true, "publishable-tokens:write": true, "webhook-secret:read": true, "webhook-secret:write": true,
   "provider-keys:read": true, "provider-keys:write": true, "voices:read": true, "voices:write": true, "slm-models:read": true,

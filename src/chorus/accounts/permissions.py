@@ -37,6 +37,8 @@ TABLE: dict[str, Rule] = {
     "knowledge-bases": Rule("knowledge bases", "viewer", "developer"),
     # A call is its own record of who was called when: the audit log is of settings.
     "calls": Rule("calls", "viewer", "developer", audited=False),
+    # They hold what callers said.
+    "test-cases": Rule("test cases", "viewer", "developer"),
     "call-stats": Rule("sums over calls", "viewer", None),
     "webhook-endpoints": Rule("webhook endpoints", "viewer", "developer"),
     "webhook-deliveries": Rule("webhook deliveries", "viewer", "developer"),

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal
+from chorus.calls.case_tables import CaseRow
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
 from chorus.talk.timeline import Happening
@@ -151,6 +152,10 @@ async def delete_texts(session: AsyncSession, call: CallRow, by: By) -> bool:
         .values(detail=None, updated_at=Transfer.updated_at)
         .execution_options(synchronize_session=False)
     )
+    if by != "retention":
+        # Whoever has the words deleted means the copies as well; a retention ends only what is
+        # kept by itself.
+        await session.execute(sa.delete(CaseRow).where(CaseRow.call_id == call.id))
     told = call.transcript or call.analysis or call.context_variables
     had_texts = bool(emptied or forgotten or told)
     await session.execute(

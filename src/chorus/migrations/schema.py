@@ -5,6 +5,7 @@ from __future__ import annotations
 from chorus.accounts import tables as accounts
 from chorus.agents import tables as agents
 from chorus.billing import tables as billing
+from chorus.calls import case_tables as test_cases
 from chorus.calls import publishable_tables as publishable
 from chorus.calls import tables as calls
 from chorus.db import Base
@@ -17,7 +18,7 @@ from chorus.webhooks import tables as webhooks
 
 TABLES = (
     *(accounts, agents, billing, calls, durable, knowledge, numbers, providers, tools),
-    *(publishable, webhooks),
+    *(publishable, test_cases, webhooks),
 )
 
 metadata = Base.metadata

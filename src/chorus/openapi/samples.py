@@ -72,6 +72,25 @@ _AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
 
 _VIEW = {"name": "Failed inbound", "page": "calls", "query": "status=failed&direction=inbound"}
 
+_SCRIPT: list[dict[str, Any]] = [
+    {
+        "role": role,
+        "content": content,
+        "startedAtMs": started,
+        "endedAtMs": ended,
+        "interrupted": False,
+    }
+    for role, content, started, ended in (
+        ("assistant", "Good evening. How can I help?", 400, 2300),
+        ("user", "A table for five on Friday, please.", 3900, 6200),
+    )
+]
+_EXPECTED: dict[str, Any] = {
+    "endedReason": "agent_ended",
+    "tools": [{"name": "find_table", "arguments": '{"people": 5}'}],
+    "extractions": {"people": 5},
+}
+
 SCHEMAS: dict[str, Any] = {
     "ViewCreate": _VIEW,
     "ViewPatch": {"name": "Failed"},
@@ -231,6 +250,17 @@ SCHEMAS: dict[str, Any] = {
         "summary": "The caller made an appointment for Friday at nine.",
         "extractions": {"reason": "appointment"},
     },
+    "TestCaseCreate": {
+        "callId": CALL,
+        "name": "Changes the number of people",
+        "note": "The agent must look for a table again.",
+    },
+    "TestCasePatch": {"expected": _EXPECTED},
+    "ListedTestCase": {"name": "Changes the number of people", "agentVersion": 7},
+    "TestCase": {"script": _SCRIPT, "expected": _EXPECTED, "contextVariables": {"shop": "Lind"}},
+    "ScriptLine": _SCRIPT[0],
+    "ExpectedTool": _EXPECTED["tools"][0],
+    "Expected": _EXPECTED,
     "Voice": {
         "name": "Sunny",
         "provider": "espeak",
