@@ -68,5 +68,5 @@ def test_a_full_stop_that_was_asked_for_closes_no_number() -> None:
 
 def test_where_each_sentence_has_a_mark_one_without_is_not_over() -> None:
     said = [enough(sure, "I would like a table", marked=True) for sure in (0.0, 0.5, 1.0)]
-    assert said == [1400, 1400, 840]
+    assert said == [1400, 1400, 1120]
     assert enough(1.0, "A table, please.", marked=True) == 0

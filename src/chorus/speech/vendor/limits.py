@@ -111,14 +111,16 @@ class Limit:
         self, failure: EngineFailed, *, others: int, headers: Mapping[str, str] | None = None
     ) -> EngineFailed:
         """The vendor refused something while `others` were under way here. What to raise: of the
-        kind `full` if it was for that reason, and this is learnt."""
-        if not is_limit(failure):
+        kind `full` if it was for that reason, and this is learnt. Where nothing else is under way
+        here, and the vendor tells no more, it may as well have been asked too often."""
+        told = _number(headers, "maximum-concurrent-requests")
+        wait_s = _number(headers, "retry-after")
+        if not is_limit(failure) or not (others > 0 or told or wait_s):
             return failure
         now_s = asyncio.get_running_loop().time()
-        told = _number(headers, "maximum-concurrent-requests")
         before, self.most = self.most, max(1, int(told) if told else others)
         self._changed_s = now_s
-        if wait_s := _number(headers, "retry-after"):
+        if wait_s:
             self._closed_until_s = now_s + min(wait_s, _MOST_CLOSED_S)
         self._counts[self.vendor, "refused"] += 1
         if before != self.most:

@@ -34,7 +34,7 @@ from chorus.talk.text.endings import (
 SURE = 2.0
 """A yes that no words call into question: a transcriber's own, which has heard both."""
 NO_OPINION = 0.5
-_LEAST = {OPEN_MS: 0.5, UNMARKED_MS: 0.6, NUMBER_MS: 0.25, CLOSED_MS: 0.25, PARTIAL_MS: 0.5}
+_LEAST = {OPEN_MS: 0.5, UNMARKED_MS: 0.8, NUMBER_MS: 0.25, CLOSED_MS: 0.25, PARTIAL_MS: 0.5}
 _MOST = {UNMARKED_MS: 1.0, NUMBER_MS: 1.0, CLOSED_MS: 1.0, PARTIAL_MS: 1.5}
 _FORCED_MS = (FINISHED_MS + PLAIN_MS) // 2
 
