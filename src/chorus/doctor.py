@@ -23,12 +23,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus import doctor_keys
+from chorus import doctor_keys, doctor_prices
 from chorus.accounts import seal
 from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
 from chorus.agents.tables import Agent
-from chorus.billing.prices import Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
@@ -61,7 +60,7 @@ def report(settings: Settings, *, as_json: bool) -> int:
         *_data_folder(settings),
         *asyncio.run(_database(settings)),
         *_secret_key(settings),
-        *_prices(settings),
+        *asyncio.run(doctor_prices.findings(settings)),
         *asyncio.run(_storage(settings)),
         *asyncio.run(_engines(settings)),
         *asyncio.run(doctor_keys.findings(settings)),
@@ -226,13 +225,6 @@ def _secret_key(settings: Settings) -> Iterable[Finding]:
     yield Finding("ok", "secret key", says, "keep a copy: stored credentials are lost without it")
     if path.exists() and path.stat().st_mode & 0o077:
         yield Finding("note", "secret key", "others may read it", f"chmod 600 {path}")
-
-
-def _prices(settings: Settings) -> Iterable[Finding]:
-    try:
-        Prices.of(settings)
-    except WrongPrices as wrong:
-        yield Finding("problem", "prices", str(wrong), "run `chorus billing prices` to try it")
 
 
 async def _storage(settings: Settings) -> Findings:

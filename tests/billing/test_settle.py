@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 from tests.billing.office import FIRST_MINUTE, Crashed, Office, opened, usage
 
+from chorus import doctor_prices
 from chorus.billing import sums
 from chorus.billing.prices import Prices
 from chorus.billing.settle import NotOver, settle, settle_overdue
@@ -201,11 +202,22 @@ async def test_a_call_that_is_deleted_meanwhile_does_not_keep_others_from_settli
     assert await office.holds(organization_id) == {}
 
 
-async def test_an_engine_without_a_price_is_in_the_ledger_all_the_same(office: Office):
+async def test_an_engine_without_a_price_is_in_the_ledger_all_the_same(
+    office: Office, caplog: pytest.LogCaptureFixture
+):
+    """And is told of: in the log once, and by `chorus doctor`."""
+    name = f"new-{uuid.uuid4().hex}"
     organization_id, call_id = await talked(office)
-    await office.notes(call_id, (1, "usage", {**usage(), "voice": "new", "characters": 9}))
+    await office.notes(call_id, (1, "usage", {**usage(), "voice": name, "characters": 9}))
     await office.settle(call_id)
-    [line] = [x for x in await office.lines(organization_id) if x.engine == "new"]
+    again, later = await talked(office)
+    await office.notes(later, (1, "usage", {**usage(), "voice": name, "characters": 9}))
+    await office.settle(later)
+    assert again != organization_id
+    assert caplog.text.count(f"no price for {name} (voice)") == 1
+    [finding] = await doctor_prices.findings(office.switchboard.database.settings)
+    assert f"{name} (voice)" in finding.says
+    [line] = [x for x in await office.lines(organization_id) if x.engine == name]
     assert (line.quantity, line.price_micros, line.price_per, line.amount_micros) == (
         9,
         None,

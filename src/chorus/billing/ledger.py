@@ -8,6 +8,7 @@ later is added. Two that do it at once would write the same keys, which the data
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import Counter
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from chorus.billing.charges import Charge, Item, Used, charges
 from chorus.billing.prices import Meter, PriceList
 from chorus.billing.tables import LedgerLine
 from chorus.db import utcnow
+
+log = logging.getLogger(__name__)
+
+_told: set[tuple[Meter, str]] = set()
+"""Meters and engines of whose missing price the log has it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ async def charge(
         more = due.quantity - written[due.item]
         if more > 0:
             line = Charge(due.item, more, due.price)
+            if due.price is None:
+                _tell_of_no_price(due.item)
             lines.append(_line(bill, line, prices, sequences[due.item.meter], from_balance))
             sequences[due.item.meter] += 1
     added = sum(line["amount_micros"] for line in lines)
@@ -78,6 +86,17 @@ async def charge(
     if added and from_balance:
         await balance.move(session, bill.organization_id, -added)
     return cost + added
+
+
+def _tell_of_no_price(item: Item) -> None:
+    """Once in each process."""
+    if (item.meter, item.engine) not in _told:
+        _told.add((item.meter, item.engine))
+        log.warning(
+            "there is no price for %s (%s): the cost of calls leaves it out",
+            item.engine,
+            item.meter,
+        )
 
 
 async def top_up(

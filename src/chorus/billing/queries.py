@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from chorus.billing.tables import LedgerLine
 from chorus.wire import Found
 
 # As rows of the table, not as objects: what is summed and listed is read only.
+_MOST_WITHOUT_PRICE = 20
 _lines = cast("sa.Table", LedgerLine.__table__).c
 
 
@@ -52,3 +54,19 @@ def shown(row: Mapping[Any, Any]) -> LedgerLineOut:
             "amount": row["amount_micros"] / MILLION,
         }
     )
+
+
+async def without_price(session: AsyncSession, since: datetime) -> list[tuple[str, str]]:
+    """Meter and engine of what was used since then, by any organization, and has no price."""
+    query = (
+        sa.select(LedgerLine.meter, LedgerLine.engine)
+        .where(
+            LedgerLine.kind == "charge",
+            LedgerLine.price_micros.is_(None),
+            LedgerLine.created_at >= since,
+        )
+        .distinct()
+        .order_by(LedgerLine.meter, LedgerLine.engine)
+        .limit(_MOST_WITHOUT_PRICE)
+    )
+    return [(str(meter), str(engine)) for meter, engine in (await session.execute(query)).all()]

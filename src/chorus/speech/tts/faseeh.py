@@ -1,8 +1,9 @@
 """Faseeh's Arabic voices, over HTTP.
 
-By what is public of its API, the plugin that its makers publish (livekit-plugins-faseeh 0.1.5, read
-in November 2026): a request for each text, whose answer is bare samples of 16 bits at 24 kHz, sent
-as they are made. There are no times of words; nothing goes on after its connection is closed.
+By its reference (docs.faseeh.ai) and the plugin that its makers publish (livekit-plugins-faseeh
+0.1.5), read in November 2026: a request for each text, whose answer is bare samples of 16 bits at
+24 kHz, sent as they are made. There are no times of words; nothing goes on after its connection is
+closed.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ async def faseeh_voices(net: Net, api_key: str, base_url: str) -> tuple[VendorVo
 
 
 async def check_faseeh(net: Net, api_key: str, base_url: str) -> None:
-    """Whether the key is taken: has one word spoken, as there is nothing smaller to ask for.
+    """Whether the key is taken: has one word spoken, which alone shows whether there is money.
     Raises `EngineFailed`."""
     voice = FaseehVoice(api_key, SpeakingOptions(), net=net, base_url=base_url)
     session = await voice.open(_FORMAT, VoiceStyle())
