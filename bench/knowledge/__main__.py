@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from bench import postgres
 from bench.knowledge.place import Place, opened
 from chorus.db import utcnow
+from chorus.knowledge import words
 from chorus.knowledge.embedding.minilm_graph import WIDTH
 from chorus.knowledge.tables import Chunk, Document, DocumentVectors, KnowledgeBase
 from chorus.knowledge.vectors import packed
@@ -134,13 +135,8 @@ async def fill(place: Place, maker: Maker, documents: int, chunks: int) -> None:
         await _add(place, maker, ids, start, chunks)
     async with place.database.writing() as session:
         if not place.database.settings.is_sqlite:
-            await session.execute(
-                sa.text(
-                    "INSERT INTO knowledge_words (chunk_id, knowledge_base_id, words) SELECT id, "
-                    "knowledge_base_id, to_tsvector('english', heading || ' ' || text) "
-                    "FROM knowledge_chunks"
-                )
-            )
+            for (id,) in (await session.execute(sa.select(Document.id))).all():
+                await words.add(session, id)
             await session.execute(sa.text("ANALYZE"))
         await session.execute(
             sa.update(KnowledgeBase).values(

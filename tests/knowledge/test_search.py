@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from bench.knowledge.evaluate import evaluated, recalls
 from sqlalchemy.exc import OperationalError
 from tests.conftest import settings_for
@@ -122,6 +124,28 @@ async def test_a_frequent_word_is_not_counted_for_each_question(
     assert frequent.among(ids[:1], ["price"]) == set()
     now = 601.0
     assert frequent.among(ids, ["price"]) == set()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_words_that_were_there_before_are_found_as_those_that_come(api: Api):
+    """The migration makes the same numbers of them, and of each base its own."""
+    one, other = await shop(api), await shop(api)
+    narrow = import_module("chorus.migrations.versions.0044_narrow_words")
+    rows = sa.text(
+        "SELECT chunk_id, knowledge_base_id, length, ARRAY(SELECT unnest(keys) ORDER BY 1) "
+        "FROM knowledge_words ORDER BY chunk_id"
+    )
+    async with api.process.database.writing() as session:
+        made = (await session.execute(rows)).all()
+        for statement in narrow._POSTGRES:
+            await session.execute(sa.text(statement))
+        assert (await session.execute(rows)).all() == made
+    keys: dict[uuid.UUID, set[int]] = {uuid.UUID(one): set(), uuid.UUID(other): set()}
+    for _, base_id, _, its in made:
+        keys[base_id] |= set(its)
+    assert min(map(len, keys.values())) > 10
+    assert not set.intersection(*keys.values())
+    assert (await texts(api, one, "when do you bake bread"))[0] == BREAD
 
 
 # --- meaning ------------------------------------------------------------------------------------

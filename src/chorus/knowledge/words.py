@@ -1,4 +1,4 @@
-"""Chunks by their words: FTS5 on SQLite, `tsvector` on Postgres, asked in the same way.
+"""Chunks by their words, on SQLite (`words_sqlite.py`) and Postgres (`words_postgres.py`) alike.
 
 A question's words are looked up one by one first: how many chunks have each. Words that many chunks
 have say little and cost most, so only the rarer ones are searched for, as far as all of them
@@ -6,9 +6,6 @@ together are in `BUDGET` chunks. That needs no list of stop words for any langua
 are frequent, the chunks that have all of them are taken. Which words are in `BUDGET` chunks or more
 is remembered for a while (`Frequent`), because questions share those and counting them takes
 longest.
-
-On Postgres each chunk that is counted costs a page of the table, whose rows are large, so the ids
-come with the count and no page is read twice; FTS5 counts in its index alone.
 
 Both rank in the same way: by BM25, in which each word of the question counts once for a chunk that
 has it, by how rare it is, and less in a longer chunk. How often a chunk has a word says little in
@@ -26,10 +23,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.knowledge import words_postgres, words_sqlite
+from chorus.knowledge.word_index import Having, WordIndex
 
 BUDGET = 1000
 SHARE = 0.2
@@ -46,16 +44,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 async def add(session: AsyncSession, document_id: uuid.UUID) -> None:
     """Index the chunks of a document; taking them out again is done by the database."""
-    if _is_sqlite(session):
-        return  # a trigger has done it
-    await session.execute(
-        sa.text(
-            "INSERT INTO knowledge_words (chunk_id, knowledge_base_id, words) "
-            "SELECT id, knowledge_base_id, to_tsvector('english', heading || ' ' || text) "
-            "FROM knowledge_chunks WHERE document_id = :document"
-        ),
-        {"document": document_id},
-    )
+    await _index(session).add(session, document_id)
 
 
 class Frequent:
@@ -102,124 +91,31 @@ async def ranked(
     counted = [word for word in words if word not in skipped]
     known = await _look_up(session, base_ids, counted) if counted else {}
     frequent.note(base_ids, (word for word, its in known.items() if its.count >= BUDGET))
-    known |= dict.fromkeys(skipped, _Known(BUDGET))
+    known |= dict.fromkeys(skipped, Having(BUDGET))
     some = sorted((its.count, word) for word, its in known.items() if its.count)
     most = min(BUDGET - 1, max(_FEW, round(SHARE * chunk_count)))
-    rare: list[tuple[str, _Known]] = []
+    rare: list[tuple[str, float, Having]] = []
     total = 0
     for number, word in some:
         total += number
         if number > most or total > BUDGET:
             break
-        rare.append((word, known[word]))
+        weight = math.log(1 + (chunk_count - number + 0.5) / (number + 0.5))
+        rare.append((word, weight, known[word]))
+    index = _index(session)
     if rare:
-        return await _any_of(session, base_ids, rare, count, chunk_count)
-    return await _all_of(session, base_ids, [word for _, word in some], count) if some else []
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Of a word: in how many chunks it is, up to `BUDGET`, and on Postgres in which."""
-
-    count: int
-    ids: Sequence[int] = field(default=(), repr=False)
+        return await index.best(session, base_ids, rare, _NEAR, count)
+    frequents = [word for _, word in some]
+    if not frequents:
+        return []
+    return await index.shortest_with_all(session, base_ids, frequents, _NEAR, count)
 
 
 async def _look_up(
     session: AsyncSession, base_ids: Sequence[uuid.UUID], words: Sequence[str]
-) -> dict[str, _Known]:
-    sqlite = _is_sqlite(session)
-    one = _COUNT_SQLITE if sqlite else _IDS_POSTGRES
-    values: dict[str, object] = {"most": BUDGET}
-    if not sqlite:
-        values["bases"] = list(base_ids)
-    parts: list[str] = []
-    for place, word in enumerate(words):
-        values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else word
-        parts.append(one.format(place=place))
-    rows = await session.execute(sa.text(" UNION ALL ".join(parts)), values)
-    if sqlite:
-        return {words[int(row[0])]: _Known(int(row[1])) for row in rows}
-    return {words[int(row[0])]: _Known(len(row[1]), row[1]) for row in rows}
+) -> dict[str, Having]:
+    return await _index(session).having(session, base_ids, words, BUDGET)
 
 
-async def _any_of(
-    session: AsyncSession,
-    base_ids: Sequence[uuid.UUID],
-    words: Sequence[tuple[str, _Known]],
-    count: int,
-    chunk_count: int,
-) -> list[int]:
-    """The chunks with any of the words, by how rare those are that they have."""
-    sqlite = _is_sqlite(session)
-    values: dict[str, object] = {"near": _NEAR, "count": count}
-    one = _WITH_SQLITE if sqlite else _WITH_POSTGRES
-    parts: list[str] = []
-    for place, (word, its) in enumerate(words):
-        values[f"w{place}"] = _match(base_ids, [word], " OR ") if sqlite else list(its.ids)
-        values[f"i{place}"] = math.log(1 + (chunk_count - its.count + 0.5) / (its.count + 0.5))
-        parts.append(one.format(place=place))
-    rows = await session.execute(sa.text(_BEST.format(parts=" UNION ALL ".join(parts))), values)
-    return [id for (id,) in rows]
-
-
-async def _all_of(
-    session: AsyncSession, base_ids: Sequence[uuid.UUID], words: Sequence[str], count: int
-) -> list[int]:
-    """Some of the chunks with all of the words, the shortest first."""
-    sqlite = _is_sqlite(session)
-    values: dict[str, object] = {"near": _NEAR, "count": count}
-    if sqlite:
-        values["all"] = _match(base_ids, words, " AND ")
-    else:
-        values |= {"bases": list(base_ids), "all": " & ".join(words)}
-    part = _ALL_SQLITE if sqlite else _ALL_POSTGRES
-    rows = await session.execute(sa.text(_SHORTEST.format(part=part)), values)
-    return [id for (id,) in rows]
-
-
-def _match(base_ids: Sequence[uuid.UUID], words: Sequence[str], joint: str) -> str:
-    """A query of FTS5: words are only letters and digits, so none of it is a stranger's syntax."""
-    bases = " OR ".join(f'"{id.hex}"' for id in base_ids)
-    wanted = joint.join(f'"{word}"' for word in words)
-    return f"knowledge_base_id : ({bases}) AND {{heading text}} : ({wanted})"
-
-
-def _is_sqlite(session: AsyncSession) -> bool:
-    return session.get_bind().dialect.name == "sqlite"
-
-
-_COUNT_SQLITE = (
-    "SELECT {place}, (SELECT count(*) FROM (SELECT 1 FROM knowledge_words "
-    "WHERE knowledge_words MATCH :w{place} LIMIT :most))"
-)
-_IDS_POSTGRES = (
-    "SELECT {place}, ARRAY(SELECT chunk_id FROM knowledge_words "
-    "WHERE knowledge_base_id = ANY(:bases) "
-    "AND words @@ to_tsquery('english', :w{place}) LIMIT :most)"
-)
-_WITH_SQLITE = (
-    "SELECT rowid AS id, :i{place} AS score FROM knowledge_words "
-    "WHERE knowledge_words MATCH :w{place}"
-)
-_WITH_POSTGRES = (
-    "SELECT id, CAST(:i{place} AS float8) AS score FROM unnest(CAST(:w{place} AS bigint[])) AS id"
-)
-_BEST = (
-    "WITH near AS (SELECT id, sum(score) AS score FROM ({parts}) AS one GROUP BY id "
-    "ORDER BY score DESC, id LIMIT :near), "
-    "long AS (SELECT near.id AS id, near.score AS score, length(chunk.text) AS length "
-    "FROM near JOIN knowledge_chunks AS chunk ON chunk.id = near.id) "
-    "SELECT id FROM long ORDER BY "
-    "score / (1 + 1.2 * (0.25 + 0.75 * length / (SELECT avg(length) FROM long))) DESC, id "
-    "LIMIT :count"
-)
-_ALL_SQLITE = "SELECT rowid AS id FROM knowledge_words WHERE knowledge_words MATCH :all LIMIT :near"
-_ALL_POSTGRES = (
-    "SELECT chunk_id AS id FROM knowledge_words WHERE knowledge_base_id = ANY(:bases) "
-    "AND words @@ to_tsquery('english', :all) LIMIT :near"
-)
-_SHORTEST = (
-    "SELECT chunk.id FROM ({part}) AS found JOIN knowledge_chunks AS chunk "
-    "ON chunk.id = found.id ORDER BY length(chunk.text), chunk.id LIMIT :count"
-)
+def _index(session: AsyncSession) -> WordIndex:
+    return words_sqlite if session.get_bind().dialect.name == "sqlite" else words_postgres
