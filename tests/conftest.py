@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
@@ -16,6 +17,12 @@ from tests.fakes import schema
 from tests.fakes.api import KEY, Api, running
 
 from chorus.settings import Settings
+
+# What is generated is tested, not how fast this machine is just now.
+hypothesis.settings.register_profile(
+    "chorus", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("chorus")
 
 
 class Postgres:
