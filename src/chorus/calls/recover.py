@@ -92,10 +92,10 @@ class Keeper:
         self._silent: Stillness[uuid.UUID] = Stillness(2 * ROUND_S)
 
     async def run(self) -> None:
-        """For ever; started once by the application."""
+        """For ever; started once by the application. The first round is at once: where several
+        died together, the one that comes back first finds the calls of all."""
         failures = 0
         while True:
-            await asyncio.sleep(ROUND_S)
             try:
                 await self.round()
                 failures = 0
@@ -106,6 +106,7 @@ class Keeper:
             except Exception:
                 # The heartbeat has to go on, whatever else a round runs into.
                 log.exception("a look after lost calls failed")
+            await asyncio.sleep(ROUND_S)
 
     async def round(self) -> None:
         switchboard = self._switchboard
@@ -198,7 +199,8 @@ async def _end(
         gone = found.all()
     ended = 0
     for call_id, organization_id in gone:
-        # One transaction each, and only if it still is as it was found.
+        # One transaction each, and only if it still is as it was found. One after another: two ends
+        # of a transfer write to each other's rows.
         async with switchboard.database.writing() as session:
             ended_now = await end(
                 session,
