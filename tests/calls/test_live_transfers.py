@@ -47,12 +47,14 @@ async def transferred(rig: Rig, person: Person, wish: dict[str, Any]) -> tuple[s
     return id, caller
 
 
-async def until(rig: Rig, id: str, kind: str) -> list[dict[str, Any]]:
+async def until(rig: Rig, id: str, kind: str, *, only: bool = False) -> list[dict[str, Any]]:
+    """The call's events once there is one of this kind; `only`: those."""
     async with asyncio.timeout(40):
         while True:
             events = await stored(rig, id)
-            if any(event["kind"] == kind for event in events):
-                return events
+            found = [event for event in events if event["kind"] == kind]
+            if found:
+                return found if only else events
             await asyncio.sleep(0.1)
 
 
@@ -94,6 +96,7 @@ async def test_transfers(tmp_path: Path):
             declined_and_the_agent_goes_on(rig),
             the_caller_hangs_up_while_it_rings(rig),
             the_carrier_has_nobody_and_the_agent_goes_on(rig),
+            released_and_the_carrier_keeps_the_two(rig),
             what_is_refused(rig),
         )
         await no_room_for_a_second_call(rig)
@@ -197,6 +200,38 @@ async def the_carrier_has_nobody_and_the_agent_goes_on(rig: Rig) -> None:
     assert shown["transferCalls"] == []
 
 
+async def released_and_the_carrier_keeps_the_two(rig: Rig) -> None:
+    """Both calls are over here; what they last at the carrier is counted."""
+    id, leg_id, person = await released(rig)
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    calls = [shown, await call(rig, leg_id)]
+    assert calls[1]["endedReason"] == "transferred"
+    await asyncio.sleep(2)  # the two talk at the carrier
+    await person.do(HangUp())
+    for each in calls:
+        [over] = await until(rig, each["id"], "released_over", only=True)
+        lasted_s = over["data"]["durationSeconds"]
+        assert lasted_s >= each["durationSeconds"] + 1
+        assert over["atMs"] == lasted_s * 1000
+
+
+async def released(rig: Rig) -> tuple[str, str, CarrierCall]:
+    """A caller and a person whom the carrier has connected: both calls, and the person there."""
+    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
+    id, _ = await transferred(rig, takes, to("warm", merge="release"))
+    await until(rig, id, "transfer_released")
+    [leg] = (await call(rig, id))["transferCalls"]
+    return id, leg["id"], rig.carrier.placed((await call(rig, leg["id"]))["callSid"])
+
+
+async def counted(rig: Rig, id: str) -> int:
+    """Seconds of telephony in the ledger."""
+    async with rig.http() as http:
+        lines = (await http.get(f"/v1/ledger?callId={id}&meter=telephony")).json()["data"]
+    return sum(line["quantity"] for line in lines)
+
+
 async def no_room_for_a_second_call(rig: Rig) -> None:
     await rig.limit(1, 5)
     id, caller = await transferred(rig, Person(), to("cold"))
@@ -221,7 +256,6 @@ async def what_is_refused(rig: Rig) -> None:
         # What Twilio does not do for a number.
         (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),
         (to("cold", callerId="caller"), "to.callerId"),
-        (to("warm", merge="release"), "to.merge"),
     ):
         answer = await post(rig, f"{id}/transfer", wish)
         assert answer.status_code == 400, wish
@@ -263,3 +297,27 @@ async def test_a_process_that_is_killed_leaves_nobody_ringing_and_nothing_open(
         async with asyncio.timeout(20):
             while (await rig.carrier.placed(sid).look())["status"] in ("ringing", "in-progress"):
                 await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_process_that_is_killed_after_a_release_takes_nobody_along(
+    tmp_path: Path, database_url: str
+):
+    """The carrier has the two; what comes of them is told to whoever is there by then."""
+    on_postgres = database_url.startswith("postgresql")
+    plain = database_url.replace("+psycopg", "") if on_postgres else None
+    async with servers(tmp_path, plain, 1) as [rig]:
+        id, leg_id, person = await released(rig)
+        await ended(rig, id)
+        rig.kill()
+        await rig.start()
+        assert (await person.look())["status"] == "in-progress"
+        await person.do(HangUp())
+        for each in (id, leg_id):
+            [over] = await until(rig, each, "released_over", only=True)
+            async with asyncio.timeout(20):
+                while await counted(rig, each) != over["data"]["durationSeconds"]:
+                    await asyncio.sleep(0.1)
+            shown = await call(rig, each)
+            assert (shown["status"], shown["endedReason"]) == ("completed", "transferred")

@@ -102,7 +102,7 @@ class TransferTarget(In):
         Literal["bridge", "release"],
         Field(
             description="bridge: Chorus stays between the two. release: the carrier connects them "
-            "and the call ends; bridge where it cannot. A warm transfer is released by SIP alone."
+            "and the call ends; bridge where it cannot, as not every carrier can of warm ones."
         ),
     ] = "bridge"
     briefing: Annotated[

@@ -33,6 +33,7 @@ class Item:
 class Used:
     """What one call used. `talked_ms` is from the answer to the end, 0 if it was not answered;
     `transcriber` None where nothing was transcribed; `spoken` are the characters and tokens.
+    `carried_ms` is the carrier's part where it went on after Chorus had left (a transfer), else 0.
     `others`: which transcribers took over, and from when on, in milliseconds of the call; an empty
     name is none."""
 
@@ -42,6 +43,7 @@ class Used:
     transcriber: str | None
     spoken: Mapping[Item, int]
     others: tuple[tuple[str, int], ...] = ()
+    carried_ms: int = 0
 
     @property
     def heard_ms(self) -> dict[str, int]:
@@ -109,7 +111,8 @@ def charges(used: Used, prices: PriceList) -> list[Charge]:
 
 def _of_time(used: Used, prices: PriceList) -> Iterable[Charge]:
     call = prices.call(used.provider)
-    seconds = call.billed_s(used.talked_ms) if call else _seconds(used.talked_ms)
+    carried_ms = max(used.talked_ms, used.carried_ms)
+    seconds = call.billed_s(carried_ms) if call else _seconds(carried_ms)
     price = call and (call.inbound if used.direction == "inbound" else call.outbound)
     yield Charge(Item("telephony", used.provider), seconds, price)
     for name, ms in used.heard_ms.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chorus.calls import live
+from chorus.calls import live, released
 from chorus.calls.answer import Taken, answer
 from chorus.calls.browser import PAGE_PURPOSE, TOKEN_LASTS, page_of
 from chorus.calls.converse import claim, converse, new_token
@@ -112,8 +112,11 @@ class CallDesk:
             return
         if call.answered_at is None:
             await self._never_talked(call, progress, ended)
+            return
+        if released.maybe(call):
+            await released.over(self._switchboard, call, progress)
         # A call that was answered is ended by its conversation, which knows who hung up.
-        elif (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
+        if (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
         elif call.lease_owner not in (None, self._switchboard.heartbeat.name):
             over = {"legId": progress.leg_id, "cause": ended.cause, "detail": ended.detail}

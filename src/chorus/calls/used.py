@@ -2,7 +2,8 @@
 
 A call's time is what its conversation says it lasted. One that was lost with its process is
 taken to have lasted until the last thing that is known of it: when somebody noticed does not
-count. A call that was not answered used nothing.
+count. A call that was not answered used nothing. One that was released to its carrier was carried
+until that said that it is over.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from chorus.billing.charges import Used, tally
 from chorus.billing.ledger import Bill
 from chorus.calls.tables import CallEvent, CallRow
 
-_KINDS = ("answered", "usage", "status_changed", "transcriber_changed", "transcriber_stopped")
+OVER = "released_over"
+"""The carrier says that a call is over that it went on with after Chorus had left."""
+_KINDS = ("answered", "usage", "status_changed", "transcriber_changed", "transcriber_stopped", OVER)
 
 
 async def bill(session: AsyncSession, call_id: uuid.UUID) -> Bill | None:
@@ -59,11 +62,13 @@ async def _used(session: AsyncSession, call: CallRow) -> Used:
     last_ms = await session.scalar(sa.select(sa.func.max(CallEvent.at_ms)).where(mine)) or 0
     ended_ms = max((at for kind, at, _ in events if kind == "status_changed"), default=0)
     talked_ms = ended_ms or last_ms or (call.duration_seconds or 0) * 1000
+    carried_ms = max((at for kind, at, _ in events if kind == OVER), default=0)
     transcriber = next((d.get("transcriber") for kind, _, d in events if kind == "answered"), None)
     return Used(
         provider=call.provider,
         direction=call.direction,
         talked_ms=talked_ms if call.answered_at is not None else 0,
+        carried_ms=carried_ms,
         transcriber=transcriber,
         spoken=tally(data for kind, _, data in events if kind == "usage"),
         others=tuple(

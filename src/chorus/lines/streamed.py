@@ -187,6 +187,10 @@ class StreamedLine:
 
     async def transfer(self, to: str) -> None:
         await self._ask_to_move(to)
+        self._left()
+
+    def _left(self) -> None:
+        """The carrier has the far end now."""
         self._move = "done"
         self._inbox.moved(LineMove.TRANSFERRED)
         if self._ended_meanwhile is not None:
@@ -196,13 +200,21 @@ class StreamedLine:
             self._loop.call_later(STOP_GRACE_S, self.end, LineCause.TRANSFERRED)
 
     async def _ask_to_move(self, to: str) -> None:
-        if self.over or self._leaving or self._move is not None:
-            raise MoveRefused("the call is over, or is being transferred")
+        self._movable()
         if self._redirect is None or not _TARGET.fullmatch(to):
             raise MoveRefused(f"{to} cannot be dialled: an E.164 number or a SIP address can")
+        await self._asked(self._redirect(to))
+
+    def _movable(self) -> None:
+        """Raises `MoveRefused` for a call that cannot be moved now."""
+        if self.over or self._leaving or self._move is not None:
+            raise MoveRefused("the call is over, or is being transferred")
+
+    async def _asked(self, command: Awaitable[None]) -> None:
+        """Wait until the carrier has taken or refused a command that moves the call."""
         self._move = "asked"
         try:
-            await self._redirect(to)
+            await command
         except BaseException:
             self._move = None
             if (ended := self._ended_meanwhile) is not None:

@@ -424,7 +424,8 @@ class Call:
             self._line_over = True
             reason, detail = LINE_REASONS[ended.cause], ended.detail
             if self.transfers.connected:
-                reason, detail = "transferred", detail or "the caller hung up"
+                who = "the caller hung up" if ended.cause is not LineCause.TRANSFERRED else ""
+                reason, detail = "transferred", detail or who or "the carrier has the caller"
             elif self._talk is not None and ended.cause is LineCause.FAR_END:
                 reason = self._talk.if_hung_up or reason
             self.hang_up(reason, detail)

@@ -201,7 +201,7 @@ class Redirected:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.line = TwilioLine(SID, "CA1", dial=self.dial)
+        self.line = TwilioLine(SID, "CA1", moves=self)
         self.talk = Talk(self.line, "c")
         self.line.start(self.talk)
         self.transfer = asyncio.ensure_future(self.line.transfer("+15551112222"))
@@ -209,6 +209,12 @@ class Redirected:
     async def dial(self, to: str) -> None:
         self.asked.append(to)
         await self.answer
+
+    async def confer(self, room: str) -> None:
+        raise NotImplementedError
+
+    async def come_back(self) -> None:
+        raise NotImplementedError
 
     def stop(self) -> None:
         self.line.take(json.dumps({"event": "stop", "streamSid": SID}))

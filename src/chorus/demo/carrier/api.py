@@ -120,10 +120,10 @@ class Api:
         call = self._call(request, account)
         status, twiml = _text(form, "Status"), _text(form, "Twiml")
         if twiml:
-            if call.status != "in-progress":
+            if call.status != "in-progress" or call.leaving:
                 raise _Refused(400, 21220, "Call is not in-progress. Cannot redirect.")
             try:
-                call.redirect(twiml)
+                call.redirect(twiml, _text(form, "StatusCallback") or None)
             except TwimlError as error:
                 raise _Refused(400, 12100, str(error)) from None
             return JSONResponse(call.resource())

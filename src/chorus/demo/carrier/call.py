@@ -13,18 +13,21 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any
 
 import httpx
 
+from chorus.demo.carrier.conference import Seat
 from chorus.demo.carrier.exchange import Account, Exchange, Number
+from chorus.demo.carrier.handset import Handset
 from chorus.demo.carrier.person import Person
 from chorus.demo.carrier.script import Actor
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.stream import MediaStream
 from chorus.demo.carrier.twiml import (
+    Conference,
     Dial,
     Hangup,
     OpenStream,
@@ -74,7 +77,7 @@ class SimulatedCall:
     answered_s: float | None = None
     duration_s: int | None = None
     created: str = field(default_factory=lambda: formatdate(usegmt=True))
-    stream: MediaStream | None = None
+    stream: Handset | None = None
     actor: Actor | None = None
     _way: asyncio.Task[str] | None = None
     _forced: str | None = None
@@ -105,9 +108,16 @@ class SimulatedCall:
             self._tell("call.ended_by_api", asked=status)
             self._way.cancel()
 
-    def redirect(self, document: str) -> None:
+    @property
+    def leaving(self) -> bool:
+        """The person has hung up, and the rest of the end is under way."""
+        return self.stream is not None and self.stream.over == "hung_up"
+
+    def redirect(self, document: str, status_url: str | None) -> None:
         """The API has the call do this instead: its stream stops. Raises `TwimlError`."""
         self._next = read_twiml(document)
+        if status_url is not None:
+            self.order = replace(self.order, status_url=status_url)
         self._tell("call.redirected")
         if self.stream is not None:
             self.stream.end("redirected")
@@ -177,7 +187,7 @@ class SimulatedCall:
 
     async def _perform(self, verbs: list[Verb]) -> str:
         final = await self._perform_all(verbs)
-        while self._next is not None:
+        while self._next is not None and not self.leaving:
             verbs, self._next = self._next, None
             final = await self._perform_all(verbs)
         return final
@@ -188,6 +198,9 @@ class SimulatedCall:
             match verb:
                 case OpenStream():
                     if await self._stream(verb) in ("hung_up", "left", "dropped", "redirected"):
+                        return "completed"
+                case Conference():
+                    if await self._confer(verb) in ("hung_up", "redirected"):
                         return "completed"
                 case Dial():
                     status = await self._dial(verb)
@@ -234,11 +247,21 @@ class SimulatedCall:
         await asyncio.sleep(DIALLED_S)
         return "completed"
 
+    async def _confer(self, verb: Conference) -> str:
+        name = (self.account.sid, verb.name)
+        person = self.person or Person()
+        return await self._act(Seat(self.exchange, self.sid, person, name, verb.ends))
+
     async def _stream(self, verb: OpenStream) -> str:
         person = self.person or Person()
-        stream = MediaStream(self.exchange, self.account.sid, self.sid, person, verb)
-        # A stream that begins after a transfer goes on with a person who has begun long ago.
-        steps = person.steps if self.actor is None else []
+        return await self._act(MediaStream(self.exchange, self.account.sid, self.sid, person, verb))
+
+    async def _act(self, stream: MediaStream | Seat) -> str:
+        # What begins after a transfer goes on with a person who has begun long ago.
+        if self.actor is not None:
+            steps = self.actor.left()
+        else:
+            steps = self.person.steps if self.person is not None else []
         actor = Actor(self.exchange, self.sid, steps)
         self.stream, self.actor = stream, actor
         acting = asyncio.create_task(actor.run(stream))

@@ -98,10 +98,16 @@ class CarrierClient:
         return CarrierCall(self, sid)
 
     async def fault(
-        self, status: int = 500, body: str = "", delay_s: float = 0, times: int = 1
+        self,
+        status: int = 500,
+        body: str = "",
+        delay_s: float = 0,
+        times: int = 1,
+        after: int = 0,
     ) -> None:
-        """The REST API answers this instead of what it should."""
-        fault = {"status": status, "body": body, "delay_s": delay_s, "times": times}
+        """The REST API answers this instead of what it should, once it has done `after` requests
+        more."""
+        fault = {"status": status, "body": body, "delay_s": delay_s, "times": times, "after": after}
         await self.post("faults", fault)
 
     async def wait(

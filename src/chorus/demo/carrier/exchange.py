@@ -14,6 +14,7 @@ from chorus.demo.carrier.person import Person
 
 if TYPE_CHECKING:
     from chorus.demo.carrier.call import SimulatedCall
+    from chorus.demo.carrier.conference import Seat
     from chorus.demo.carrier.sip import SipTelephones
 
 
@@ -35,12 +36,13 @@ class Number:
 
 @dataclass(slots=True)
 class Fault:
-    """The REST API answers this instead, `times` times."""
+    """The REST API answers this instead, `times` times, once it has done `after` requests."""
 
     status: int = 500
     body: str = ""
     delay_s: float = 0.0
     times: int = 1
+    after: int = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class Exchange:
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
     calls: dict[str, SimulatedCall] = field(default_factory=dict[str, "SimulatedCall"])
     telephones: SipTelephones | None = None
+    conferences: dict[tuple[str, str], list[Seat]] = field(
+        default_factory=dict[tuple[str, str], "list[Seat]"]
+    )
+    """By account and name."""
     faults: list[Fault] = field(default_factory=list[Fault])
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     # Kept, so that a call that nobody waits for is not collected while it runs.
@@ -83,6 +89,9 @@ class Exchange:
         if not self.faults:
             return None
         fault = self.faults[0]
+        if fault.after > 0:
+            fault.after -= 1
+            return None
         fault.times -= 1
         if fault.times <= 0:
             self.faults.pop(0)

@@ -94,7 +94,9 @@ class Handset(ABC):
         self._deaf_until_s = time.monotonic() + ms / 1000
 
     def end(self, why: str) -> None:
-        self.over = self.over or why
+        """The first reason stands; but who hangs up while they are sent elsewhere has hung up."""
+        if self.over in (None, "redirected"):
+            self.over = why
 
     async def until(self, true: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for a condition that is looked at every 20 ms; whether it came true."""

@@ -25,6 +25,13 @@ class Actor:
         for step in steps:
             self._steps.put_nowait(step)
 
+    def left(self) -> list[p.Step]:
+        """The steps that are not begun, for another telephone to go on with."""
+        steps: list[p.Step] = []
+        while not self._steps.empty():
+            steps.append(self._steps.get_nowait())
+        return steps
+
     async def run(self, stream: Handset) -> None:
         await stream.opened.wait()
         while True:

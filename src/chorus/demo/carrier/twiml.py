@@ -1,8 +1,8 @@
 """The part of TwiML that a voice agent answers with, as a list of verbs.
 
 `<Connect><Stream>` with `<Parameter>`, `<Reject>`, `<Hangup>`, `<Say>`, `<Pause>`, `<Dial>` with a
-number, one `<Number>` or one `<Sip>`. Anything else is an error (Twilio: 12100 or 12200), because
-an answer that means nothing is a bug.
+number, one `<Number>`, one `<Sip>` or one `<Conference>`. Anything else is an error (Twilio: 12100
+or 12200), because an answer that means nothing is a bug.
 """
 
 from __future__ import annotations
@@ -56,7 +56,15 @@ class Dial:
     events: frozenset[str] = frozenset({"completed"})
 
 
-Verb = OpenStream | Reject | Hangup | Say | Pause | Dial
+@dataclass(frozen=True, slots=True)
+class Conference:
+    """`ends`: when this one leaves, it is over for the others too."""
+
+    name: str
+    ends: bool = False
+
+
+Verb = OpenStream | Reject | Hangup | Say | Pause | Dial | Conference
 
 
 def read_twiml(document: str) -> list[Verb]:
@@ -93,7 +101,13 @@ def _verb(element: Xml.Element) -> Verb:
             raise TwimlError(f"12200: <{other}> is not understood here")
 
 
-def _dial(element: Xml.Element) -> Dial:
+def _dial(element: Xml.Element) -> Dial | Conference:
+    conference = element.find("Conference")
+    if conference is not None:
+        name = (conference.text or "").strip()
+        if not name or len(element) != 1:
+            raise TwimlError("12200: <Dial> must hold one <Conference>, with a name")
+        return Conference(name, conference.get("endConferenceOnExit", "false") == "true")
     callees = element.findall("Sip") + element.findall("Number")
     callee = callees[0] if callees else element
     return Dial(

@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
-from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
-from chorus.lines.twilio import links, twiml
+from chorus.lines.twilio import links
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.media import TwilioMedia
+from chorus.lines.twilio.moves import Moves
 from chorus.lines.twilio.rest import TIMEOUT_S, ApiFailed, TwilioApi, TwilioDialler
 from chorus.lines.twilio.routes import webhook_routes
 from chorus.settings import Settings
@@ -37,7 +37,7 @@ class TwilioCarrier:
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
         media = MediaSocket(
-            desk, self, TwilioMedia(partial(self._dial, desk), self._links, self._api_url)
+            desk, self, TwilioMedia(partial(self._moves, desk), self._links, self._api_url)
         )
         return (
             *webhook_routes(desk, self._links, self._api_url),
@@ -66,20 +66,8 @@ class TwilioCarrier:
     async def aclose(self) -> None:
         await self.api.aclose()
 
-    async def _dial(self, desk: Desk, call_id: str, call_sid: str, to: str) -> None:
-        connection = await desk.connection_of_call(call_id)
-        if connection is None:
-            raise MoveRefused("the call's number is not at Twilio any more")
-        document = twiml.dial(
-            to,
-            connection.number,
-            self._links.answered_url(call_id),
-            self._links.dialled_url(call_id),
-        )
-        try:
-            await self.api.redirect(self._account(connection), call_sid, document)
-        except ApiFailed as failed:
-            raise MoveRefused(f"Twilio did not move the call: {failed.detail}") from failed
+    def _moves(self, desk: Desk, call_id: str, call_sid: str) -> Moves:
+        return Moves(self.api, self._links, self._api_url, desk, call_id, call_sid)
 
     def _account(self, connection: Connection) -> TwilioAccount:
         return TwilioAccount.of(connection, self._api_url)
@@ -102,5 +90,6 @@ TWILIO = CarrierKind(
     presses_on_answer=True,
     calls_addresses=True,
     sends_headers="to_addresses",
+    joins_calls=True,
     webhook_path=links.VOICE_PATH,
 )

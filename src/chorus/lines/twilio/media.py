@@ -7,7 +7,7 @@ https://www.twilio.com/docs/usage/security#validating-signatures-from-twilio (of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -31,11 +31,12 @@ from chorus.lines.media_socket import (
 )
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
+from chorus.lines.twilio.moves import Moves
 from chorus.lines.twilio.stream import TwilioLine
 from chorus.lines.twilio.webhook import signature_of
 
-DialOut = Callable[[str, str, str], Awaitable[None]]
-"""Have the call with this id and SID call this number or SIP address. Raises `MoveRefused`."""
+MovesOf = Callable[[str, str], Moves]
+"""What Twilio can have the call with this id and SID do."""
 
 
 class TwilioMedia:
@@ -43,8 +44,8 @@ class TwilioMedia:
 
     subprotocol = None
 
-    def __init__(self, dial: DialOut, links: Links, api_url: str) -> None:
-        self._dial = dial
+    def __init__(self, moves: MovesOf, links: Links, api_url: str) -> None:
+        self._moves = moves
         self._links = links
         self._api_url = api_url
 
@@ -69,13 +70,13 @@ class TwilioMedia:
         except (ValueError, TypeError, KeyError):
             raise NotOurs(NOT_UTF8, "it did not send an event in JSON") from None
         if event == "start":
-            return _parse(body, self._dial)
+            return _parse(body, self._moves)
         if event != "connected":
             raise NotOurs(POLICY, f"it sent {str(event)[:40]!r} before its start")
         return None
 
 
-def _parse(body: dict[str, Any], dial: DialOut) -> MediaStart:
+def _parse(body: dict[str, Any], moves: MovesOf) -> MediaStart:
     try:
         start = body["start"]
         format = start["mediaFormat"]
@@ -86,7 +87,7 @@ def _parse(body: dict[str, Any], dial: DialOut) -> MediaStart:
     for text in (stream_sid, call_sid):
         if not isinstance(cast("object", text), str) or not 0 < len(text) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its start holds a value that is no short text")
-    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, dial)
+    line = partial(_line, stream_sid, call_sid, encoding, rate_hz, moves)
     return MediaStart(call_sid, line, partial(_again, stream_sid, call_sid))
 
 
@@ -99,11 +100,11 @@ def _line(
     call_sid: str,
     encoding: str,
     rate_hz: str,
-    dial: DialOut,
+    moves: MovesOf,
     call_id: str,
     hang_up: HangUp,
 ) -> TwilioLine:
-    line = TwilioLine(stream_sid, call_sid, hang_up, partial(dial, call_id, call_sid))
+    line = TwilioLine(stream_sid, call_sid, hang_up, moves(call_id, call_sid))
     if (encoding, rate_hz) != ("audio/x-mulaw", "8000"):
         detail = (
             "Twilio streams audio/x-mulaw at 8000 Hz; "

@@ -87,11 +87,17 @@ class TwilioApi:
         call = await self._answer(account, client.calls(call_sid).update_async(status=status))
         return str(call.status)
 
-    async def redirect(self, account: TwilioAccount, call_sid: str, twiml: str) -> None:
+    async def redirect(
+        self, account: TwilioAccount, call_sid: str, twiml: str, status_url: str
+    ) -> None:
         """Have a call that is answered do something else than it does. Its media stream stops, with
-        the same `stop` as if somebody had hung up. Raises `ApiFailed`."""
+        the same `stop` as if somebody had hung up; how the call ends `status_url` is told. Raises
+        `ApiFailed`."""
         client = await self._client(account)
-        await self._answer(account, client.calls(call_sid).update_async(twiml=twiml))
+        update = client.calls(call_sid).update_async(
+            twiml=twiml, status_callback=status_url, status_callback_method="POST"
+        )
+        await self._answer(account, update)
 
     async def create(self, account: TwilioAccount, **fields: Any) -> str:
         """Create a call; returns its sid. Raises `ApiFailed`."""

@@ -1,6 +1,6 @@
 """The TwiML documents that Chorus answers with.
 
-https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /number, /sip
+https://www.twilio.com/docs/voice/twiml/connect, /stream, /reject, /dial, /number, /sip, /conference
 """
 
 from __future__ import annotations
@@ -58,6 +58,27 @@ def dial(to: str, caller_id: str, answered_url: str, dialled_url: str) -> str:
         statusCallbackMethod="POST",
     )
     callee.text = to
+    return _document(response)
+
+
+CONFERENCE_S = 4 * 3600
+"""How long two people may talk in a conference: what Twilio has as its own limit of a `<Dial>`."""
+
+
+def conference(room: str) -> str:
+    """Put the person into a conference of two, without beeps and music, that ends for both when
+    one leaves. `room` names it within the account. Nothing follows, so that is the call's end."""
+    response = Xml.Element("Response")
+    dialled = Xml.SubElement(response, "Dial", timeLimit=str(CONFERENCE_S))
+    Xml.SubElement(
+        dialled,
+        "Conference",
+        beep="false",
+        startConferenceOnEnter="true",
+        endConferenceOnExit="true",
+        waitUrl="",
+        maxParticipants="2",
+    ).text = room
     return _document(response)
 
 

@@ -1,0 +1,113 @@
+"""What becomes of a call whose far end the carrier has connected with somebody else.
+
+The call is over here, and goes on at the carrier, where it costs. The carrier tells of its end,
+whichever process it reaches: what it lasted is counted then, and where it was one of two calls that
+were connected, the other one is ended as well, so that nobody stays there alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chorus.billing.settle import settle
+from chorus.calls import journal, lost
+from chorus.calls.switchboard import Switchboard
+from chorus.calls.tables import CallEvent, CallRow, Transfer
+from chorus.calls.used import OVER
+from chorus.db import utcnow
+from chorus.durable.work import Queue, Workflow, step
+from chorus.lines.desk import Progress
+from chorus.talk.timeline import Happening
+
+log = logging.getLogger(__name__)
+
+RELEASED = "leg_transferred"
+LOOK_EVERY_S = 0.5
+WRITTEN_S = 60.0
+"""So long the record of a call that has just ended may take."""
+
+
+async def count_released(switchboard: Switchboard, call_id: str) -> None:
+    await step(settle, switchboard, uuid.UUID(call_id))
+
+
+COUNT_RELEASED = Workflow("count_released", count_released, Queue("count-released", at_once=5))
+
+
+def maybe(call: CallRow) -> bool:
+    """Whether its carrier may have the far end. Cheap: it is asked of every call that ends."""
+    return call.transfer_status in ("connected", "completed")
+
+
+async def over(switchboard: Switchboard, call: CallRow, progress: Progress) -> None:
+    """The carrier says that it has ended. Nothing if Chorus held it until then."""
+    if call.ended_at is None:
+        # Here it has ended in this moment, or the other way round.
+        switchboard.spawn(_once_written(switchboard, call, progress), f"released call {call.id}")
+    else:
+        await _over(switchboard, call.id, progress)
+
+
+async def _once_written(switchboard: Switchboard, call: CallRow, progress: Progress) -> None:
+    until = asyncio.get_running_loop().time() + WRITTEN_S
+    while asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(LOOK_EVERY_S)
+        async with switchboard.database.reading() as session:
+            row = await session.get(CallRow, call.id)
+        if row is None or row.ended_at is not None:
+            await _over(switchboard, call.id, progress)
+            return
+    log.warning("call %s: its carrier says that it is over, and its record does not", call.id)
+
+
+async def _over(switchboard: Switchboard, call_id: uuid.UUID, progress: Progress) -> None:
+    async with switchboard.database.writing() as session:
+        call = await session.scalar(
+            sa.select(CallRow).where(CallRow.id == call_id).with_for_update()
+        )
+        if call is None or call.answered_at is None or call.ended_reason != "transferred":
+            return
+        kinds = await _kinds(session, call_id)
+        if RELEASED not in kinds or OVER in kinds:
+            return
+        passed_s = (utcnow() - call.answered_at).total_seconds()
+        lasted_s = round(passed_s) if progress.answered_s is None else progress.answered_s
+        lasted_s = max(lasted_s, call.duration_seconds or 0)
+        happening = Happening(lasted_s * 1000, OVER, {"durationSeconds": lasted_s})
+        await journal.write(session, call_id, call.organization_id, [happening])
+        id = str(call_id)
+        await switchboard.durable.enqueue(session, COUNT_RELEASED, id, id=f"count_released:{id}")
+        await switchboard.news.tell(session, "events")
+        other_id = await _other(session, call_id)
+    if other_id is not None:
+        await lost.hang_up(switchboard, other_id)
+
+
+async def _kinds(session: AsyncSession, call_id: uuid.UUID) -> set[str]:
+    found = await session.scalars(
+        sa.select(CallEvent.kind).where(
+            CallEvent.call_id == call_id, CallEvent.kind.in_((RELEASED, OVER))
+        )
+    )
+    return set(found)
+
+
+async def _other(session: AsyncSession, call_id: uuid.UUID) -> uuid.UUID | None:
+    """The call that this one was connected with, if it goes on at the carrier."""
+    found = await session.execute(
+        sa.select(Transfer.call_id, Transfer.leg_id).where(
+            sa.or_(Transfer.call_id == call_id, Transfer.leg_id == call_id),
+            Transfer.status == "completed",
+        )
+    )
+    for first, second in found.all():
+        other_id = second if first == call_id else first
+        if other_id is not None:
+            kinds = await _kinds(session, other_id)
+            return other_id if RELEASED in kinds and OVER not in kinds else None
+    return None

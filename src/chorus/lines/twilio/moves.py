@@ -1,0 +1,73 @@
+"""What Twilio can have one call do besides its media stream: call somebody, wait in a conference,
+and come back to a stream. Each is one update of the call, which stops the stream that it has.
+
+https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chorus.lines.desk import Desk
+from chorus.lines.line import MoveRefused
+from chorus.lines.twilio import twiml
+from chorus.lines.twilio.account import TwilioAccount
+from chorus.lines.twilio.links import Links
+from chorus.lines.twilio.rest import ApiFailed, TwilioApi
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Of one call. All raise `MoveRefused`, after which the call is as it was, or nobody knows."""
+
+    api: TwilioApi
+    links: Links
+    api_url: str
+    desk: Desk
+    call_id: str
+    call_sid: str
+
+    async def dial(self, to: str) -> None:
+        """Call `to` for the person."""
+        account, number = await self._of()
+        document = twiml.dial(
+            to,
+            number,
+            self.links.answered_url(self.call_id),
+            self.links.dialled_url(self.call_id),
+        )
+        await self._have(account, document)
+
+    async def confer(self, room: str) -> None:
+        """Put the person into a conference. Asked twice if the first answer is none: to be sent
+        there again changes nothing."""
+        account, _ = await self._of()
+        await self._have(account, twiml.conference(room), again=True)
+
+    async def come_back(self) -> None:
+        """Have the person on a media stream again; it is a new one of the same call."""
+        account, _ = await self._of()
+        token = await self.desk.returns(self.call_id, self.call_sid)
+        if token is None:
+            raise MoveRefused("nobody talks on the call any more")
+        url = self.links.media_url(self.call_id, token)
+        await self._have(account, twiml.connect_stream(url), again=True)
+
+    async def _have(self, account: TwilioAccount, document: str, *, again: bool = False) -> None:
+        status_url = self.links.status_url(self.call_id)
+        try:
+            try:
+                await self.api.redirect(account, self.call_sid, document, status_url)
+            except ApiFailed as failed:
+                if failed.final or not again:
+                    raise
+                await self.api.redirect(account, self.call_sid, document, status_url)
+        except ApiFailed as failed:
+            raise MoveRefused(f"Twilio did not move the call: {failed.detail}") from failed
+
+    async def _of(self) -> tuple[TwilioAccount, str]:
+        """Whose call it is, and our number."""
+        connection = await self.desk.connection_of_call(self.call_id)
+        if connection is None:
+            raise MoveRefused("the call's number is not at Twilio any more")
+        return TwilioAccount.of(connection, self.api_url), connection.number

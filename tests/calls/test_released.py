@@ -1,0 +1,137 @@
+"""What the carrier says of a call that it went on with after Chorus had left."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from tests.calls.test_desk import SID, Carrier, carrier, stream
+from tests.calls.test_room import board
+from tests.fakes.api import Api
+
+from chorus.billing.tables import LedgerLine
+from chorus.calls import journal
+from chorus.calls.released import count_released
+from chorus.calls.tables import CallEvent, CallRow, Transfer
+from chorus.db import utcnow
+from chorus.lines.desk import Connection
+from chorus.talk.timeline import Happening
+
+__all__ = ["carrier"]
+OTHER = "CA" + "6" * 32
+
+
+async def two(carrier: Carrier, *, released: bool = True) -> tuple[uuid.UUID, uuid.UUID]:
+    """A call and its second call, that were connected and are over here."""
+    id = uuid.UUID(stream(await carrier.ring())["callId"])
+    now = utcnow()
+    was = {
+        "status": "completed",
+        "ended_reason": "transferred",
+        "transfer_type": "warm",
+        "transfer_status": "completed",
+        "answered_at": now - timedelta(seconds=90),
+        "ended_at": now - timedelta(seconds=80),
+        "duration_seconds": 10,
+        "lease_owner": None,
+    }
+    async with carrier.api.process.database.writing() as session:
+        first = await session.get_one(CallRow, id)
+        second = CallRow(
+            id=uuid.uuid4(),
+            organization_id=first.organization_id,
+            agent_id=first.agent_id,
+            phone_number_id=first.phone_number_id,
+            provider="twilio",
+            direction="outbound",
+            customer_number="+14155558888",
+            call_sid=OTHER,
+            parent_call_id=id,
+            **was,
+        )
+        session.add(second)
+        for name, value in was.items():
+            setattr(first, name, value)
+        await session.flush()
+        session.add(
+            Transfer(
+                organization_id=first.organization_id,
+                call_id=id,
+                leg_id=second.id,
+                name="Sales",
+                number="+14155558888",
+                type="warm",
+                by="api",
+                status="completed",
+                ended_at=now,
+            )
+        )
+        happened = [Happening(10_000, "status_changed", {"status": "completed"})]
+        if released:
+            happened.append(Happening(10_000, "leg_transferred", {"leg": "caller"}))
+        for call_id in (id, second.id):
+            await journal.write(session, call_id, first.organization_id, happened)
+        return id, second.id
+
+
+class Ending:
+    """Instead of the carrier: which legs it is told to end."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def end(self, connection: Connection, leg_id: str) -> None:
+        self.ended.append(leg_id)
+
+
+@pytest.fixture
+def ending(carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> Ending:
+    ending = Ending()
+    monkeypatch.setitem(board(carrier.api).carriers, "twilio", ending)
+    return ending
+
+
+async def told(carrier: Carrier, id: uuid.UUID, sid: str, seconds: int) -> None:
+    fields = {"CallSid": sid, "CallStatus": "completed", "CallDuration": str(seconds)}
+    answer = await carrier.post(f"/twilio/status/{id}", **fields)
+    assert answer.status_code == 204
+
+
+async def lasted(api: Api, id: uuid.UUID) -> list[int]:
+    async with api.process.database.reading() as session:
+        found = await session.scalars(
+            sa.select(CallEvent.at_ms).where(
+                CallEvent.call_id == id, CallEvent.kind == "released_over"
+            )
+        )
+        return list(found)
+
+
+async def test_what_it_lasted_there_is_counted_once(carrier: Carrier, ending: Ending):
+    id, second = await two(carrier)
+    await told(carrier, id, SID, 85)
+    await told(carrier, id, SID, 85)
+    assert await lasted(carrier.api, id) == [85_000]
+    # Whoever the carrier had connected it with is not left alone.
+    assert ending.ended == [OTHER]
+    await told(carrier, second, OTHER, 61)
+    assert await lasted(carrier.api, second) == [61_000]
+    assert ending.ended == [OTHER], "the first is over already"
+    for each in (id, second):
+        await count_released(board(carrier.api), str(each))
+    async with carrier.api.process.database.reading() as session:
+        found = await session.execute(
+            sa.select(LedgerLine.call_id, sa.func.sum(LedgerLine.quantity))
+            .where(LedgerLine.meter == "telephony")
+            .group_by(LedgerLine.call_id)
+        )
+    assert {row[0]: row[1] for row in found.all()} == {id: 120, second: 120}
+
+
+async def test_a_call_that_chorus_held_to_its_end_is_over_already(carrier: Carrier, ending: Ending):
+    id, _ = await two(carrier, released=False)
+    await told(carrier, id, SID, 12)
+    assert await lasted(carrier.api, id) == []
+    assert ending.ended == []
