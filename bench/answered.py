@@ -54,6 +54,7 @@ LEAD_MS = (300, 900, 1600)
 TAIL_MS = 2500
 AT_ONCE = 32
 WORDS_MS = 300.0
+IN_TIME_MS = 2500.0
 FINAL_AFTER_MS = 96
 INTERIM_MS = (1100, 1700, 2300, 3500)
 """Of speech: where the local transcriber is asked for words before the end; a hosted one tells more
@@ -88,13 +89,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`first` is the first verdict, `last` the one that stood at the end, `spoken_ms` how much had
-    been said when the first was there (from the first sound on)."""
+    """`first` is the first verdict, `last` the one that stood at the end. When the first was there,
+    `spoken_ms` had passed since the first sound, and `silent_ms` since the last one."""
 
     clip: Clip
     first: Verdict | None
     last: Verdict | None
     spoken_ms: float
+    silent_ms: float
 
 
 # --- the material -----------------------------------------------------------------------------
@@ -263,11 +265,13 @@ def judge(clip: Clip) -> Result:
     size = RATE_HZ * VAD_FRAME_MS // 1000 * 2
     waiting = list(clip.words)
     first: Verdict | None = None
-    spoken = 0.0
+    spoken = silent = 0.0
     began: float | None = None
+    voice = 0.0
     for number, voiced in enumerate(clip.voiced):
         now = (number + 1) * float(VAD_FRAME_MS)
         began = now if began is None and voiced else began
+        voice = now if voiced else voice
         while waiting and waiting[0][0] <= now:
             _, to, text, final = waiting.pop(0)
             judged.words(text, final=final, heard_to=to, now=now)
@@ -276,8 +280,8 @@ def judge(clip: Clip) -> Result:
         judged.frame(voiced, now, VAD_FRAME_MS)
         if first is None and judged.verdict is not None:
             first = judged.verdict
-            spoken = now - (began or now)
-    return Result(clip, first, judged.verdict, spoken)
+            spoken, silent = now - (began or now), now - voice
+    return Result(clip, first, judged.verdict, spoken, silent)
 
 
 def table(results: list[Result]) -> list[str]:
@@ -309,14 +313,21 @@ def table(results: list[Result]) -> list[str]:
     wrong = sum(not _is_person(r.last) or not _is_person(r.first) for r in people)
     missed = sum(_is_person(r.last) for r in others)
     talked = sum(_is_person(r.first) for r in others)
-    in_time = sum(r.spoken_ms <= 2500 for r in results)
+    waited = [r.silent_ms / 1000 for r in people]
+    in_time, people_in_time, others_in_time = (
+        sum(r.spoken_ms <= IN_TIME_MS for r in some) for some in (results, people, others)
+    )
     rows += [
         "",
         f"A person was taken for a machine, at any moment, in {wrong} of {len(people)} clips "
         f"({wrong / len(people):.1%}). A machine was taken for a person in {missed} of "
         f"{len(others)} ({missed / len(others):.1%}), and at first, for a moment, in {talked} "
         f"({talked / len(others):.1%}). Within 2.5 s of the first sound {in_time} of "
-        f"{len(results)} were decided ({in_time / len(results):.0%}).",
+        f"{len(results)} were decided ({in_time / len(results):.0%}): {people_in_time} of "
+        f"{len(people)} people ({people_in_time / len(people):.0%}) and {others_in_time} of "
+        f"{len(others)} machines ({others_in_time / len(others):.0%}). A person who had fallen "
+        f"silent waited {np.median(waited):.2f} s for it (p95 {np.percentile(waited, 95):.2f} s, "
+        f"at most {max(waited):.2f} s).",
     ]
     return rows
 

@@ -25,8 +25,9 @@ WORDS_DUE_MS = 1000.0
 """So long after somebody fell silent their words are not waited for any more."""
 SHORT_MS = 2600.0
 """Few people say more than that before they listen."""
-LONG_MS = 6000.0
-"""Whoever speaks for so long without a pause, whatever it is, does not listen."""
+LONG_MS = 5000.0
+"""Whoever speaks for so long without a pause, whatever it is, does not listen. Shorter, and people
+with a long sentence are taken for machines (docs/guides/leave-a-message.md)."""
 HELLO_MS = 1500.0
 """A greeting that is no longer, after a mailbox's, is somebody who has picked up."""
 FAX_AFTER_MS = 1500.0
