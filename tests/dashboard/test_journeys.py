@@ -301,26 +301,6 @@ def test_a_draft_outlives_its_page_and_a_version_comes_back(
         assert visit.complaints == []
 
 
-def test_calls_are_gone_through_and_exported(browser: Browser, server: Server, owner: Any):
-    with visiting(browser, server, owner) as visit:
-        page = visit.page
-        rows = page.locator("tbody tr")
-        visit.open("/calls")
-        expect(rows).to_have_count(50)
-        page.get_by_role("link", name="Next").click()
-        expect(rows).to_have_count(11)
-        assert "after=" in page.url
-        page.go_back()
-        expect(rows).to_have_count(50)
-        visit.open("/calls?status=failed")
-        page.get_by_role("button", name="Export").click()
-        with page.expect_download() as started:
-            page.get_by_role("menuitem", name="CSV", exact=True).click()
-        lines = started.value.path().read_text().splitlines()
-        assert len(lines) == 1 + rows.count() > 1
-        assert visit.complaints == []
-
-
 def test_what_has_no_value_is_told_and_a_voice_is_heard(
     browser: Browser, server: Server, owner: Any
 ):

@@ -1,24 +1,22 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
-import { Link, useSearch } from "@tanstack/react-router";
-import { memo } from "react";
-import { api, body, type Schemas } from "../api/client";
-import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
+import { useSearch } from "@tanstack/react-router";
+import { api, body } from "../api/client";
+import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
 import { CursorPages, SearchBox, useParameters } from "../parts/lists";
 import { Views } from "../parts/views";
-import { clock, maybe, money, number, t } from "../words";
+import { t } from "../words";
+import { type Column, COLUMNS, hiddenIn, type Listed, reason, Rows } from "./calls-rows";
+
+export { reason };
 
 const LIMIT = 50;
 const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
 /** Those that calls end for most; one of the address that is not among them is shown too. */
 const REASONS = ["customer_ended", "agent_ended", "operator_ended", "max_duration", "transferred", "no_answer", "busy", "rejected", "cancelled", "provider_error", "worker_lost", "insufficient_funds"];
-const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reason", "id"] as const;
-type Column = (typeof COLUMNS)[number];
-
 type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; reason?: string; from?: string; to?: string; hide?: string; after?: string };
-type Listed = Schemas["ListedCall"];
 
 export function query(search: Filters) {
   return {
@@ -33,8 +31,11 @@ export function query(search: Filters) {
   };
 }
 
-export function reason(code: string | null | undefined): string {
-  return code ? maybe(`reason.${code}`, code.replaceAll("_", " ")) : "—";
+const SETTLES_MS = 10_000;
+
+function unsettled(call: Listed): boolean {
+  if (call.status === "queued") return true;
+  return call.endedAt !== null && Date.now() - Date.parse(call.endedAt) < SETTLES_MS;
 }
 
 export function useAgentNames(): Map<string, string> {
@@ -56,8 +57,8 @@ export function Calls() {
     queryKey: ["calls", search],
     queryFn: () => body(api.GET("/v1/calls", { params: { query: { ...filters, limit: LIMIT, after: search.after } } })),
     placeholderData: (old) => old,
-    // What is live changes; a page of what is over does not.
-    refetchInterval: (q) => (q.state.data?.data.some((call) => call.endedAt === null) ? 3_000 : 15_000),
+    // What is live is told of (`calls-rows.tsx`); what is queued, and what a call comes to cost after its end, is not.
+    refetchInterval: (q) => (q.state.data?.data.some(unsettled) ? 3_000 : 15_000),
   });
   const rows = found.data?.data ?? [];
   const hidden = hiddenIn(search.hide);
@@ -99,69 +100,10 @@ export function Calls() {
         </Empty>
       )}
       {found.data?.pagination.total === 0 && filtered && <p className="quiet">{t("calls.nomatch")}</p>}
-      {rows.length > 0 && (
-        <div className="table-wrap">
-          <table className="list stacks">
-            <thead>
-              <tr>
-                <th>{t("calls.customer")}</th>
-                <th>{t("state")}</th>
-                {!hidden.has("agent") && <th>{t("search.agent")}</th>}
-                {!hidden.has("direction") && <th>{t("calls.direction")}</th>}
-                <th>{t("calls.when")}</th>
-                {!hidden.has("duration") && <th className="end">{t("calls.duration")}</th>}
-                {!hidden.has("turns") && <th className="end">{t("calls.turns")}</th>}
-                {!hidden.has("cost") && <th className="end">{t("calls.cost")}</th>}
-                {!hidden.has("reason") && <th>{t("calls.reason")}</th>}
-                {!hidden.has("id") && <th>{t("id")}</th>}
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((call) => (
-                <Row key={call.id} call={call} agent={agents.get(call.agentId)} hide={search.hide} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {found.data && <Rows rows={rows} first={!search.after} agents={agents} hide={search.hide} onStale={() => void found.refetch()} />}
       {found.data && <CursorPages pagination={found.data.pagination} after={search.after} />}
     </div>
   );
-}
-
-/** Drawn anew only if its call changed, not when a filter or another list came. */
-const Row = memo(function Row({ call, agent, hide }: { call: Listed; agent: string | undefined; hide: string | undefined }) {
-  const hidden = hiddenIn(hide);
-  return (
-    <tr className="linked">
-      <td>
-        <Link to="/calls/$id" params={{ id: call.id }} className="main num" dir="ltr">
-          {call.customerNumber}
-        </Link>
-      </td>
-      <td>
-        <Badge kind={call.status} />
-      </td>
-      {!hidden.has("agent") && <td>{agent ?? <span className="quiet">{t("deleted")}</span>}</td>}
-      {!hidden.has("direction") && <td className="quiet">{t(`direction.${call.direction}`)}</td>}
-      <td className="quiet">
-        <Time iso={call.createdAt} />
-      </td>
-      {!hidden.has("duration") && <td className="end num">{clock(call.durationSeconds)}</td>}
-      {!hidden.has("turns") && <td className="end num">{number(call.turnCount)}</td>}
-      {!hidden.has("cost") && <td className="end num">{money(call.cost)}</td>}
-      {!hidden.has("reason") && <td className="quiet">{reason(call.endedReason)}</td>}
-      {!hidden.has("id") && (
-        <td>
-          <Copy text={call.id} short />
-        </td>
-      )}
-    </tr>
-  );
-});
-
-function hiddenIn(hide: string | undefined): Set<Column> {
-  return new Set(String(hide ?? "").split(",") as Column[]);
 }
 
 function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {

@@ -1,9 +1,10 @@
 // Calls that ring or are talked on, all on one stream; one of them open beside the list.
 import { useSearch } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense } from "react";
 import { type LiveCall, useLiveCalls } from "../api/live";
 import { Badge, Empty, Head, Waiting } from "../parts/basic";
 import { useParameters } from "../parts/lists";
+import { useNow } from "../parts/now";
 import { clock, maybe, ms, number, t } from "../words";
 
 const LiveCallPanel = lazy(() => import("./live-call"));
@@ -91,13 +92,4 @@ function At({ call }: { call: LiveCall }) {
   if (call.takenOverBy) return <Badge kind="accent">{t("live.at.member")}</Badge>;
   if (call.transferStatus && ["initiated", "ringing", "briefing", "connected"].includes(call.transferStatus)) return <Badge kind="accent">{t("live.at.transfer")}</Badge>;
   return <Badge kind="in_progress">{maybe(`live.at.${call.floor ?? "quiet"}`, t("status.in_progress"))}</Badge>;
-}
-
-function useNow(): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
 }
