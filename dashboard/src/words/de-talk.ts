@@ -13,7 +13,7 @@ export const deTalk = {
   "talk.connecting": "Wird verbunden …",
   "talk.connected": "Verbunden",
   "talk.reconnecting": "Die Verbindung ging verloren. Neuer Versuch …",
-  "talk.sound": "Ihr Browser hat den Ton angehalten. Tippen Sie irgendwo, um fortzufahren.",
+  "talk.sound": "Ihr Browser gibt keinen Ton aus. Tippen Sie irgendwo, um fortzufahren. Firefox braucht außerdem einen Lautsprecher oder einen anderen Ausgang für Ton.",
   "talk.live": "Diesen Anruf live verfolgen",
   "talk.see": "Zum Anruf",
   "talk.over.ended": "Der Agent hat das Gespräch beendet.",

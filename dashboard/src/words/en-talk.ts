@@ -13,7 +13,7 @@ export const enTalk = {
   "talk.connecting": "Connecting…",
   "talk.connected": "Connected",
   "talk.reconnecting": "The connection was lost. Trying again…",
-  "talk.sound": "Your browser has stopped the sound. Tap anywhere to go on.",
+  "talk.sound": "Your browser plays no sound. Tap anywhere to go on. Firefox also needs a loudspeaker, or another output for sound.",
   "talk.live": "Follow this call live",
   "talk.see": "See the call",
   "talk.over.ended": "The agent has ended the conversation.",
