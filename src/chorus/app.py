@@ -57,6 +57,7 @@ from chorus.cors import Cors
 from chorus.durable.work import Periodic
 from chorus.gate import Gate, address_of
 from chorus.knowledge.document_routes import document_routes, upload_routes
+from chorus.knowledge.history_routes import history_routes
 from chorus.knowledge.ingest import INGEST, REFRESH
 from chorus.knowledge.routes import routes as knowledge
 from chorus.knowledge.routes import search_routes
@@ -87,6 +88,7 @@ ROUTERS = (
     ("/v1", search_routes),
     ("/v1", document_routes),
     ("/v1", upload_routes),
+    ("/v1", history_routes),
     ("/v1", calls),
     ("/v1", publishable),
     ("/v1", page_routes),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, expect
-from tests.dashboard.browser import needed, visiting
+from tests.dashboard.browser import EMAIL, needed, visiting
 from tests.dashboard.seed import HOSTILE
 from tests.fakes.server import Server
 
@@ -81,7 +81,17 @@ def test_a_base_is_made_filled_asked_and_deleted(
         assert visit.problems() == []
         dialog.get_by_role("button", name="Read again").click()
         expect(dialog.get_by_text("Ready")).to_be_visible()
+        dialog.get_by_role("button", name="History").click()
+        expect(dialog.get_by_role("table", name="Readings").get_by_text("Ready")).to_have_count(2)
+        expect(dialog.get_by_role("table", name="Changes")).to_contain_text("Had it read again")
+        assert visit.problems() == []
         dialog.get_by_role("button", name="Close").click()
+
+        history = page.get_by_role("region", name="History")
+        history.get_by_role("button", name="Show").click()
+        expect(history.get_by_role("table", name="Changes")).to_contain_text(EMAIL)
+        expect(history.get_by_role("table", name="Readings")).to_contain_text(HOSTILE[:60])
+        assert visit.problems() == []
 
         refused.get_by_role("button").click()
         page.get_by_role("menuitem", name="Delete").click()

@@ -63,12 +63,18 @@ async def test_a_vendor_makes_the_vectors_and_another_makes_them_anew(open_api: 
         assert document["embeddingTokens"] == 7
         assert document["embeddingCost"] == 0.0  # less than half a millionth of a dollar
         vendor.tokens = 1_000_000
+        await api.post(f"{BASES}/{id}/documents/{document['id']}/ingest")
         paid = await read(api, id, document["id"])
         assert paid["embeddingTokens"] == 1_000_007
         price = Prices.read(PACKAGED).lists[-1].price("model_input", SMALL)
         assert price is not None
         cost = price.micros / 1_000_000
         assert paid["embeddingCost"] == cost > 0
+        told = await api.get(f"{BASES}/{id}/history", params={"documentId": document["id"]})
+        again, first = told.json()["data"]["readings"]
+        assert (first["embeddingTokens"], first["embeddingCost"]) == (7, 0.0)
+        assert (again["embeddingTokens"], again["embeddingCost"]) == (1_000_000, cost)
+        assert (again["status"], again["embeddingModel"]) == ("ready", SMALL)
         vendor.tokens = 7
         gone = await add(api, id, VAN, "Gone")
         vendor.tokens = 500_000

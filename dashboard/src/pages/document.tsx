@@ -1,6 +1,6 @@
 // One document: what was read of it, in the pieces that are found; renamed, replaced, read again.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries } from "../api/session";
 import { Badge, Button, Failure, Time, Waiting } from "../parts/basic";
@@ -11,6 +11,7 @@ import { toast } from "../parts/toasts";
 import { number, t } from "../words";
 import { size } from "./document-add";
 
+const KnowledgeHistory = lazy(() => import("./knowledge-history"));
 const LIMIT = 20;
 type Document = Schemas["Document"];
 
@@ -18,6 +19,7 @@ export function DocumentDialog({ base, id, may, onClose, onChanged }: { base: st
   const path = { id: base, documentId: id };
   const [offset, setOffset] = useState(0);
   const [editing, setEditing] = useState(false);
+  const [history, setHistory] = useState(false);
   const found = useQuery({
     queryKey: ["document", base, id],
     queryFn: () => data(api.GET("/v1/knowledge-bases/{id}/documents/{documentId}", { params: { path } })),
@@ -72,24 +74,30 @@ export function DocumentDialog({ base, id, may, onClose, onChanged }: { base: st
             <dd>{document.embeddingModel ? <span className="mono" dir="ltr">{document.embeddingModel}</span> : t("documents.by.words")}</dd>
           </dl>
           {document.problem && <p className="note bad" dir="auto">{document.problem}</p>}
+          {history && (
+            <Suspense fallback={<Waiting lines={4} />}>
+              <KnowledgeHistory base={base} document={id} />
+            </Suspense>
+          )}
           {editing ? (
             <Edit document={document} onClose={() => setEditing(false)} onChanged={onChanged} />
           ) : (
             <>
-              <h3>{t("documents.pieces")}</h3>
+              {!history && <h3>{t("documents.pieces")}</h3>}
               <Failure error={chunks.error} />
               {chunks.isPending && <Waiting lines={3} />}
               {chunks.data?.data.length === 0 && <p className="quiet">{t("documents.pieces.none")}</p>}
-              <ol className="bare-list" tabIndex={0} aria-label={t("documents.pieces")} style={{ maxHeight: "44vh", overflow: "auto" }}>
+              {!history && <ol className="bare-list" tabIndex={0} aria-label={t("documents.pieces")} style={{ maxHeight: "44vh", overflow: "auto" }}>
                 {chunks.data?.data.map((chunk) => (
                   <li key={chunk.id} className="card">
                     <Where heading={chunk.heading} page={chunk.page} />
                     <p dir="auto" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{chunk.text}</p>
                   </li>
                 ))}
-              </ol>
-              {chunks.data && <Pages total={chunks.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+              </ol>}
+              {!history && chunks.data && <Pages total={chunks.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
               <div className="foot">
+                <Button aria-expanded={history} onPress={() => setHistory(!history)}>{t("knowledge.history")}</Button>
                 {may && <Button onPress={() => setEditing(true)}>{t("edit")}</Button>}
                 {may && (
                   <Button isDisabled={again.isPending || document.status === "waiting"} onPress={() => again.mutate()}>

@@ -1,7 +1,7 @@
-// One knowledge base: its documents, and what a question finds in them.
+// One knowledge base: its documents, what a question finds in them, and its history.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
@@ -14,6 +14,7 @@ import { DocumentDialog, Status } from "./document";
 import { BaseDialog } from "./knowledge";
 import { Question } from "./knowledge-question";
 
+const KnowledgeHistory = lazy(() => import("./knowledge-history"));
 const LIMIT = 50;
 type Document = Schemas["Document"];
 
@@ -62,6 +63,7 @@ export function BasePage() {
       </dl>
       {base.chunkCount > 0 && <Question id={id} />}
       <Documents id={id} may={may} />
+      <History id={id} />
       {open === "edit" && <BaseDialog known={base} onClose={() => setOpen(null)} />}
       <Confirm
         title={t("bases.delete", { name: base.name })}
@@ -77,6 +79,28 @@ export function BasePage() {
         {t("bases.delete.text")}
       </Confirm>
     </div>
+  );
+}
+
+/** Loaded and asked for when it is opened; the address says so. */
+function History({ id }: { id: string }) {
+  const { history } = useSearch({ strict: false }) as { history?: string };
+  const change = useParameters();
+  return (
+    <section aria-labelledby="history" className="stack" style={{ marginTop: 22 }}>
+      <div className="bar">
+        <h2 id="history" className="grow">{t("knowledge.history")}</h2>
+        <Button aria-expanded={!!history} onPress={() => change({ history: history ? undefined : "all" })}>
+          {t(history ? "knowledge.history.hide" : "knowledge.history.show")}
+        </Button>
+      </div>
+      <p className="quiet">{t("knowledge.history.lead")}</p>
+      {history && (
+        <Suspense fallback={<Waiting lines={4} />}>
+          <KnowledgeHistory base={id} />
+        </Suspense>
+      )}
+    </section>
   );
 }
 

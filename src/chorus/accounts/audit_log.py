@@ -27,6 +27,33 @@ async def page(
     return [AuditEntryOut.model_validate(dict(row)) for row in rows], found
 
 
+async def of_resource(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    resource: str,
+    id: uuid.UUID,
+    *,
+    limit: int,
+    detail: tuple[str, str] | None = None,
+) -> list[AuditEntryOut]:
+    """The latest changes of one thing, for its own page; `detail`: those that noted this."""
+    wanted = (
+        sa.select(*_entries)
+        .where(
+            _entries.organization_id == organization_id,
+            _entries.resource == resource,
+            _entries.resource_id == id,
+        )
+        .order_by(_entries.created_at.desc(), _entries.id.desc())
+        .limit(limit)
+    )
+    if detail is not None:
+        name, value = detail
+        wanted = wanted.where(_entries.detail[name].as_string() == value)
+    rows = (await session.execute(wanted)).mappings()
+    return [AuditEntryOut.model_validate(dict(row)) for row in rows]
+
+
 def exported(
     database: Database, organization_id: uuid.UUID, wanted: AuditExportQuery
 ) -> AsyncGenerator[Sequence[sa.RowMapping], None]:

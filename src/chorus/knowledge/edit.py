@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
+from chorus.accounts import audit
 from chorus.agents import queries as agents
 from chorus.db import utcnow
 from chorus.errors import Problem
@@ -169,6 +170,7 @@ async def change_document(
         await session.merge(DocumentContent(document_id=document.id, content=content))
         await again(session, library, document)
     await session.flush()
+    _note(session, document)
     return document
 
 
@@ -182,6 +184,7 @@ async def read_again(
     base = await queries.one(session, organization_id, base_id)
     document = await queries.document(session, base, id, lock=True)
     await again(session, library, document)
+    _note(session, document)
     return document
 
 
@@ -195,6 +198,7 @@ async def delete_document(
 ) -> None:
     base = await queries.one(session, organization_id, base_id, lock=True)
     document = await queries.document(session, base, id, lock=True)
+    _note(session, document)
     await session.execute(sa.delete(Document).where(Document.id == document.id))
     await recount(session, base)
 
@@ -224,7 +228,13 @@ async def _added(
         session.add(DocumentContent(document_id=document.id, content=content))
     base.document_count += 1
     await enqueue(session, library, document)
+    _note(session, document)
     return document
+
+
+def _note(session: AsyncSession, document: Document) -> None:
+    """The audit log knows the base by itself."""
+    audit.note(session, documentId=str(document.id), document=document.name)
 
 
 async def _with_room(

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.db import utcnow
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
-from chorus.knowledge import reading, words
+from chorus.knowledge import history, reading, words
 from chorus.knowledge.charging import Spent, account
 from chorus.knowledge.embedding.embedder import Embedder, Vectors
 from chorus.knowledge.embedding.hosted import estimated_tokens
@@ -100,6 +100,7 @@ async def enqueue(session: AsyncSession, library: Library, document: Document) -
     """Have a document read, once the session has committed."""
     document.status, document.problem = "waiting", None
     await session.flush()
+    await history.begin(session, document)
     await library.durable.enqueue(session, INGEST, str(document.id), document.attempt)
 
 
@@ -231,6 +232,7 @@ async def _unchanged(
             for name, value in changes.items():
                 setattr(document, name, value)
             document.status, document.problem = "ready", None
+            await history.forget(session, document)
 
 
 async def failed(
@@ -250,6 +252,7 @@ async def failed(
             later = utcnow() + timedelta(hours=document.refresh_hours)
             document.next_refresh_at = later
         document.status, document.problem = "failed", problem
+        await history.end(session, document)
 
 
 async def _mine(session: AsyncSession, document_id: uuid.UUID, attempt: int) -> Document | None:
@@ -308,7 +311,7 @@ async def _store(
         document.chunk_count = len(found.chunks)
         document.characters = sum(len(chunk.text) for chunk in found.chunks)
         document.read_at = utcnow()
-        await session.flush()
+        await history.end(session, document)
         await recount(session, base)
 
 

@@ -18,6 +18,7 @@ from chorus.db import Base, Tenant, UtcDateTime, choice
 
 SOURCES = ("text", "file", "url")
 STATUSES = ("waiting", "ready", "failed")
+READINGS = (*STATUSES, "replaced")
 
 _ZERO = sa.text("0")
 
@@ -99,6 +100,39 @@ class Document(Tenant, Base):
     def embedding_cost(self) -> float:
         """Dollars."""
         return self.embedding_cost_micros / 1_000_000
+
+
+class Reading(Tenant, Base):
+    """One time that a document was to be read (`history.py`); `created_at` is when that was asked
+    for. `replaced`: the document was to be read anew before it ended. `tokens_before` and
+    `cost_micros_before` are the document's sums as they were then."""
+
+    __tablename__ = "knowledge_readings"
+
+    knowledge_base_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("knowledge_bases.id", ondelete="CASCADE")
+    )
+    document_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("knowledge_documents.id", ondelete="CASCADE")
+    )
+    status: Mapped[str] = mapped_column(choice(*READINGS, name="status"))
+    problem: Mapped[str | None] = mapped_column(sa.Text)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    chunk_count: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
+    characters: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
+    embedding_model: Mapped[str | None] = mapped_column(sa.String(100))
+    embedding_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default=_ZERO)
+    embedding_cost_micros: Mapped[int] = mapped_column(
+        sa.BigInteger, default=0, server_default=_ZERO
+    )
+    tokens_before: Mapped[int] = mapped_column(sa.BigInteger)
+    cost_micros_before: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (
+        sa.Index(None, "knowledge_base_id", "created_at", "id"),
+        sa.Index(None, "document_id", "created_at", "id"),
+        sa.Index(None, "organization_id"),
+    )
 
 
 class DocumentContent(Base):
