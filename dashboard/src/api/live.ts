@@ -13,9 +13,23 @@ const AGAIN_MS = 1500;
 export function useLiveCalls(): LiveCalls {
   const [state, setState] = useState<LiveCalls>({ calls: null, total: 0, broken: false });
   useEffect(() => {
-    const stop = new AbortController();
-    void follow(stop.signal, setState);
-    return () => stop.abort();
+    // Only while somebody sees it: a browser has six connections to a server, whatever tabs there are.
+    let stop: AbortController | null = null;
+    const look = () => {
+      if (document.hidden) {
+        stop?.abort();
+        stop = null;
+      } else if (!stop) {
+        stop = new AbortController();
+        void follow(stop.signal, setState);
+      }
+    };
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      stop?.abort();
+    };
   }, []);
   return state;
 }
