@@ -92,6 +92,7 @@ def test_a_base_is_made_filled_asked_and_deleted(
         expect(history.get_by_role("table", name="Changes")).to_contain_text(EMAIL)
         expect(history.get_by_role("table", name="Readings")).to_contain_text(HOSTILE[:60])
         assert visit.problems() == []
+        history.get_by_role("button", name="Hide").click()
 
         refused.get_by_role("button").click()
         page.get_by_role("menuitem", name="Delete").click()

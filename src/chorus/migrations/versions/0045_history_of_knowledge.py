@@ -1,7 +1,7 @@
 """How documents of knowledge bases were read, time by time
 
-Revision ID: 0044
-Revises: 0043
+Revision ID: 0045
+Revises: 0044
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from chorus.db import UtcDateTime, choice
 
-revision: str = "0044"
-down_revision: str | None = "0043"
+revision: str = "0045"
+down_revision: str | None = "0044"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
