@@ -270,6 +270,24 @@ async def test_the_models_that_were_named_are_asked(open_api: Api):
         assert json.loads(asked.body)["model"] == "ours"
 
 
+async def test_bedrock_is_reached_by_the_two_protocols_that_it_speaks(open_api: Api):
+    """Claude by Anthropic's, its open models by OpenAI's, each below a path of its own."""
+    async with HttpPeer(lambda _: respond(200, {})) as vendor:
+        for provider, path, model in (
+            ("anthropic", "/anthropic", "anthropic.claude-haiku-4-5"),
+            ("custom", "/openai/v1", "openai.gpt-oss-120b-1:0"),
+        ):
+            wish = {"provider": provider, "apiKey": SECRET, "baseUrl": vendor.url + path}
+            made = await open_api.made(KEYS, {**wish, "models": [model]})
+            assert (await open_api.post(f"{KEYS}/{made['id']}/test")).json()["data"]["ok"]
+        claude, open_model = vendor.requests
+    assert claude.target == "/anthropic/v1/messages"
+    assert claude.headers["x-api-key"] == SECRET
+    assert claude.headers["anthropic-version"] == "2023-06-01"
+    assert open_model.target == "/openai/v1/chat/completions"
+    assert open_model.headers["authorization"] == f"Bearer {SECRET}"
+
+
 async def test_the_models_that_make_vectors_are_asked_too(open_api: Api):
     said: dict[str, tuple[int, Any]] = {
         "/v1/chat/completions": (200, {}),
