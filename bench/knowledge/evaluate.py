@@ -7,14 +7,15 @@ two questions is nothing.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import tomllib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
+from bench import postgres
 from bench.knowledge.place import Place, opened
 from chorus.talk.knowledge import Passage
 
@@ -57,14 +58,25 @@ async def recalls(place: Place, *, by_meaning: bool) -> tuple[float, float, list
     return top / len(asked), found / len(asked), missed
 
 
-async def main() -> None:
-    models = Path(sys.argv[1] if len(sys.argv) > 1 else "~/.cache/chorus-tests/models").expanduser()
-    async with evaluated(None, models) as place:
+async def main(models: Path, database_url: str | None) -> None:
+    async with evaluated(database_url, models) as place:
         for name, by_meaning in (("words alone (BM25)", False), ("words and meaning", True)):
             top, five, missed = await recalls(place, by_meaning=by_meaning)
             print(f"{name}: recall@1 {top:.0%}, recall@{FIRST} {five:.0%}")
             print("  missed: " + "; ".join(missed))
 
 
+def run() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("~/.cache/chorus-tests/models"))
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        url = None
+        if options.database == "postgres":
+            url = stack.enter_context(postgres.running(migrated=False)).url
+        asyncio.run(main(options.models.expanduser(), url))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    run()
