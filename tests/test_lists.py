@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from tests.fakes.api import Api
 
 from chorus import lists
+from chorus.calls import far
+from chorus.calls.schemas import CallQuery
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
 from chorus.wire import Cursor
@@ -70,6 +72,90 @@ async def test_pages_show_every_row_once(api: Api, by: str, monkeypatch: pytest.
     inbound = await walked(api, "/v1/calls?limit=3&direction=inbound", by)
     assert [id for id in ids if id in inbound] == inbound
     assert len(inbound) == 10
+
+
+FAR = (
+    "",
+    "&sort=createdAt",
+    "&status=completed",
+    "&endedReason=no_answer&sort=createdAt",
+    "&agentId={agent}",
+    "&agentId={agent}&status=failed&sort=createdAt",
+    "&to={hour}",
+    "&from={hour}&sort=createdAt",
+    "&from={hour}",
+    "&direction=inbound",
+    "&to={minute}",
+)
+
+
+async def test_a_page_far_behind_begins_where_walking_would_have_led(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    """By the sums of hours, of calls that are over and of those that are not."""
+    agent, now = uuid.uuid4(), utcnow()
+    organization_id = await api.organization_id()
+    rows: list[dict[str, Any]] = []
+    for place in range(96):
+        status = ("completed", "failed", "no_answer", "in_progress")[place % 4]
+        rows.append(
+            {
+                "id": uuid.uuid4(),
+                "organization_id": organization_id,
+                "agent_id": agent if place % 3 else uuid.uuid4(),
+                "provider": "twilio",
+                "direction": "outbound" if place % 5 else "inbound",
+                "status": status,
+                "customer_number": f"+1415555{place:04}",
+                "context_variables": {},
+                "meta": {},
+                "created_at": now - timedelta(minutes=17 * place),
+                "ended_at": None if status == "in_progress" else now,
+                "ended_reason": None if status == "in_progress" else status,
+            }
+        )
+    async with api.process.database.writing() as session:
+        await session.execute(sa.insert(CallRow), rows)
+    hour = (now - timedelta(hours=3)).replace(minute=0, second=0, microsecond=0)
+    names = {
+        "agent": agent,
+        "hour": hour.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "minute": (hour + timedelta(minutes=31)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    for each in FAR:
+        path = f"/v1/calls?{each.format(**names)}"
+        whole = [row["id"] for row in await page(api, f"{path}&limit=100")]
+        assert whole, each
+        with monkeypatch.context() as here:
+            here.setattr(lists, "_DEEP", 1)
+            here.setattr(far, "FAR", 1)
+            for offset in (1, len(whole) // 2, len(whole) - 1, len(whole) + 30):
+                shown = [row["id"] for row in await page(api, f"{path}&limit=5&offset={offset}")]
+                assert shown == whole[offset : offset + 5], (each, offset)
+
+
+async def page(api: Api, path: str) -> list[dict[str, Any]]:
+    answer = await api.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+async def test_a_page_far_behind_reads_one_hour(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch):
+    await calls(sqlite_api, 30, created_at=utcnow() - timedelta(hours=5))
+    monkeypatch.setattr(far, "FAR", 1)
+    async with sqlite_api.process.database.reading() as session:
+        own = await sqlite_api.organization_id()
+        skipped = await far.skipped(session, own, CallQuery(offset=31))
+        assert skipped is not None
+        assert skipped.count == 30
+        assert await far.skipped(session, own, CallQuery(offset=30)) is None
+        # What the sums do not know is walked through.
+        for unknown in (
+            CallQuery(offset=31, direction="inbound"),
+            CallQuery(offset=31, search="555"),
+            CallQuery(offset=31, text="hello"),
+        ):
+            assert await far.skipped(session, own, unknown) is None
 
 
 async def test_a_page_by_cursor_is_the_same_whatever_came_meanwhile(api: Api):

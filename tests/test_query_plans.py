@@ -155,6 +155,7 @@ LISTS = (
     *("audit-log?resourceId={id}", "audit-log?since={at}&until={at}"),
     *("calls", "calls?offset=600", "calls?after={cursor}", "calls?sort=createdAt&after={cursor}"),
     *("calls?status=failed", "calls?direction=inbound", "calls?agentId={id}"),
+    *("calls?endedReason=no_answer", "calls?endedReason=no_answer&agentId={id}&sort=createdAt"),
     *("calls?phoneNumberId={id}", "calls?from={at}&to={at}", "calls?status=failed&from={at}"),
     *("calls?agentId={id}&status=failed", "calls?direction=inbound&status=failed&agentId={id}"),
     "calls?phoneNumberId={id}&status=failed&direction=inbound&to={at}&after={cursor}",

@@ -3,9 +3,9 @@
 Lists of the database are read by `page`, but for those with an order of their own: a call's events,
 a document's chunks, a member's sessions. Rows are in the order in which they were made and, among
 those of one moment, of their ids, so that each has one place. A page is asked for by `offset`,
-which walks past all that it skips, or by the cursor that the page before it told (`after`), to
-which an index leads however deep it is. For both, an index that begins with what the list is
-narrowed to has to end in (created_at, id).
+which walks past all that it skips but for what somebody has the sums of (`Skipped`), or by the
+cursor that the page before it told (`after`), to which an index leads however deep it is. For both,
+an index that begins with what the list is narrowed to has to end in (created_at, id).
 
 Counting is linear. Up to `COUNTED` rows `total` is exact; of more it is a number that is greater
 than what was shown while there is more: who reads by `offset` until there are `total` gets all.
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -37,8 +39,18 @@ Rows = sa.Select[*tuple[Any, ...]]
 Key = tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What whoever knows of sums can say of an offset: the first `count` rows in the order of the
+    list, fewer than the offset, are just those made before `until`, or from it on where the newest
+    come first."""
+
+    count: int
+    until: datetime
+
+
 async def page(
-    session: AsyncSession, query: Rows, key: Key, wanted: ListQuery
+    session: AsyncSession, query: Rows, key: Key, wanted: ListQuery, skipped: Skipped | None = None
 ) -> tuple[Sequence[sa.RowMapping], Found]:
     """One page of `query`, which has no order yet. `key`: its columns created_at and id. Raises
     `Error` 400 for a cursor and an offset at once."""
@@ -46,7 +58,7 @@ async def page(
     if after is not None and wanted.offset:
         raise errors.invalid_field("offset", "Offset must not be given with after")
     if after is None and wanted.offset >= _DEEP:
-        after = await _at(session, query, key, wanted)
+        after = await _at(session, query, key, wanted, skipped)
         if after is None:
             return [], await _found(session, query, [], wanted)
         offset = 0
@@ -117,10 +129,17 @@ async def count(session: AsyncSession, query: Rows, most: int) -> int:
     return await session.scalar(_count(query, most)) or 0
 
 
-async def _at(session: AsyncSession, query: Rows, key: Key, wanted: ListQuery) -> Cursor | None:
+async def _at(
+    session: AsyncSession, query: Rows, key: Key, wanted: ListQuery, skipped: Skipped | None
+) -> Cursor | None:
     """The place of the last row that `offset` skips; None beyond the end."""
     places = _ordered(query.with_only_columns(*key), key, wanted.sort, None)
-    row = (await session.execute(places.limit(1).offset(wanted.offset - 1))).first()
+    before = wanted.offset - 1
+    if skipped is not None:
+        oldest_first = wanted.sort == "createdAt"
+        places = places.where(key[0] >= skipped.until if oldest_first else key[0] < skipped.until)
+        before -= skipped.count
+    row = (await session.execute(places.limit(1).offset(before))).first()
     return None if row is None else Cursor(row[0], row[1])
 
 
@@ -145,7 +164,12 @@ async def _found(
     wanted: ListQuery,
 ) -> Found:
     """`rows`: those of the page and, where there is one, the row after them."""
-    total: int = rows[0][_COUNT] if rows else await count(session, query, COUNTED)
+    if rows:
+        total: int = rows[0][_COUNT]
+    elif wanted.offset or wanted.after is not None:
+        total = await count(session, query, COUNTED)
+    else:
+        total = 0  # nothing was found from the beginning on
     more = len(rows) > wanted.limit
     shown = min(len(rows), wanted.limit)
     last = rows[shown - 1] if more else None

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,7 @@ from chorus import doctor_prices
 from chorus.billing import sums
 from chorus.billing.prices import Prices
 from chorus.billing.settle import NotOver, settle, settle_overdue
-from chorus.billing.tables import LedgerLine, UsageDay
-from chorus.billing.usage import _parts as parts_of  # pyright: ignore[reportPrivateUsage]
+from chorus.billing.tables import LedgerLine, UsageDay, UsageMonth
 from chorus.billing.usage import totals
 from chorus.db import utcnow
 from chorus.knowledge.charging import Spent
@@ -435,11 +434,15 @@ def test_whatever_happens_the_sum_of_the_lines_is_the_cost(tmp_path: Path, datab
 
 async def sums_of(office: Office) -> list[tuple[object, ...]]:
     async with office.database.reading() as session:
-        rows = await session.execute(sa.select(UsageDay.__table__))
-        return sorted((tuple(row) for row in rows), key=str)
+        rows = [
+            tuple(row)
+            for table in (UsageDay, UsageMonth)
+            for row in await session.execute(sa.select(table.__table__))
+        ]
+        return sorted(rows, key=str)
 
 
-async def test_the_sums_of_days_are_those_of_the_ledger(office: Office):
+async def test_the_sums_of_days_and_months_are_those_of_the_ledger(office: Office):
     """Also of calls that are settled again when more becomes known, and of two at once."""
     one, call_id = await talked(office)
     other, _ = await talked(office)
@@ -467,33 +470,3 @@ async def test_the_sums_of_days_are_those_of_the_ledger(office: Office):
     assert whole.calls == by_line.calls == 2
     assert whole.cost == pytest.approx(sum(line.amount_micros for line in lines) / 1_000_000)
     assert by_line == whole
-
-
-NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "parts"),
-    [
-        ("2026-05-01T00:00", "2026-05-03T00:00", [("01T00", "03T00", True)]),
-        ("2026-05-01T06:00", "2026-05-01T07:00", [("01T06", "01T07", False)]),
-        ("2026-05-01T06:00", "2026-05-02T00:00", [("01T06", "02T00", False)]),
-        (
-            "2026-05-01T06:00",
-            "2026-05-03T08:00",
-            [("01T06", "02T00", False), ("02T00", "03T00", True), ("03T00", "03T08", False)],
-        ),
-        (
-            "2026-05-09T06:00",
-            "2026-05-10T12:00",
-            [("09T06", "10T00", False), ("10T00", "11T00", True)],
-        ),
-        ("2026-05-10T00:00", "2027-01-01T00:00", [("10T00", "11T00", True)]),
-        ("2026-05-20T00:00", "2026-05-21T00:00", [("20T00", "21T00", False)]),
-    ],
-)
-def test_which_days_are_whole(start: str, end: str, parts: list[tuple[str, str, bool]]):
-    found = parts_of(
-        datetime.fromisoformat(start + "+00:00"), datetime.fromisoformat(end + "+00:00"), NOW
-    )
-    assert [(f"{a:%dT%H}", f"{b:%dT%H}", whole) for a, b, whole in found] == parts

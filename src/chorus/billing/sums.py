@@ -1,4 +1,5 @@
-"""Usage by days: sums of the ledger's charges, so that a year is not added up line by line.
+"""Usage by days and by months: sums of the ledger's charges, so that a year is not added up line by
+line.
 
 `add` is called by whoever writes lines, in the same transaction: a line is in the sums exactly if
 it is in the ledger. `recount` makes them anew from the ledger alone, and what is read of them is
@@ -17,16 +18,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.billing.tables import LedgerLine, UsageDay
+from chorus.billing.tables import LedgerLine, UsageDay, UsageMonth
 
 NOBODY = uuid.UUID(int=0)
 """Stands for the number of calls that have none."""
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_KEY = ("organization_id", "by", "day", "of_id", "meter")
 _ADDED = ("calls", "first_calls", "quantity", "amount_micros", "discarded_micros")
 
 _days = cast("sa.Table", UsageDay.__table__)
+_months = cast("sa.Table", UsageMonth.__table__)
 _lines = cast("sa.Table", LedgerLine.__table__).c
 
 
@@ -56,27 +57,31 @@ async def add(
     }
     # Always in the same order: two calls that settle at once wait for each other, and never in a
     # circle.
-    rows = [
-        {
-            "organization_id": line["organization_id"],
-            "by": by,
-            "day": called_at.astimezone(UTC).date(),
-            "of_id": id,
-            "meter": meter,
-            **{name: int(value) for name, value in sums[meter].items()},
-        }
-        for by, id in of.items()
-        for meter in sums
-    ]
-    insert = _INSERT[session.get_bind().dialect.name](UsageDay).values(rows)
-    more = {name: _days.c[name] + insert.excluded[name] for name in _ADDED}
-    await session.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=more))
+    day = called_at.astimezone(UTC).date()
+    insert = _INSERT[session.get_bind().dialect.name]
+    for table, time, value in ((_days, "day", day), (_months, "month", day.replace(day=1))):
+        rows = [
+            {
+                "organization_id": line["organization_id"],
+                "by": by,
+                time: value,
+                "of_id": id,
+                "meter": meter,
+                **{name: int(value) for name, value in sums[meter].items()},
+            }
+            for by, id in of.items()
+            for meter in sums
+        ]
+        adding = insert(table).values(rows)
+        more = {name: table.c[name] + adding.excluded[name] for name in _ADDED}
+        await session.execute(adding.on_conflict_do_update(index_elements=_key(time), set_=more))
 
 
 async def recount(session: AsyncSession, organization_id: uuid.UUID) -> int:
-    """Make the sums of an organization anew from its ledger; returns how many there are. Nobody may
-    settle a call meanwhile."""
-    await session.execute(sa.delete(UsageDay).where(UsageDay.organization_id == organization_id))
+    """Make the sums of an organization anew from its ledger; returns how many days' there are.
+    Nobody may settle a call meanwhile."""
+    for table in (_days, _months):
+        await session.execute(sa.delete(table).where(table.c.organization_id == organization_id))
     # Of each call and meter one row, and of each call one that counts it.
     first = sa.func.row_number().over(partition_by=_lines.call_id, order_by=_lines.meter)
     each = (
@@ -123,7 +128,16 @@ async def recount(session: AsyncSession, organization_id: uuid.UUID) -> int:
             sa.func.sum(each.amount),
             sa.func.sum(each.discarded),
         ).group_by(each.organization_id, each.day, of, each.meter)
-        await session.execute(sa.insert(UsageDay).from_select([*_KEY, *_ADDED], sums))
+        await session.execute(sa.insert(_days).from_select([*_key("day"), *_ADDED], sums))
+    named = [_days.c[name] for name in ("organization_id", "by", "of_id", "meter")]
+    month = _month_of(session, _days.c.day)
+    sums = (
+        sa.select(*named, month, *(sa.func.sum(_days.c[name]) for name in _ADDED))
+        .where(_days.c.organization_id == organization_id)
+        .group_by(*named, month)
+    )
+    names = [*(column.name for column in named), "month", *_ADDED]
+    await session.execute(sa.insert(_months).from_select(names, sums))
     count = sa.select(sa.func.count()).where(UsageDay.organization_id == organization_id)
     return await session.scalar(count) or 0
 
@@ -133,3 +147,15 @@ def day_of(session: AsyncSession, column: sa.ColumnElement[Any]) -> sa.ColumnEle
     if session.get_bind().dialect.name == "sqlite":
         return sa.func.date(column, type_=sa.Date)
     return sa.cast(sa.func.timezone(sa.literal_column("'UTC'"), column), sa.Date)
+
+
+def _month_of(session: AsyncSession, day: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The first day of its month."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sa.func.date(day, sa.literal_column("'start of month'"), type_=sa.Date)
+    at = sa.cast(day, sa.DateTime)
+    return sa.cast(sa.func.date_trunc(sa.literal_column("'month'"), at), sa.Date)
+
+
+def _key(time: str) -> tuple[str, ...]:
+    return ("organization_id", "by", time, "of_id", "meter")

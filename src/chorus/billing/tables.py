@@ -128,6 +128,29 @@ class UsageDay(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class UsageMonth(Base):
+    """As `UsageDay`, of all days of a month; `month` is the first of them."""
+
+    __tablename__ = "usage_months"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        sa.Uuid, sa.ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    by: Mapped[str] = mapped_column(
+        choice("organization", "agent", "phone_number", name="by"), primary_key=True
+    )
+    month: Mapped[date] = mapped_column(primary_key=True)
+    of_id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True)
+    meter: Mapped[str] = mapped_column(choice(*METERS, name="meter"), primary_key=True)
+    calls: Mapped[int]
+    first_calls: Mapped[int]
+    quantity: Mapped[int] = mapped_column(sa.BigInteger)
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
+    discarded_micros: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class Balance(Base):
     """What an organization has left: its top-ups less its charges, kept in the transaction that
     writes the line. Whoever decides by it locks this row first."""

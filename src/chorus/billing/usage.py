@@ -1,5 +1,5 @@
-"""Reading what calls used: whole days from their sums, what is before and behind them from the
-ledger's lines."""
+"""Reading what calls used: whole months and whole days from their sums, what is before and behind
+them from the ledger's lines. By months a year is soon added up, of many agents too."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus.billing.prices import MILLION
 from chorus.billing.schemas import GroupBy, UsageGroup, UsageSums
 from chorus.billing.sums import NOBODY, day_of
-from chorus.billing.tables import LedgerLine, UsageDay
+from chorus.billing.tables import LedgerLine, UsageDay, UsageMonth
 from chorus.db import utcnow
 
 _lines = cast("sa.Table", LedgerLine.__table__).c
-_days = cast("sa.Table", UsageDay.__table__).c
+_days = cast("sa.Table", UsageDay.__table__)
+_months = cast("sa.Table", UsageMonth.__table__)
 
 _DAY = timedelta(days=1)
 _COUNTED = {
@@ -41,9 +42,19 @@ async def usage(
     """The sums of calls from `start` to before `end`, days and meters in their order, what has
     an id by its cost. None: one group of all."""
     found: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-    for since, until, whole in _parts(start, end, utcnow()):
-        part = _of_days if whole else _of_lines
-        query = part(session, organization_id, since, until, group_by)
+    now = utcnow()
+    queries: list[sa.Select[*tuple[Any, ...]]] = []
+    for since, until, whole in _parts(start, end, now):
+        if not whole:
+            queries.append(_of_lines(session, organization_id, since, until, group_by))
+        elif group_by == "day":
+            queries.append(_of_sums(_days, organization_id, since, until, group_by))
+        else:
+            queries += [
+                _of_sums(sums, organization_id, first, last, group_by)
+                for first, last, sums in _by_months(since, until, now)
+            ]
+    for query in queries:
         for row in (await session.execute(query)).mappings():
             key = None if row["key"] in (None, NOBODY) else str(row["key"])
             found[key].update({name: int(row[name]) for name in _NAMES})
@@ -80,32 +91,56 @@ def _parts(
         yield last, end, False
 
 
+def _by_months(
+    start: datetime, end: datetime, now: datetime
+) -> Iterator[tuple[datetime, datetime, sa.Table]]:
+    """Whole days, of which those that make whole months are taken together. A month that is not
+    over is whole up to now."""
+    first = start if start.day == 1 else _next_month(start)
+    last = _next_month(end) if end > now else end.replace(day=1)
+    if first >= last:
+        yield start, end, _days
+        return
+    if start < first:
+        yield start, first, _days
+    yield first, last, _months
+    if last < end:
+        yield last, end, _days
+
+
+def _next_month(day: datetime) -> datetime:
+    """The first midnight of the month behind that of `day`, or of what `day` ends."""
+    return (day.replace(day=1) + 32 * _DAY).replace(day=1)
+
+
 def _midnight(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _of_days(
-    session: AsyncSession,
+def _of_sums(
+    table: sa.Table,
     organization_id: uuid.UUID,
     start: datetime,
     end: datetime,
     group_by: GroupBy | None,
 ) -> sa.Select[*tuple[Any, ...]]:
-    by, key = _DAYS_BY[group_by]
+    sums = table.c
+    by, name = _SUMS_BY[group_by]
+    time, key = sums["month" if table is _months else "day"], sums[name]
     return (
         sa.select(
             key.label("key"),
             # Of several meters together each call counts once, of each by itself in each.
-            sa.func.sum(_days.calls if group_by == "meter" else _days.first_calls).label("calls"),
-            *_quantities(_days.quantity, _days.meter),
-            sa.func.sum(_days.amount_micros).label("cost"),
-            sa.func.sum(_days.discarded_micros).label("discarded_cost"),
+            sa.func.sum(sums.calls if group_by == "meter" else sums.first_calls).label("calls"),
+            *_quantities(sums.quantity, sums.meter),
+            sa.func.sum(sums.amount_micros).label("cost"),
+            sa.func.sum(sums.discarded_micros).label("discarded_cost"),
         )
         .where(
-            _days.organization_id == organization_id,
-            _days.by == by,
-            _days.day >= start.date(),
-            _days.day < end.date(),
+            sums.organization_id == organization_id,
+            sums.by == by,
+            time >= start.date(),
+            time < end.date(),
         )
         .group_by(key)
     )
@@ -137,12 +172,12 @@ def _of_lines(
     )
 
 
-_DAYS_BY: dict[GroupBy | None, tuple[str, sa.ColumnElement[Any]]] = {
-    None: ("organization", _days.organization_id),
-    "day": ("organization", _days.day),
-    "meter": ("organization", _days.meter),
-    "agent": ("agent", _days.of_id),
-    "phoneNumber": ("phone_number", _days.of_id),
+_SUMS_BY: dict[GroupBy | None, tuple[str, str]] = {
+    None: ("organization", "organization_id"),
+    "day": ("organization", "day"),
+    "meter": ("organization", "meter"),
+    "agent": ("agent", "of_id"),
+    "phoneNumber": ("phone_number", "of_id"),
 }
 _LINES_BY: dict[GroupBy | None, sa.ColumnElement[Any]] = {
     None: _lines.organization_id,

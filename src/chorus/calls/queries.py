@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import lists
-from chorus.calls import search
+from chorus.calls import far, search
 from chorus.calls.schemas import (
     FINAL,
     CallFilters,
@@ -40,7 +40,9 @@ async def page(
 ) -> tuple[list[ListedCall], Found]:
     """One page of calls."""
     query = sa.select(*_LISTED).where(*await _conditions(session, organization_id, wanted))
-    rows, found = await lists.page(session, query, (_table.c.created_at, _table.c.id), wanted)
+    skipped = await far.skipped(session, organization_id, wanted)
+    key = (_table.c.created_at, _table.c.id)
+    rows, found = await lists.page(session, query, key, wanted, skipped)
     transferred = [row["id"] for row in rows if row["transfer_type"] is not None]
     legs = await _legs(session, organization_id, transferred, process)
     shown = [

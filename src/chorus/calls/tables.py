@@ -15,6 +15,7 @@ from chorus.in_use import uses
 STATUSES = ("queued", "ringing", "in_progress", "completed", "failed", "no_answer")
 DIRECTIONS = ("inbound", "outbound")
 ALL_AGENTS = uuid.UUID(int=0)
+_FILTERS = ("agent_id", "phone_number_id", "status", "ended_reason", "direction")
 TRANSFER_TYPES = ("cold", "warm", "warm_briefing")
 TRANSFER_STATUSES = (
     "initiated",
@@ -94,19 +95,19 @@ class CallRow(Tenant, Base):
     transcript_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
-        # Lists, each index ending in their order (`lists.py`). What comes behind that lets filters
-        # that combine be decided in the index, without the row.
+        # Lists, each index ending in their order (`lists.py`). Behind that come the other filters:
+        # so those that combine are decided in the index, and what finds nothing reads no row. The
+        # direction's has none: a planner that knows nothing is to take any other, since by this one
+        # it reads half of all calls.
         sa.Index("ix_calls_newest", "organization_id", "created_at", "id"),
         *(
             sa.Index(
                 f"ix_calls_of_{column.removesuffix('_id')}",
-                *("organization_id", column, "created_at", "id", "status", "direction"),
+                *("organization_id", column, "created_at", "id"),
+                *(other for other in _FILTERS if other != column),
             )
-            for column in ("agent_id", "phone_number_id")
-        ),
-        sa.Index(
-            "ix_calls_of_status",
-            *("organization_id", "status", "created_at", "id", "direction", "agent_id"),
+            for column in _FILTERS
+            if column != "direction"
         ),
         sa.Index("ix_calls_of_direction", "organization_id", "direction", "created_at", "id"),
         sa.Index(None, "provider", "call_sid"),
