@@ -173,7 +173,9 @@ async def test_a_stream_that_breaks_says_so_once(fault: Status, kind: str, at: s
         says(opened, heard)
         await asyncio.sleep(0.01)
         [failure] = heard.failures
-        assert (failure.stage, failure.kind) == ("lost", kind), failure
+        assert failure.stage == "lost"
+        # Where audio was on its way, grpcio may say no more than that: see `_OF_GRPCIO`.
+        assert failure.kind == kind or "from Core" in failure.detail, failure
         assert not any(words.final and words.text for words in heard.words)
 
 

@@ -51,6 +51,8 @@ _CHUNK_MS = 100.0
 _MOST_WAITING_MS = 21_000.0
 _STREAM_S, _MOST_STREAM_S = 240.0, 285.0  # of Google's 300: in a pause, and at the latest
 _KEYTERMS = 500
+_OF_GRPCIO = "Internal error from Core"
+"""All that is known where a write failed before Google's status came."""
 _KINDS: dict[str, FailureKind] = {
     "UNAUTHENTICATED": "key",
     "PERMISSION_DENIED": "key",
@@ -60,6 +62,7 @@ _KINDS: dict[str, FailureKind] = {
     "FAILED_PRECONDITION": "request",
     "OUT_OF_RANGE": "request",
     "UNIMPLEMENTED": "request",
+    "OK": "gone",  # it ended the stream while audio was on its way
     "UNAVAILABLE": "gone",
     "CANCELLED": "gone",
     "ABORTED": "gone",
@@ -308,7 +311,8 @@ class GoogleTranscription:
             return
         except grpc.aio.AioRpcError:
             name, details = self._streams[0].status
-            failure = self._failures.of("lost", _KINDS.get(name, "other"), f"{name} {details}")
+            kind = "gone" if details == _OF_GRPCIO else _KINDS.get(name, "other")
+            failure = self._failures.of("lost", kind, f"{name} {details}")
         except EngineFailed as failed:
             failure = failed
         except GARBAGE as error:
