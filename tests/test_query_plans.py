@@ -370,6 +370,19 @@ async def test_every_search_goes_by_its_index(api: Api, statistics: bool):
             assert "call_search" in everything, everything
 
 
+async def test_the_direction_leads_to_no_calls_where_another_filter_does(sqlite_api: Api):
+    """Else a filter that finds nothing would read half of all calls."""
+    database = sqlite_api.process.database
+    await fill(sqlite_api, await sqlite_api.organization_id())
+    await count_rows(database)
+    with heard(database) as statements:
+        path = "/v1/calls?direction=inbound&status=no_answer"
+        assert (await sqlite_api.get(path)).status_code == 200
+    asked = await plans(database, statements)
+    [shown] = ["\n".join(plan) for statement, plan in asked if "chorus_at" in statement]
+    assert "ix_calls_of_status" in shown, shown
+
+
 async def test_calls_found_by_the_name_of_one_agent_are_read_in_the_order_of_its_index(api: Api):
     database = api.process.database
     await fill(api, await api.organization_id())
