@@ -64,7 +64,7 @@ bench-fleet: setup-dev  ## calls by workers, and Postgres under a thousand calls
 	.venv/bin/python -W ignore -m bench.fleet database --write docs/performance-database.md
 
 screenshots: setup-dev  ## pictures of the dashboard, into docs/images/dashboard
-	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -q tests/dashboard/test_pages.py -k "accessible and light"
+	CHORUS_SCREENSHOTS=1 .venv/bin/pytest -p no:xdist -q -m "slow or not slow" tests/dashboard/test_pages.py -k "accessible and sqlite"
 
 lighthouse: setup-dev  ## what Lighthouse finds of the dashboard's pages, on a desktop and on a telephone
 	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_lighthouse.py -k sqlite

@@ -28,7 +28,11 @@ from chorus.prepare import prepare
 from chorus.settings import Settings
 from chorus.tools.tables import Tool
 
+PICTURED = bool(os.environ.get("CHORUS_SCREENSHOTS"))
+"""For the pictures of the documentation, which are not to look hostile."""
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+if PICTURED:
+    HOSTILE = "At the window, please"
 RATE_HZ = 8000
 CALL = uuid.UUID("5eed0000-0000-4000-8000-000000000001")
 AGENT = uuid.UUID("5eed0000-0000-4000-8000-00000000000a")
@@ -49,7 +53,7 @@ TALK: list[tuple[str, int, int, str, str]] = [
     ("agent", 12050, 14800, "A table for four on Friday. At what time", "would you like to come?"),
     ("caller", 14500, 17300, "Sorry, make that five. And at half past seven.", ""),
     ("agent", 19400, 23600, "Of course: five people, Friday, half past seven. Let me check.", ""),
-    ("caller", 26100, 27200, "Great.", ""),
+    ("caller", 26100, 27200, f"Great. {HOSTILE}", ""),
     ("agent", 28050, 32400, "Your table is booked. The confirmation code is B 427.", ""),
     ("caller", 33200, 34600, "Thank you, goodbye!", ""),
     ("agent", 35300, 36900, "Thank you for calling. Goodbye.", ""),
@@ -123,7 +127,7 @@ def _made(organization: uuid.UUID) -> list[Any]:
     ]
     number = PhoneNumber(
         organization_id=organization,
-        name="Main line",
+        name=f"Main line. {HOSTILE}",
         number="+14155550100",
         provider="twilio",
         agent_id=AGENT,
@@ -133,13 +137,13 @@ def _made(organization: uuid.UUID) -> list[Any]:
     tool = Tool(
         organization_id=organization,
         name="find_table",
-        description="Finds a free table. Use it when day, time and people are known.",
+        description=f"Finds a free table. Use it when day, time and people are known. {HOSTILE}",
         type="http",
         config={
             "url": "https://api.example.com/tables",
             "method": "GET",
             "timeout": 5000,
-            "headers": [],
+            "headers": [{"key": "X-Wish", "value": HOSTILE}],
             "body": [{"name": "people", "type": "integer", "description": "", "required": True}],
         },
     )
@@ -165,7 +169,9 @@ def _past_call(
         provider="twilio",
         direction=chance.choice(("inbound", "outbound")),
         status=status,
-        customer_number=HOSTILE[:60] if n == 3 else f"+1415555{chance.randrange(1000, 9999)}",
+        customer_number=HOSTILE[:60]
+        if n == 3 and not PICTURED
+        else f"+1415555{chance.randrange(1000, 9999)}",
         duration_seconds=seconds,
         cost_micros=seconds * 1700 if seconds else 0,
         turn_count=turns,
@@ -225,13 +231,13 @@ async def _whole_call(
                 for who, _, _, text, _ in TALK
             ],
             analysis={
-                "summary": "The caller booked a table for five on Friday at half past seven.",
+                "summary": f"A table for five was booked on Friday, half past seven. {HOSTILE}",
                 "extractions": {"people": 5, "note": HOSTILE},
                 "problems": [],
             },
             timeline={"turns": waits, "line": LINE},
             ended_reason="agent_ended",
-            context_variables={"restaurant": "Chorus Bistro"},
+            context_variables={"restaurant": "Chorus Bistro", "wish": HOSTILE},
             meta={"campaign": HOSTILE},
             started_at=answered - timedelta(seconds=4),
             answered_at=answered,

@@ -159,7 +159,7 @@ def test_ten_thousand_calls_are_scrolled_smoothly(browser: Browser, tmp_path: Pa
             over.set()
             others.join()
         total = httpx.get(f"{server.url}/v1/calls?limit=1", headers=server.headers).json()
-        assert total["pagination"]["total"] > MANY
+        assert total["pagination"]["total"] >= MANY  # it is not counted further
         assert visit.complaints == []
     at = {each: round(frames[int(len(frames) * each / 100)], 1) for each in (50, 95, 99)}
     late = sum(each > SMOOTH_MS for each in frames) / len(frames)

@@ -3,15 +3,13 @@ policy stops, no markup of a caller's that is taken for markup."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 from tests.dashboard.browser import ROOT, needed, visiting
-from tests.dashboard.seed import AGENT, CALL
+from tests.dashboard.seed import AGENT, CALL, HOSTILE, PICTURED
 from tests.fakes.server import Server
 
 pytestmark = needed
@@ -23,6 +21,7 @@ PAGES = [
     ("agent", f"/agents/{AGENT}", "System prompt"),
     ("agent-voice", f"/agents/{AGENT}?group=voice", "Stability"),
     ("agent-tools", f"/agents/{AGENT}?group=tools", "find_table"),
+    ("agent-versions", f"/agents/{AGENT}?group=versions", "Versions"),
     ("agent-after", f"/agents/{AGENT}?group=after", "Values to extract"),
     ("calls", "/calls", "+14155550199"),
     ("call", f"/calls/{CALL}", "Thank you for calling. Goodbye."),
@@ -30,12 +29,16 @@ PAGES = [
     ("call-latency", f"/calls/{CALL}?tab=latency&turn=3", "Slowest first"),
     ("call-cost", f"/calls/{CALL}?tab=cost", "discarded drafts"),
     ("call-knowledge", f"/calls/{CALL}?tab=knowledge", "Terrace · page 2"),
+    ("call-webhooks", f"/calls/{CALL}?tab=webhooks", "No webhook was sent"),
+    ("call-audit", f"/calls/{CALL}?tab=audit", "Audit"),
     ("call-events", f"/calls/{CALL}?tab=events", "turn_committed"),
     ("live", "/live", "No call at the moment"),
     ("numbers", "/numbers", "+14155550100"),
     ("tools", "/tools", "find_table"),
+    ("tool", "/tools?open={tool}", "In the latest"),
     ("knowledge", "/knowledge", "Handbook"),
     ("knowledge-base", "/knowledge/{base}?ask=when+does+the+terrace+close", "until half past ten."),
+    ("knowledge-history", "/knowledge/{base}?history=all", "Created the base"),
     ("settings-members", "/settings/members", "Invite"),
     ("settings-keys", "/settings/keys", "First key"),
     ("settings-pages", "/settings/pages", "No page calls yet"),
@@ -57,9 +60,23 @@ TOO_WIDE = """() => {
     .filter((each) => !each.closest(".tablist, .tabs, .table-wrap, .code"))
     .slice(0, 4).map((each) => each.outerHTML.slice(0, 160));
 }"""
-LOOKS: list[dict[str, Any]] = [
-    {"color_scheme": "light", "viewport": {"width": 1360, "height": 900}},
-]
+DESKTOP = {"width": 1360, "height": 900}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": DESKTOP},
+    "dark": {"color_scheme": "dark", "viewport": DESKTOP},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+    "arabic": {"color_scheme": "light", "viewport": DESKTOP, "locale": "ar"},
+    "german": {"color_scheme": "light", "viewport": DESKTOP, "locale": "de-DE"},
+}
+PICTURES_OF = {
+    "light": {name for name, _, _ in PAGES},
+    "dark": {"home", "call"},
+    "phone": {"calls", "call"},
+    "arabic": {"agent"},
+    "german": {"calls"},
+}
+MOST_BYTES = 200_000
+"""Of a picture."""
 
 
 HOURS = """# Opening hours
@@ -78,39 +95,53 @@ def too_wide(page: Page, width: int) -> list[str]:
     return page.evaluate(TOO_WIDE)
 
 
-def filled_base(server: Server) -> str:
-    """A knowledge base with a document that can be found, and one whose URL answers nothing."""
+def filled(server: Server) -> dict[str, str]:
+    """What paths of pages name: a knowledge base with a document that can be found and one whose
+    URL answers nothing, and a tool that calls used."""
     bases = f"{server.url}/v1/knowledge-bases"
     wishes = [
         {"name": "Opening hours", "text": HOURS},
+        {"name": HOSTILE[:200], "text": HOSTILE},
         {"name": "Menu", "url": "http://127.0.0.1:9/menu"},
     ]
     with httpx.Client(headers=server.headers, timeout=30) as client:
-        id: str = client.post(bases, json={"name": "Handbook"}).json()["data"]["id"]
+        base = {"name": "Handbook", "description": HOSTILE}
+        id: str = client.post(bases, json=base).json()["data"]["id"]
         for wish in wishes:
             client.post(f"{bases}/{id}/documents", json=wish).raise_for_status()
-    return id
+        found = client.get(f"{server.url}/v1/tools?search=find_table").json()["data"]
+    return {"base": id, "tool": found[0]["id"]}
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["light"])
+@pytest.mark.parametrize(
+    "name_of_look",
+    [pytest.param(name, marks=[] if name == "light" else pytest.mark.slow) for name in LOOKS],
+)
 def test_every_page_is_accessible_and_quiet(
-    browser: Browser, server: Server, owner: Any, look: dict[str, Any], tmp_path: Path
+    browser: Browser, server: Server, owner: Any, name_of_look: str
 ):
-    # `make screenshots` asks for the pictures of the documentation.
-    keeps = bool(os.environ.get("CHORUS_SCREENSHOTS")) and look["color_scheme"] == "light"
+    look = LOOKS[name_of_look]
     found: dict[str, list[str]] = {}
-    base = filled_base(server)
+    made = filled(server)
     with visiting(browser, server, owner, **look) as visit:
         for name, path, text in PAGES:
-            visit.open(path.format(base=base))
-            visit.page.get_by_text(text).first.wait_for()
+            if PICTURED and name not in PICTURES_OF[name_of_look]:
+                continue
+            visit.open(path.format(**made))
+            if "locale" not in look:
+                visit.page.get_by_text(text).first.wait_for()
+            else:
+                visit.page.get_by_role("heading", level=1).wait_for()
             if name.startswith("call"):
                 visit.page.wait_for_timeout(300)  # the canvas is drawn after the peaks came
             if problems := visit.problems():
                 found[name] = problems
-            if keeps:
+            if PICTURED:
                 PICTURES.mkdir(parents=True, exist_ok=True)
-                visit.page.screenshot(path=PICTURES / f"{name}.png")
+                of_look = "" if name_of_look == "light" else f"-{name_of_look}"
+                picture = PICTURES / f"{name}{of_look}.png"
+                visit.page.screenshot(path=picture)
+                assert picture.stat().st_size <= MOST_BYTES, picture
             for width in ZOOMED:
                 if wide := too_wide(visit.page, width):
                     found[f"{name}, wider than {width} px"] = wide
