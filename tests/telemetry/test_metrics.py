@@ -10,7 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
+from chorus.outbound import Outbound
 from chorus.settings import Settings, SettingsError
+from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.limits import limits_of
 from chorus.talk.timeline import Happening
 from chorus.telemetry.instruments import MOST_VALUES, Metrics
 from chorus.telemetry.watch import CallWatch
@@ -69,6 +72,19 @@ async def test_the_queues_are_in_it(api: Api):
     assert told["chorus_webhooks_oldest_seconds"] == told["chorus_calls_live"] == 0
     assert told["chorus_write_seconds_count"] >= 1
     assert told["chorus_loop_lag_seconds_bucket{le=+Inf}"] == told["chorus_loop_lag_seconds_count"]
+
+
+async def test_what_accounts_have_at_their_vendors_is_in_it(sqlite_api: Api):
+    net, failures = Outbound(), Failures("acme/ears", "k")
+    limit = limits_of(net).of(failures, "socket")
+    for _ in range(2):
+        await limit.take(failures, "open")
+    limit.refused(failures.status("open", 429, "too many"), others=1)
+    limit.give()
+    told = values((await read(sqlite_api)).text)
+    assert told["chorus_vendor_under_way{vendor=acme/ears}"] == 1
+    assert told["chorus_vendor_limit{vendor=acme/ears}"] == 1
+    assert told["chorus_vendor_full_total{outcome=refused,vendor=acme/ears}"] == 1
 
 
 def watched() -> tuple[CallWatch, Metrics]:
