@@ -1,14 +1,10 @@
 // What stands around every page: where one can go, search, and who is logged in.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Suspense, useEffect, useState } from "react";
-import { MenuTrigger, Menu as AriaMenu, MenuItem, MenuSection } from "react-aria-components/Menu";
-import { Button as AriaButton } from "react-aria-components/Button";
-import { Header } from "react-aria-components/Header";
-import { Popover } from "react-aria-components/Popover";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { api, body, data } from "./api/client";
 import { queries, useSession } from "./api/session";
-import { Palette } from "./parts/palette";
+import { OpenMenu, useOpening } from "./parts/open";
 import { Button, Waiting } from "./parts/basic";
 import { toast } from "./parts/toasts";
 import { Icon, type IconName, Mark } from "./parts/icons";
@@ -24,6 +20,8 @@ const PLACES: { to: "/" | "/agents" | "/calls" | "/live" | "/numbers" | "/tools"
   { to: "/tools", icon: "tools", word: "nav.tools" },
   { to: "/knowledge", icon: "knowledge", word: "nav.knowledge" },
 ];
+
+const Palette = lazy(async () => ({ default: (await import("./parts/palette")).Palette }));
 
 const ORGANIZATION = "chorus-organization";
 
@@ -95,7 +93,11 @@ export function Shell() {
           <Outlet />
         </Suspense>
       </main>
-      {searching && <Palette onClose={() => setSearching(false)} />}
+      {searching && (
+        <Suspense fallback={null}>
+          <Palette onClose={() => setSearching(false)} />
+        </Suspense>
+      )}
     </div>
   );
 }
@@ -147,9 +149,16 @@ function Who() {
     else if (key.startsWith("theme-")) applyTheme(key.slice(6) as Theme);
     else void speak(key as Locale);
   };
+  const { open, close, trigger, button } = useOpening("menu");
+  const sections = [
+    { title: t("theme"), chosen: `theme-${theme()}`, entries: (["system", "light", "dark"] as const).map((each) => ({ id: `theme-${each}`, label: t(`theme.${each}`) })) },
+    { title: t("language"), chosen: locale() as string, entries: Object.entries(LOCALES).map(([id, label]) => ({ id, label })) },
+    ...(me.organizations.length > 1 ? [{ title: t("organizations"), chosen: `organization-${me.organization.id}`, entries: me.organizations.map((each) => ({ id: `organization-${each.id}`, label: each.name })) }] : []),
+    { title: me.member.email, entries: [{ id: "api", label: t("nav.api") }, { id: "out", label: t("logout") }] },
+  ];
   return (
-    <MenuTrigger>
-      <AriaButton className="who">
+    <>
+      <button {...button} className="who">
         <span className="face" aria-hidden="true">
           {name.slice(0, 2).toUpperCase()}
         </span>
@@ -157,42 +166,12 @@ function Who() {
           <span className="cut" style={{ display: "block", fontWeight: 550 }}>{name}</span>
           <span className="cut small quiet" style={{ display: "block" }}>{me.organization.name}</span>
         </span>
-      </AriaButton>
-      <Popover className="popover" placement="top start">
-        <AriaMenu onAction={(key) => act(String(key))} aria-label={t("nav.account")}>
-          <MenuSection selectionMode="single" selectedKeys={[`theme-${theme()}`]}>
-            <Header className="menu-title">{t("theme")}</Header>
-            {(["system", "light", "dark"] as const).map((each) => (
-              <MenuItem key={each} id={`theme-${each}`} className="item">
-                {t(`theme.${each}`)}
-              </MenuItem>
-            ))}
-          </MenuSection>
-          <MenuSection selectionMode="single" selectedKeys={[locale()]}>
-            <Header className="menu-title">{t("language")}</Header>
-            {Object.entries(LOCALES).map(([id, label]) => (
-              <MenuItem key={id} id={id} className="item">
-                {label}
-              </MenuItem>
-            ))}
-          </MenuSection>
-          {me.organizations.length > 1 && (
-            <MenuSection selectionMode="single" selectedKeys={[`organization-${me.organization.id}`]}>
-              <Header className="menu-title">{t("organizations")}</Header>
-              {me.organizations.map((each) => (
-                <MenuItem key={each.id} id={`organization-${each.id}`} className="item">
-                  {each.name}
-                </MenuItem>
-              ))}
-            </MenuSection>
-          )}
-          <MenuSection>
-            <Header className="menu-title">{me.member.email}</Header>
-            <MenuItem id="api" className="item">{t("nav.api")}</MenuItem>
-            <MenuItem id="out" className="item">{t("logout")}</MenuItem>
-          </MenuSection>
-        </AriaMenu>
-      </Popover>
-    </MenuTrigger>
+      </button>
+      {open && (
+        <Suspense fallback={null}>
+          <OpenMenu trigger={trigger} label={t("nav.account")} placement="top start" onClose={close} sections={sections} onAct={act} />
+        </Suspense>
+      )}
+    </>
   );
 }

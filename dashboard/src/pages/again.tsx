@@ -1,10 +1,11 @@
 // A session that ends while a page is open: log in over it, and nothing that was typed is lost.
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { onExpired } from "../api/client";
 import { queries, session } from "../api/session";
 import { Dialog } from "../parts/dialogs";
 import { t } from "../words";
-import { LoginForm } from "./login";
+
+const LoginForm = lazy(async () => ({ default: (await import("./login")).LoginForm }));
 
 export function Again() {
   const [open, setOpen] = useState(false);
@@ -17,7 +18,7 @@ export function Again() {
     <Dialog title={t("again.title")} open={open} onClose={() => {}} fixed>
       <p className="quiet">{t("again.lead")}</p>
       <div className="door-form">
-        {open && (
+        <Suspense fallback={null}>
           <LoginForm
             email={known?.member.email}
             onDone={() => {
@@ -25,7 +26,7 @@ export function Again() {
               void queries.invalidateQueries();
             }}
           />
-        )}
+        </Suspense>
       </div>
     </Dialog>
   );

@@ -3,12 +3,12 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Suspense, useState } from "react";
-import { Tab, TabList, TabPanel, Tabs } from "react-aria-components/Tabs";
 import { ApiError, api, body, data } from "../api/client";
 import { useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
 import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
+import { Tabs } from "../parts/tabs";
 import { SwitchField } from "../parts/switch";
 import { variablesOf } from "../parts/prompt";
 import { TRIALS } from "../parts/trial";
@@ -35,7 +35,29 @@ export function TestPanel({ form, dirty, given, setGiven }: { form: Form; dirty:
   const may = useMay("developer");
   const names = variablesOf(form.shown.systemPrompt, form.shown.agentGreetingEnabled ? form.shown.agentGreeting : "");
   const variables = Object.fromEntries(names.flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
+  const [way, setWay] = useState(TRIALS[0]?.id ?? "phone");
   if (!may) return null;
+  const ways = [
+    ...TRIALS.map(({ id, word, Panel }) => ({
+      id,
+      label: t(word),
+      panel: () => (
+        <Suspense fallback={<Waiting lines={2} />}>
+          <Panel agent={form.shown} changes={form.changes} variables={variables} />
+        </Suspense>
+      ),
+    })),
+    {
+      id: "phone",
+      label: t("trial.phone"),
+      panel: () => (
+        <>
+          {dirty && <p className="note warn small">{t("trial.dirty")}</p>}
+          <Phone agentId={form.agent.id} variables={variables} />
+        </>
+      ),
+    },
+  ];
   return (
     <aside className="card trial" aria-label={t("trial")}>
       <h2>{t("trial")}</h2>
@@ -47,27 +69,7 @@ export function TestPanel({ form, dirty, given, setGiven }: { form: Form; dirty:
           ))}
         </div>
       )}
-      <Tabs className="tabs">
-        <TabList aria-label={t("trial.ways")}>
-          {TRIALS.map((each) => (
-            <Tab key={each.id} id={each.id}>
-              {t(each.word)}
-            </Tab>
-          ))}
-          <Tab id="phone">{t("trial.phone")}</Tab>
-        </TabList>
-        {TRIALS.map(({ id, Panel }) => (
-          <TabPanel key={id} id={id}>
-            <Suspense fallback={<Waiting lines={2} />}>
-              <Panel agent={form.shown} changes={form.changes} variables={variables} />
-            </Suspense>
-          </TabPanel>
-        ))}
-        <TabPanel id="phone">
-          {dirty && <p className="note warn small">{t("trial.dirty")}</p>}
-          <Phone agentId={form.agent.id} variables={variables} />
-        </TabPanel>
-      </Tabs>
+      <Tabs label={t("trial.ways")} tabs={ways} chosen={way} onChoose={setWay} />
     </aside>
   );
 }

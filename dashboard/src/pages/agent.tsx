@@ -1,24 +1,27 @@
 // One agent: its settings in groups, a panel to try it, and what was changed when.
 import { useMutation } from "@tanstack/react-query";
 import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { type ComponentType, lazy, Suspense, useState } from "react";
 import { api, data } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
 import { useParameters } from "../parts/lists";
 import { type Key, t } from "../words";
-import { After } from "./agent-after";
 import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
-import { Answering } from "./agent-answering";
-import { Knowledge } from "./agent-knowledge";
 import { DraftTold, PublishDialog } from "./agent-publish";
 import { type Conflict, Conflicts, type Form, useAgentForm } from "./agent-state";
 import { Estimate } from "./agent-estimate";
 import { TestPanel, useVariables } from "./agent-test";
-import { Versions } from "./agent-versions";
 
-const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.ReactNode }[] = [
+// What is not looked at first is fetched when it is.
+const After = lazy(async () => ({ default: (await import("./agent-after")).After }));
+const Answering = lazy(async () => ({ default: (await import("./agent-answering")).Answering }));
+const Cases = lazy(async () => ({ default: (await import("./agent-cases")).Cases }));
+const Knowledge = lazy(async () => ({ default: (await import("./agent-knowledge")).Knowledge }));
+const Versions = lazy(async () => ({ default: (await import("./agent-versions")).Versions }));
+
+const GROUPS: { id: string; word: Key; Part: ComponentType<{ form: Form }> }[] = [
   { id: "prompt", word: "group.prompt", Part: PromptGroup },
   { id: "voice", word: "group.voice", Part: Voice },
   { id: "turns", word: "group.turns", Part: Turns },
@@ -28,8 +31,12 @@ const GROUPS: { id: string; word: Key; Part: (props: { form: Form }) => React.Re
   { id: "answering", word: "group.answering", Part: Answering },
   { id: "after", word: "group.after", Part: After },
   { id: "limits", word: "group.limits", Part: Limits },
+  { id: "cases", word: "group.cases", Part: Cases },
   { id: "versions", word: "group.versions", Part: Versions },
 ];
+
+/** They change nothing of the agent that is saved with it. */
+const FORMLESS = ["cases", "versions"];
 
 export function AgentPage() {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -70,19 +77,23 @@ export function AgentPage() {
                 data-status={each === group ? "active" : undefined}
                 onClick={(event) => {
                   event.preventDefault();
-                  change({ group: each.id === "prompt" ? undefined : each.id, version: undefined, offset: undefined });
+                  change({ group: each.id === "prompt" ? undefined : each.id, version: undefined, case: undefined, offset: undefined });
                 }}
               >
                 {t(each.word)}
               </a>
             ))}
           </nav>
-          {group.id === "versions" ? (
-            <Part form={form} />
+          {FORMLESS.includes(group.id) ? (
+            <Suspense fallback={<Waiting />}>
+              <Part form={form} />
+            </Suspense>
           ) : (
             <fieldset className="form" disabled={!may}>
               <legend className="hidden">{t(group.word)}</legend>
-              <Part form={form} />
+              <Suspense fallback={<Waiting />}>
+                <Part form={form} />
+              </Suspense>
             </fieldset>
           )}
           {!may && <p className="note">{t("may.not.change")}</p>}

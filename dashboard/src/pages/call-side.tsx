@@ -1,12 +1,12 @@
 // Beside the transcript: what came of the call, how fast each turn was, what it cost, what was
 // sent about it, and every event as it is stored.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
-import { Tab, TabList, TabPanel, Tabs } from "react-aria-components/Tabs";
+import { type ReactNode, useState } from "react";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import type { CallEvent } from "../api/stream";
 import { Badge, Button, Code, copy, Copy, Failure, Time, Waiting } from "../parts/basic";
+import { Tabs } from "../parts/tabs";
 import { clock, type Key, maybe, money, ms, number, t } from "../words";
 import { Sound } from "./call-sound";
 import type { Conversation } from "./call-model";
@@ -19,38 +19,18 @@ export type SideTab = (typeof TABS)[number];
 export function Side({ call, talk, events, tab, turn, onTab, onTurn, seek }: { call: Schemas["Call"]; talk: Conversation; events: CallEvent[]; tab: SideTab; turn: number | null; onTab: (tab: SideTab) => void; onTurn: (turn: number) => void; seek: (ms: number) => void }) {
   const admin = useMay("admin");
   const shown = TABS.filter((each) => (each === "audit" ? admin : each !== "knowledge" || talk.lookups.length > 0 || tab === each));
+  const panels: Record<SideTab, () => ReactNode> = {
+    summary: () => <Summary call={call} />,
+    latency: () => <Waterfall call={call} turns={talk.turns} chosen={turn} onChoose={onTurn} seek={seek} />,
+    cost: () => <Cost call={call} />,
+    knowledge: () => <LookedUp agentId={call.agentId} lookups={talk.lookups} seek={seek} />,
+    webhooks: () => <Deliveries callId={call.id} />,
+    events: () => <Raw events={events} seek={seek} />,
+    audit: () => <Audit callId={call.id} />,
+  };
   return (
     <section className="card side-card" aria-label={t("call.details")}>
-      <Tabs className="tabs" selectedKey={tab} onSelectionChange={(key) => onTab(key as SideTab)}>
-        <TabList aria-label={t("call.details")}>
-          {shown.map((each) => (
-            <Tab key={each} id={each}>
-              {t(`call.tab.${each}`)}
-            </Tab>
-          ))}
-        </TabList>
-        <TabPanel id="summary">
-          <Summary call={call} />
-        </TabPanel>
-        <TabPanel id="latency">
-          <Waterfall call={call} turns={talk.turns} chosen={turn} onChoose={onTurn} seek={seek} />
-        </TabPanel>
-        <TabPanel id="cost">
-          <Cost call={call} />
-        </TabPanel>
-        <TabPanel id="knowledge">
-          <LookedUp agentId={call.agentId} lookups={talk.lookups} seek={seek} />
-        </TabPanel>
-        <TabPanel id="webhooks">
-          <Deliveries callId={call.id} />
-        </TabPanel>
-        <TabPanel id="events">
-          <Raw events={events} seek={seek} />
-        </TabPanel>
-        <TabPanel id="audit">
-          <Audit callId={call.id} />
-        </TabPanel>
-      </Tabs>
+      <Tabs label={t("call.details")} tabs={shown.map((id) => ({ id, label: t(`call.tab.${id}`), panel: panels[id] }))} chosen={tab} onChoose={onTab} />
     </section>
   );
 }

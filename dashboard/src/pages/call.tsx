@@ -9,6 +9,7 @@ import { useEvents } from "../api/stream";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
 import { useParameters } from "../parts/lists";
+import { toast } from "../parts/toasts";
 import { clock, money, ms, number, t } from "../words";
 import { Controls } from "./call-controls";
 import { latencies, quantile, read } from "./call-model";
@@ -154,6 +155,14 @@ function CallMenu({ call }: { call: Schemas["Call"] }) {
       data(api.POST("/v1/calls", { body: { agentId: call.agentId, phoneNumberId: call.phoneNumberId ?? "", to: call.customerNumber, contextVariables: call.contextVariables as never, metadata: call.metadata as never } })),
     onSuccess: (made) => void navigate({ to: "/calls/$id", params: { id: made.id } }),
   });
+  const test = useMutation({
+    mutationFn: () => data(api.POST("/v1/test-cases", { body: { callId: call.id } })),
+    onSuccess: async (made) => {
+      toast(t("call.test.made"));
+      await queries.invalidateQueries({ queryKey: ["test-cases", call.agentId] });
+      await navigate({ to: "/agents/$id", params: { id: call.agentId }, search: { group: "cases", case: made.id } });
+    },
+  });
   const refresh = () => queries.invalidateQueries({ queryKey: ["call", call.id] });
   return (
     <>
@@ -166,11 +175,12 @@ function CallMenu({ call }: { call: Schemas["Call"] }) {
         label={t("more")}
         entries={[
           { id: "curl", label: t("curl.show"), act: () => setOpen("curl") },
+          ...(may && call.endedAt && call.turnCount > 0 ? [{ id: "test", label: t("call.test"), act: () => test.mutate() }] : []),
           ...(may && call.recordingUrl && call.endedAt ? [{ id: "recording", label: t("call.delete.recording"), act: () => setOpen("recording") }] : []),
           ...(may && call.transcript && call.endedAt ? [{ id: "transcript", label: t("call.delete.transcript"), act: () => setOpen("transcript") }] : []),
         ]}
       />
-      <Failure error={again.error} />
+      <Failure error={again.error ?? test.error} />
       <Dialog title={t("curl.show")} open={open === "curl"} onClose={() => setOpen(null)} wide>
         <Code>{curl("GET", `/v1/calls/${call.id}?include=turns`)}</Code>
         <Code>{curl("GET", `/v1/calls/${call.id}/events?stream=true`)}</Code>

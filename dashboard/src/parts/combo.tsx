@@ -1,32 +1,25 @@
-// A field that is one of many.
-import { ComboBox, Input as ComboInput } from "react-aria-components/ComboBox";
-import { Label } from "react-aria-components/Label";
-import { ListBox, ListBoxItem } from "react-aria-components/ListBox";
-import { Popover } from "react-aria-components/Popover";
-import type { Common } from "./fields";
-import type { Choice } from "./select";
+// A field that is one of many: one types to find. What finds is a piece of its own; until it is here
+// the field stands in its place with what is chosen.
+import { lazy, Suspense } from "react";
+import type { ComboProps } from "./combo-box";
 
-/** For long lists: one types to find. */
-export function ComboField({ label, hint, wrong, after, value, onChange, choices, placeholder }: Common & { value: string | null; onChange: (id: string | null) => void; choices: Choice[]; placeholder?: string }) {
-  return (
-    <ComboBox className="field" selectedKey={value} onSelectionChange={(key) => onChange(key === null ? null : String(key))} defaultItems={choices} menuTrigger="focus" isInvalid={!!wrong} validationBehavior="aria" allowsEmptyCollection={false}>
+const ComboBoxField = lazy(() => import("./combo-box"));
+
+export function ComboField(props: ComboProps) {
+  const { label, hint, after, value, choices, placeholder } = props;
+  const instead = (
+    <div className="field" aria-busy="true">
       <div className="labels">
-        <Label>{label}</Label>
+        <span className="label">{label}</span>
         {after}
       </div>
-      <ComboInput placeholder={placeholder} />
+      <span className="input">{choices.find((each) => each.id === value)?.label ?? placeholder}</span>
       {hint && <span className="hint">{hint}</span>}
-      {wrong && <span className="wrong">{wrong}</span>}
-      <Popover className="popover" style={{ maxHeight: 320 }}>
-        <ListBox<Choice>>
-          {(choice) => (
-            <ListBoxItem className="item" id={choice.id} textValue={choice.label}>
-              {choice.label}
-              {choice.note && <span className="quiet">{choice.note}</span>}
-            </ListBoxItem>
-          )}
-        </ListBox>
-      </Popover>
-    </ComboBox>
+    </div>
+  );
+  return (
+    <Suspense fallback={instead}>
+      <ComboBoxField {...props} />
+    </Suspense>
   );
 }

@@ -1,27 +1,17 @@
 // Dialogs, and the menu behind a button.
-import type { ReactNode } from "react";
-import { Dialog as AriaDialog, Heading } from "react-aria-components/Dialog";
-import { Menu as AriaMenu, MenuItem, MenuTrigger } from "react-aria-components/Menu";
-import { Modal, ModalOverlay } from "react-aria-components/Modal";
-import { Popover } from "react-aria-components/Popover";
+import { type ReactNode, Suspense } from "react";
 import { useMutation } from "@tanstack/react-query";
 import { t } from "../words";
 import { Button, Failure } from "./basic";
-import type { IconName } from "./icons";
+import { Icon, type IconName } from "./icons";
+import { OpenDialog, OpenMenu, useOpening } from "./open";
 
-export function Dialog({ title, open, onClose, wide, children, urgent, fixed }: { title: string; open: boolean; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; children: ReactNode }) {
-  return (
-    <ModalOverlay className="modal-veil" isOpen={open} onOpenChange={(is) => !is && onClose()} isDismissable={!urgent && !fixed} isKeyboardDismissDisabled={fixed}>
-      <Modal className={wide ? "modal wide" : "modal"}>
-        <AriaDialog role={urgent ? "alertdialog" : "dialog"}>
-          <Heading slot="title" level={2}>
-            {title}
-          </Heading>
-          {children}
-        </AriaDialog>
-      </Modal>
-    </ModalOverlay>
-  );
+export function Dialog({ open, ...rest }: { title: string; open: boolean; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; children: ReactNode }) {
+  return open ? (
+    <Suspense fallback={null}>
+      <OpenDialog {...rest} />
+    </Suspense>
+  ) : null;
 }
 
 /** Asks before something that cannot be undone. */
@@ -44,20 +34,17 @@ export function Confirm({ title, open, onClose, act, verb, children }: { title: 
 export type MenuEntry = { id: string; label: string; act: () => void };
 
 export function Menu({ label, entries, icon = "more", look = "bare", children }: { label: string; entries: MenuEntry[]; icon?: IconName; look?: string; children?: ReactNode }) {
+  const { open, close, trigger, button } = useOpening("menu");
   return (
-    <MenuTrigger>
-      <Button look={look} icon={children ? undefined : icon} aria-label={label}>
-        {children}
-      </Button>
-      <Popover className="popover">
-        <AriaMenu aria-label={label} onAction={(key) => entries.find((each) => each.id === key)?.act()}>
-          {entries.map((each) => (
-            <MenuItem key={each.id} id={each.id} className="item">
-              {each.label}
-            </MenuItem>
-          ))}
-        </AriaMenu>
-      </Popover>
-    </MenuTrigger>
+    <>
+      <button {...button} className={`button ${look} ${children ? "" : "icon"}`} aria-label={label}>
+        {children ?? <Icon name={icon} />}
+      </button>
+      {open && (
+        <Suspense fallback={null}>
+          <OpenMenu trigger={trigger} label={label} onClose={close} sections={[{ entries }]} onAct={(id) => entries.find((each) => each.id === id)?.act()} />
+        </Suspense>
+      )}
+    </>
   );
 }
