@@ -98,6 +98,8 @@ async def test_what_a_call_is_at(api: Api):
             ("speech_started", {"turn": 1}, "floor", "caller"),
             ("turn_committed", {"turn": 1, "text": "Hello"}, "floor", "thinking"),
             ("reply_started", {"turn": 1}, "floor", "agent"),
+            ("leg_held", {"leg": "caller"}, "onHold", True),
+            ("leg_resumed", {"leg": "caller"}, "onHold", False),
             ("turn_latency", {"turn": 1, "sentMs": 812}, "latencyMs", 812),
             ("reply_heard", {"turn": 1, "heard": "x" * 400}, "turnCount", 1),
             ("engine_failed", {"vendor": "v", "detail": "busy"}, "problem", "v · busy"),
@@ -110,7 +112,7 @@ async def test_what_a_call_is_at(api: Api):
         await note(api, talked, seq, kind, **data)
         assert (await shown(api))[0][field] == value, kind
     line = (await shown(api))[0]["lastLine"]
-    assert line == {"role": "assistant", "content": "x" * 300, "atMs": 500}
+    assert line == {"role": "assistant", "content": "x" * 300, "atMs": 700}
     async with await api.another_organization() as other:
         assert (await other.get("/v1/calls/live")).json()["data"] == {"calls": [], "total": 0}
     assert (await api.client_with(None).get("/v1/calls/live")).status_code == 401

@@ -19,7 +19,7 @@ export type Turn = { turn: number; endedMs: number; at: Partial<Record<Stage, nu
 /** What was looked up for one answer. */
 export type Lookup = { turn: number | null; at: number; question: string; elapsedMs: number | undefined; late: boolean; passages: { chunkId: string; documentId: string; document: string; heading: string; page: number | null; text: string }[] };
 
-export type Conversation = { lookups: Lookup[]; lines: Line[]; marks: Mark[]; spans: Span[]; turns: Turn[]; drafts: { at: number; used: boolean | null; turn: number }[]; endMs: number };
+export type Conversation = { lookups: Lookup[]; lines: Line[]; marks: Mark[]; spans: Span[]; turns: Turn[]; drafts: { at: number; used: boolean | null; turn: number }[]; endMs: number; /** The caller's side has it on hold. */ held: boolean };
 
 const text = (value: unknown): string => (typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value));
 const num = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
@@ -36,6 +36,7 @@ export function read(events: CallEvent[]): Conversation {
   const replies: { turn: number | null; at: number }[] = [];
   const tools = new Map<string, Extract<Line, { kind: "tool" }>>();
   let endMs = 0;
+  let held = false;
   const note = (event: CallEvent, tone: "" | "bad" | "warn" | "accent", what: string, said = "") => lines.push({ kind: "note", seq: event.seq, from: event.atMs, tone, what, text: said });
   for (const event of events) {
     const { kind, data, atMs, seq } = event;
@@ -151,7 +152,11 @@ export function read(events: CallEvent[]): Conversation {
         note(event, "", kind, [text(data.reason), text(data.detail)].filter(Boolean).join(" · "));
         break;
       default:
-        if (kind.startsWith("transfer") || kind.startsWith("hold") || kind.startsWith("takeover")) {
+        if (kind === "leg_held" || kind === "leg_resumed") {
+          if (data.leg === "caller") held = kind === "leg_held";
+          note(event, "accent", kind, data.leg === "caller" ? "" : text(data.leg));
+          marks.push({ at: atMs, kind: "transfer", text: kind });
+        } else if (kind.startsWith("transfer") || kind.startsWith("hold") || kind.startsWith("takeover")) {
           note(event, "accent", kind, text(data.detail ?? data.status ?? data.name));
           marks.push({ at: atMs, kind: "transfer", text: kind });
         }
@@ -166,7 +171,7 @@ export function read(events: CallEvent[]): Conversation {
     if (line?.kind === "said") line.latency = turn.at.sent;
   }
   lines.sort((a, b) => a.from - b.from || a.seq - b.seq);
-  return { lookups, lines, marks, spans, turns, drafts, endMs };
+  return { lookups, lines, marks, spans, turns, drafts, endMs, held };
 }
 
 function passages(value: unknown): Lookup["passages"] {

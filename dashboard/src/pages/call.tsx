@@ -66,6 +66,7 @@ export function CallPage() {
         crumb={<Link to="/calls">{t("nav.calls")}</Link>}
       >
         <Badge kind={call.status} />
+        {live && talk.held && <Badge kind="warn">{t("live.at.hold")}</Badge>}
         <Copy text={id} short />
         <CallMenu call={call} />
       </Head>

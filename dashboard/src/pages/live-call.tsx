@@ -36,6 +36,7 @@ export default function LiveCallPanel({ id, onClose }: { id: string; onClose: ()
       <div className="row">
         <h2 className="grow num" dir="ltr">{call.customerNumber}</h2>
         <Badge kind={call.status} />
+        {live && talk.held && <Badge kind="warn">{t("live.at.hold")}</Badge>}
         <Link to="/calls/$id" params={{ id }} className="button">{t("live.page")}</Link>
         <Button look="bare" icon="close" aria-label={t("close")} onPress={onClose} />
       </div>

@@ -91,5 +91,6 @@ function At({ call }: { call: LiveCall }) {
   if (call.status !== "in_progress") return <Badge kind={call.status} />;
   if (call.takenOverBy) return <Badge kind="accent">{t("live.at.member")}</Badge>;
   if (call.transferStatus && ["initiated", "ringing", "briefing", "connected"].includes(call.transferStatus)) return <Badge kind="accent">{t("live.at.transfer")}</Badge>;
+  if (call.onHold) return <Badge kind="warn">{t("live.at.hold")}</Badge>;
   return <Badge kind="in_progress">{maybe(`live.at.${call.floor ?? "quiet"}`, t("status.in_progress"))}</Badge>;
 }

@@ -17,7 +17,7 @@ export function OpenList({ trigger, labelledBy, onClose, choices, value, onChoos
     if (event.target instanceof Element && event.target.closest('[role="option"][aria-selected="true"]')) onClose();
   };
   return (
-    <Popover className="popover" triggerRef={trigger} isOpen onOpenChange={(is) => !is && onClose()}>
+    <Popover className="popover" aria-labelledby={labelledBy} triggerRef={trigger} isOpen onOpenChange={(is) => !is && onClose()}>
       <div onClick={again} onKeyUp={(event) => (event.key === "Enter" || event.key === " ") && again(event)}>
         <ListBox
           aria-labelledby={labelledBy}
@@ -49,7 +49,7 @@ export type Section = { title?: string; chosen?: string; entries: { id: string; 
 
 export function OpenMenu({ trigger, label, onClose, sections, onAct, placement }: Behind & { label: string; sections: Section[]; onAct: (id: string) => void; placement?: "top start" }) {
   return (
-    <Popover className="popover" triggerRef={trigger} placement={placement} isOpen onOpenChange={(is) => !is && onClose()}>
+    <Popover className="popover" aria-label={label} triggerRef={trigger} placement={placement} isOpen onOpenChange={(is) => !is && onClose()}>
       <AriaMenu aria-label={label} autoFocus="first" onAction={(key) => onAct(String(key))} onClose={onClose}>
         {sections.map((section, n) => (
           <MenuSection key={n} aria-label={section.title ?? label} {...(section.chosen === undefined ? {} : { selectionMode: "single", selectedKeys: [section.chosen] } as const)}>

@@ -38,19 +38,21 @@ class ScriptLine(Out):
     """What one side said, in the order of the call. Times are milliseconds since the call was
     answered, null where they are not known."""
 
-    role: Literal["user", "assistant"]
+    role: Annotated[
+        Literal["user", "assistant"], Field(description="`user` the caller, `assistant` the agent.")
+    ]
     content: Annotated[
         str, Field(description="Of the agent, what the caller heard; of the caller, the words.")
     ]
-    started_at_ms: int | None
-    ended_at_ms: int | None
+    started_at_ms: Annotated[int | None, Field(description="When it began.")]
+    ended_at_ms: Annotated[int | None, Field(description="When it ended.")]
     interrupted: Annotated[bool, Field(description="The caller cut the agent short.")]
 
 
 class ExpectedTool(In):
     """A tool that the model calls, in this order."""
 
-    name: Annotated[OneLine, Field(min_length=1, max_length=255)]
+    name: Annotated[OneLine, Field(min_length=1, max_length=255, description="The tool's name.")]
     arguments: Annotated[
         Text, Field(max_length=32_000, description="As JSON; empty: whatever they are.")
     ] = ""
@@ -62,7 +64,10 @@ class Expected(In):
     ended_reason: Annotated[
         OneLine | None, Field(max_length=64, description="Null: however it ends.")
     ] = None
-    tools: Annotated[list[ExpectedTool], Field(max_length=_MOST_TOOLS)] = []
+    tools: Annotated[
+        list[ExpectedTool],
+        Field(max_length=_MOST_TOOLS, description="Those that are called; empty: whichever are."),
+    ] = []
     extractions: Annotated[
         dict[str, Any],
         Field(
@@ -89,19 +94,21 @@ class ListedTestCase(Out):
     """A test case as lists show it: without its script."""
 
     id: UUID
-    agent_id: UUID
+    agent_id: Annotated[UUID, Field(description="Whose call it was.")]
     call_id: Annotated[UUID, Field(description="It was made of; the call may be gone.")]
     agent_version: Annotated[
         int | None,
         Field(description="That the call was held with. Null: with changes that were not saved."),
     ]
     name: str
-    note: str
+    note: Annotated[str, Field(description="What the case is there to hold.")]
     created_at: Time
     updated_at: Time
 
 
 class TestCaseOut(ListedTestCase):
-    context_variables: dict[str, Any]
-    script: list[ScriptLine]
+    context_variables: Annotated[
+        dict[str, Any], Field(description="The variables that the call was held with.")
+    ]
+    script: Annotated[list[ScriptLine], Field(description="What was said, in order.")]
     expected: Expected

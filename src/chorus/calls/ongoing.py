@@ -321,6 +321,7 @@ def _told(calls: Iterable[tuple[uuid.UUID, int]]) -> sa.Select[*tuple[Any, ...]]
 _KINDS = (
     *("speech_started", "speech_paused", "turn_committed", "reply_started", "reply_heard"),
     *("turn_latency", "engine_failed", "supervisor_mode", "supervisor_left"),
+    *("leg_held", "leg_resumed"),
 )
 
 
@@ -339,6 +340,9 @@ def _hear(heard: dict[str, Any], kind: str, data: Mapping[str, Any], at_ms: int)
         case "reply_heard":
             heard["floor"] = None
             _line(heard, "assistant", data.get("heard"), at_ms)
+        case "leg_held" | "leg_resumed":
+            if data.get("leg") == "caller":  # the other is a person to whom they are handed
+                heard["on_hold"] = kind == "leg_held"
         case "turn_latency":
             heard["latency_ms"] = _whole(data.get("sentMs"))
         case "engine_failed":

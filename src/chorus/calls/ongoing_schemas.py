@@ -42,6 +42,9 @@ class OngoingCall(Out):
         Literal["caller", "thinking", "agent"] | None,
         Field(description="Who speaks; `thinking` while the agent makes its answer."),
     ] = None
+    on_hold: Annotated[
+        bool, Field(description="The caller's side has put the call on hold: they hear nothing.")
+    ] = False
     last_line: LastLine | None = None
     latency_ms: Annotated[
         int | None,

@@ -27,8 +27,10 @@ class HistoryQuery(In):
 class KnowledgeChange(Out):
     """What somebody did to the base or to a document of it."""
 
-    at: Time
-    actor: Literal["key", "member", "operator"]
+    at: Annotated[Time, Field(description="When.")]
+    actor: Annotated[
+        Literal["key", "member", "operator"], Field(description="What kind of caller it was.")
+    ]
     actor_name: Annotated[str, Field(description="What the key or the member was called then.")]
     action: Annotated[
         str,
@@ -44,17 +46,17 @@ class KnowledgeChange(Out):
 class DocumentReading(Out):
     """One time that a document was read, or is to be."""
 
-    document_id: UUID
+    document_id: Annotated[UUID, Field(description="The document.")]
     document: Annotated[str, Field(description="What it is called now.")]
-    asked_at: Time
-    ended_at: Time | None
+    asked_at: Annotated[Time, Field(description="When it was to be read.")]
+    ended_at: Annotated[Time | None, Field(description="Null: it has not ended.")]
     status: Annotated[
         Literal["waiting", "ready", "failed", "replaced"],
         Field(description="`replaced`: it was to be read anew before that had ended."),
     ]
     problem: Annotated[str | None, Field(description="Why it failed.")]
-    chunk_count: int
-    characters: int
+    chunk_count: Annotated[int, Field(description="Pieces that it made.")]
+    characters: Annotated[int, Field(description="Of the document's text.")]
     embedding_model: Annotated[str | None, Field(description="Null: found by its words alone.")]
     embedding_tokens: Annotated[int, Field(description="That a vendor made vectors of.")]
     embedding_cost: Annotated[float, Field(description="Dollars, by the price list of the time.")]
