@@ -50,7 +50,7 @@ class ScriptLine(Out):
 
 
 class ExpectedTool(In):
-    """A tool that the model calls, in this order."""
+    """A tool that the model should call."""
 
     name: Annotated[OneLine, Field(min_length=1, max_length=255, description="The tool's name.")]
     arguments: Annotated[
@@ -66,7 +66,7 @@ class Expected(In):
     ] = None
     tools: Annotated[
         list[ExpectedTool],
-        Field(max_length=_MOST_TOOLS, description="Those that are called; empty: whichever are."),
+        Field(max_length=_MOST_TOOLS, description="Which the model should call."),
     ] = []
     extractions: Annotated[
         dict[str, Any],
