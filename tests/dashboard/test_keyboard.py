@@ -59,6 +59,7 @@ def test_from_logging_in_to_a_saved_agent_by_keys_alone(
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Home").wait_for()
         page.keyboard.press("Control+k")
+        expect(page.get_by_role("dialog").locator("input")).to_be_focused()
         page.keyboard.type("Front desk")
         page.get_by_role("option", name="Front desk").wait_for()
         page.keyboard.press("Enter")

@@ -155,7 +155,7 @@ function Run({ kept, form }: { kept: Case; form: Form }) {
       {!done && !error && <Waiting lines={1} />}
       <Failure error={error} />
       {done && (
-        <ul className="bare-list small" role="status">
+        <div role="status"><ul className="bare-list small">
           {tools.map(({ tool, ok }, n) => (
             <li key={n}><Badge kind={ok ? "good" : "bad"}>{t(ok ? "cases.called" : "cases.missing")}</Badge> <Called tool={tool} /></li>
           ))}
@@ -164,7 +164,7 @@ function Run({ kept, form }: { kept: Case; form: Form }) {
           ))}
           {kept.expected.endedReason === "agent_ended" && <li><Badge kind={done.ended ? "good" : "bad"}>{t(done.ended ? "cases.ended" : "cases.notended")}</Badge></li>}
           {tools.length + left.length === 0 && <li className="quiet">{t("cases.notools")}</li>}
-        </ul>
+        </ul></div>
       )}
     </section>
   );
