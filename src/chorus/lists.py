@@ -107,7 +107,8 @@ async def batches(
 async def one(session: AsyncSession, query: sa.Select[T], what: str, *, lock: bool = False) -> T:
     """The one row of `query`. `lock` holds off other writers until the transaction ends. Raises
     `Error` 404, which says that there is no such `what`."""
-    row = await session.scalar(query.with_for_update() if lock else query)
+    # By its key others may still point to it: what they insert then waits for nothing here.
+    row = await session.scalar(query.with_for_update(key_share=True) if lock else query)
     if row is None:
         raise errors.not_found(what)
     return row

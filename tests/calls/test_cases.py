@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from tests.fakes.api import Api
 
+from chorus.calls import kept
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import utcnow
 
@@ -145,3 +146,34 @@ async def test_a_copy_goes_with_the_words_that_somebody_has_deleted(api: Api):
     assert len((await api.get("/v1/test-cases")).json()["data"]) == 1
     assert (await api.delete(f"/v1/agents/{kept['agentId']}")).status_code == 200
     assert (await api.get("/v1/test-cases")).json()["data"] == []
+
+
+async def test_what_no_request_may_say_of_a_tool_is_left_out(api: Api):
+    odd = [
+        (8300 + n, "tool_called", {"turn": 2, "id": f"t{n}", "name": name, "arguments": arguments})
+        for n, (name, arguments) in enumerate(
+            [(" ", "{}"), ("find\na table", "x" * 40_000), *[("find", {"n": 1})] * 300]
+        )
+    ]
+    call = await called(api, events=[*EVENTS, *odd])
+    made = await api.made("/v1/test-cases", {"callId": call["callId"]})
+    tools = made["expected"]["tools"]
+    assert len(tools) == 200
+    assert tools[1] == {"name": "find a table", "arguments": ""}
+    # What was answered can be sent back.
+    path = f"/v1/test-cases/{made['id']}"
+    answer = await api.patch(path, json={"expected": made["expected"]})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_copies_can_be_deleted_when_a_retention_has_emptied_the_call(api: Api):
+    call = await called(api)
+    made = await api.made("/v1/test-cases", {"callId": call["callId"]})
+    async with api.process.database.writing() as session:
+        row = await session.get_one(CallRow, uuid.UUID(call["callId"]))
+        assert await kept.delete_texts(session, row, "retention")
+    path = f"/v1/calls/{call['callId']}/transcript"
+    assert (await api.get(f"/v1/test-cases/{made['id']}")).status_code == 200
+    assert (await api.delete(path)).status_code == 200
+    assert (await api.get(f"/v1/test-cases/{made['id']}")).status_code == 404
+    assert (await api.delete(path)).status_code == 404

@@ -30,6 +30,7 @@ export function Rows({ rows, first, agents, hide, onStale }: Props) {
   const live = useLiveRows(rows, first, onStale);
   const now = useNow(rows.some((call) => live.has(call.id)));
   const hidden = hiddenIn(hide);
+  if (rows.length === 0) return null;
   return (
     <div className="table-wrap">
       <table className="list stacks">

@@ -1,6 +1,6 @@
 // What opens over a page: lists to choose from, menus and dialogs. A piece of its own, which the
 // page fetches once it is drawn (`open.tsx`): closed, all of them are plain buttons or nothing.
-import { type KeyboardEvent, type MouseEvent, type ReactNode, type RefObject } from "react";
+import { type KeyboardEvent, type MouseEvent, type ReactNode, type RefObject, useRef } from "react";
 import { Dialog as AriaDialog, Heading } from "react-aria-components/Dialog";
 import { Header } from "react-aria-components/Header";
 import { ListBox, ListBoxItem } from "react-aria-components/ListBox";
@@ -16,9 +16,15 @@ export function OpenList({ trigger, labelledBy, onClose, choices, value, onChoos
   const again = (event: MouseEvent | KeyboardEvent) => {
     if (event.target instanceof Element && event.target.closest('[role="option"][aria-selected="true"]')) onClose();
   };
+  // The key that opened the list is let go over it: only one that went down here counts.
+  const down = useRef(false);
   return (
     <Popover className="popover" aria-labelledby={labelledBy} triggerRef={trigger} isOpen onOpenChange={(is) => !is && onClose()}>
-      <div onClick={again} onKeyUp={(event) => (event.key === "Enter" || event.key === " ") && again(event)}>
+      <div
+        onClick={again}
+        onKeyDownCapture={(event) => (down.current ||= !event.repeat)}
+        onKeyUp={(event) => down.current && (event.key === "Enter" || event.key === " ") && again(event)}
+      >
         <ListBox
           aria-labelledby={labelledBy}
           autoFocus="first"

@@ -12,8 +12,11 @@ from pydantic import Field
 from chorus.wire import In, Name, OneLine, Out, SearchQuery, Text, Time, at_most, patch_of
 
 _LONGEST_NOTE = 2000
-_MOST_TOOLS = 200
-_TEXT_BYTES = 65_536
+MOST_TOOLS = 200
+MOST_NAME = 255
+MOST_ARGUMENTS = 32_000
+MOST_EXTRACTIONS = 200
+TEXT_BYTES = 65_536
 
 Note = Annotated[
     Text, Field(max_length=_LONGEST_NOTE, description="Yours: what the case is there to hold.")
@@ -52,9 +55,11 @@ class ScriptLine(Out):
 class ExpectedTool(In):
     """A tool that the model should call."""
 
-    name: Annotated[OneLine, Field(min_length=1, max_length=255, description="The tool's name.")]
+    name: Annotated[
+        OneLine, Field(min_length=1, max_length=MOST_NAME, description="The tool's name.")
+    ]
     arguments: Annotated[
-        Text, Field(max_length=32_000, description="As JSON; empty: whatever they are.")
+        Text, Field(max_length=MOST_ARGUMENTS, description="As JSON; empty: whatever they are.")
     ] = ""
 
 
@@ -66,15 +71,15 @@ class Expected(In):
     ] = None
     tools: Annotated[
         list[ExpectedTool],
-        Field(max_length=_MOST_TOOLS, description="Which the model should call."),
+        Field(max_length=MOST_TOOLS, description="Which the model should call."),
     ] = []
     extractions: Annotated[
         dict[str, Any],
         Field(
-            max_length=200,
+            max_length=MOST_EXTRACTIONS,
             description="Values of the agent's extraction fields; at most 65536 bytes as JSON.",
         ),
-        at_most(_TEXT_BYTES),
+        at_most(TEXT_BYTES),
     ] = {}
 
 

@@ -18,7 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chorus import errors, lists
 from chorus.agents import queries as agents
 from chorus.calls import queries as calls
-from chorus.calls.case_schemas import Expected, TestCaseCreate, TestCaseQuery
+from chorus.calls.case_schemas import (
+    MOST_ARGUMENTS,
+    MOST_EXTRACTIONS,
+    MOST_NAME,
+    MOST_TOOLS,
+    TEXT_BYTES,
+    Expected,
+    TestCaseCreate,
+    TestCaseQuery,
+)
 from chorus.calls.case_tables import CaseRow
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import named_like, scoped
@@ -56,7 +65,8 @@ async def create(
 ) -> CaseRow:
     """Raises `Error` 404 for a call or an agent that is not there, 409 for a call that is not over
     or in which the caller said nothing, and for too many cases."""
-    call = await calls.one(session, organization_id, wish.call_id)
+    # Locked, so that who deletes its words meanwhile finds the copy.
+    call = await calls.one(session, organization_id, wish.call_id, lock=True)
     if call.ended_at is None:
         raise errors.conflict("call_not_ended", "The call is not over yet")
     await agents.one(session, organization_id, call.agent_id)
@@ -85,8 +95,8 @@ async def create(
         script=script,
         expected={
             "endedReason": call.ended_reason,
-            "tools": [_tool(event.data) for event in events if event.kind == "tool_called"],
-            "extractions": (call.analysis or {}).get("extractions") or {},
+            "tools": _tools(events),
+            "extractions": _small((call.analysis or {}).get("extractions") or {}),
         },
     )
     session.add(row)
@@ -167,7 +177,22 @@ def _transcribed(call: CallRow) -> list[dict[str, Any]]:
     ]
 
 
-def _tool(data: dict[str, Any]) -> dict[str, Any]:
-    arguments = data.get("arguments")
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments or {}).decode()
-    return {"name": str(data.get("name") or ""), "arguments": text}
+def _tools(events: Iterable[CallEvent]) -> list[dict[str, Any]]:
+    """What the model called. It is kept as the model wrote it; of a case it is what a request may
+    say, and arguments that are longer are whatever they are."""
+    found: list[dict[str, Any]] = []
+    for event in events:
+        if event.kind != "tool_called":
+            continue
+        given = event.data.get("arguments")
+        text = given if isinstance(given, str) else orjson.dumps(given or {}).decode()
+        if name := " ".join(str(event.data.get("name") or "").split())[:MOST_NAME]:
+            kept = text if len(text) <= MOST_ARGUMENTS else ""
+            found.append({"name": name, "arguments": kept})
+    return found[:MOST_TOOLS]
+
+
+def _small(extractions: dict[str, Any]) -> dict[str, Any]:
+    if len(extractions) > MOST_EXTRACTIONS or len(orjson.dumps(extractions)) > TEXT_BYTES:
+        return {}
+    return extractions

@@ -113,14 +113,14 @@ class CallDesk:
         if call.answered_at is None:
             await self._never_talked(call, progress, ended)
             return
-        if released.maybe(call):
-            await released.over(self._switchboard, call, progress)
         # A call that was answered is ended by its conversation, which knows who hung up.
         if (line := self._switchboard.line(self._provider, progress.leg_id)) is not None:
             line.ended_at_carrier(ended)
         elif call.lease_owner not in (None, self._switchboard.heartbeat.name):
             over = {"legId": progress.leg_id, "cause": ended.cause, "detail": ended.detail}
             await live.pass_on(self._switchboard, call, "line_over", over)
+        if released.maybe(call):
+            await released.over(self._switchboard, call, progress)
 
     async def _never_talked(self, call: CallRow, progress: Progress, ended: LineEnded) -> None:
         only_if: tuple[sa.ColumnElement[bool], ...] = (CallRow.answered_at.is_(None),)

@@ -152,12 +152,14 @@ async def delete_texts(session: AsyncSession, call: CallRow, by: By) -> bool:
         .values(detail=None, updated_at=Transfer.updated_at)
         .execution_options(synchronize_session=False)
     )
+    deleted = 0
     if by != "retention":
         # Whoever has the words deleted means the copies as well; a retention ends only what is
         # kept by itself.
-        await session.execute(sa.delete(CaseRow).where(CaseRow.call_id == call.id))
+        copies = sa.delete(CaseRow).where(CaseRow.call_id == call.id).returning(CaseRow.id)
+        deleted = len((await session.scalars(copies)).all())
     told = call.transcript or call.analysis or call.context_variables
-    had_texts = bool(emptied or forgotten or told)
+    had_texts = bool(emptied or forgotten or told or deleted)
     await session.execute(
         sa.update(CallRow)
         .where(CallRow.id == call.id)

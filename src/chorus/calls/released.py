@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import replace
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.billing.settle import settle
 from chorus.calls import journal, lost
+from chorus.calls.finish import GIVE_UP_AFTER_S
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.calls.used import OVER
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 
 RELEASED = "leg_transferred"
 LOOK_EVERY_S = 0.5
-WRITTEN_S = 60.0
+WRITTEN_S = GIVE_UP_AFTER_S + 60
 """So long the record of a call that has just ended may take."""
 
 
@@ -46,6 +49,9 @@ def maybe(call: CallRow) -> bool:
 
 async def over(switchboard: Switchboard, call: CallRow, progress: Progress) -> None:
     """The carrier says that it has ended. Nothing if Chorus held it until then."""
+    if progress.answered_s is None and call.answered_at is not None:
+        lasted_s = round((utcnow() - call.answered_at).total_seconds())
+        progress = replace(progress, answered_s=lasted_s)
     if call.ended_at is None:
         # Here it has ended in this moment, or the other way round.
         switchboard.spawn(_once_written(switchboard, call, progress), f"released call {call.id}")
@@ -57,11 +63,14 @@ async def _once_written(switchboard: Switchboard, call: CallRow, progress: Progr
     until = asyncio.get_running_loop().time() + WRITTEN_S
     while asyncio.get_running_loop().time() < until:
         await asyncio.sleep(LOOK_EVERY_S)
-        async with switchboard.database.reading() as session:
-            row = await session.get(CallRow, call.id)
-        if row is None or row.ended_at is not None:
-            await _over(switchboard, call.id, progress)
-            return
+        try:
+            async with switchboard.database.reading() as session:
+                row = await session.get(CallRow, call.id)
+            if row is None or row.ended_at is not None:
+                await _over(switchboard, call.id, progress)
+                return
+        except (SQLAlchemyError, OSError) as failure:
+            log.warning("call %s: what it lasted is not counted yet: %s", call.id, failure)
     log.warning("call %s: its carrier says that it is over, and its record does not", call.id)
 
 
@@ -75,9 +84,7 @@ async def _over(switchboard: Switchboard, call_id: uuid.UUID, progress: Progress
         kinds = await _kinds(session, call_id)
         if RELEASED not in kinds or OVER in kinds:
             return
-        passed_s = (utcnow() - call.answered_at).total_seconds()
-        lasted_s = round(passed_s) if progress.answered_s is None else progress.answered_s
-        lasted_s = max(lasted_s, call.duration_seconds or 0)
+        lasted_s = max(progress.answered_s or 0, call.duration_seconds or 0)
         happening = Happening(lasted_s * 1000, OVER, {"durationSeconds": lasted_s})
         await journal.write(session, call_id, call.organization_id, [happening])
         id = str(call_id)
@@ -102,12 +109,12 @@ async def _other(session: AsyncSession, call_id: uuid.UUID) -> uuid.UUID | None:
     found = await session.execute(
         sa.select(Transfer.call_id, Transfer.leg_id).where(
             sa.or_(Transfer.call_id == call_id, Transfer.leg_id == call_id),
-            Transfer.status == "completed",
+            Transfer.status.in_(("connected", "completed")),
         )
     )
     for first, second in found.all():
         other_id = second if first == call_id else first
         if other_id is not None:
-            kinds = await _kinds(session, other_id)
-            return other_id if RELEASED in kinds and OVER not in kinds else None
+            # That it was released may not be written yet; the first of the two is, so it was.
+            return None if OVER in await _kinds(session, other_id) else other_id
     return None

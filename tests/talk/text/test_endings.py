@@ -83,6 +83,8 @@ _model: EndOfTurn = SilenceEndOfTurn()
         ("May 5th, 1980", "en", PLAIN_MS),
         ("May 5th, 1980.", "en", FINISHED_MS),
         ("le 5 mai 1980", "fr", PLAIN_MS),
+        # A bare year may be the first digits of something longer.
+        ("My order number is 2045", "en", CLOSED_MS),
     ],
 )
 def test_silence_needed(text: str, language: str | None, needed_ms: int):
@@ -121,6 +123,8 @@ def test_a_mark_closes_a_sentence(text: str, ends: bool):
         ("What is your telephone number?", "en", None),
         ("The six digit code, or the last four digits?", "en", None),
         ("I am 4 years old. Which digits?", "en", None),
+        ("The four digits were right. Now, what is your phone number?", "en", None),
+        ("The card ends in the four digits 4711. How many tickets?", "en", None),
         ("", "en", None),
     ],
 )
@@ -138,6 +142,7 @@ def test_how_many_digits_were_asked_for(question: str, language: str | None, dig
         ("4", PARTIAL_MS),
         ("four seven one one two", NUMBER_MS),
         ("I do not have it.", FINISHED_MS),
+        ("I do not have it, I only have the old one.", FINISHED_MS),
     ],
 )
 def test_a_number_is_whole_when_it_has_the_digits_that_were_asked_for(text: str, needed_ms: int):

@@ -47,7 +47,10 @@ class Moves:
     async def come_back(self) -> None:
         """Have the person on a media stream again; it is a new one of the same call."""
         account, _ = await self._of()
-        token = await self.desk.returns(self.call_id, self.call_sid)
+        try:
+            token = await self.desk.returns(self.call_id, self.call_sid)
+        except Exception as failure:
+            raise MoveRefused(f"the call cannot be read now: {failure}") from failure
         if token is None:
             raise MoveRefused("nobody talks on the call any more")
         url = self.links.media_url(self.call_id, token)
@@ -67,7 +70,10 @@ class Moves:
 
     async def _of(self) -> tuple[TwilioAccount, str]:
         """Whose call it is, and our number."""
-        connection = await self.desk.connection_of_call(self.call_id)
+        try:
+            connection = await self.desk.connection_of_call(self.call_id)
+        except Exception as failure:
+            raise MoveRefused(f"the call's number cannot be read now: {failure}") from failure
         if connection is None:
             raise MoveRefused("the call's number is not at Twilio any more")
         return TwilioAccount.of(connection, self.api_url), connection.number

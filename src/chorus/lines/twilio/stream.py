@@ -60,6 +60,8 @@ class TwilioLine(JsonLine):
         super().__init__(leg_id, MULAW_8K, end_call, None if moves is None else moves.dial)
         self._moves = moves
         self._absent = False
+        self._gone_there = False
+        """The carrier has said that the call is over; the line ends a moment later."""
         self._ending: asyncio.Task[None] | None = None
         self._use(stream_sid)
 
@@ -106,7 +108,7 @@ class TwilioLine(JsonLine):
         if self.over:
             return  # hung up here meanwhile, as the other is
         self._gone_to_conference()
-        if other.over:
+        if other.over or other._gone_there:
             self._end_at_carrier()  # they hung up in that moment
         else:
             other._gone_to_conference()
@@ -175,6 +177,7 @@ class TwilioLine(JsonLine):
         # Of the whole call, so the person has left while somebody else was called.
         if self._move is not None:
             self._absent, self._move, self._ended_meanwhile = False, None, None
+        self._gone_there = True
         super().ended_at_carrier(ended)
 
     def end(self, cause: LineCause, detail: str = "") -> None:

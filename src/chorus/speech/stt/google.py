@@ -50,6 +50,7 @@ _OPEN_S = 5.0
 _CHUNK_MS = 100.0
 _MOST_WAITING_MS = 21_000.0
 _STREAM_S, _MOST_STREAM_S = 240.0, 285.0  # of Google's 300: in a pause, and at the latest
+_LAST_WORDS_S = 10.0  # after the end of a stream, until the vendor is taken for gone
 _KEYTERMS = 500
 _OF_GRPCIO = "Internal error from Core"
 """All that is known where a write failed before Google's status came."""
@@ -156,6 +157,7 @@ class _Stream:
         self.base_ms = base_ms
         self.place_ms: float | None = None
         self.ended = False
+        self.ended_s = 0.0
         self.began_s = asyncio.get_running_loop().time()
         self.waiting_bytes = 0
         self.status = ("", "")
@@ -169,6 +171,7 @@ class _Stream:
 
     def end(self) -> None:
         self.ended = True
+        self.ended_s = asyncio.get_running_loop().time()
         self._queue.put_nowait(None)
 
     async def close(self) -> None:
@@ -249,6 +252,8 @@ class GoogleTranscription:
         if self._chunk:
             self._send(bytes(self._chunk))
             self._chunk.clear()
+            if self._lost:
+                return
         unheard_ms, self._asked_ms = self._fed_ms - self._asked_ms, self._fed_ms
         asked = any(stream.place_ms is not None for stream in self._streams)
         if unheard_ms <= 0 and asked:
@@ -270,9 +275,14 @@ class GoogleTranscription:
     # --- to the vendor ----------------------------------------------------------------------
 
     def _send(self, chunk: bytes) -> None:
+        first = self._streams[0] if self._streams else None
+        now_s = asyncio.get_running_loop().time()
+        if first is not None and first.ended and now_s - first.ended_s > _LAST_WORDS_S:
+            self._lose(self._failures.of("lost", "late", "it does not answer a stream's end"))
+            return
         stream = self._open
         if stream is not None:
-            age_s = asyncio.get_running_loop().time() - stream.began_s
+            age_s = now_s - stream.began_s
             if age_s > (_MOST_STREAM_S if self._speaking else _STREAM_S):
                 self._end()
                 stream = None

@@ -62,6 +62,12 @@ class RequestSession:
             await warm()
         return self
 
+    @property
+    def ahead(self) -> int:
+        """Requests of a reply at once: no second one where the account has no place for it."""
+        limit = self._limit
+        return _AHEAD if limit.most is None or limit.under_way < limit.most else 1
+
     async def aclose(self) -> None:
         """Connections belong to the pool."""
 
@@ -174,7 +180,7 @@ class _Speech:
     async def _feed(self, clauses: AsyncIterator[str]) -> None:
         try:
             async for text in clauses:
-                while len(self._under_way) >= _AHEAD:
+                while len(self._under_way) >= self._session.ahead:
                     self._room.clear()
                     await self._room.wait()
                 queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()

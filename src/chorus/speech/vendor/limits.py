@@ -21,6 +21,7 @@ import logging
 import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -39,7 +40,9 @@ _MOST_ACCOUNTS = 1000
 _OF_A_LIMIT = re.compile(
     r"(?i)\b429\b|concurren|too many|simultaneous|number of allowed|rate_limit"
 )
-_OF_ANOTHER = re.compile(r"(?i)max_active|system_busy|\b5\d\d\b")
+_OF_ANOTHER = re.compile(
+    r"(?i)max_active|system_busy|\b5\d\d\b|per[ _-]?(?:sec|min|hour|day)|\b(?:rpm|tpm|rpd)\b"
+)
 
 Work = Literal["socket", "reply", "request"]
 Outcome = Literal["waited", "turned_away", "refused"]
@@ -103,6 +106,8 @@ class Limit:
 
     def give(self) -> None:
         self.under_way -= 1
+        if self._closed_until_s > asyncio.get_running_loop().time():
+            return  # who waits would be refused as well
         while self._waiting and self._has_room():
             self._waiting.popleft().set_result(None)
             self.under_way += 1
@@ -118,12 +123,14 @@ class Limit:
         if not is_limit(failure) or not (others > 0 or told or wait_s):
             return failure
         now_s = asyncio.get_running_loop().time()
-        before, self.most = self.most, max(1, int(told) if told else others)
+        before = self.most
+        if told or others > 0:
+            self.most = max(1, int(told) if told else others)
         self._changed_s = now_s
         if wait_s:
             self._closed_until_s = now_s + min(wait_s, _MOST_CLOSED_S)
         self._counts[self.vendor, "refused"] += 1
-        if before != self.most:
+        if self.most is not None and before != self.most:
             log.warning(
                 "%s takes no more than %d at once of this account: what is more waits, or goes to "
                 "the next vendor",
@@ -229,6 +236,7 @@ def refused_by(socket: Socket, failure: EngineFailed) -> EngineFailed:
 
 def _number(headers: Mapping[str, str] | None, name: str) -> float | None:
     try:
-        return float((headers or {})[name])
+        value = float((headers or {})[name])
     except (KeyError, ValueError):
         return None
+    return value if isfinite(value) and value >= 0 else None

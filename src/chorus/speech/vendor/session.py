@@ -326,12 +326,14 @@ class _Speech:
         return limit.refused(failure, others=limit.under_way - 1)
 
     async def stop(self) -> None:
-        if self._feeder is not None:
-            self._feeder.cancel()
-            await asyncio.gather(self._feeder, return_exceptions=True)
-        place, self._place = self._place, None
-        if place is not None:
-            place.give()
+        try:
+            if self._feeder is not None:
+                self._feeder.cancel()
+                await asyncio.gather(self._feeder, return_exceptions=True)
+        finally:
+            place, self._place = self._place, None
+            if place is not None:
+                place.give()
         link = self.link
         if link is None:
             return

@@ -15,13 +15,15 @@ from chorus.languages import Language, Languages, code_of, languages
 
 _LAST_LETTERS = 200
 _FEWEST, _MOST = 2, 20
+_SENTENCES = re.compile(r"(?<=[.?!])\s+|(?<=[。？！؟])\s*(?=\S)")
 
 
 @lru_cache(maxsize=512)
 def digits_asked(question: str, language: str | None) -> int | None:
     """`language`: BCP 47, None for any. None where no length was asked for, or more than one."""
     counted, whole = _patterns(languages(), code_of(language))
-    end = question[-_LAST_LETTERS:].lower()
+    # What was counted before ("the four digits were right") is not asked for any more.
+    end = _SENTENCES.split(question[-_LAST_LETTERS:].strip().lower())[-1]
     found = {int(number) for number, _ in counted.findall(end) if number.isdecimal()}
     words = _counts(languages(), code_of(language))
     found |= {words[number] for number, _ in counted.findall(end) if number in words}

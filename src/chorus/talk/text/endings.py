@@ -44,8 +44,10 @@ _SENTENCE_END = re.compile(r"[.?!。？！…]['\"”’»)\]]*\s*$")
 # A whole date is no part of a number: "12.5.1980", "May 5, 1980", "in 1980".
 _DATE = re.compile(
     r"(?:\b\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d\d|\b(?:19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}"
-    r"|[^\W\d]\w*[.,]? (?:\d{1,2}(?:st|nd|rd|th)?,? )?(?:19|20)\d\d)['\"\u201d]*[.?!]?\s*$"
+    r"|\d{1,2}\.? [^\W\d]\w*,? (?:19|20)\d\d"
+    r"|[^\W\d]\w*[.,]? \d{1,2}(?:st|nd|rd|th)?,? (?:19|20)\d\d)['\"\u201d]*[.?!]?\s*$"
 )
+_YEAR = re.compile(r"[^\W\d] (?:19|20)\d\d['\"\u201d]*[.?!]?\s*$")
 _TRAILING_OFF = re.compile(r"(?:\.\.+|…|[,;:–—-])['\"”’»)\]]*\s*$")
 
 
@@ -60,9 +62,12 @@ def silence_needed_ms(
         return WORDLESS_MS
     open_words, digit_words = _known(languages(), code_of(language))
     count = _digits_at_end(words, digit_words)
-    if digits is not None and 0 < count <= digits:
+    # One word of number behind others ("only the old one") is none that was read out.
+    if digits is not None and 0 < count <= digits and (count > 1 or len(words) == 1):
         return WHOLE_MS if count == digits else PARTIAL_MS
     if _LEAST_NUMBER <= count < _WHOLE_NUMBER and not _DATE.search(text):
+        if _YEAR.search(text):  # or the first digits of something longer
+            return CLOSED_MS
         closed = bool(_SENTENCE_END.search(text)) and not trails_off(text)
         return CLOSED_MS if closed else NUMBER_MS
     if trails_off(text):
