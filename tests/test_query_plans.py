@@ -287,6 +287,8 @@ async def test_every_list_is_read_in_the_order_of_an_index(api: Api, statistics:
     """No row that is not shown is read, and none is sorted: else a list takes as long as there are
     rows in it. Counting reads the index alone, up to a number."""
     database = api.process.database
+    if not statistics and not database.settings.is_sqlite:
+        pytest.skip("Postgres counts its rows by itself; of few it sorts them by any index")
     old = await fill(api, await api.organization_id())
     await give_keys(api)
     if statistics:

@@ -12,7 +12,7 @@ import shutil
 import socket
 import wave
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,15 @@ def loudest_hz(pcm16: bytes, rate_hz: int = 8000) -> float:
         return 0.0
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(np.argmax(spectrum)) * rate_hz / len(samples)
+
+
+def _two_free_ports() -> int:
+    """A port, the next of which is free as well: baresip takes that for TLS."""
+    while True:
+        port = free_port()
+        with socket.socket() as stream, suppress(OSError):
+            stream.bind(("127.0.0.1", port + 1))
+            return port
 
 
 class Baresip:
@@ -193,7 +202,9 @@ async def baresip(
 ) -> AsyncGenerator[Baresip, None]:
     """A telephone whose microphone hears a tone of `hz`, or once in each call the pcm16 `says`."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, control = free_port(), free_port()
+    port, control = _two_free_ports(), free_port()
+    while control in (port, port + 1):
+        control = free_port()
     rtp = 40_000 + (port % 1000) * 10
     if says:
         write_wav(folder / "mic.wav", says, rate_hz)
