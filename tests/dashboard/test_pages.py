@@ -76,7 +76,7 @@ PICTURES_OF = {
     "arabic": {"agent"},
     "german": {"calls"},
 }
-MOST_BYTES = 200_000
+MOST_BYTES = 250_000
 """Of a picture."""
 
 
