@@ -46,7 +46,7 @@ export function Prompt({ label, value, onChange, wrong, rows = 14, maxLength, kn
         </span>
       </div>
       <div className="prompt">
-        <div className="behind" ref={behind} aria-hidden="true">
+        <div className="behind" ref={behind} dir="auto" aria-hidden="true">
           {parts.map((part, n) => (n % 2 ? <mark key={n} className={unknown.includes(variablesOf(part)[0] ?? "") ? "unknown" : undefined}>{part}</mark> : part))}
           {"\n"}
         </div>
