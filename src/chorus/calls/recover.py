@@ -92,10 +92,10 @@ class Keeper:
         self._silent: Stillness[uuid.UUID] = Stillness(2 * ROUND_S)
 
     async def run(self) -> None:
-        """For ever; started once by the application. The first round is at once: where several
-        died together, the one that comes back first finds the calls of all."""
+        """For ever; started once by the application."""
         failures = 0
         while True:
+            await asyncio.sleep(ROUND_S)
             try:
                 await self.round()
                 failures = 0
@@ -106,7 +106,6 @@ class Keeper:
             except Exception:
                 # The heartbeat has to go on, whatever else a round runs into.
                 log.exception("a look after lost calls failed")
-            await asyncio.sleep(ROUND_S)
 
     async def round(self) -> None:
         switchboard = self._switchboard
