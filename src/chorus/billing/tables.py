@@ -99,14 +99,22 @@ class LedgerLine(Base):
     )
 
 
-class UsageDay(Base):
+class _Sums:
+    """Of one meter. `calls` have this meter; `first_calls` are those of them that count here when
+    meters are added up, so that no call counts twice. `amount_micros` holds `discarded_micros`."""
+
+    calls: Mapped[int] = mapped_column(sort_order=1)
+    first_calls: Mapped[int] = mapped_column(sort_order=2)
+    quantity: Mapped[int] = mapped_column(sa.BigInteger, sort_order=3)
+    amount_micros: Mapped[int] = mapped_column(sa.BigInteger, sort_order=4)
+    discarded_micros: Mapped[int] = mapped_column(sa.BigInteger, sort_order=5)
+
+
+class UsageDay(_Sums, Base):
     """What the calls of one day, in UTC, used of one meter: sums of the ledger (`sums.py`).
 
     `by` says of what `of_id` is the id: of the organization, an agent, or a number (all zeros: of
-    calls without one). `calls` have this meter; `first_calls` are those of them that count here
-    when meters are added up, so that no call counts twice. `amount_micros` holds
-    `discarded_micros`.
-    """
+    calls without one)."""
 
     __tablename__ = "usage_days"
 
@@ -119,16 +127,10 @@ class UsageDay(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     of_id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True)
     meter: Mapped[str] = mapped_column(choice(*METERS, name="meter"), primary_key=True)
-    calls: Mapped[int]
-    first_calls: Mapped[int]
-    quantity: Mapped[int] = mapped_column(sa.BigInteger)
-    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
-    discarded_micros: Mapped[int] = mapped_column(sa.BigInteger)
-
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
-class UsageMonth(Base):
+class UsageMonth(_Sums, Base):
     """As `UsageDay`, of all days of a month; `month` is the first of them."""
 
     __tablename__ = "usage_months"
@@ -142,12 +144,6 @@ class UsageMonth(Base):
     month: Mapped[date] = mapped_column(primary_key=True)
     of_id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True)
     meter: Mapped[str] = mapped_column(choice(*METERS, name="meter"), primary_key=True)
-    calls: Mapped[int]
-    first_calls: Mapped[int]
-    quantity: Mapped[int] = mapped_column(sa.BigInteger)
-    amount_micros: Mapped[int] = mapped_column(sa.BigInteger)
-    discarded_micros: Mapped[int] = mapped_column(sa.BigInteger)
-
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 

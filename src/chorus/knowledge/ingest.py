@@ -277,7 +277,7 @@ async def _store(
         base = await session.scalar(
             sa.select(KnowledgeBase)
             .where(KnowledgeBase.id == _base_of(document_id))
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
         document = await _mine(session, document_id, attempt)
         if base is None or document is None:
