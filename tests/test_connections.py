@@ -150,7 +150,7 @@ async def test_one_address_cannot_have_all_connections(
         for _, writer in idle:
             writer.close()
             await writer.wait_closed()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (await answer(port, WHOLE)).startswith(b"HTTP/1.1 200"):
                 pass
 

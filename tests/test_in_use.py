@@ -11,6 +11,7 @@ from tests.fakes.api import Api
 
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
+from chorus.numbers.tables import PhoneNumber
 
 NUMBER = {"number": "+14155551234", "twilioAccountSid": "AC", "twilioAuthToken": "t"}
 
@@ -81,3 +82,18 @@ async def test_who_comes_to_use_it_meanwhile(api: Api):
         assert (given.status_code, agent_id) == (400, None)
     else:
         assert (deleted.status_code, given.status_code, agent_id) == (409, 200, agent["id"])
+
+
+async def test_who_came_to_use_it_a_moment_before(api: Api):
+    agent, number = await agent_and_number(api)
+    async with api.process.database.writing() as session:
+        row = await session.get(PhoneNumber, uuid.UUID(number["id"]))
+        assert row is not None
+        row.agent_id = uuid.UUID(agent["id"])
+        await session.flush()
+        deleting = asyncio.create_task(api.delete(f"/v1/agents/{agent['id']}"))
+        done, _ = await asyncio.wait({deleting}, timeout=0.5)
+        assert not done
+    assert (await deleting).status_code == 409
+    shown = await api.get(f"/v1/phone-numbers/{number['id']}")
+    assert shown.json()["data"]["agentId"] == agent["id"]

@@ -104,11 +104,19 @@ async def batches(
         after = Cursor(rows[-1][_AT], rows[-1][_ID])
 
 
-async def one(session: AsyncSession, query: sa.Select[T], what: str, *, lock: bool = False) -> T:
+# Why a row is locked. Whoever changes it lets others go on to insert rows that point to its key;
+# whoever deletes it has them wait, and finds those that came before.
+Lock = Literal["change", "delete"]
+
+
+async def one(
+    session: AsyncSession, query: sa.Select[T], what: str, *, lock: Lock | None = None
+) -> T:
     """The one row of `query`. `lock` holds off other writers until the transaction ends. Raises
     `Error` 404, which says that there is no such `what`."""
-    # By its key others may still point to it: what they insert then waits for nothing here.
-    row = await session.scalar(query.with_for_update(key_share=True) if lock else query)
+    if lock is not None:
+        query = query.with_for_update(key_share=lock == "change")
+    row = await session.scalar(query)
     if row is None:
         raise errors.not_found(what)
     return row

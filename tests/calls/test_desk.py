@@ -303,7 +303,7 @@ async def conversation(api: Api, id: str) -> AsyncGenerator[Told]:
 
 
 async def until(told: Told, count: int) -> list[tuple[Any, ...]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(told.heard) < count:
             await asyncio.sleep(0.02)
     return told.heard

@@ -176,7 +176,7 @@ async def test_what_was_said_is_kept_and_the_leg_hung_up(api: Api, monkeypatch: 
         {"role": "assistant", "content": "Good day."},
         {"role": "user", "content": "I want a table."},
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(carrier.legs) < 2:
             await asyncio.sleep(0.01)
     assert carrier.legs == ["CA7", "CA7"]

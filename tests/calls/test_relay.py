@@ -51,7 +51,7 @@ class Near:
         self.gone.put_nowait(message)
 
     async def next(self) -> Message:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.gone.get()
 
     def says(self, **what: Any) -> None:
@@ -153,7 +153,7 @@ async def test_the_holder_is_told_how_they_left(tmp_path: Path, code: int, told:
         _, passing = passed_on(tmp_path, near)
         await near.next()
         near.leaves(code)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await far.left == told
             await passing
 

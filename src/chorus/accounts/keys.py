@@ -92,7 +92,11 @@ async def page(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, key_id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    key_id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> ApiKey:
     """One that is not revoked. Raises `Error` 404."""
     query = scoped(ApiKey, organization_id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
@@ -106,7 +110,7 @@ async def change(
     key_id: uuid.UUID,
     changes: dict[str, Any],
 ) -> ApiKey:
-    row = await one(session, organization_id, key_id, lock=True)
+    row = await one(session, organization_id, key_id, lock="change")
     for name, value in changes.items():
         setattr(row, name, value)
     await session.flush()

@@ -52,7 +52,7 @@ async def change(
 ) -> Agent:
     """Writes the columns that are named in `changes` and no other, so that two who change
     different fields at the same time both succeed."""
-    agent = await queries.one(session, organization_id, id, lock=True)
+    agent = await queries.one(session, organization_id, id, lock="change")
     await change_to(session, process, agent, changes, by)
     return agent
 
@@ -84,7 +84,7 @@ async def change_to(
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """Raises `Error` 409 while a phone number or a call that is not over uses it. Calls that are
     over keep its id."""
-    agent = await queries.one(session, organization_id, id, lock=True)
+    agent = await queries.one(session, organization_id, id, lock="delete")
     await in_use.refuse(session, agent, "agent")
     await session.delete(agent)
     await session.flush()

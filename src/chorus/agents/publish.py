@@ -36,7 +36,7 @@ async def publish(
     """Change the agent, if changes are given, and name the version that it then is. The draft is
     gone with it. Raises `Error` 404, 400 for changes that cannot be, 409 if the agent is not at
     `base`."""
-    agent = await queries.one(session, organization_id, id, lock=True)
+    agent = await queries.one(session, organization_id, id, lock="change")
     if wish.base is not None and wish.base != agent.version:
         raise errors.conflict(
             "agent_changed",
@@ -65,7 +65,7 @@ async def restore(
     """Make the agent what it was at version `number`, as a new version; whether it takes calls and
     its webhook's secret stay. A draft stays too. Raises `Error` 404, 400 if it names what is
     not there any more, 409 if it does not make an agent any more."""
-    agent = await queries.one(session, organization_id, id, lock=True)
+    agent = await queries.one(session, organization_id, id, lock="change")
     old = await versions.one(session, agent, number)
     try:
         settings = AgentCreate.model_validate(known(old.settings))

@@ -41,7 +41,11 @@ async def find(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> Agent:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(Agent, organization_id).where(Agent.id == id)

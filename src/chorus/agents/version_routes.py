@@ -213,7 +213,7 @@ async def put_draft(
     """Work that does not count yet, for all who work on the agent: there is one draft an agent.
     With `If-Match`, 412 if somebody else changed it meanwhile. The answer's ETag is for the next
     change."""
-    agent = await queries.one(session, organization_id, id, lock=True)
+    agent = await queries.one(session, organization_id, id, lock="change")
     return Data(data=publish.shown(await publish.keep_draft(session, agent, wish, principal)))
 
 

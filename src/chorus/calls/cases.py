@@ -66,7 +66,7 @@ async def create(
     """Raises `Error` 404 for a call or an agent that is not there, 409 for a call that is not over
     or in which the caller said nothing, and for too many cases."""
     # Locked, so that who deletes its words meanwhile finds the copy.
-    call = await calls.one(session, organization_id, wish.call_id, lock=True)
+    call = await calls.one(session, organization_id, wish.call_id, lock="change")
     if call.ended_at is None:
         raise errors.conflict("call_not_ended", "The call is not over yet")
     await agents.one(session, organization_id, call.agent_id)

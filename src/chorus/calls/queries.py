@@ -114,7 +114,11 @@ async def _conditions(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> CallRow:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(CallRow, organization_id).where(CallRow.id == id)

@@ -59,7 +59,7 @@ async def change(
     model that is not to be had."""
     model = changes.get("embedding_model")
     await _check_model(session, library, organization_id, model)
-    base = await queries.one(session, organization_id, id, lock=True)
+    base = await queries.one(session, organization_id, id, lock="change")
     anew = "embedding_model" in changes and base.embedding_model != model
     for name, value in changes.items():
         setattr(base, name, value)
@@ -94,7 +94,7 @@ async def _check_model(
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """With all its documents. Raises `Error` 409 while an agent uses it."""
-    base = await queries.one(session, organization_id, id, lock=True)
+    base = await queries.one(session, organization_id, id, lock="delete")
     used_by = await agents.using_knowledge_base(session, organization_id, id)
     if used_by:
         details = [Problem("id", f"Used by the agent {name!r} ({id})") for id, name in used_by]
@@ -151,7 +151,7 @@ async def change_document(
     changes: dict[str, Any],
 ) -> Document:
     base = await queries.one(session, organization_id, base_id)
-    document = await queries.document(session, base, id, lock=True)
+    document = await queries.document(session, base, id, lock="change")
     wrong: list[Problem] = []
     if "text" in changes and document.source != "text":
         wrong.append(Problem("text", "Text is not used with a document that was not sent as text"))
@@ -182,7 +182,7 @@ async def read_again(
     id: uuid.UUID,
 ) -> Document:
     base = await queries.one(session, organization_id, base_id)
-    document = await queries.document(session, base, id, lock=True)
+    document = await queries.document(session, base, id, lock="change")
     await again(session, library, document)
     _note(session, document)
     return document
@@ -196,8 +196,8 @@ async def again(session: AsyncSession, library: Library, document: Document) -> 
 async def delete_document(
     session: AsyncSession, organization_id: uuid.UUID, base_id: uuid.UUID, id: uuid.UUID
 ) -> None:
-    base = await queries.one(session, organization_id, base_id, lock=True)
-    document = await queries.document(session, base, id, lock=True)
+    base = await queries.one(session, organization_id, base_id, lock="change")
+    document = await queries.document(session, base, id, lock="delete")
     _note(session, document)
     await session.execute(sa.delete(Document).where(Document.id == document.id))
     await recount(session, base)
@@ -240,7 +240,7 @@ def _note(session: AsyncSession, document: Document) -> None:
 async def _with_room(
     session: AsyncSession, organization_id: uuid.UUID, base_id: uuid.UUID
 ) -> KnowledgeBase:
-    base = await queries.one(session, organization_id, base_id, lock=True)
+    base = await queries.one(session, organization_id, base_id, lock="change")
     if base.document_count >= MAX_DOCUMENTS:
         raise errors.conflict(
             "knowledge_base_full", f"A knowledge base has at most {MAX_DOCUMENTS} documents"

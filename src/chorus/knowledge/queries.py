@@ -24,7 +24,11 @@ async def page(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> KnowledgeBase:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(KnowledgeBase, organization_id).where(KnowledgeBase.id == id)
@@ -41,7 +45,7 @@ async def documents(
 
 
 async def document(
-    session: AsyncSession, base: KnowledgeBase, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession, base: KnowledgeBase, id: uuid.UUID, *, lock: lists.Lock | None = None
 ) -> Document:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(Document, base.organization_id).where(

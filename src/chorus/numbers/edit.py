@@ -37,7 +37,7 @@ async def change(
     secrets: Secrets,
 ) -> PhoneNumber:
     """The settings that result must be complete for the provider that results."""
-    number = await queries.one(session, organization_id, id, lock=True)
+    number = await queries.one(session, organization_id, id, lock="change")
     stored = queries.connection(number, secrets)
     await _apply(session, number, changes, stored, secrets)
     return number
@@ -45,7 +45,7 @@ async def change(
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """Raises `Error` 409 while a call that is not over uses it. Calls that are over keep its id."""
-    number = await queries.one(session, organization_id, id, lock=True)
+    number = await queries.one(session, organization_id, id, lock="delete")
     await in_use.refuse(session, number, "phone number")
     await session.delete(number)
     await session.flush()

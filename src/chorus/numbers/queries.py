@@ -34,7 +34,11 @@ async def page(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> PhoneNumber:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(PhoneNumber, organization_id).where(PhoneNumber.id == id)

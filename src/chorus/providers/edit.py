@@ -75,7 +75,7 @@ async def create(
 async def change(
     session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, changes: dict[str, Any]
 ) -> ProviderKey:
-    key = await queries.one(session, organization_id, id, lock=True)
+    key = await queries.one(session, organization_id, id, lock="change")
     vendor = BY_NAME[key.provider]
     if vendor.names_models and changes.get("models") == []:
         raise errors.invalid_field("models", f"Models is required with provider {vendor.name}")
@@ -97,7 +97,7 @@ async def rotate(
     wish: ProviderKeyRotate,
 ) -> ProviderKey:
     """Calls that begin from now on use the new key; those under way keep the old one."""
-    key = await queries.one(session, organization_id, id, lock=True)
+    key = await queries.one(session, organization_id, id, lock="change")
     vendor = BY_NAME[key.provider]
     if problems := _problems(settings, vendor, wish.api_key, wish.base_url):
         raise errors.invalid(*problems)
@@ -113,7 +113,7 @@ async def rotate(
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """Agents that use what it opened fall back to what else there is."""
-    key = await queries.one(session, organization_id, id, lock=True)
+    key = await queries.one(session, organization_id, id, lock="delete")
     await session.delete(key)
     await session.flush()
 

@@ -130,7 +130,7 @@ async def delete_transcript(
     session: InSession, organization_id: InOrganization, id: UUID
 ) -> Data[Deleted]:
     """The transcript, the analysis, and what was said in the call's events. The call stays."""
-    call = await queries.one(session, organization_id, id, lock=True)
+    call = await queries.one(session, organization_id, id, lock="change")
     _require_over(call.ended_at is not None)
     if not await kept.delete_texts(session, call, "request"):
         raise not_found("Transcript")

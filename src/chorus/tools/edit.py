@@ -37,7 +37,7 @@ async def change(
     changes: dict[str, Any],
     secrets: Secrets,
 ) -> Tool:
-    tool = await queries.one(session, organization_id, id, lock=True)
+    tool = await queries.one(session, organization_id, id, lock="change")
     config = changes.pop("config", None)
     if config is not None:
         _configure(tool, config, config.model_fields_set, secrets)
@@ -49,7 +49,7 @@ async def change(
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """Raises `Error` 409 while an agent uses the tool."""
-    tool = await queries.one(session, organization_id, id, lock=True)
+    tool = await queries.one(session, organization_id, id, lock="delete")
     await in_use.refuse(session, tool, "tool")
     await session.delete(tool)
     await session.flush()

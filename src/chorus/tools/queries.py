@@ -28,7 +28,11 @@ async def page(
 
 
 async def one(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> Tool:
     """Raises `Error` 404. `lock` holds off other writers until the transaction ends."""
     query = scoped(Tool, organization_id).where(Tool.id == id)

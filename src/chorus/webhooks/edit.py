@@ -59,7 +59,7 @@ async def change(
     id: uuid.UUID,
     changes: dict[str, Any],
 ) -> WebhookEndpoint:
-    endpoint = await queries.endpoint(session, organization_id, id, lock=True)
+    endpoint = await queries.endpoint(session, organization_id, id, lock="change")
     if "url" in changes:
         _check(settings, changes["url"])
     for name, value in changes.items():
@@ -72,7 +72,7 @@ async def change(
 
 async def delete(session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID) -> None:
     """What waits for it is cancelled; its log stays."""
-    endpoint = await queries.endpoint(session, organization_id, id, lock=True)
+    endpoint = await queries.endpoint(session, organization_id, id, lock="delete")
     await session.delete(endpoint)
     await session.flush()
     await record.cancel(session, id, "endpoint_deleted")
@@ -99,7 +99,7 @@ async def enable_agent_webhook(
     session: AsyncSession, organization_id: uuid.UUID, agent_id: uuid.UUID
 ) -> AgentWebhookOut:
     """Send there again although its receiver once said that it is gone."""
-    await agents.one(session, organization_id, agent_id, lock=True)
+    await agents.one(session, organization_id, agent_id, lock="change")
     await session.execute(sa.delete(GoneAgentWebhook).where(GoneAgentWebhook.agent_id == agent_id))
     return await agent_webhook(session, organization_id, agent_id)
 

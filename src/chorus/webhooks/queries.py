@@ -39,7 +39,11 @@ async def endpoints(
 
 
 async def endpoint(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> WebhookEndpoint:
     """Raises `Error` 404."""
     query = scoped(WebhookEndpoint, organization_id).where(WebhookEndpoint.id == id)
@@ -66,7 +70,11 @@ async def deliveries(
 
 
 async def delivery(
-    session: AsyncSession, organization_id: uuid.UUID, id: uuid.UUID, *, lock: bool = False
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    id: uuid.UUID,
+    *,
+    lock: lists.Lock | None = None,
 ) -> WebhookDelivery:
     """Raises `Error` 404."""
     query = scoped(WebhookDelivery, organization_id).where(WebhookDelivery.id == id)

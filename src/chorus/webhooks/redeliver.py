@@ -31,7 +31,7 @@ async def redeliver(
     session: AsyncSession, switchboard: Switchboard, organization_id: uuid.UUID, id: uuid.UUID
 ) -> WebhookDelivery:
     """Raises `Error` 404, and 409 where there is nobody to send it to."""
-    delivery = await queries.delivery(session, organization_id, id, lock=True)
+    delivery = await queries.delivery(session, organization_id, id, lock="change")
     if not delivery.body:
         raise errors.conflict("body_deleted", "What was sent was deleted with the call's texts")
     now = await due.database_now(session)

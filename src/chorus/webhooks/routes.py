@@ -124,7 +124,7 @@ async def rotate_endpoint_secret(
     process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
 ) -> Data[WebhookEndpointWithSecret]:
     """For 24 hours both secrets sign."""
-    endpoint = await queries.endpoint(session, organization_id, id, lock=True)
+    endpoint = await queries.endpoint(session, organization_id, id, lock="change")
     secret = signing.rotate(endpoint, process.secrets)
     await session.flush()
     return Data(data=_with_secret(endpoint, secret))

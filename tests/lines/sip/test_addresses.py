@@ -26,7 +26,7 @@ async def test_the_trunk_is_asked_for_the_address_with_headers() -> None:
                 variables={"sip_x_why": "another", "sip_x_team": "b"},
             )
             await dialling
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 invite = parse_message(await loop.sock_recv(trunk, 65536))
     assert isinstance(invite, Request)
     assert str(invite.uri) == "sip:200@pbx.example.com:5080"

@@ -92,7 +92,7 @@ async def test_a_transfer_that_succeeds_ends_the_call_as_transferred(
     await transferred(line, session, 200)
     assert talk.moves == [LineMove.TRANSFERRED]
     # They wait for our goodbye (RFC 5589 §6.1).
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await talk.ended == LineEnded(LineCause.TRANSFERRED)
     assert session.byes == 1
     with pytest.raises(MoveRefused):

@@ -44,7 +44,7 @@ async def feed(talk: Talk, audio: bytes) -> None:
 
 async def until_played(call: Call, audio: bytes) -> None:
     assert call.stream is not None
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while audio not in sound(bytes(call.stream.heard)):
             await asyncio.sleep(0.02)
 
@@ -216,7 +216,7 @@ async def test_a_hang_up_is_given_up_in_the_end(
     board.telnyx.faults += [problem(503, "", "Unavailable")] * 3
     call.stream.ws.transport.abort()
     assert (await talk.end()).cause is LineCause.DROPPED
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while "may still be open at Telnyx" not in caplog.text:
             await asyncio.sleep(0.02)
     assert board.telnyx.faults == []

@@ -67,7 +67,7 @@ async def test_an_inbound_call_is_heard_both_ways(
     answer = await call.wait("agent.answers")
     assert answer["to"] == "hi"
     assert answer["received_ms"] <= answer["played_ms"]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while talk.line.heard_ms < talk.line.sent_ms:
             await asyncio.sleep(0.02)
     assert talk.line.sent_ms == 1000
@@ -166,7 +166,7 @@ async def test_clear_stops_the_sound_at_once(board: Switchboard, carrier: Carrie
     assert len(heard) / 8 == pytest.approx(at_clear, abs=80)
     talk.line.play(TONE[:1600])
     assert talk.line.sent_ms == at_clear + 200
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while talk.line.heard_ms < talk.line.sent_ms:
             await asyncio.sleep(0.02)
     await talk.line.hang_up()

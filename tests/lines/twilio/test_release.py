@@ -62,7 +62,7 @@ async def test_both_go_to_a_conference_and_hear_each_other_there(
     await two.in_conference(two.called)
     await two.called.do(Say(sound="tone", ms=300, name="hello"))
     await two.called.wait("said.ended")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not audible(await two.calls.heard()):
             await asyncio.sleep(0.05)
     board.desk.updates.clear()

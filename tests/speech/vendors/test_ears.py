@@ -42,7 +42,7 @@ class Heard:
         return self.format.ms(len(self.fed))
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while not true():
                 await asyncio.sleep(0.002)
 
