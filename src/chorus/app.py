@@ -37,6 +37,7 @@ from chorus.calls.control_routes import control_routes
 from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
+from chorus.calls.lost import END_LEG
 from chorus.calls.number_check import routes as number_checks
 from chorus.calls.ongoing_routes import ongoing_routes
 from chorus.calls.publishable_routes import page_routes
@@ -123,7 +124,7 @@ ROUTERS = (
 )
 
 # What is done whatever happens to this process, and what is done by the calendar.
-WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, INGEST)
+WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, END_LEG, INGEST)
 PERIODIC: tuple[Periodic, ...] = (RETENTION, REFRESH)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.calls.test_calls_api import parties
-from tests.calls.test_room import Dials, board, rows
+from tests.calls.test_room import Dials, board, rows, waiting
 from tests.fakes.api import Api
 
 from chorus.calls.tables import CallEvent, CallRow
@@ -84,7 +84,4 @@ async def test_one_that_is_over_or_not_there(api: Api):
 async def test_what_follows_is_enqueued_with_it(api: Api):
     id = await queued(api)
     assert (await api.delete(f"/v1/calls/{id}")).status_code == 200
-    table = "workflow_status" if api.process.settings.is_sqlite else "dbos.workflow_status"
-    async with api.process.database.reading() as session:
-        found = await session.execute(sa.text(f"SELECT workflow_uuid, status FROM {table}"))
-        assert found.all() == [(f"after_call:{id}", "ENQUEUED")]
+    assert await waiting(api, "after_call") == [f"after_call:{id}"]

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from tests.calls.test_desk import SID, Carrier, carrier, stream
-from tests.calls.test_room import board
+from tests.calls.test_room import board, waiting
 from tests.fakes.api import Api
 
 from chorus.billing.tables import LedgerLine
 from chorus.calls import journal
+from chorus.calls.lost import end_leg
 from chorus.calls.released import count_released
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
@@ -115,10 +116,12 @@ async def test_what_it_lasted_there_is_counted_once(carrier: Carrier, ending: En
     await told(carrier, id, SID, 85)
     assert await lasted(carrier.api, id) == [85_000]
     # Whoever the carrier had connected it with is not left alone.
+    assert await waiting(carrier.api, "end_leg") == [f"end_leg:{second}"]
+    await end_leg(board(carrier.api), str(second))
     assert ending.ended == [OTHER]
     await told(carrier, second, OTHER, 61)
     assert await lasted(carrier.api, second) == [61_000]
-    assert ending.ended == [OTHER], "the first is over already"
+    assert len(await waiting(carrier.api, "end_leg")) == 1, "the first is over already"
     for each in (id, second):
         await count_released(board(carrier.api), str(each))
     async with carrier.api.process.database.reading() as session:
@@ -134,4 +137,4 @@ async def test_a_call_that_chorus_held_to_its_end_is_over_already(carrier: Carri
     id, _ = await two(carrier, released=False)
     await told(carrier, id, SID, 12)
     assert await lasted(carrier.api, id) == []
-    assert ending.ended == []
+    assert await waiting(carrier.api, "end_leg") == []

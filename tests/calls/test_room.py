@@ -34,6 +34,14 @@ async def limited(api: Api, calls: int | None, queued: int = 0) -> None:
         )
 
 
+async def waiting(api: Api, workflow: str) -> list[str]:
+    """Ids of the durable work that is enqueued and not begun."""
+    table = "workflow_status" if api.process.settings.is_sqlite else "dbos.workflow_status"
+    query = f"SELECT workflow_uuid FROM {table} WHERE name = :name AND status = 'ENQUEUED'"
+    async with api.process.database.reading() as session:
+        return list((await session.scalars(sa.text(query), {"name": workflow})).all())
+
+
 def board(api: Api) -> Switchboard:
     return api.app.state.switchboard
 

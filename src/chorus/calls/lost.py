@@ -7,25 +7,22 @@ there are the events, which lack at most the last half second and what the agent
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.accounts.secrets import SecretsUnreadable
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow
-from chorus.lines.carrier import CarrierFailed
+from chorus.durable.work import Queue, Retries, Workflow, step
 from chorus.numbers import routing
 
 log = logging.getLogger(__name__)
 
-RETRY_S = (1.0, 4.0)
-"""Waits before a carrier that could not end a leg is asked again."""
+RETRIES = Retries(attempts=6, first_wait_s=1.0)
+"""Of a carrier that could not end a leg: for half a minute."""
 
 
 _ROLES = {"turn_committed": "user", "reply_heard": "assistant", "person_said": "person"}
@@ -66,23 +63,29 @@ async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
     }
 
 
+async def have_leg_ended(
+    session: AsyncSession, switchboard: Switchboard, call_id: uuid.UUID
+) -> None:
+    """Once the session's transaction has committed, by any process that works: the one that saw to
+    the call may die itself in the next moment."""
+    id = str(call_id)
+    await switchboard.durable.enqueue(session, END_LEG, id, id=f"end_leg:{id}")
+
+
+async def end_leg(switchboard: Switchboard, call_id: str) -> None:
+    try:
+        await step(hang_up, switchboard, uuid.UUID(call_id), retries=RETRIES)
+    except Exception as failure:
+        # Whoever answers later is hung up on: the call is over.
+        log.warning("the leg of call %s may go on: %s", call_id, failure)
+
+
+END_LEG = Workflow("end_leg", end_leg, Queue("end-leg", at_once=10))
+
+
 async def hang_up(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     """Whatever state the leg is in. A carrier whose legs live in the process that held them (SIP,
-    browsers) has nothing to end."""
-    for wait_s in (*RETRY_S, None):
-        try:
-            await _hang_up(switchboard, call_id)
-        except (CarrierFailed, SecretsUnreadable, SQLAlchemyError, OSError) as failure:
-            # Whoever answers later is hung up on: the call is over.
-            log.warning("the leg of call %s may go on: %s", call_id, failure)
-            if wait_s is None:
-                return
-            await asyncio.sleep(wait_s)
-        else:
-            return
-
-
-async def _hang_up(switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    browsers) has nothing to end. Raises `CarrierFailed` and `SecretsUnreadable`."""
     async with switchboard.database.reading() as session:
         call = await session.get(CallRow, call_id)
         if call is None or call.phone_number_id is None or call.call_sid is None:

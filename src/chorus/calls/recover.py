@@ -6,9 +6,9 @@ and sees to what others left:
 
 1. A process whose heartbeat has stopped is dead, and one of this data folder that has lost the lock
    on its name (`durable/identity.py`). Its calls end as `worker_lost`, with what was said
-   until then (`lost.py`), and are hung up at their carriers; what it had begun of durable work
-   goes back into the queues. Any living process ends the calls, and several may; the durable work
-   is for those with the role `work`.
+   until then (`lost.py`), and are hung up at their carriers, which is durable work; what it had
+   begun of such work goes back into the queues. Any living process ends the calls, and several
+   may; the durable work is for those with the role `work`.
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
    `provider_error`: no conversation will come of it. One from a browser that nobody has taken up
@@ -212,9 +212,9 @@ async def _end(
                 only_if=(which,),
                 **await lost.record(session, call_id),
             )
+            if ended_now:
+                await lost.have_leg_ended(session, switchboard, call_id)
         ended += ended_now
-        if ended_now:
-            switchboard.spawn(lost.hang_up(switchboard, call_id), f"end leg {call_id}")
     if ended:
         log.warning("%d calls ended as %s: nobody held them any more", ended, reason)
     return ended

@@ -90,9 +90,8 @@ async def _over(switchboard: Switchboard, call_id: uuid.UUID, progress: Progress
         id = str(call_id)
         await switchboard.durable.enqueue(session, COUNT_RELEASED, id, id=f"count_released:{id}")
         await switchboard.news.tell(session, "events")
-        other_id = await _other(session, call_id)
-    if other_id is not None:
-        await lost.hang_up(switchboard, other_id)
+        if (other_id := await _other(session, call_id)) is not None:
+            await lost.have_leg_ended(session, switchboard, other_id)
 
 
 async def _kinds(session: AsyncSession, call_id: uuid.UUID) -> set[str]:
