@@ -43,7 +43,7 @@ from chorus.calls.ongoing_routes import ongoing_routes
 from chorus.calls.publishable_routes import page_routes
 from chorus.calls.publishable_routes import routes as publishable
 from chorus.calls.recover import end_own_calls, let_go
-from chorus.calls.released import COUNT_RELEASED
+from chorus.calls.released import COUNT_RELEASED, OVER_THERE
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
@@ -124,7 +124,7 @@ ROUTERS = (
 )
 
 # What is done whatever happens to this process, and what is done by the calendar.
-WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, END_LEG, INGEST)
+WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, END_LEG, INGEST, OVER_THERE)
 PERIODIC: tuple[Periodic, ...] = (RETENTION, REFRESH)
 
 

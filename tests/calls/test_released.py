@@ -14,7 +14,7 @@ from tests.fakes.api import Api
 from chorus.billing.tables import LedgerLine
 from chorus.calls import journal
 from chorus.calls.lost import end_leg
-from chorus.calls.released import count_released
+from chorus.calls.released import count_released, over_there
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
 from chorus.lines.desk import Connection
@@ -138,3 +138,25 @@ async def test_a_call_that_chorus_held_to_its_end_is_over_already(carrier: Carri
     await told(carrier, id, SID, 12)
     assert await lasted(carrier.api, id) == []
     assert await waiting(carrier.api, "end_leg") == []
+
+
+async def test_what_the_carrier_says_before_the_record_is_written_is_not_lost(
+    carrier: Carrier, ending: Ending, caplog: pytest.LogCaptureFixture
+):
+    id, second = await two(carrier)
+    row = sa.update(CallRow).where(CallRow.id == id)
+    api, switchboard = carrier.api, board(carrier.api)
+    async with api.process.database.writing() as session:
+        await session.execute(row.values(status="in_progress", ended_at=None))
+    await told(carrier, id, SID, 85)
+    await told(carrier, id, SID, 85)
+    assert await waiting(api, "over_there") == [f"over_there:{id}"]
+    await over_there(switchboard, str(id), 85)
+    assert "not written yet" in caplog.text
+    assert await lasted(api, id) == []
+    async with api.process.database.writing() as session:
+        await session.execute(row.values(status="completed", ended_at=utcnow()))
+    for _ in range(2):
+        await over_there(switchboard, str(id), 85)
+    assert await lasted(api, id) == [85_000]
+    assert await waiting(api, "end_leg") == [f"end_leg:{second}"]

@@ -7,32 +7,28 @@ were connected, the other one is ended as well, so that nobody stays there alone
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
-from dataclasses import replace
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.billing.settle import settle
 from chorus.calls import journal, lost
-from chorus.calls.finish import GIVE_UP_AFTER_S
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.calls.used import OVER
 from chorus.db import utcnow
-from chorus.durable.work import Queue, Workflow, step
+from chorus.durable.work import Queue, Retries, Workflow, step
 from chorus.lines.desk import Progress
 from chorus.talk.timeline import Happening
 
 log = logging.getLogger(__name__)
 
 RELEASED = "leg_transferred"
-LOOK_EVERY_S = 0.5
-WRITTEN_S = GIVE_UP_AFTER_S + 60
-"""So long the record of a call that has just ended may take."""
+WRITTEN = Retries(attempts=12, first_wait_s=0.5)
+"""For 17 minutes: longer than the record of a call that has just ended may take
+(`finish.GIVE_UP_AFTER_S`)."""
 
 
 async def count_released(switchboard: Switchboard, call_id: str) -> None:
@@ -49,32 +45,41 @@ def maybe(call: CallRow) -> bool:
 
 async def over(switchboard: Switchboard, call: CallRow, progress: Progress) -> None:
     """The carrier says that it has ended. Nothing if Chorus held it until then."""
-    if progress.answered_s is None and call.answered_at is not None:
+    lasted_s = progress.answered_s
+    if lasted_s is None and call.answered_at is not None:
         lasted_s = round((utcnow() - call.answered_at).total_seconds())
-        progress = replace(progress, answered_s=lasted_s)
-    if call.ended_at is None:
-        # Here it has ended in this moment, or the other way round.
-        switchboard.spawn(_once_written(switchboard, call, progress), f"released call {call.id}")
-    else:
-        await _over(switchboard, call.id, progress)
+    if call.ended_at is not None:
+        await _over(switchboard, call.id, lasted_s)
+        return
+    # Here it has ended in this moment, or the other way round. The carrier says it once.
+    id = str(call.id)
+    async with switchboard.database.writing() as session:
+        await switchboard.durable.enqueue(session, OVER_THERE, id, lasted_s, id=f"over_there:{id}")
 
 
-async def _once_written(switchboard: Switchboard, call: CallRow, progress: Progress) -> None:
-    until = asyncio.get_running_loop().time() + WRITTEN_S
-    while asyncio.get_running_loop().time() < until:
-        await asyncio.sleep(LOOK_EVERY_S)
-        try:
-            async with switchboard.database.reading() as session:
-                row = await session.get(CallRow, call.id)
-            if row is None or row.ended_at is not None:
-                await _over(switchboard, call.id, progress)
-                return
-        except (SQLAlchemyError, OSError) as failure:
-            log.warning("call %s: what it lasted is not counted yet: %s", call.id, failure)
-    log.warning("call %s: its carrier says that it is over, and its record does not", call.id)
+async def over_there(switchboard: Switchboard, call_id: str, lasted_s: int | None) -> None:
+    try:
+        await step(_once_written, switchboard, uuid.UUID(call_id), lasted_s, retries=WRITTEN)
+    except Exception as failure:
+        log.warning("call %s: what it lasted at its carrier is not counted: %s", call_id, failure)
 
 
-async def _over(switchboard: Switchboard, call_id: uuid.UUID, progress: Progress) -> None:
+OVER_THERE = Workflow("over_there", over_there, Queue("over-there", at_once=20))
+
+
+class NotWritten(Exception):
+    """The carrier says that the call is over, and its record does not."""
+
+
+async def _once_written(switchboard: Switchboard, call_id: uuid.UUID, lasted_s: int | None) -> None:
+    async with switchboard.database.reading() as session:
+        call = await session.get(CallRow, call_id)
+    if call is not None and call.ended_at is None:
+        raise NotWritten("its record is not written yet")
+    await _over(switchboard, call_id, lasted_s)
+
+
+async def _over(switchboard: Switchboard, call_id: uuid.UUID, answered_s: int | None) -> None:
     async with switchboard.database.writing() as session:
         call = await session.scalar(
             sa.select(CallRow).where(CallRow.id == call_id).with_for_update()
@@ -84,7 +89,7 @@ async def _over(switchboard: Switchboard, call_id: uuid.UUID, progress: Progress
         kinds = await _kinds(session, call_id)
         if RELEASED not in kinds or OVER in kinds:
             return
-        lasted_s = max(progress.answered_s or 0, call.duration_seconds or 0)
+        lasted_s = max(answered_s or 0, call.duration_seconds or 0)
         happening = Happening(lasted_s * 1000, OVER, {"durationSeconds": lasted_s})
         await journal.write(session, call_id, call.organization_id, [happening])
         id = str(call_id)
