@@ -32,6 +32,9 @@ class Postgres:
         self._uri = uri
         self._numbers = itertools.count()
         self._migrated = False
+        # No test takes the machine's power away, and a commit need not wait for a slow disk.
+        self._execute("ALTER SYSTEM SET fsync = off")
+        self._execute("SELECT pg_reload_conf()")
 
     def empty(self) -> str:
         return self._create("")

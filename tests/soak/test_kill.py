@@ -27,7 +27,7 @@ def _plain(database_url: str) -> str | None:
 
 @pytest.mark.timeout(240)
 async def test_killed_a_few_times(tmp_path: Path, database_url: str):
-    fine(await run(tmp_path, kills=3, database_url=_plain(database_url)), 3)
+    fine(await run(tmp_path, kills=2, database_url=_plain(database_url)), 2)
 
 
 @pytest.mark.timeout(240)
