@@ -104,9 +104,9 @@ async def batches(
         after = Cursor(rows[-1][_AT], rows[-1][_ID])
 
 
-# Why a row is locked. Whoever changes it lets others go on to insert rows that point to its key;
-# whoever deletes it has them wait, and finds those that came before.
 Lock = Literal["change", "delete"]
+"""Why a row is locked. Whoever changes it lets others go on to insert rows that point to its key;
+whoever deletes it has them wait, and finds those that came before."""
 
 
 async def one(

@@ -122,6 +122,7 @@ async def test_what_it_lasted_there_is_counted_once(carrier: Carrier, ending: En
     await told(carrier, second, OTHER, 61)
     assert await lasted(carrier.api, second) == [61_000]
     assert len(await waiting(carrier.api, "end_leg")) == 1, "the first is over already"
+    assert ending.ended == [OTHER]
     for each in (id, second):
         await count_released(board(carrier.api), str(each))
     async with carrier.api.process.database.reading() as session:
@@ -138,6 +139,7 @@ async def test_a_call_that_chorus_held_to_its_end_is_over_already(carrier: Carri
     await told(carrier, id, SID, 12)
     assert await lasted(carrier.api, id) == []
     assert await waiting(carrier.api, "end_leg") == []
+    assert ending.ended == []
 
 
 async def test_what_the_carrier_says_before_the_record_is_written_is_not_lost(
@@ -160,3 +162,4 @@ async def test_what_the_carrier_says_before_the_record_is_written_is_not_lost(
         await over_there(switchboard, str(id), 85)
     assert await lasted(api, id) == [85_000]
     assert await waiting(api, "end_leg") == [f"end_leg:{second}"]
+    assert ending.ended == []
