@@ -122,19 +122,23 @@ async def test_verbs_and_events(tmp_path: Path, shared_url: str | None):
 
         # Inject: the model is shown it, which its count of tokens tells.
         await until(live, seen, "usage")
+        asked = len(carrier.events) - 1
         await call.do(*TURN)
         await until(live, seen, "reply_heard", after=len(seen))
+        await call.wait("steps.done", 20, after=asked)
         note = "The caller is a friend. " * 80
         answer = await post(rig, f"{id}/inject", {"text": note})
         assert (answer.status_code, answer.json()) == (202, {"data": {"id": id, "accepted": True}})
         await until(live, seen, "operator_note")
         before = max(e.data["data"]["inputTokens"] for e in seen if e.kind == "usage")
+        asked = len(carrier.events) - 1
         await call.do(*TURN)
         async with asyncio.timeout(20):
             while seen[-1].kind != "usage" or seen[-1].data["data"]["inputTokens"] < before + 300:
                 seen.append(await anext(live))
 
-        # Say: it is heard.
+        # Say: it is heard, and not as the end of the reply.
+        await call.wait("steps.done", 20, after=asked)
         heard = len(carrier.events) - 1
         answer = await post(rig, f"{id}/say", {"text": "Please hold the line for a moment."})
         assert answer.status_code == 202, answer.text

@@ -18,6 +18,7 @@ from chorus.accounts.principal import FULL
 from chorus.accounts.tables import Organization
 from chorus.app import create_app
 from chorus.calls.dispatch import Dispatch
+from chorus.calls.recover import Keeper
 from chorus.catalogue.engines import EngineRoom
 from chorus.durable.durable import Durable
 from chorus.prepare import prepare
@@ -78,11 +79,12 @@ async def running(
 ) -> AsyncGenerator[Api, None]:
     """The application between its start and its stop, both in one task, as in a server.
 
-    Without what holds calls: no engine is loaded, queued calls stay queued, durable work is
-    enqueued but not done, and recordings stay as they are."""
+    Without what holds calls: no engine is loaded, queued calls stay queued, live ones that nobody
+    holds stay live, durable work is enqueued but not done, and recordings stay as they are."""
     with (
         patch.object(EngineRoom, "start", start_engines),
         patch.object(Dispatch, "run", _nothing),
+        patch.object(Keeper, "run", _nothing),
         patch.object(Durable, "launch", _nothing),
         patch.object(Archive, "run", _nothing),
     ):
