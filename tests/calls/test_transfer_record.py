@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
 from typing import Any
@@ -92,6 +93,24 @@ async def test_the_first_of_two_ends_stands(api: Api):
     assert not await moved(api, id, "cancelled")
     transfer = await row(api, id)
     assert (transfer.status, transfer.detail) == ("no_answer", "nobody answered")
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_its_step_waits_for_whoever_ends_its_call(api: Api):
+    """Two processes: neither may hold what the other one needs next."""
+    id, call_id, _ = await begun(api, "ringing")
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with api.process.database.writing() as session:
+        ends = sa.update(CallRow).where(CallRow.id == call_id).values(ended_detail="over")
+        await session.execute(ends)
+        step = asyncio.create_task(moved(api, id, "connected"), name="step")
+        async with asyncio.timeout(20), api.process.database.reading() as other:
+            while not await other.scalar(waiting):
+                assert not step.done()
+                await other.rollback()  # what it sees is of one transaction
+        await transfer_record.close_open(session, board(api), call_id)
+    assert await step is False
+    assert (await row(api, id)).status == "cancelled"
 
 
 @pytest.mark.parametrize("state", UNDER_WAY)

@@ -75,6 +75,12 @@ async def move(
         values["connected_at"] = now
     if status in FINAL:
         values["ended_at"] = now
+    # Its call's row first, which whoever ends that call has changed before it comes here: two
+    # processes that did it in different orders would wait for each other.
+    of = sa.select(Transfer.call_id).where(Transfer.id == id).scalar_subquery()
+    await session.execute(
+        sa.select(CallRow.id).where(CallRow.id == of).with_for_update(key_share=True)
+    )
     moved = await session.execute(
         sa.update(Transfer)
         .where(Transfer.id == id, Transfer.status.in_(_before(status)))
