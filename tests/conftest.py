@@ -24,6 +24,24 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("chorus")
 
+TESTS = Path(__file__).parent
+# What takes a minute or more goes first: begun last, it would keep one worker busy alone.
+LONGEST = (
+    "soak/test_kill.py",
+    "demo/test_demo.py",
+    "calls/test_live_calls.py",
+    "api/test_bad_input.py",
+    "test_server.py",
+    "dashboard/test_journeys.py",
+    "soak/test_soak.py",
+    "e2e/test_after_call.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 class Postgres:
     """A server for the session; `new` makes a database with the schema in it."""
