@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from starlette.routing import WebSocketRoute
 
+from chorus.app import create_app
 from chorus.calls.supervise import PATH as SUPERVISE
 from chorus.lines.browser.carrier import MEDIA_PATH as BROWSER
 from chorus.lines.jambonz.links import MEDIA_PATH as JAMBONZ
@@ -72,11 +74,33 @@ def test_kubernetes_gives_calls_their_time():
     assert roles == {"api", "media", "work"}
 
 
-def test_the_audio_of_every_carrier_goes_where_calls_are_held():
+def matches(path: str, pattern: str) -> bool:
+    """As Caddy's matcher of paths does: the whole of it, but for a `*` at the end."""
+    if pattern.endswith("*"):
+        return path.startswith(pattern[:-1])
+    return path == pattern
+
+
+def test_the_audio_of_every_call_goes_where_calls_are_held(tmp_path: Path):
+    settings = Settings.read(
+        {
+            "CHORUS_DATABASE_URL": f"sqlite:///{tmp_path / 'chorus.db'}",
+            "CHORUS_DATA_DIR": str(tmp_path),
+        }
+    )
+    routes = [r.path for r in create_app(settings).routes if isinstance(r, WebSocketRoute)]
+    sockets = [re.sub(r"\{\w+\}", "x", route) for route in routes]
+    assert {path for path in sockets if not path.endswith("/x/x")} == {BROWSER, SUPERVISE}
+    assert {path.removesuffix("/x/x") for path in sockets} == MEDIA
+
     [ingress] = kubernetes("Ingress")
     paths = ingress["spec"]["rules"][0]["http"]["paths"]
-    media = {p["path"] for p in paths if p["backend"]["service"]["name"] == "chorus-media"}
-    assert media == MEDIA
-    caddy = (DEPLOY / "Caddyfile").read_text()
-    [line] = re.findall(r"@media path (.*)", caddy)
-    assert {path.removesuffix("/*") for path in line.split()} == MEDIA
+    media = [p for p in paths if p["backend"]["service"]["name"] == "chorus-media"]
+    assert {p["pathType"] for p in media} == {"Prefix"}
+    assert {p["path"] for p in media} == MEDIA
+    [line] = re.findall(r"@media path (.*)", (DEPLOY / "Caddyfile").read_text())
+    unmatched = [s for s in sockets if not any(matches(s, each) for each in line.split())]
+    assert not unmatched
+    assert all(
+        any(matches(s, each) for s in (*sockets, f"{SUPERVISE}/x/x")) for each in line.split()
+    )
