@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
+@lru_cache(4096)  # asked several times for each request
 def household(address: str) -> str:
     """The address itself or, of IPv6, its /64: one household has a whole one."""
     try:

@@ -3,7 +3,8 @@ one, and for an organization as a whole where it has such a limit.
 
 On Postgres, where there may be several processes, the requests of keys, members and organizations
 are counted over all of them (`leases.py`). Addresses are counted by each process in its memory,
-since a stranger's request must not cost a statement; so is everything on SQLite.
+since a stranger's request must not cost a statement; so is everything on SQLite. An address of IPv6
+counts as its /64: whoever has one has all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 from chorus.accounts.leases import Lease, Leases
 from chorus.accounts.principal import Principal
 from chorus.accounts.window import WINDOW_S, Count
+from chorus.addresses import household
 
 _GUESSES = 10
 """Wrong keys for each request that an address without one may send."""
+_GUESSES_IN_ALL = 100
+"""The same of all addresses together; beyond it each is left its first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class RateLimits:
         limits, what is left of the tighter one is told; a request that the key's own limit
         refuses takes nothing from the organization's."""
         if principal is None:
-            return self._count(self._per_minute, f"address:{address}")
+            return self._count(self._per_minute, _without_key(address))
         own = await self._shared(
             principal.limit_per_minute or self._per_minute, f"{principal.kind}:{principal.id}"
         )
@@ -68,16 +72,23 @@ class RateLimits:
 
     def may_guess(self, address: str) -> Quota:
         """Whether a key that is not known here is looked for: whoever showed very many wrong ones
-        is refused without."""
-        return self._count(_GUESSES * self._per_minute, f"wrong:{address}", takes=0, needs=1)
+        is refused without. While all addresses together show too many, so is every one that has
+        shown any; from elsewhere a genuine key is found as ever."""
+        name = _wrong(address)
+        own = self._count(_GUESSES * self._per_minute, name, takes=0, needs=1)
+        if not own.allowed or self._counts[name].is_empty:
+            return own
+        all_ = self._count(_GUESSES_IN_ALL * self._per_minute, _ALL_WRONG, takes=0, needs=1)
+        return own if all_.allowed else all_
 
     def guessed(self, address: str) -> None:
         """Count a key that was nobody's."""
-        self._count(_GUESSES * self._per_minute, f"wrong:{address}")
+        self._count(_GUESSES * self._per_minute, _wrong(address))
+        self._count(_GUESSES_IN_ALL * self._per_minute, _ALL_WRONG)
 
     def look(self, address: str) -> Quota:
         """What is left for an address, without counting a request."""
-        return self._count(self._per_minute, f"address:{address}", takes=0)
+        return self._count(self._per_minute, _without_key(address), takes=0)
 
     async def give_back(self, *, everything: bool = False) -> None:
         """Let other processes have what was leased and not used. Raises what the database does."""
@@ -112,6 +123,17 @@ class RateLimits:
         if minute != self._swept:
             self._swept = minute
             self._counts = {n: c for n, c in self._counts.items() if c.minute >= minute - 1}
+
+
+_ALL_WRONG = "wrong"
+
+
+def _wrong(address: str) -> str:
+    return f"wrong:{household(address)}"
+
+
+def _without_key(address: str) -> str:
+    return f"address:{household(address)}"
 
 
 def _quota(allowed: bool, lease: Lease) -> Quota:

@@ -16,6 +16,10 @@ class Count:
     now: int = 0
     before: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.now and not self.before
+
     def move_to(self, minute: int) -> None:
         if minute != self.minute:
             self.before = self.now if minute == self.minute + 1 else 0
