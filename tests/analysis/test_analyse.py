@@ -108,6 +108,48 @@ async def test_an_agent_that_is_gone_or_wants_nothing(sqlite_api: Api):
     assert (await analysed(sqlite_api, indifferent))[1] is None
 
 
+async def changed(api: Api, agent_id: str, **changes: Any) -> None:
+    answer = await api.patch(f"/v1/agents/{agent_id}", json=changes)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_an_agent_that_was_changed_after_the_call(api: Api):
+    """What is wanted and the script are as they were when the call was held."""
+    agent_id = await agent(api, slmModelId=await model(api, "script"), systemPrompt=SCRIPT)
+    other = [{"name": "colour", "type": "string", "required": True}]
+    await changed(
+        api,
+        agent_id,
+        postCallExtractionSchema=other,
+        postCallSummaryEnabled=False,
+        systemPrompt="Be kind.",
+    )
+    _, analysis = await analysed(
+        api, agent_id, agent_version=1, context_variables={"company": "Acme"}
+    )
+    assert analysis == {
+        "summary": "zoë of Acme called.",
+        "extractions": {"customer": "zoë", "visits": 2, "mood": None},
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize("version", [None, 7])
+async def test_a_call_whose_version_is_not_known(sqlite_api: Api, version: int | None):
+    script = 'script:\nafter call: extract colour = "red"'
+    agent_id = await agent(
+        sqlite_api,
+        slmModelId=await model(sqlite_api, "script"),
+        systemPrompt=script,
+        postCallSummaryEnabled=False,
+    )
+    await changed(
+        sqlite_api, agent_id, postCallExtractionSchema=[{"name": "colour", "type": "string"}]
+    )
+    _, analysis = await analysed(sqlite_api, agent_id, agent_version=version)
+    assert analysis["extractions"] == {"colour": "red"}
+
+
 @pytest.fixture
 async def server() -> AsyncGenerator[OpenAIServer, None]:
     async with OpenAIServer() as running_server:

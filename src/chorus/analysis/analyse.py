@@ -1,9 +1,9 @@
 """After a call: its summary and the values that its agent wants to know, once.
 
-The call's transcript → what its agent wants, as the agent is now → its language model → the
-analysis on the call, with an event that names what is missing and why, and one of what the model
-used. A call in which the customer said nothing is not analysed; nor is one whose agent wants
-nothing. Only the database can fail here: the model's failures are the analysis's problems, so
+The call's transcript → what its agent wanted when it held the call (`wishes.py`) → its language
+model → the analysis on the call, with an event that names what is missing and why, and one of what
+the model used. A call in which the customer said nothing is not analysed; nor is one whose agent
+wants nothing. Only the database can fail here: the model's failures are the analysis's problems, so
 nobody waits for a call's news in vain.
 """
 
@@ -13,11 +13,11 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from chorus.agents import queries as agents
+from chorus.analysis import wishes
 from chorus.analysis.ask import Answer, Problem, ask
-from chorus.analysis.fields import Field, fields_of
 from chorus.analysis.scripted import follow
 from chorus.analysis.transcript import lines_of, shown
+from chorus.analysis.wishes import Wishes
 from chorus.calls import analysed
 from chorus.calls.analysed import Conversation
 from chorus.catalogue.engines import NoEngine
@@ -26,7 +26,6 @@ from chorus.speech.engines import EngineFailed
 from chorus.talk.tools.template import fill
 
 if TYPE_CHECKING:
-    from chorus.agents.tables import Agent
     from chorus.calls.switchboard import Switchboard
     from chorus.catalogue.catalogue import Catalogue
 
@@ -46,17 +45,16 @@ async def analyse(switchboard: Switchboard, call_id: uuid.UUID) -> None:
         call = await analysed.to_analyse(session, call_id)
         if call is None:
             return
-        agent = await agents.find(session, call.organization_id, call.agent_id)
+        wanted = await wishes.of(session, call)
         catalogue = await switchboard.catalogues.of(session, call.organization_id)
-    if agent is None:
+    if wanted is None:
         skipped = ("analysis_skipped", {"reason": "agent_deleted"})
         async with switchboard.database.writing() as session:
             await analysed.keep(session, call_id, call.organization_id, None, [skipped])
         return
-    fields = fields_of(agent.post_call_extraction_schema)
-    if not fields and not agent.post_call_summary_enabled:
+    if not wanted.fields and not wanted.summary:
         return
-    name, answer = await _answer(switchboard, catalogue, call, agent, fields)
+    name, answer = await _answer(switchboard, catalogue, call, wanted)
     for problem in answer.problems:
         log.warning("call %s: no %s: %s", call_id, problem.field, problem.reason)
     analysis = _as_data(answer)
@@ -74,24 +72,20 @@ async def analyse(switchboard: Switchboard, call_id: uuid.UUID) -> None:
 
 
 async def _answer(
-    switchboard: Switchboard,
-    catalogue: Catalogue,
-    call: Conversation,
-    agent: Agent,
-    fields: tuple[Field, ...],
+    switchboard: Switchboard, catalogue: Catalogue, call: Conversation, wanted: Wishes
 ) -> tuple[str, Answer]:
     """The model's name and what it said."""
-    summary = agent.post_call_summary_enabled
-    chosen = catalogue.model(agent.slm_model_id) if agent.slm_model_id else None
+    fields, summary = wanted.fields, wanted.summary
+    chosen = catalogue.model(wanted.model_id) if wanted.model_id else None
     chosen = chosen or catalogue.default_model
     try:
-        model = switchboard.engines.analyst(chosen, agent.model_options)
+        model = switchboard.engines.analyst(chosen, wanted.model_options)
     except (NoEngine, EngineFailed) as failure:
-        wanted = ["summary"] * summary + [field.name for field in fields]
-        problems = [Problem(name, str(failure)) for name in wanted]
+        parts = ["summary"] * summary + [field.name for field in fields]
+        problems = [Problem(name, str(failure)) for name in parts]
         return "", Answer(None, {field.name: None for field in fields}, problems)
     if isinstance(model, ScriptModel):
-        script = fill(agent.system_prompt, call.variables).text
+        script = fill(wanted.prompt, call.variables).text
         return model.name, follow(model, script, call.transcript, fields, summary=summary)
     window = (chosen.context_window if chosen else None) or _DEFAULT_WINDOW
     most = (window - _RESERVED_TOKENS) * _CHARACTERS_PER_TOKEN

@@ -22,6 +22,8 @@ _KINDS = ("analysed", "analysis_skipped")
 class Conversation:
     organization_id: uuid.UUID
     agent_id: uuid.UUID
+    agent_version: int | None
+    """None where it was held with changes that were not saved."""
     transcript: Sequence[Mapping[str, Any]]
     variables: Mapping[str, Any]
     day: date
@@ -43,6 +45,7 @@ async def to_analyse(session: AsyncSession, call_id: uuid.UUID) -> Conversation 
     return Conversation(
         call.organization_id,
         call.agent_id,
+        call.agent_version,
         call.transcript,
         call.context_variables,
         (call.started_at or call.created_at).date(),
