@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from scripts.dashboard import EMBED
 from tests.fakes.server import Server, serving
 
 from scripts import clients
@@ -73,21 +74,29 @@ def test_typescript(server: Server, document: Path, tmp_path: Path):
     assert found == EXPECTED
 
 
-def test_the_sound_of_the_client_for_pages():
-    """The parts of `clients/browser/` that need no page."""
-    env = clients.node_environment()
+def tested(name: str, **more: str) -> None:
+    """A file of the tests that the client for pages has in Node, without a page."""
+    env = clients.node_environment() | more
     node = shutil.which("node", path=env["PATH"])
     assert node is not None
-    folder = clients.CLIENTS / "browser"
     done = subprocess.run(
-        [node, "--test", "test/sound.test.mjs"],
-        cwd=folder,
+        [node, "--test", f"test/{name}"],
+        cwd=clients.CLIENTS / "browser",
         env=env,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_sound_of_the_client_for_pages():
+    tested("sound.test.mjs")
+
+
+@pytest.mark.skipif(not (EMBED / "call.js").exists(), reason="it is not built (make setup)")
+def test_the_client_for_pages_leaves_a_network_that_stands_still():
+    tested("call.test.mjs", CHORUS_CLIENT=str(EMBED))
 
 
 def test_the_npm_lock_file_names_no_other_registry():

@@ -41,9 +41,16 @@ export type Options = {
 };
 
 const PING_MS = 2000;
+/** So many pings without a sign of life: the connection is gone, though nobody has closed it. */
+const MOST_UNANSWERED = 2;
 const MOST_UNSENT_MS = 1000;
 const LEVELS_MS = 100;
 const AGAIN_MS = [0, 250, 500, 1000];
+/** How long one attempt may take. A network that swallows everything says nothing for minutes. */
+const START_MS = 15_000;
+const RESUME_MS = 3000;
+/** How long a server is asked again that does not hold the call, before it has begun. */
+const NOT_HERE_MS = 10_000;
 
 export class BrowserCall {
   readonly format: Format;
@@ -60,11 +67,25 @@ export class BrowserCall {
   #rtt = 0;
   #skippedMs = 0;
   #lostAt = 0;
+  #firstAt = 0; // told "not_here" before the call had begun
+  #notHere = false;
   #tries = 0;
+  #unanswered = 0; // pings since the last message
   #levels: Levels = { caller: 0, agent: 0 };
   #speaking = false;
   #timers: ReturnType<typeof setInterval>[] = [];
+  #again: ReturnType<typeof setTimeout> | undefined;
+  #attempt: ReturnType<typeof setTimeout> | undefined;
   #leave = (): void => this.hangUp();
+  #offline = (): void => {
+    if (this.state === "connected") this.#drop();
+  };
+  #online = (): void => {
+    if (this.state !== "reconnecting") return;
+    // An attempt that began without a network may hang.
+    this.#tries = 0;
+    this.#drop();
+  };
 
   /** Call it in the tap or click that begins the call, before anything is waited for. */
   constructor({ format = "pcm16/16000", deviceId, worklet }: Options = {}) {
@@ -104,7 +125,9 @@ export class BrowserCall {
     this.callId = this.#begun.callId;
     if ((this.state as State) === "ended") return; // hung up meanwhile; the token expires
     window.addEventListener("pagehide", this.#leave);
-    this.#timers.push(setInterval(() => this.#send({ type: "ping", t: performance.now() }), PING_MS));
+    window.addEventListener("offline", this.#offline);
+    window.addEventListener("online", this.#online);
+    this.#timers.push(setInterval(() => this.#ping(), PING_MS));
     this.#timers.push(setInterval(() => this.#level(), LEVELS_MS));
     this.#open();
   }
@@ -138,6 +161,8 @@ export class BrowserCall {
     }
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
+    clearTimeout(this.#attempt);
+    this.#attempt = setTimeout(() => this.#drop(), this.#started ? RESUME_MS : START_MS);
     socket.onopen = () => {
       const started = this.#started;
       const received = this.#received / parts(this.format).bytes;
@@ -154,7 +179,27 @@ export class BrowserCall {
     };
   }
 
+  #ping(): void {
+    if (this.state !== "connected") return;
+    // Pings are counted, not seconds: the timers of a page that was asleep are late.
+    if (this.#unanswered >= MOST_UNANSWERED) this.#drop();
+    else {
+      this.#unanswered++;
+      this.#send({ type: "ping", t: performance.now() });
+    }
+  }
+
+  /** Leave the connection, which may never tell that it is gone, and try another. */
+  #drop(): void {
+    clearTimeout(this.#again);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close();
+    this.#lost();
+  }
+
   #take(message: string | ArrayBuffer): void {
+    this.#unanswered = 0;
     if (typeof message !== "string") {
       this.#received += message.byteLength;
       this.#sound.play(message);
@@ -165,6 +210,7 @@ export class BrowserCall {
       case "started":
         this.#started = told;
         this.#lostAt = this.#tries = 0;
+        clearTimeout(this.#attempt);
         this.#newEpoch(told.epoch);
         this.#become("connected");
         this.#send({ type: "ping", t: performance.now() });
@@ -183,8 +229,9 @@ export class BrowserCall {
         break;
       }
       case "ended":
-        // Another process may hold the call: try again until the time is over.
-        if (told.reason === "not_here" && this.#lostAt) break;
+        // Another process may hold the call: try again until the time is over. The token is still
+        // good if the call has not begun.
+        if (told.reason === "not_here" && (this.#lostAt || this.#mayStartAgain())) break;
         this.#end({ reason: told.reason, detail: told.detail });
         break;
     }
@@ -200,20 +247,31 @@ export class BrowserCall {
   #lost(): void {
     if (this.state === "ended") return;
     this.#socket = undefined;
+    clearTimeout(this.#attempt);
+    const wait = AGAIN_MS[Math.min(this.#tries++, AGAIN_MS.length - 1)] ?? 0;
     const started = this.#started;
-    if (!started) {
+    if (started) {
+      const now = performance.now();
+      this.#lostAt ||= now;
+      this.#unanswered = 0;
+      this.#become("reconnecting");
+      if (now + wait - this.#lostAt > started.resumeWithinMs) {
+        this.#end({ reason: "lost", detail: "The connection was lost." });
+        return;
+      }
+    } else if (!this.#notHere) {
       this.#end({ reason: "unreachable", detail: "The connection was refused." });
       return;
     }
-    const now = performance.now();
-    this.#lostAt ||= now;
-    this.#become("reconnecting");
-    const wait = AGAIN_MS[Math.min(this.#tries++, AGAIN_MS.length - 1)] ?? 0;
-    if (now + wait - this.#lostAt > started.resumeWithinMs) {
-      this.#end({ reason: "lost", detail: "The connection was lost." });
-      return;
-    }
-    setTimeout(() => this.#open(), wait);
+    this.#notHere = false;
+    this.#again = setTimeout(() => this.#open(), wait);
+  }
+
+  #mayStartAgain(): boolean {
+    if (this.#started) return false;
+    this.#firstAt ||= performance.now();
+    this.#notHere = performance.now() - this.#firstAt < NOT_HERE_MS;
+    return this.#notHere;
   }
 
   #send(message: object): void {
@@ -267,7 +325,11 @@ export class BrowserCall {
     if (this.state === "ended") return;
     this.#become("ended");
     window.removeEventListener("pagehide", this.#leave);
+    window.removeEventListener("offline", this.#offline);
+    window.removeEventListener("online", this.#online);
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#again);
+    clearTimeout(this.#attempt);
     this.#sound.close();
     const socket = this.#socket;
     this.#socket = undefined;
