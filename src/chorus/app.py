@@ -55,6 +55,7 @@ from chorus.calls.transfer_routes import transfer_routes
 from chorus.catalogue.routes import routes as catalogue
 from chorus.chores import Running
 from chorus.cors import Cors
+from chorus.durable.heartbeat import media_urls
 from chorus.durable.work import Periodic
 from chorus.gate import Gate, address_of
 from chorus.knowledge.document_routes import document_routes, upload_routes
@@ -166,7 +167,8 @@ def _add_api(app: FastAPI, settings: Settings) -> None:
     app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
     app.include_router(recording_links)
     served.add_routes(app, settings.url)
-    dashboard.add_routes(app, settings)
+    process: Process = app.state.process
+    dashboard.add_routes(app, settings, lambda: media_urls(process.database))
 
 
 def _add_carriers(app: FastAPI, switchboard: Switchboard) -> None:

@@ -9,18 +9,27 @@ forbid anything from elsewhere. Without a build the address says how to make one
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import mimetypes
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chorus.errors import Error
 from chorus.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MediaUrls = Callable[[], Awaitable[Collection[str]]]
+MEDIA_TIMEOUT_S = 2.0
 
 FOLDER = Path(__file__).parent / "web" / "static"
 START = "/dashboard"
@@ -41,9 +50,9 @@ class _File:
     """By content coding; "" is the file itself."""
 
 
-def add_routes(app: FastAPI, settings: Settings) -> None:
+def add_routes(app: FastAPI, settings: Settings, media: MediaUrls) -> None:
+    """`media` says where the audio of calls arrives, of all processes."""
     files = _read(FOLDER)
-    headers = page_headers(settings)
 
     async def page(request: Request) -> Response:
         path = request.path_params.get("path", "")
@@ -53,6 +62,7 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
             return _answer(request, found, {"cache-control": cache, **_NOSNIFF})
         if path.startswith("assets/"):
             raise Error(404, "not_found", "Not found")
+        headers = page_headers(settings, await _known(media))
         if _INDEX not in files:
             return HTMLResponse(_MISSING, 503, headers)
         return _answer(request, files[_INDEX], {"cache-control": "no-cache", **headers})
@@ -82,9 +92,21 @@ _EMBEDDED = {
 }
 
 
-def page_headers(settings: Settings) -> dict[str, str]:
+async def _known(media: MediaUrls) -> Collection[str]:
+    try:
+        async with asyncio.timeout(MEDIA_TIMEOUT_S):
+            return await media()
+    except (SQLAlchemyError, OSError) as failure:  # a timeout is an OSError
+        # The page itself can be had without a database, and says what is wrong.
+        log.warning("where calls of other processes arrive is not known: %s", failure)
+        return ()
+
+
+def page_headers(settings: Settings, media: Collection[str] = ()) -> dict[str, str]:
     """Of the page: what it may load, and from where. A bucket's links lead to the bucket, so
-    recordings may be played from there and from nowhere else."""
+    recordings may be played from there and from nowhere else. `media` are further addresses (ws
+    or wss) of calls' audio: the process that holds a call may have one of its own."""
+    talks = sorted({_origin(url) for url in (settings.media_base, *media)})
     sounds = " ".join(["'self'", "blob:", *_bucket(settings)])
     policy = {
         "default-src": "'none'",
@@ -92,7 +114,7 @@ def page_headers(settings: Settings) -> dict[str, str]:
         "style-src": "'self'",
         "img-src": "'self' data:",
         "font-src": "'self'",
-        "connect-src": "'self'",
+        "connect-src": " ".join(["'self'", *talks]),
         "media-src": sounds,
         "worker-src": "'self'",
         "manifest-src": "'self'",
@@ -109,12 +131,16 @@ def page_headers(settings: Settings) -> dict[str, str]:
     }
 
 
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _bucket(settings: Settings) -> list[str]:
     if not (settings.storage_url or "").startswith("s3://"):
         return []
     if settings.s3_endpoint_url:
-        parts = urlsplit(settings.s3_endpoint_url)
-        return [f"{parts.scheme}://{parts.netloc}"]
+        return [_origin(settings.s3_endpoint_url)]
     return ["https://*.amazonaws.com"]
 
 

@@ -8,23 +8,35 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from tests.conftest import settings_for
 
 from chorus import dashboard, errors
 from chorus.settings import Settings
 
 
-def browser(settings: Settings) -> httpx.AsyncClient:
+def browser(settings: Settings, media: dashboard.MediaUrls | None = None) -> httpx.AsyncClient:
+    async def alone() -> set[str]:
+        return set()
+
     app = FastAPI(openapi_url=None)
-    dashboard.add_routes(app, settings)
+    dashboard.add_routes(app, settings, media or alone)
     errors.install(app)
 
     @app.middleware("http")
-    async def named(request, call_next):  # pyright: ignore  as the gate does
+    async def named(request: Request, call_next: RequestResponseEndpoint) -> Response:  # pyright: ignore[reportUnusedFunction]  as the gate does
         request.state.request_id = "r"
         return await call_next(request)
 
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chorus")
+
+
+def policy_of(headers: httpx.Headers) -> dict[str, str]:
+    parts = headers["content-security-policy"].split(";")
+    return dict(part.strip().split(" ", 1) for part in parts)
 
 
 @pytest.fixture
@@ -51,14 +63,39 @@ async def test_every_address_below_it_is_its_page(tmp_path: Path, built: Path):
 async def test_a_page_may_load_nothing_from_elsewhere(tmp_path: Path, built: Path):
     async with browser(settings_for(tmp_path)) as client:
         headers = (await client.get("/dashboard")).headers
-    policy = dict(
-        part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
-    )
+    policy = policy_of(headers)
     assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    # Safari has not always taken 'self' for websockets as well.
+    assert policy["connect-src"] == "'self' ws://127.0.0.1:8000"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert "microphone=(self)" in headers["permissions-policy"]
+
+
+async def test_a_page_may_talk_where_calls_are_held(tmp_path: Path, built: Path):
+    given = settings_for(
+        tmp_path, public_url="https://a.example", media_url="https://media.a.example/x"
+    )
+
+    async def others() -> set[str]:
+        return {"wss://b.example", "wss://media.a.example/x", "ws://c.example:81/y"}
+
+    async with browser(given, others) as client:
+        policy = policy_of((await client.get("/dashboard")).headers)
+    assert policy["connect-src"] == (
+        "'self' ws://c.example:81 wss://b.example wss://media.a.example"
+    )
+
+
+async def test_a_page_comes_without_a_database(tmp_path: Path, built: Path):
+    async def fails() -> set[str]:
+        raise OperationalError("SELECT", {}, Exception("it is away"))
+
+    async with browser(settings_for(tmp_path), fails) as client:
+        page = await client.get("/dashboard")
+    assert (page.status_code, "<title>Chorus" in page.text) == (200, True)
+    assert policy_of(page.headers)["connect-src"] == "'self' ws://127.0.0.1:8000"
 
 
 async def test_recordings_of_a_bucket_may_be_played_from_there(tmp_path: Path):

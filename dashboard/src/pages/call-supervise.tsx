@@ -3,6 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { BrowserCall, type Ended, type State } from "../../../clients/browser/src";
 import { api, data, type Schemas } from "../api/client";
+import { mediaUrl } from "../api/media";
 import { Button, Failure } from "../parts/basic";
 import { SelectField } from "../parts/select";
 import { maybe, t } from "../words";
@@ -41,10 +42,7 @@ export default function Supervise({ callId }: { callId: string }) {
       try {
         const begun = await data(api.POST("/v1/calls/{id}/supervisors", { params: { path: { id: callId } }, body: { hears } }));
         set({ id: begun.id });
-        // This server under the name by which the page has it, which is what the policy allows.
-        const url = new URL(new URL(begun.url).pathname, window.location.href);
-        url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-        return { callId: begun.id, token: begun.token, url: url.href };
+        return { callId: begun.id, token: begun.token, url: mediaUrl(begun.url) };
       } catch (reason) {
         setError(reason);
         throw reason;
@@ -84,7 +82,7 @@ export default function Supervise({ callId }: { callId: string }) {
         <Button onPress={() => line.current?.hangUp()}>{t("supervise.stop")}</Button>
       )}
       <span role="status" className="small">
-        {there && (on.state === "connected" ? t(`supervise.is.${on.mode}`) : t("talk.connecting"))}
+        {there && (on.state === "connected" ? t(`supervise.is.${on.mode}`) : t(on.state === "reconnecting" ? "talk.reconnecting" : "talk.connecting"))}
         {on?.ended && maybe(`talk.ended.${on.ended.reason}`, t("supervise.ended"))}
       </span>
       <Failure error={error ?? mode.error} />

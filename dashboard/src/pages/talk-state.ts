@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { BrowserCall, type Ended, type Format, type Happening, type State } from "../../../clients/browser/src";
 import { api, data } from "../api/client";
+import { mediaUrl } from "../api/media";
 import { queries } from "../api/session";
 import type { TrialProps } from "../parts/trial";
 
@@ -48,10 +49,7 @@ export function useTalk({ agent, changes, variables }: TrialProps) {
         const body = { agentId: agent.id, agent: changes, contextVariables: variables, metadata: { test: true } };
         const begun = await data(api.POST("/v1/calls/test", { body }));
         set({ callId: begun.callId });
-        // This server under the name by which the page has it, which is what the policy allows.
-        const url = new URL(new URL(begun.url).pathname, window.location.href);
-        url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-        return { ...begun, url: url.href };
+        return { ...begun, url: mediaUrl(begun.url) };
       } catch (error) {
         set({ error });
         throw error;

@@ -136,3 +136,10 @@ class Heartbeat:
             "media_url": self.media_url,
             "started_at": utcnow(),
         }
+
+
+async def media_urls(database: Database) -> set[str]:
+    """Where the audio of calls arrives, of all processes that have entered themselves."""
+    async with database.reading() as session:
+        found = await session.scalars(sa.select(Executor.media_url).distinct())
+        return {url for url in found if url}
