@@ -94,6 +94,7 @@ async def test_transfers(tmp_path: Path):
             cold_and_the_person_hangs_up(rig),
             warm_and_the_caller_hangs_up(rig),
             declined_and_the_agent_goes_on(rig),
+            somebody_behind_a_menu(rig),
             the_caller_hangs_up_while_it_rings(rig),
             the_carrier_has_nobody_and_the_agent_goes_on(rig),
             released_and_the_carrier_keeps_the_two(rig),
@@ -162,6 +163,30 @@ async def declined_and_the_agent_goes_on(rig: Rig) -> None:
     assert shown["endedReason"] == "customer_ended"
     [leg] = shown["transferCalls"]
     assert leg["transferStatus"] == "declined"
+
+
+async def somebody_behind_a_menu(rig: Rig) -> None:
+    """A menu talks for longer than anybody who picks up, and then the person says hello."""
+    menu = (
+        "thank you for calling the company that sells chairs and tables and beds and cupboards and "
+        "shelves and sofas to everybody in town and all around it since eighteen hundred and ten "
+        "and if you know whom you want to speak with dial the number of their desk at any time"
+    )
+    answers = [Say(text=menu), Wait(ms=2500), Say(text="Hello, this is Tom.")]
+    takes = Person(ring_ms=50, steps=[*answers, WaitQuiet(quiet_ms=300), Press(digits="1")])
+    wish = to("warm", postDialDigits="wwww204")
+    id, _ = await transferred(rig, takes, wish)
+    await until(rig, id, "transfer_connected")
+    [leg] = (await call(rig, id))["transferCalls"]
+    person = rig.carrier.placed((await call(rig, leg["id"]))["callSid"])
+    assert [event["digits"] for event in person.events("call.pressed")] == ["wwww204"]
+    await person.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    [leg] = shown["transferCalls"]
+    said = [line["content"] for line in leg["transcript"] if line["role"] == "assistant"]
+    assert len(said) == 1
+    assert said[0].startswith("Chairs. To take the call, press one.")
 
 
 async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:

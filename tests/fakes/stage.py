@@ -124,6 +124,8 @@ class Person:
     heard: list[tuple[float, int]] = field(default_factory=list)
     ended: LineEnded | None = None
     sound: bytearray = field(default_factory=bytearray)
+    pressed: str = ""
+    """The keys that the agent has pressed."""
 
     def begins(self, words: str | None, ms: float = 600) -> None:
         """Speak for `ms`; `words` None is a noise that nobody understands."""
@@ -169,7 +171,8 @@ class Person:
         """How much that was not silence has arrived, in frames of 20 ms."""
         return 20 * sum(loud > 500 for _, loud in self.heard)
 
-    def line_digit(self, digit: str) -> None: ...
+    def line_digit(self, digit: str) -> None:
+        self.pressed += digit
 
     def line_moved(self, move: LineMove) -> None: ...
 

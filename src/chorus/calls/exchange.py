@@ -154,7 +154,8 @@ class CallExchange:
             ring_timeout_s=wish.target.ring_timeout_s,
             variables=self._call.context_variables,
             headers=leg.headers if kind.sends_headers_to(wish.target.number) else (),
-            detect_machine=wish.target.type != "cold",
+            # Behind a menu it is always a machine that answers first.
+            detect_machine=wish.target.type != "cold" and not wish.target.post_dial_digits,
             digits=digits,
         )
         try:

@@ -16,6 +16,8 @@ LOW_HZ = (697, 770, 852, 941)
 HIGH_HZ = (1209, 1336, 1477, 1633)
 TONE_MS = 100
 GAP_MS = 100
+KEY_MS = 250
+"""How long a carrier presses a key, or less."""
 # A pause that a dial string may hold, as carriers write it: w is half a second, W a whole one.
 PAUSES_MS = {"w": 500, "W": 1000}
 # Of full scale: the louder, higher tone is 2 dB above the lower one (line loss grows with
@@ -30,6 +32,11 @@ def check_digits(digits: str) -> None:
     for digit in digits:
         if digit not in KEYS and digit not in PAUSES_MS:
             raise ValueError(f"{digit!r} is no key of a telephone (0-9, *, #, A-D)")
+
+
+def pressing_ms(digits: str) -> int:
+    """How long it takes at most to press `digits`, whoever presses them."""
+    return sum(PAUSES_MS.get(digit, KEY_MS + GAP_MS) for digit in digits)
 
 
 def tones(digits: str, format: AudioFormat) -> bytes:

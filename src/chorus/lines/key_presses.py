@@ -12,15 +12,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from chorus.lines.carrier import CarrierFailed
-from chorus.lines.dtmf import GAP_MS, PAUSES_MS, check_digits, tones
+from chorus.lines.dtmf import PAUSES_MS, check_digits, pressing_ms, tones
 
 if TYPE_CHECKING:
     from chorus.lines.streamed import StreamedLine
 
 log = logging.getLogger(__name__)
-
-KEY_MS = 250
-"""How long a carrier presses a key, or less."""
 
 
 class KeyPresses:
@@ -68,4 +65,4 @@ class KeyPresses:
                 log.exception("call %s: its keys were not pressed", line.leg_id)
                 return
             # A carrier says that it was asked for, and not when it is done.
-            await asyncio.sleep(sum(PAUSES_MS.get(key, KEY_MS + GAP_MS) for key in piece) / 1000)
+            await asyncio.sleep(pressing_ms(piece) / 1000)

@@ -134,7 +134,7 @@ class Call:
                 talk.start()
                 tasks.spawn(self._open(talk), "open")
                 if self._second is not None:
-                    self._join(self._second)
+                    self._second.join(self, self._line, self._ending)
                 reason, detail = await self._wait_for_end()
                 tasks.cancel()
                 self._settle()
@@ -297,7 +297,7 @@ class Call:
         """The carrier's detection has decided who picked up."""
         self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
         if is_machine and self._second is not None:
-            self._second.decide("mailbox", who)
+            self._second.machine_detected(who)
         elif self._talk is not None and not self._ending.done():
             self._talk.carrier_heard(is_machine=is_machine, greeting_over=message_ended)
 
@@ -306,8 +306,8 @@ class Call:
         self._verdict = verdict
         told = {"confidence": verdict.confidence, "why": verdict.why}
         self.note("who_answered", who=verdict.who, **told)
-        if self._second is not None and verdict.who not in ("person", "silence"):
-            self._second.decide("mailbox", verdict.who)
+        if self._second is not None:
+            self._second.was_heard(verdict)
 
     # --- a transfer -------------------------------------------------------------------------------
 
@@ -324,18 +324,6 @@ class Call:
     def talk(self) -> Talk | None:
         """The conversation, while there is one."""
         return None if self._ending.done() else self._talk
-
-    def _join(self, second: SecondLeg) -> None:
-        """This is the second call of a transfer: whoever waits for it is told of it."""
-        if second.digits:
-            self._line.send_digits(second.digits)
-        if second.silent and self._talk is not None:
-            self._talk.suspend()
-        second.was_answered(self)
-        self._ending.add_done_callback(lambda ending: self._left(second, ending))
-
-    def _left(self, second: SecondLeg, ending: asyncio.Future[tuple[str, str]]) -> None:
-        second.has_ended(*(("internal_error", "") if ending.cancelled() else ending.result()))
 
     @property
     def caller(self) -> Leg:

@@ -138,6 +138,7 @@ class Cascade:
         return self._hearing.filled_ms
 
     def start(self) -> None:
+        self._reception.begin()
         self._transcriber = self._tasks.spawn(self._transcribe(), "transcribe")
         self._tasks.spawn(self._warm(), "warm")
         self._tasks.spawn(self._load_background(), "background")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
+from chorus.lines.line import Line
+from chorus.talk.answered.verdict import Verdict
 from chorus.talk.spec import AgentSpec
 from chorus.talk.tools.tool import Tool
 
@@ -23,6 +25,9 @@ class SecondLeg:
     """`agent` speaks to whoever answers, with `tools`; without a `model` it says what `repeats`
     holds to whatever it is asked. `keys`: 1 takes the caller and 2 does not. `digits` are sent
     once it is answered; `headers` with the call, where the carrier sends any."""
+
+    digits: str
+    """Those that are still to be sent: a carrier may have pressed them itself."""
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class SecondLeg:
         self.keys = keys
         self.silent = silent
         self.digits = digits
+        self._behind_menu = bool(digits)
         self.headers = headers
         self.rings: asyncio.Future[None] = loop.create_future()
         self.answered: asyncio.Future[Call] = loop.create_future()
@@ -53,9 +59,33 @@ class SecondLeg:
         if not self.rings.done():
             self.rings.set_result(None)
 
+    def join(self, call: Call, line: Line, ending: asyncio.Future[tuple[str, str]]) -> None:
+        """`call`, which comes to `ending`, is this call."""
+        if self.digits:
+            line.send_digits(self.digits)
+        if self.silent:
+            call.suspend()
+        self.was_answered(call)
+        ending.add_done_callback(self._call_ended)
+
     def was_answered(self, call: Call) -> None:
         if not self.answered.done():
             self.answered.set_result(call)
+
+    def machine_detected(self, who: str) -> None:
+        """By the carrier, to which a menu is one."""
+        if not self._behind_menu:
+            self.decide("mailbox", who)
+
+    def was_heard(self, verdict: Verdict) -> None:
+        """Who answered, as it was heard. Silence may be a person; a program that screens calls is
+        told who calls; a menu is on the way to whoever has an extension behind it, and so is an
+        announcement that is long and no mailbox by its words."""
+        if verdict.who in ("person", "silence", "screening"):
+            return
+        if self._behind_menu and (verdict.who == "menu" or verdict.why == "timing"):
+            return
+        self.decide("mailbox", verdict.who)
 
     def decide(self, decision: Decision, detail: str = "") -> None:
         if not self.decided.done():
@@ -64,6 +94,9 @@ class SecondLeg:
     def has_ended(self, reason: str, detail: str = "") -> None:
         if not self.over.done():
             self.over.set_result((reason, detail))
+
+    def _call_ended(self, ending: asyncio.Future[tuple[str, str]]) -> None:
+        self.has_ended(*(("internal_error", "") if ending.cancelled() else ending.result()))
 
     def pressed(self, digit: str) -> bool:
         """Whether the key meant something here."""

@@ -121,6 +121,10 @@ class Answering:
     silence: OtherAction = "talk"
     waits: bool = True
     """The agent's first message waits until who was called has said something, or says nothing."""
+    keys_ms: int | None = None
+    """Somebody behind a menu is called, whose extension is pressed by then, from the answer on.
+    What is heard before counts for nothing, and after it no menu and no tone of the ringing does:
+    the agent is silent until a person speaks."""
 
 
 @dataclass(frozen=True, slots=True)

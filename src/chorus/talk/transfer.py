@@ -58,6 +58,7 @@ _MISSED: dict[str, Status] = {
     "rejected": "declined",
     "customer_ended": "declined",
     "not_accepted": "declined",
+    "screened_out": "no_answer",
 }
 
 

@@ -153,6 +153,8 @@ class SimulatedCall:
             self.sip_code = person.sip_code or (486 if person.answer == "busy" else 603)
             return "busy"
         await self._answered()
+        if self.order.send_digits:
+            self._tell("call.pressed", digits=self.order.send_digits)
         if self.order.detect_machine:
             await self._detect(person)
         if self.order.twiml is not None:

@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
+from chorus.lines.dtmf import KEY_MS
 from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import CALL_PATH, MEDIA_PATH, Links
 from chorus.lines.jambonz.media import JambonzMedia
 from chorus.lines.jambonz.rest import TIMEOUT_S, JambonzApi, JambonzDialler
 from chorus.lines.jambonz.routes import webhook_routes
-from chorus.lines.key_presses import KEY_MS
 from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
 from chorus.lines.rest_json import ApiFailed

@@ -7,6 +7,9 @@
     screening           one sentence, silence; then whoever answers is judged anew
     silence             the conversation, or the end
 
+Somebody whose extension is behind a menu (`Answering.keys_ms`) is waited for in silence, whatever
+the menu says and however long it rings.
+
 `Judge` says who it is; here is only what follows from it, as the agent's `Answering` has it.
 Without one nobody listens, and a mailbox is what the carrier says is one. All of it is called on
 the event loop, with times of the audio in milliseconds.
@@ -48,7 +51,9 @@ KNOWS_WHY = (
 )
 A_PERSON = "A person is on the line now, not a machine any more. Talk to them as usual."
 
-State = Literal["open", "waiting_beep", "leaving", "menu", "asked", "screened", "over"]
+State = Literal[
+    "open", "behind_menu", "waiting_beep", "leaving", "menu", "asked", "screened", "over"
+]
 
 
 class Reception:
@@ -70,7 +75,9 @@ class Reception:
         self._judge = Judge(self._phrases)
         self._mailbox = self._new_mailbox()
         self._verdict: Verdict | None = None
-        self._state: State = "open"
+        self._passed_over: Verdict | None = None  # a menu, while somebody behind it is waited for
+        self._keys_ms = None if agent.answering is None else agent.answering.keys_ms
+        self._state: State = "open" if self._keys_ms is None else "behind_menu"
         self._menu: Menu | None = None
         self._quiet_ms = 0.0
         self._since_ms = 0.0
@@ -109,6 +116,11 @@ class Reception:
         """Whoever answered hears the agent's first message as soon as they have said something."""
         return self._wants is not None and self._wants.waits and self._state == "open"
 
+    def begin(self) -> None:
+        """The line is answered."""
+        if self._state == "behind_menu":
+            self._conversation.suspend()
+
     async def may_open(self) -> None:
         """Returns when the agent's first message may be heard."""
         await self._told.wait()
@@ -121,11 +133,18 @@ class Reception:
         if self._wants is None or not self._acts:
             return
         self._quiet_ms = 0.0 if voiced else self._quiet_ms + frame_ms
+        if self._keys_ms is not None and now_ms <= self._keys_ms:
+            self._judge.again(now_ms)
+            return
         self._judge.frame(voiced, now_ms, frame_ms)
         self._look()
         if self._state == "open":
             if not self._told.is_set() and self._quiet_ms >= self._open_after_ms:
                 self._told.set()
+        elif self._state == "behind_menu":
+            if self._passed_over is not None and self._quiet_ms >= SAID_AFTER_MS:
+                self._passed_over = self._verdict = None
+                self._judge.again(now_ms)
         elif self._state == "asked" and self._quiet_ms >= SAID_AFTER_MS:
             self._say_who_calls()
         elif self._state == "screened":
@@ -140,12 +159,13 @@ class Reception:
         return SILENT_MS + 1000.0 if waits else OPEN_AFTER_MS
 
     def words(self, text: str, *, final: bool, heard_to_ms: float) -> None:
-        if self._acts:
+        if self._acts and heard_to_ms > (self._keys_ms or 0):
             self._judge.words(text, final=final, heard_to=heard_to_ms, now=self._now_ms)
             self._look()
 
     def tone(self, tone: Tone) -> None:
-        if not self.hears_tones:
+        # It may be the telephone that rings behind a menu, or a key.
+        if not self.hears_tones or (self._keys_ms is not None and tone == "beep"):
             return
         self._host.note("tone", tone=tone)
         self._judge.tone(tone, self._now_ms)
@@ -199,6 +219,9 @@ class Reception:
             return
         before, self._verdict = self._verdict, verdict
         self._host.who_answered(verdict)
+        if self._state == "behind_menu" and not _ends_waiting(verdict):
+            self._passed_over = None if verdict.who == "silence" else verdict
+            return
         wants = self._wants
         match verdict.who:
             case "person":
@@ -323,3 +346,12 @@ class Reception:
         self._mailbox.forget()
         self._state = "over"
         self._host.hang_up(reason, detail)
+
+
+def _ends_waiting(verdict: Verdict) -> bool:
+    """Whether it says of somebody behind a menu that they are there, or will not be: a menu is on
+    the way to them, and one that talks for long is no mailbox yet."""
+    return verdict.who not in ("menu", "silence") and (verdict.who, verdict.why) != (
+        "mailbox",
+        "timing",
+    )
