@@ -14,7 +14,8 @@ import asyncio
 import inspect
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -114,16 +115,23 @@ class HttpPeer:
             return True
         assert inspect.isasyncgen(answer)
         gone = asyncio.create_task(reader.read(1))
+        sending = asyncio.create_task(_send(answer, writer))
         try:
-            async for piece in answer:
-                if gone.done():
-                    raise ConnectionResetError
-                writer.write(piece)
-                await writer.drain()
-        except ConnectionError:
-            self.gone += 1
+            # A client that leaves is seen while there is nothing to send it, too.
+            await asyncio.wait((gone, sending), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done() or isinstance(sending.exception(), ConnectionError):
+                self.gone += 1
+            elif (error := sending.exception()) is not None:
+                raise error
         finally:
-            await answer.aclose()
             gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+            sending.cancel()
+            await asyncio.gather(gone, sending, return_exceptions=True)
         return False
+
+
+async def _send(answer: AsyncGenerator[bytes], writer: asyncio.StreamWriter) -> None:
+    async with aclosing(answer):
+        async for piece in answer:
+            writer.write(piece)
+            await writer.drain()

@@ -95,14 +95,21 @@ async def test_silence_asks_nobody() -> None:
 
 
 async def test_answers_come_in_the_order_of_the_turns() -> None:
-    async def slow() -> AsyncIterator[bytes]:
-        await asyncio.sleep(0.1)
+    second = asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        await second.wait()
         yield respond(200, {"text": "one"})
 
-    answers: list[Any] = [slow(), respond(200, {"text": "two"})]
-    async with stream(lambda _: answers.pop(0)) as (opened, heard, _):
+    def answer(asked: Asked) -> bytes | AsyncIterator[bytes]:
+        if len(form(asked)["file"]) < 16_000:  # a second of sound
+            return late()
+        second.set()
+        return respond(200, {"text": "two"})
+
+    async with stream(answer) as (opened, heard, _):
         says(opened, heard, 300)
-        says(opened, heard, 300)
+        says(opened, heard, 1200)
         await heard.until(lambda: len(heard.finals) == 2)
         assert [words.text for words in heard.finals] == ["one", "two"]
 

@@ -34,6 +34,23 @@ class ClauseRequest:
     content: bytes
 
 
+class _Clause:
+    """What comes of one clause: pieces of its audio, and None or a failure at its end. `begun`:
+    some of it was given out, whether it was taken or not."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.task: asyncio.Task[None] | None = None
+        self.pieces: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+
+    def sound(self, samples: bytes) -> None:
+        self.begun = True
+        self.pieces.put_nowait(samples)
+
+    def end(self, failure: Exception | None = None) -> None:
+        self.pieces.put_nowait(failure)
+
+
 class RequestSession:
     """`VoiceSession`. `request` says what is asked for a text; `decoder` makes a `Decode`.
     `in_json`: the audio is in a field of JSON, which is a failure of any other vendor's."""
@@ -79,38 +96,37 @@ class RequestSession:
         finally:
             await speech.stop()
 
-    async def fetch(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
-        """The audio of a clause into a queue; None ends it."""
+    async def fetch(self, text: str, clause: _Clause) -> None:
         try:
             try:
-                await self._fetch(text, queue)
+                await self._fetch(text, clause)
             except OutboundFailed as error:
                 # An idle connection of the pool may have been closed by the server just now.
-                if error.timed_out or not queue.empty():
+                if error.timed_out or clause.begun:
                     raise
-                await self._fetch(text, queue)
+                await self._fetch(text, clause)
             except EngineFailed as failure:
                 if failure.kind != "full" or not self._limit.may_free():
                     raise
-                await self._fetch(text, queue)  # waits for a place
-            queue.put_nowait(None)
+                await self._fetch(text, clause)  # waits for a place
+            clause.end()
         except (OutboundFailed, OutboundRefused) as error:
-            queue.put_nowait(self._failures.unreached("speak", error))
+            clause.end(self._failures.unreached("speak", error))
         except ValueError as error:
-            queue.put_nowait(self._failures.garbage("speak", error))
+            clause.end(self._failures.garbage("speak", error))
         except EngineFailed as failure:
-            queue.put_nowait(failure)
+            clause.end(failure)
 
-    async def _fetch(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
+    async def _fetch(self, text: str, clause: _Clause) -> None:
         await self._limit.take(self._failures, "speak")
         try:
-            await self._ask(text, queue)
+            await self._ask(text, clause)
         finally:
             self._limit.give()
 
-    async def _ask(self, text: str, queue: asyncio.Queue[bytes | Exception | None]) -> None:
+    async def _ask(self, text: str, clause: _Clause) -> None:
         asked = self._request(text)
-        got, sounded = 0, False
+        got = 0
         decode = self._decoder()
         async with self._net.stream(
             "POST",
@@ -131,9 +147,8 @@ class RequestSession:
                 if got > _MOST_BYTES:
                     raise ValueError("more audio than a clause can have")
                 if samples := decode(piece):
-                    sounded = True
-                    queue.put_nowait(samples)
-        if not sounded:
+                    clause.sound(samples)
+        if not clause.begun:
             raise self._failures.of("speak", "garbage", "it sent no audio")
 
 
@@ -142,9 +157,7 @@ class _Speech:
 
     def __init__(self, session: RequestSession) -> None:
         self._session = session
-        self._under_way: deque[
-            tuple[asyncio.Queue[bytes | Exception | None], asyncio.Task[None] | None]
-        ] = deque()
+        self._under_way: deque[_Clause] = deque()
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._ended: Exception | bool = False
@@ -162,9 +175,9 @@ class _Speech:
                     return
                 self._more.clear()
                 await self._more.wait()
-            queue, _ = self._under_way[0]
+            clause = self._under_way[0]
             rest = b""
-            while (audio := await queue.get()) is not None:
+            while (audio := await clause.pieces.get()) is not None:
                 if isinstance(audio, Exception):
                     raise audio
                 audio = rest + audio
@@ -183,14 +196,13 @@ class _Speech:
                 while len(self._under_way) >= self._session.ahead:
                     self._room.clear()
                     await self._room.wait()
-                queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-                task = None
+                clause = _Clause()
                 if any(letter.isalnum() for letter in text):
-                    work = self._session.fetch(text.strip(), queue)
-                    task = asyncio.create_task(work, name="vendor voice, clause")
+                    work = self._session.fetch(text.strip(), clause)
+                    clause.task = asyncio.create_task(work, name="vendor voice, clause")
                 else:
-                    queue.put_nowait(None)
-                self._under_way.append((queue, task))
+                    clause.end()
+                self._under_way.append(clause)
                 self._more.set()
             self._ended = True
         except Exception as error:
@@ -198,7 +210,7 @@ class _Speech:
         self._more.set()
 
     async def stop(self) -> None:
-        tasks = [task for _, task in self._under_way if task is not None]
+        tasks = [clause.task for clause in self._under_way if clause.task is not None]
         if self._feeder is not None:
             tasks.append(self._feeder)
         for task in tasks:
