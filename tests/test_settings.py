@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chorus.settings import Settings, SettingsError, describe
+from chorus.settings_peers import PeerAddress
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 
@@ -27,6 +28,20 @@ def test_roles():
     assert Settings.read({**postgres, "CHORUS_ROLE": "Work, api"}).roles == ("api", "work")
     assert Settings.read({"CHORUS_ROLE": "work,media,api"}).roles == ("api", "media", "work")
     assert Settings.read({"CHORUS_ROLE": "all"}).roles == ("api", "media", "work")
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [("10.0.0.1:8700", "10.0.0.1"), ("[fd00::1]:8700", "fd00::1"), ("media1:8700", "media1")],
+)
+def test_where_other_machines_reach_this_one(given: str, host: str):
+    environ = {"CHORUS_DATABASE_URL": "postgresql://h/d", "CHORUS_PEER_ADDRESS": given}
+    with pytest.raises(SettingsError, match="needs CHORUS_SECRET_KEY, the same on all machines"):
+        Settings.read(environ)
+    address = Settings.read({**environ, "CHORUS_SECRET_KEY": "k" * 40}).peer_address
+    assert address == (host, 8700)
+    assert str(address) == given
+    assert PeerAddress.stored(given) == address
 
 
 def test_another_programs_key_is_seen_and_not_used():
@@ -77,6 +92,13 @@ def test_another_programs_key_is_seen_and_not_used():
         ("CHORUS_ROLE", "api", "on SQLite one process does everything"),
         ("CHORUS_ROLE", "media,work", "PostgreSQL"),
         ("CHORUS_MEDIA_URL", "wss://a.example", "http:// or https://"),
+        ("CHORUS_PEER_ADDRESS", "10.0.0.1", "host and a port"),
+        ("CHORUS_PEER_ADDRESS", "10.0.0.1:0", "up to 65280"),
+        ("CHORUS_PEER_ADDRESS", "10.0.0.1:65281", "up to 65280"),
+        ("CHORUS_PEER_ADDRESS", "::1:8700", "host and a port"),
+        ("CHORUS_PEER_ADDRESS", "a..b:8700", "host and a port"),
+        ("CHORUS_PEER_ADDRESS", "10.0.0.1:8700", "on SQLite there is one machine"),
+        ("CHORUS_PEER_LISTEN", "0.0.0.0", "without CHORUS_PEER_ADDRESS"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_name(name: str, value: str, says: str):

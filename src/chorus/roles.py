@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 from chorus import readers
 from chorus.variable import Variable
@@ -29,21 +29,47 @@ def read(raw: str) -> tuple[Role, ...]:
     return tuple(role for role in ROLES if role in cast("tuple[Role, ...]", given))
 
 
-def refused(
-    roles: tuple[Role, ...], workers: int, *, is_sqlite: bool, listens_for_sip: bool
-) -> str | None:
+class Shared(Protocol):
+    """What `Settings` say of how processes share the work."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def is_sqlite(self) -> bool: ...
+    @property
+    def sip_listen(self) -> tuple[str, ...]: ...
+    @property
+    def secret_keys(self) -> tuple[str, ...]: ...
+    @property
+    def peer_address(self) -> tuple[str, int] | None: ...
+    @property
+    def peer_listen(self) -> str | None: ...
+
+
+def refused(given: Shared) -> str | None:
     """Why processes cannot share the work so, as a sentence; None if they can."""
     several = "Several processes need PostgreSQL, CHORUS_DATABASE_URL=postgresql://…"
-    if is_sqlite and roles != ROLES:
-        given = ",".join(roles)
-        return f"CHORUS_ROLE cannot be {given}: on SQLite one process does everything. {several}"
-    if is_sqlite and workers > 1:
-        return f"CHORUS_WORKERS cannot be {workers}: on SQLite there is one process. {several}"
-    if listens_for_sip and workers > 1:
+    if given.is_sqlite and given.roles != ROLES:
+        names = ",".join(given.roles)
+        return f"CHORUS_ROLE cannot be {names}: on SQLite one process does everything. {several}"
+    if given.is_sqlite and given.workers > 1:
         return (
-            f"CHORUS_WORKERS cannot be {workers} where CHORUS_SIP_LISTEN is set: an address of "
-            "SIP has one process. Run that one by itself, with one worker"
+            f"CHORUS_WORKERS cannot be {given.workers}: on SQLite there is one process. {several}"
         )
+    if given.sip_listen and given.workers > 1:
+        return (
+            f"CHORUS_WORKERS cannot be {given.workers} where CHORUS_SIP_LISTEN is set: an address "
+            "of SIP has one process. Run that one by itself, with one worker"
+        )
+    if given.peer_address is None:
+        alone = "CHORUS_PEER_LISTEN has no meaning without CHORUS_PEER_ADDRESS"
+        return None if given.peer_listen is None else alone
+    if given.is_sqlite:
+        return f"CHORUS_PEER_ADDRESS cannot be set: on SQLite there is one machine. {several}"
+    if not given.secret_keys:
+        return "CHORUS_PEER_ADDRESS needs CHORUS_SECRET_KEY, the same on all machines"
     return None
 
 

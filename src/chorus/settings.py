@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from chorus import readers
 from chorus.roles import ROLE_VARIABLES, ROLES, Role, refused
+from chorus.settings_peers import PEER_VARIABLES, PeerAddress
 from chorus.settings_sip import SIP_VARIABLES
 from chorus.settings_telemetry import TELEMETRY_VARIABLES
 from chorus.settings_vendors import VENDOR_VARIABLES, incomplete
@@ -89,6 +90,8 @@ class Settings:
     roles: tuple[Role, ...] = ROLES
     workers: int = 1
     media_url: str | None = None
+    peer_address: PeerAddress | None = None
+    peer_listen: str | None = None
     stop_notice_s: int = 0
     billing: bool = False
     prices_file: Path | None = None
@@ -145,13 +148,7 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         settings = cls(**values)
-        why = refused(
-            settings.roles,
-            settings.workers,
-            is_sqlite=settings.is_sqlite,
-            listens_for_sip=bool(settings.sip_listen),
-        )
-        if why is not None:
+        if (why := refused(settings)) is not None:
             raise SettingsError([why])
         known = {variable.name for variable in VARIABLES}
         unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in known)
@@ -411,6 +408,7 @@ VARIABLES: tuple[Variable, ...] = (
         "How long a server that is told to stop lets open requests and calls end.",
     ),
     *ROLE_VARIABLES,
+    *PEER_VARIABLES,
     Variable(
         "CHORUS_BILLING",
         "billing",

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
-from tests.calls.test_live_calls import post
-from tests.calls.test_live_transfers import call, ended, talking, to, until
-from tests.conftest import Postgres
-from tests.lines.browser.page import Page
-from tests.soak.rig import Rig, environment, free_port
 from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
 from chorus.accounts.secrets import Secrets
 from chorus.calls import relay as relays
 from chorus.calls.relay import HEADER, Relay
-from chorus.demo.carrier import client
-from chorus.demo.carrier.client import CarrierCall
-from chorus.demo.carrier.person import HangUp, Person, Press, Say, Wait, WaitQuiet
 
 KEY = "k" * 40
 HOLDER, OTHER = "host-1f-0", "host-1f-1"
@@ -87,8 +79,23 @@ class Far:
             await send({**message, "type": "websocket.send"})
 
 
+class Known:
+    """Who this process is, and where others are, as the table of executors has it."""
+
+    def __init__(self, name: str, addresses: dict[str, str] | None = None) -> None:
+        self.name = name
+        self.addresses = {} if addresses is None else addresses
+
+    async def listens_at(self, address: str) -> None:
+        self.addresses[self.name] = address
+
+    async def peer_address(self, name: str) -> str | None:
+        return self.addresses.get(name)
+
+
 def relay(folder: Path, name: str, key: str = KEY) -> Relay:
-    return Relay(lambda: name, folder, lambda: Secrets((key,)))
+    known = Known(name)
+    return Relay(lambda: known, folder, lambda: Secrets((key,)))
 
 
 @asynccontextmanager
@@ -102,11 +109,11 @@ async def held(folder: Path) -> AsyncGenerator[tuple[Relay, Far]]:
         await holder.aclose()
 
 
-def passed_on(
+async def passed_on(
     folder: Path, near: Near, first: tuple[str | bytes, ...] = (), key: str = KEY
 ) -> tuple[Relay, asyncio.Task[None]]:
     other = relay(folder, OTHER, key)
-    way = other.to(HOLDER)
+    way = await other.to(HOLDER)
     assert way is not None
     passing = way(first, near.scope, near.receive, near.send, accepted=bool(first))
     return other, asyncio.ensure_future(passing)
@@ -117,7 +124,7 @@ async def test_messages_go_both_ways_until_the_holder_closes(tmp_path: Path, fol
     (tmp_path / folder).mkdir()
     async with held(tmp_path / folder) as (_, far):
         near = Near()
-        other, passing = passed_on(tmp_path / folder, near)
+        other, passing = await passed_on(tmp_path / folder, near)
         assert await near.next() == {"type": "websocket.accept", "subprotocol": "audio.example"}
         assert other.open == 1
         assert not other.emptied.is_set()
@@ -138,7 +145,7 @@ async def test_messages_go_both_ways_until_the_holder_closes(tmp_path: Path, fol
 async def test_what_was_read_already_is_said_again(tmp_path: Path):
     async with held(tmp_path):
         near = Near()
-        _, passing = passed_on(tmp_path, near, ("the start",))
+        _, passing = await passed_on(tmp_path, near, ("the start",))
         assert (await near.next())["text"] == "the start"
         near.says(text="bye")
         assert (await near.next())["code"] == 4004
@@ -150,7 +157,7 @@ async def test_what_was_read_already_is_said_again(tmp_path: Path):
 async def test_the_holder_is_told_how_they_left(tmp_path: Path, code: int, told: int):
     async with held(tmp_path) as (_, far):
         near = Near()
-        _, passing = passed_on(tmp_path, near)
+        _, passing = await passed_on(tmp_path, near)
         await near.next()
         near.leaves(code)
         async with asyncio.timeout(20):
@@ -161,7 +168,7 @@ async def test_the_holder_is_told_how_they_left(tmp_path: Path, code: int, told:
 async def test_a_holder_that_dies_ends_the_socket(tmp_path: Path):
     async with held(tmp_path) as (holder, _):
         near = Near()
-        _, passing = passed_on(tmp_path, near)
+        _, passing = await passed_on(tmp_path, near)
         await near.next()
         for connection in list(holder._state.connections):  # pyright: ignore[reportPrivateUsage]
             connection.transport.abort()  # pyright: ignore[reportAttributeAccessIssue]
@@ -173,7 +180,7 @@ async def test_what_the_holder_refuses_is_refused(tmp_path: Path):
     async with held(tmp_path):
         near = Near()
         near.scope.update(path="/twilio/media/wrong", raw_path=b"/twilio/media/wrong")
-        _, passing = passed_on(tmp_path, near)
+        _, passing = await passed_on(tmp_path, near)
         assert await near.next() == {"type": "websocket.close", "code": 1008}
         await asyncio.wait_for(passing, 5)
 
@@ -182,7 +189,7 @@ async def test_a_stranger_is_refused(tmp_path: Path):
     """Of another key, without a word, or with one that was good a minute ago."""
     async with held(tmp_path) as (_, far):
         near = Near()
-        _, passing = passed_on(tmp_path, near, key="x" * 40)
+        _, passing = await passed_on(tmp_path, near, key="x" * 40)
         assert (await near.next())["code"] == 1008
         await passing
         path = str(tmp_path / "0.sock")
@@ -191,7 +198,7 @@ async def test_a_stranger_is_refused(tmp_path: Path):
             with pytest.raises(InvalidStatus):
                 await unix_connect(path, "ws://relay/p", additional_headers=given)
         assert far.scopes == []
-    assert relay(tmp_path, OTHER).to(HOLDER) is None  # it has left, and its socket with it
+    assert await relay(tmp_path, OTHER).to(HOLDER) is None  # it has left, and its socket with it
 
 
 async def test_a_holder_that_has_gone_without_a_word(tmp_path: Path):
@@ -201,7 +208,7 @@ async def test_a_holder_that_has_gone_without_a_word(tmp_path: Path):
     if not (tmp_path / "0.sock").exists():  # Python 3.13 takes it away
         pytest.skip("the socket is gone with its server")
     near = Near()
-    _, passing = passed_on(tmp_path, near)
+    _, passing = await passed_on(tmp_path, near)
     assert await near.next() == {"type": "websocket.close", "code": 1013}
     await passing
 
@@ -211,145 +218,19 @@ async def test_a_folder_without_sockets_stops_no_server(
 ):
     async with held(tmp_path / "gone"):
         assert "no websocket can be passed on to this process" in caplog.text
-        assert relay(tmp_path / "gone", OTHER).to(HOLDER) is None
+        assert await relay(tmp_path / "gone", OTHER).to(HOLDER) is None
 
 
 @pytest.mark.parametrize("holder", [None, OTHER, "elsewhere-1f-0", "host-1f-7", "host-1f-../x"])
 async def test_where_there_is_no_way(tmp_path: Path, holder: str | None):
     async with held(tmp_path):
-        assert relay(tmp_path, OTHER).to(holder) is None
+        assert await relay(tmp_path, OTHER).to(holder) is None
 
 
 async def test_so_many_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(relays, "MOST", 0)
     async with held(tmp_path):
         near = Near()
-        _, passing = passed_on(tmp_path, near)
+        _, passing = await passed_on(tmp_path, near)
         assert (await near.next())["code"] == 1013
         await passing
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield url
-    postgres.drop(url)
-
-
-class Balancer:
-    """Stands before two servers, and gives each connection to `port`."""
-
-    def __init__(self) -> None:
-        self.port = 0
-
-    @asynccontextmanager
-    async def open(self) -> AsyncGenerator[str]:
-        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-        except OSError:
-            pass  # either side has gone
-        finally:
-            for end in (writer, inner_writer):
-                end.transport.abort()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-@pytest.mark.timeout(240)
-async def test_supervisors_and_second_legs_at_the_wrong_process(tmp_path: Path, postgres_url: str):
-    """Two servers on one data folder. Whatever belongs to a call that one holds comes to the
-    other."""
-    balancer = Balancer()
-    async with client.running() as carrier, balancer.open() as url:
-        env = environment(carrier, postgres_url) | {"CHORUS_MEDIA_URL": url}
-        folder, ports = tmp_path / "data", (free_port(), free_port())
-        one, two = (
-            Rig(carrier, folder, env | {"CHORUS_PORT": str(port)}, postgres_url) for port in ports
-        )
-        await one.start()
-        try:
-            await one.prepare()
-            await two.start()
-            two.wish = one.wish
-            await transferred_elsewhere(one, balancer, ports)
-            await supervised_elsewhere(one, balancer, ports)
-            await resumed_elsewhere(one, balancer, ports)
-        finally:
-            await one.stop()
-            await two.stop()
-    assert (folder / "server.log").read_text().count("is passed on to") == 4
-
-
-async def held_by_the_second(
-    rig: Rig, balancer: Balancer, ports: tuple[int, int]
-) -> tuple[str, CarrierCall]:
-    balancer.port = ports[1]
-    found = await talking(rig)
-    balancer.port = ports[0]
-    return found
-
-
-async def supervised_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
-    id, caller = await held_by_the_second(rig, balancer, ports)
-    answer = await post(rig, f"{id}/supervisors", {"hears": "both"})
-    grant = answer.json()["data"]
-    page = Page(grant | {"callId": grant["id"]})
-    await page.open()
-    await page.told("started")
-    await caller.do(Say(sound="tone", ms=400))
-    await page.played(300)
-    await caller.do(HangUp())
-    assert (await page.told("ended"))["reason"] == "ended"
-    await page.close()
-
-
-async def resumed_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
-    """A browser's call whose socket was lost comes back to the other process."""
-    async with rig.http() as http:
-        answer = await http.post("/v1/calls/test", json={"agentId": rig.wish["agentId"]})
-        assert answer.status_code == 201, answer.text
-    page = Page(answer.json()["data"])
-    balancer.port = ports[1]
-    await page.open()
-    await page.event("answered")
-    await page.lose()
-    balancer.port = ports[0]
-    page.messages.clear()
-    await page.resume("a guess")
-    assert (await page.told("ended"))["reason"] == "not_here"
-    page.messages.clear()
-    await page.resume()
-    await page.told("started")
-    await page.send({"type": "stop"})
-    assert (await page.told("ended"))["reason"] == "hung_up"
-    await page.close()
-
-
-async def transferred_elsewhere(rig: Rig, balancer: Balancer, ports: tuple[int, int]) -> None:
-    id, caller = await held_by_the_second(rig, balancer, ports)
-    wish = to("warm")
-    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
-    await rig.carrier.expect(wish["to"]["number"], takes)
-    assert (await post(rig, f"{id}/transfer", wish)).status_code == 202
-    await until(rig, id, "transfer_connected")
-    [leg] = (await call(rig, id))["transferCalls"]
-    person = rig.carrier.placed((await call(rig, leg["id"]))["callSid"])
-    heard = len(await caller.heard())
-    await person.do(Say(sound="tone", ms=800), Wait(ms=300), HangUp())
-    shown = await ended(rig, id)
-    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
-    assert len(set((await caller.heard())[heard:])) > 20
-    assert rig.recorded(leg["id"])

@@ -47,6 +47,24 @@ async def test_one_that_stops_beating_is_dead(database: Database):
     assert await one.dead() == []
 
 
+async def test_others_know_where_one_listens(database: Database):
+    time = Time()
+    one, other = Heartbeat(database, "one", time), Heartbeat(database, "other", time)
+    await one.start()
+    await other.start()
+    assert await one.peer_address("other") is None
+    await other.listens_at("10.0.0.2:8700")
+    assert await one.peer_address("other") == "10.0.0.2:8700"
+    await one.dead()
+    await one.bury("other")
+    assert await one.peer_address("other") is None
+    # It lives after all, and listens there still.
+    assert await other.beat() is False
+    assert await one.peer_address("other") == "10.0.0.2:8700"
+    await Heartbeat(database, "other", time).start()
+    assert await one.peer_address("other") is None
+
+
 async def test_one_that_moved_meanwhile_is_not_buried(database: Database):
     time = Time()
     one, other = Heartbeat(database, "one", time), Heartbeat(database, "other", time)

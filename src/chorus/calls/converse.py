@@ -69,10 +69,12 @@ async def claim(
         return False
     returns = row.answered_at is not None and id not in switchboard.live
     is_elsewhere = row.parent_call_id is not None and id not in switchboard.second_legs
-    if (returns or is_elsewhere) and (relayed := switchboard.relay.to(row.lease_owner)) is not None:
-        raise NotHere(relayed)
+    if returns or is_elsewhere:
+        relayed = await switchboard.relay.to(row.lease_owner)
+        if relayed is not None:
+            raise NotHere(relayed)
     if returns:
-        return False  # the process that held it is gone, or of another machine
+        return False  # the process that held it is gone, or there is no way to it
     async with switchboard.database.writing() as session:
         used = await session.execute(
             sa.update(CallRow)

@@ -176,7 +176,7 @@ class CallDesk:
         call = await self._call(call_id)
         if call is None or call.status != "in_progress":
             return None
-        return self._switchboard.relay.to(call.lease_owner)
+        return await self._switchboard.relay.to(call.lease_owner)
 
     def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
         signed = page_of(call_id, origin)

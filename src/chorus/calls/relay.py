@@ -5,7 +5,9 @@ is free. The first leg of a call is held where its audio arrives; a supervisor's
 leg of a transfer, a caller who comes back from one and a page whose connection was lost belong to
 a call that is held already. So each process that holds calls also listens at a Unix socket in the
 data folder, named after its place there (`durable/identity.py`): the name of who holds a call,
-which is on its row, says where that is.
+which is on its row, says where that is. For processes of other machines it listens at a port of a
+private network if it was told to (`CHORUS_PEER_ADDRESS`); its row among the executors says where,
+and `peers.py` who is let in.
 
 What is passed on is the handshake, path and headers, and then the messages both ways, none of them
 looked at. The holder sees what it would have seen, and checks it as it would have: the token is not
@@ -23,7 +25,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
 from starlette.datastructures import Headers
@@ -31,9 +33,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from chorus.accounts.secrets import Secrets
+from chorus.calls.peers import CLOCKS_S, OPEN_S, PeerPort, reach
 from chorus.lines.desk import Relayed
 from chorus.lines.media_socket import BROKEN, LATER, POLICY, close_socket
 from chorus.lines.websocket import DirectProtocol
+from chorus.settings_peers import PeerAddress
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -42,27 +46,47 @@ log = logging.getLogger(__name__)
 
 HEADER = "x-chorus-relay"
 PURPOSE = "relay"
-SIGNED_FOR_S = 30
-"""Between the signature and the look at it; both are on one machine."""
-OPEN_S = 5.0
+SIGNED_FOR_S = CLOCKS_S
+"""Between the signature and the look at it."""
 PING_S = 20.0
 """A holder that answers nothing for as long as two of these is taken for dead."""
 MOST = 1000
-"""Passed on at the same moment; the holder has limits of its own."""
+"""Passed on at the same moment, and taken."""
 MAX_MESSAGE = 1024 * 1024
 _LONGEST_PATH = 100
 """Bytes: `sockaddr_un` holds 108 on Linux and 104 elsewhere, with what ends it."""
 _OF_THE_HOP = ("connection", "upgrade", "host", "content-length", "transfer-encoding", HEADER)
 
 
-class Relay:
-    """`name` is this process's, `folder` where the places of the machine's processes are."""
+class Register(Protocol):
+    """Who this process is, and where others are: of `Heartbeat`, what a relay asks."""
 
-    def __init__(self, name: Callable[[], str], folder: Path, secrets: Callable[[], Secrets]):
-        self._name = name
+    name: str
+
+    async def listens_at(self, address: str) -> None: ...
+
+    async def peer_address(self, name: str) -> str | None: ...
+
+
+class Relay:
+    """`folder` is where the places of the machine's processes are, `address` where the first of
+    them listens for those of other machines, and `host` what it listens on if that is another."""
+
+    def __init__(
+        self,
+        register: Callable[[], Register],
+        folder: Path,
+        secrets: Callable[[], Secrets],
+        address: PeerAddress | None = None,
+        host: str | None = None,
+    ) -> None:
+        self._register = register
         self._folder = folder
         self._secrets = secrets
+        self._address = address
+        self._host = host
         self._server: asyncio.Server | None = None
+        self._port: PeerPort | None = None
         self._state = ServerState()
         self.open = 0
         """How many are being passed on by this process."""
@@ -71,22 +95,25 @@ class Relay:
 
     # --- passing on -------------------------------------------------------------------------------
 
-    def to(self, holder: str | None) -> Relayed | None:
-        """The way to the process of this name; None if there is none: it is this one, of another
-        machine, or does not listen."""
-        mine = self._name()
+    async def to(self, holder: str | None) -> Relayed | None:
+        """The way to the process of this name; None if there is none: it is this one, is gone, or
+        does not listen."""
+        mine = self._name
         if holder is None or holder == mine:
             return None
         node, _, _ = mine.rpartition("-")
         its_node, _, place = holder.rpartition("-")
         path = self._path(place)
-        if its_node != node or not place.isdecimal() or not path.is_socket():
+        if its_node == node and place.isdecimal() and path.is_socket():
+            return partial(self._pass_on, path, holder)
+        address = await self._register().peer_address(holder)
+        if address is None:
             return None
-        return partial(self._pass_on, path, holder)
+        return partial(self._pass_on, PeerAddress.stored(address), holder)
 
     async def _pass_on(
         self,
-        path: Path,
+        place: Path | PeerAddress,
         holder: str,
         first: Sequence[str | bytes],
         scope: Scope,
@@ -101,7 +128,7 @@ class Relay:
         self.open += 1
         self.emptied.clear()
         try:
-            await self._connected(path, holder, first, scope, receive, send, accepted)
+            await self._connected(place, holder, first, scope, receive, send, accepted)
         finally:
             self.open -= 1
             if not self.open:
@@ -109,7 +136,7 @@ class Relay:
 
     async def _connected(
         self,
-        path: Path,
+        place: Path | PeerAddress,
         holder: str,
         first: Sequence[str | bytes],
         scope: Scope,
@@ -120,7 +147,7 @@ class Relay:
         from websockets.exceptions import InvalidStatus, WebSocketException
 
         try:
-            socket = await self._connect(path, holder, scope)
+            socket = await self._connect(place, holder, scope)
         except InvalidStatus:
             # As the holder has it, which has said why in its own log.
             await close_socket(send, POLICY)
@@ -141,8 +168,10 @@ class Relay:
         finally:
             socket.transport.abort()
 
-    async def _connect(self, path: Path, holder: str, scope: Scope) -> ClientConnection:
-        from websockets.asyncio.client import unix_connect
+    async def _connect(
+        self, place: Path | PeerAddress, holder: str, scope: Scope
+    ) -> ClientConnection:
+        from websockets.asyncio.client import connect, unix_connect
 
         target = (scope.get("raw_path") or scope["path"].encode()).decode("ascii")
         address = (scope.get("client") or ("unknown",))[0]
@@ -153,29 +182,29 @@ class Relay:
             for name, value in scope["headers"]
             if not name.startswith(b"sec-websocket-") and name.decode("latin-1") not in _OF_THE_HOP
         ]
-        with _short(path) as short:
-            return await unix_connect(
-                short,
-                f"ws://relay{target}",
-                additional_headers=[*headers, (HEADER, f"{at} {address} {signature}")],
-                subprotocols=scope.get("subprotocols") or None,
-                user_agent_header=None,
-                compression=None,
-                open_timeout=OPEN_S,
-                ping_interval=PING_S,
-                ping_timeout=PING_S,
-                close_timeout=1.0,
-                max_size=MAX_MESSAGE,
-            )
+        url = f"ws://relay{target}"
+        options: dict[str, Any] = {
+            "additional_headers": [*headers, (HEADER, f"{at} {address} {signature}")],
+            "subprotocols": scope.get("subprotocols") or None,
+            "user_agent_header": None,
+            "compression": None,
+            "open_timeout": OPEN_S,
+            "ping_interval": PING_S,
+            "ping_timeout": PING_S,
+            "close_timeout": 1.0,
+            "max_size": MAX_MESSAGE,
+        }
+        if isinstance(place, Path):
+            with _short(place) as short:
+                return await unix_connect(short, url, **options)
+        async with asyncio.timeout(OPEN_S):
+            reached = await reach(place, holder, self._secrets())
+            return await connect(url, sock=reached, **options)
 
     # --- taking -----------------------------------------------------------------------------------
 
     async def listen(self, app: ASGIApp) -> None:
-        """Take what others pass on, for the websocket routes of `app`. The place is this process's
-        alone, so a socket that is there was left by one that has died."""
-        path = self._path(self._name().rpartition("-")[2])
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        """Take what others pass on, for the websocket routes of `app`."""
         config = uvicorn.Config(
             partial(self._take, app),
             interface="asgi3",
@@ -194,6 +223,16 @@ class Relay:
             make: Any = config.http_protocol_class
             return make(config=config, server_state=self._state, app_state={})
 
+        await self._listen_here(protocol)
+        if self._address is not None:
+            await self._listen_for_peers(protocol, self._address)
+
+    async def _listen_here(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """For processes of this machine. The place is this one's alone, so a socket that is there
+        was left by one that has died."""
+        path = self._path(self._place)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         try:
             with _short(path) as short:
@@ -203,15 +242,34 @@ class Relay:
             # Some file systems have no sockets. Calls are held all the same.
             log.error("no websocket can be passed on to this process: %s: %s", path, failure)
 
+    async def _listen_for_peers(
+        self, protocol: Callable[[], asyncio.Protocol], first: PeerAddress
+    ) -> None:
+        # By its place: no two processes of the folder want the same port, also while one takes the
+        # place of another.
+        mine = first._replace(port=first.port + int(self._place))
+        port = PeerPort(
+            self._name, self._secrets(), protocol, lambda: len(self._state.connections) >= MOST
+        )
+        try:
+            await port.listen(self._host or mine.host, mine.port)
+        except OSError as failure:
+            log.error("no other machine can pass on anything to this process: %s", failure)
+            return
+        self._port = port
+        await self._register().listens_at(str(mine))
+        log.info("other machines pass on what belongs to calls of this process at %s", mine)
+
     async def aclose(self) -> None:
         """No more are taken; those that are there are closed by now, with their calls."""
-        if self._server is None:
-            return
-        self._server.close()
+        if self._port is not None:
+            self._port.close()
+        if self._server is not None:
+            self._server.close()
+            with suppress(OSError):
+                self._path(self._place).unlink(missing_ok=True)
         for connection in list(self._state.connections):
             connection.shutdown()
-        with suppress(OSError):
-            self._path(self._name().rpartition("-")[2]).unlink(missing_ok=True)
 
     async def _take(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -233,8 +291,16 @@ class Relay:
         if not at.isdecimal() or abs(time.time() - int(at[:12])) > SIGNED_FOR_S:
             return None
         target = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        signed = _signed(at, self._name(), target, address)
+        signed = _signed(at, self._name, target, address)
         return address if self._secrets().verify(PURPOSE, signed, signature) else None
+
+    @property
+    def _name(self) -> str:
+        return self._register().name
+
+    @property
+    def _place(self) -> str:
+        return self._name.rpartition("-")[2]
 
     def _path(self, place: str) -> Path:
         return self._folder / f"{place}.sock"

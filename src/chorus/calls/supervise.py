@@ -3,8 +3,8 @@
 `begin` makes a supervision, which is nothing but a signed token: for whom, of which call, and until
 when. It is stored nowhere. The supervisor's sound comes over a websocket of the same messages as a
 browser's call (`lines/browser/`), to the process that holds the call: no other has its sound. One
-that does not passes the socket on to a process of the same machine (`relay.py`), or says
-`not_here`, and the token is still good. It is taken once.
+that does not passes the socket on to it (`relay.py`), or where there is no way says `not_here`, and
+the token is still good. It is taken once.
 
 `SupervisorDesk` is the `Talks` of that socket.
 """
@@ -127,7 +127,8 @@ class SupervisorDesk:
         if grant.until < utcnow().timestamp() or call_id in self._used:
             return False
         if grant.call_id not in self._switchboard.live:
-            raise NotHere(self._switchboard.relay.to(await self._holder(grant.call_id)))
+            holder = await self._holder(grant.call_id)
+            raise NotHere(await self._switchboard.relay.to(holder))
         self._used[call_id] = None
         while len(self._used) > _USED_MOST:  # the oldest have expired
             del self._used[next(iter(self._used))]

@@ -81,7 +81,11 @@ class Switchboard:
         self.second_legs: dict[uuid.UUID, SecondLeg] = {}
         """Of transfers of calls that are held here, by the id of the second call."""
         self.relay = Relay(
-            lambda: self.heartbeat.name, settings.data_dir / "executors", lambda: self.secrets
+            lambda: self.heartbeat,
+            settings.data_dir / "executors",
+            lambda: self.secrets,
+            settings.peer_address,
+            settings.peer_listen,
         )
         """For sockets that reach this process, and whose calls another holds."""
         self._lines: dict[tuple[str, str], Line] = {}

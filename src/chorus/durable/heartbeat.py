@@ -36,6 +36,7 @@ class Heartbeat:
         self.name = name
         self.media_url: str | None = None
         """Where the audio of its calls arrives."""
+        self._peer_address: str | None = None
         self._database = database
         self._incarnation = uuid.uuid4()
         self._others: Stillness[str] = Stillness(2 * BEAT_S, monotonic)
@@ -57,6 +58,22 @@ class Heartbeat:
             await session.execute(sa.delete(Executor).where(Executor.id == self.name))
             await session.execute(sa.insert(Executor).values(self._row()))
         self._wrote_at = self._monotonic()
+
+    async def listens_at(self, address: str) -> None:
+        """Make known where processes of other machines reach this one."""
+        self._peer_address = address
+        async with self._database.writing() as session:
+            await session.execute(
+                sa.update(Executor)
+                .where(Executor.id == self.name, Executor.incarnation == self._incarnation)
+                .values(peer_address=address)
+            )
+
+    async def peer_address(self, name: str) -> str | None:
+        """Where the process of this name is reached from other machines; None if nowhere."""
+        query = sa.select(Executor.peer_address).where(Executor.id == name)
+        async with self._database.reading() as session:
+            return await session.scalar(query)
 
     async def beat(self) -> bool:
         """False if this process had been given up for dead: what it held is no longer its own.
@@ -134,6 +151,7 @@ class Heartbeat:
             "incarnation": self._incarnation,
             "beat": 0,
             "media_url": self.media_url,
+            "peer_address": self._peer_address,
             "started_at": utcnow(),
         }
 

@@ -15,7 +15,8 @@ class Executor(Base):
     """A process. `beat` counts up every few seconds for as long as it lives; others judge it by
     whether the number moves, never by a date (see `pulse.py`). `incarnation` differs each time
     that the process starts, `id` does not. `media_url` is where websockets of its calls' audio
-    arrive. `started_at` is for people."""
+    arrive, `peer_address` (host:port) where processes of other machines pass them on to it; None:
+    nowhere. `started_at` is for people."""
 
     __tablename__ = "executors"
 
@@ -23,4 +24,5 @@ class Executor(Base):
     incarnation: Mapped[uuid.UUID] = mapped_column(sa.Uuid)
     beat: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     media_url: Mapped[str | None] = mapped_column(sa.Text)
+    peer_address: Mapped[str | None] = mapped_column(sa.Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
