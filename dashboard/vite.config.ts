@@ -38,5 +38,5 @@ export default defineConfig({
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: "first", tags: ["$initial"] }] } } },
   },
   // `npm run dev` beside a server on its usual port. The client of calls is beside this folder.
-  server: { fs: { allow: [".."] }, proxy: { "/browser": { target: "http://127.0.0.1:8000", ws: true }, "/v1": "http://127.0.0.1:8000", "/recordings": "http://127.0.0.1:8000" } },
+  server: { fs: { allow: [".."] }, proxy: { "/browser": { target: "http://127.0.0.1:8000", ws: true }, "/v1": "http://127.0.0.1:8000", "/docs": "http://127.0.0.1:8000", "/recordings": "http://127.0.0.1:8000" } },
 });

@@ -21,6 +21,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from chorus.app import create_app
+from chorus.openapi import codes, served
 from chorus.openapi.document import build, operations
 from chorus.settings import Settings
 
@@ -269,6 +270,13 @@ def _errors_page() -> str:
         "",
         *_fields("FailureDetail", _schema("FailureDetail")),
     ]
+    lines += ["", "## Codes {#codes}", "", f"Every server has the same at `{served.ERRORS}`.", ""]
+    for each in codes.errors().values():
+        lines += _explained(each, each.name)
+    lines += ["", "## Why a call ended {#reasons}", ""]
+    lines += ["What `endedReason` of a call can be.", ""]
+    for each in codes.reasons().values():
+        lines += _explained(each, codes.REASON + each.name)
     seen: dict[str, dict[str, Node]] = {}
     for _, _, operation in operations(document()):
         for status, told in operation["responses"].items():
@@ -281,6 +289,15 @@ def _errors_page() -> str:
             lines += ["", description, ""]
             lines += _example(told.get("content", {}).get("application/json", {}))
     return "\n".join(lines) + "\n"
+
+
+def _explained(each: codes.Explained, anchor: str) -> Iterator[str]:
+    yield from (f"### `{each.name}` {{#{anchor}}}", "")
+    if each.statuses:
+        yield from (f"HTTP {', '.join(map(str, each.statuses))}", "")
+    yield from (each.means, "")
+    if each.mend:
+        yield from (f"**What to do:** {each.mend}", "")
 
 
 def _resolved(node: Node) -> Node:

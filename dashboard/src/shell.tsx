@@ -6,7 +6,7 @@ import { api, body, data } from "./api/client";
 import { queries, useSession } from "./api/session";
 import { OpenMenu, useOpening } from "./parts/open";
 import { Button, Waiting } from "./parts/basic";
-import { toast } from "./parts/toasts";
+import { failed } from "./parts/toasts";
 import { Icon, type IconName, Mark } from "./parts/icons";
 import { applyTheme, theme, type Theme } from "./theme";
 import { LOCALES, type Key, type Locale, locale, number, speak, t } from "./words";
@@ -131,6 +131,7 @@ function Who() {
       queries.clear();
       await navigate({ to: "/login", search: {} });
     },
+    onError: failed,
   });
   // Everything on the page is of the organization that was left, so the page is loaded anew.
   const go = useMutation({
@@ -139,7 +140,7 @@ function Who() {
       localStorage.setItem(ORGANIZATION, entered.organization.id);
       window.location.assign(import.meta.env.BASE_URL);
     },
-    onError: (error) => toast(error.message),
+    onError: failed,
   });
   const name = me.member.name ?? me.member.email;
   const act = (key: string) => {

@@ -394,8 +394,8 @@ async def _parse(request: Request, body: bytes, most_bytes: int) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         details = [errors.Problem("Content-Type", "The Content-Type must be application/json")]
-        code, sentence = "unsupported_content_type", "Validation failed"
-        raise errors.Error(400, code, sentence, details=details)
+        sentence = "Validation failed"
+        raise errors.Error(400, "unsupported_content_type", sentence, details=details)
     if len(body) > _MUCH:
         return await asyncio.to_thread(json_body.parse, body)
     return json_body.parse(body)

@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from chorus.openapi import codes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -93,6 +95,12 @@ def test_every_operation_has_its_place(site: Path, reference: ModuleType) -> Non
             assert f"{method.upper()} {path}" in page
             seen += 1
     assert seen > 60
+
+
+def test_every_code_and_reason_has_its_place(site: Path) -> None:
+    page = (site / "reference" / "errors" / "index.html").read_text("utf-8")
+    for place in (*codes.errors(), *(codes.REASON + name for name in codes.reasons())):
+        assert f'id="{place}"' in page
 
 
 def test_every_request_that_a_page_names_is_in_the_api(reference: ModuleType) -> None:

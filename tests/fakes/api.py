@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import httpx
@@ -21,12 +22,24 @@ from chorus.calls.dispatch import Dispatch
 from chorus.calls.recover import Keeper
 from chorus.catalogue.engines import EngineRoom
 from chorus.durable.durable import Durable
+from chorus.openapi import codes
 from chorus.prepare import prepare
 from chorus.process import Process
 from chorus.recordings.archive import Archive
 from chorus.settings import Settings
 
 KEY = "sk_live_" + "t" * 32
+
+
+async def _is_explained(response: httpx.Response) -> None:
+    """Whatever a test has refused: its code has a place on `/docs/errors`, with this status."""
+    kind = response.headers.get("content-type", "")
+    if response.status_code < 400 or not kind.startswith("application/json"):
+        return
+    told = json.loads(await response.aread() or b"null")
+    if isinstance(told, dict) and "requestId" in told:
+        code = cast("dict[str, Any]", told)["code"]
+        assert response.status_code in codes.errors()[code].statuses, (code, response.status_code)
 
 
 class Api:
@@ -46,7 +59,12 @@ class Api:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         # What escapes the application is to fail the test, not to become a 500.
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
-        return httpx.AsyncClient(transport=transport, base_url="http://chorus", headers=headers)
+        return httpx.AsyncClient(
+            transport=transport,
+            base_url="http://chorus",
+            headers=headers,
+            event_hooks={"response": [_is_explained]},
+        )
 
     async def another_organization(self, **options: Any) -> httpx.AsyncClient:
         async with self.process.database.writing() as session:

@@ -1,5 +1,5 @@
 // An agent that is written to: the answer comes as server-sent events.
-import { ApiError, type Schemas } from "./client";
+import { fetched, type Schemas } from "./client";
 import { eventsOf } from "./sse";
 
 export type ChatMessage = Schemas["ChatMessage"];
@@ -13,15 +13,11 @@ export type ChatEvent =
 
 /** Throws `ApiError`. */
 export async function chat(agentId: string, body: Schemas["ChatRequest"], signal: AbortSignal, tell: (event: ChatEvent) => void): Promise<void> {
-  const answer = await fetch(`/v1/agents/${encodeURIComponent(agentId)}/chat`, {
+  const answer = await fetched(`/v1/agents/${encodeURIComponent(agentId)}/chat`, {
     method: "POST",
     signal,
     headers: { "Content-Type": "application/json", "X-Chorus-Request": "1" },
     body: JSON.stringify(body),
   });
-  if (!answer.ok || !answer.body) {
-    const told = (await answer.json().catch(() => ({}))) as Partial<Schemas["Failure"]>;
-    throw new ApiError(answer.status, told.code ?? `http_${answer.status}`, told.error ?? answer.statusText, told.requestId ?? "", told.details ?? []);
-  }
-  for await (const events of eventsOf(answer.body)) for (const event of events) tell(event as ChatEvent);
+  if (answer.body) for await (const events of eventsOf(answer.body)) for (const event of events) tell(event as ChatEvent);
 }

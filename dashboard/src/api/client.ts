@@ -1,5 +1,6 @@
 // The API as its document types it. Every answer is either its `data` or an ApiError thrown.
 import createClient, { type Middleware } from "openapi-fetch";
+import { t } from "../words";
 import type { components, paths } from "./schema.gen";
 
 export type Schemas = components["schemas"];
@@ -50,23 +51,49 @@ export async function body<A extends Answer>(asked: Promise<A>): Promise<Body<A>
     answer = await asked;
   } catch (reason) {
     if (reason instanceof DOMException && reason.name === "AbortError") throw reason;
-    throw new ApiError(0, "unreachable", "The server cannot be reached.", "", []);
+    throw unreachable();
   }
   if (answer.error !== undefined || !answer.response.ok) {
-    const told = (answer.error ?? {}) as Partial<Schemas["Failure"]> & { challenge?: string };
-    const status = answer.response.status;
-    if (status === 401 && told.code === "invalid_api_key") expired();
-    throw new ApiError(
-      status,
-      told.code ?? `http_${status}`,
-      told.error ?? answer.response.statusText,
-      told.requestId ?? answer.response.headers.get("x-request-id") ?? "",
-      told.details ?? [],
-      told.retryAfter,
-      told.challenge,
-    );
+    throw failureOf(answer.response, answer.error);
   }
   return answer.data as Body<A>;
+}
+
+type Told = Partial<Schemas["Failure"]> & { challenge?: string };
+
+/** What an answer that is no success says. Something between here and the server, such as a proxy,
+    does not speak of it as the API does. */
+function failureOf(response: Response, said: unknown): ApiError {
+  const told = (typeof said === "object" && said !== null ? said : {}) as Told;
+  const { status } = response;
+  if (status === 401 && told.code === "invalid_api_key") expired();
+  return new ApiError(
+    status,
+    told.code ?? `http_${status}`,
+    told.error ?? t("error.http", { status: String(status) }),
+    told.requestId ?? response.headers.get("x-request-id") ?? "",
+    told.details ?? [],
+    told.retryAfter,
+    told.challenge,
+  );
+}
+
+function unreachable(): ApiError {
+  return new ApiError(0, "unreachable", t("error.unreachable"), "", []);
+}
+
+/** What is not asked for by `api`: files and streams. Throws `ApiError`, and as `fetch` does where
+    it is stopped. */
+export async function fetched(path: string, init: RequestInit = {}): Promise<Response> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, init);
+  } catch (reason) {
+    if (init.signal?.aborted) throw reason;
+    throw unreachable();
+  }
+  if (!answer.ok) throw failureOf(answer, await answer.json().catch(() => null));
+  return answer;
 }
 
 /** What is in the answer's envelope. */

@@ -5,13 +5,13 @@ import type { Schemas } from "./client";
 import { received } from "./sse";
 
 export type LiveCall = Schemas["OngoingCall"];
-/** `calls` is null until the first answer. */
-export type LiveCalls = { calls: Map<string, LiveCall> | null; total: number; broken: boolean };
+/** `calls` is null until the first answer; `error` is why it is broken, until it goes on. */
+export type LiveCalls = { calls: Map<string, LiveCall> | null; total: number; broken: boolean; error: unknown };
 
 const AGAIN_MS = 1500;
 
 export function useLiveCalls(): LiveCalls {
-  const [state, setState] = useState<LiveCalls>({ calls: null, total: 0, broken: false });
+  const [state, setState] = useState<LiveCalls>({ calls: null, total: 0, broken: false, error: null });
   useEffect(() => {
     // Only while somebody sees it: a browser has six connections to a server, whatever tabs there are.
     let stop: AbortController | null = null;
@@ -56,12 +56,12 @@ async function follow(signal: AbortSignal, set: (change: (old: LiveCalls) => Liv
               total = gone.total;
             }
           }
-          return { calls, total: Math.max(total, calls.size), broken: false };
+          return { calls, total: Math.max(total, calls.size), broken: false, error: null };
         });
       }
-    } catch {
+    } catch (error) {
       if (signal.aborted) return;
-      set((old) => ({ ...old, broken: true }));
+      set((old) => ({ ...old, broken: true, error }));
     }
     await new Promise((done) => setTimeout(done, AGAIN_MS));
   }

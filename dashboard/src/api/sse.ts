@@ -1,13 +1,14 @@
 // Server-sent events by fetch. (Not EventSource: it tells neither which kinds there are nor why a
 // request failed.)
+import { fetched } from "./client";
+
 type Sse = { kind: string; data: unknown };
 
 /** What one request is sent, piece by piece as it comes, until the server closes it. Throws where
-    it is refused or breaks off. */
+    it breaks off, and `ApiError` where it is refused. */
 export async function* received(path: string, signal: AbortSignal, headers: Record<string, string> = {}): AsyncGenerator<Sse[]> {
-  const answer = await fetch(path, { signal, headers: { ...headers, Accept: "text/event-stream" } });
-  if (!answer.ok || !answer.body) throw new Error(String(answer.status));
-  yield* eventsOf(answer.body);
+  const answer = await fetched(path, { signal, headers: { ...headers, Accept: "text/event-stream" } });
+  if (answer.body) yield* eventsOf(answer.body);
 }
 
 /** The events of a body, piece by piece as it comes. */

@@ -5,22 +5,24 @@ import type { Schemas } from "./client";
 import { received } from "./sse";
 
 export type CallEvent = Omit<Schemas["Event"], "data"> & { data: Record<string, unknown> };
-export type Stream = { events: CallEvent[]; over: boolean; broken: boolean };
+/** `error` is why it is broken, until it goes on. */
+export type Stream = { events: CallEvent[]; over: boolean; broken: boolean; error: unknown };
 
 const AGAIN_MS = 1500;
+const NOTHING: Stream = { events: [], over: false, broken: false, error: null };
 
 export function useEvents(callId: string): Stream {
-  const [state, setState] = useState<Stream>({ events: [], over: false, broken: false });
+  const [state, setState] = useState<Stream>(NOTHING);
   useEffect(() => {
     const stop = new AbortController();
-    setState({ events: [], over: false, broken: false });
-    void follow(callId, stop.signal, (events) => setState((old) => ({ ...old, broken: false, events: [...old.events, ...events] })), (broken) => setState((old) => ({ ...old, over: !broken, broken })));
+    setState(NOTHING);
+    void follow(callId, stop.signal, (events) => setState((old) => ({ ...old, broken: false, error: null, events: [...old.events, ...events] })), (error) => setState((old) => ({ ...old, over: !error, broken: !!error, error })));
     return () => stop.abort();
   }, [callId]);
   return state;
 }
 
-async function follow(callId: string, signal: AbortSignal, tell: (events: CallEvent[]) => void, ended: (broken: boolean) => void) {
+async function follow(callId: string, signal: AbortSignal, tell: (events: CallEvent[]) => void, ended: (error: unknown) => void) {
   let last = 0;
   while (!signal.aborted) {
     try {
@@ -31,13 +33,13 @@ async function follow(callId: string, signal: AbortSignal, tell: (events: CallEv
           tell(told);
         }
         if (told.length < events.length) {
-          ended(false);
+          ended(null);
           return;
         }
       }
-    } catch {
+    } catch (error) {
       if (signal.aborted) return;
-      ended(true);
+      ended(error);
     }
     await new Promise((done) => setTimeout(done, AGAIN_MS));
   }

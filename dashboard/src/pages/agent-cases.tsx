@@ -7,10 +7,10 @@ import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
+import { reason } from "../parts/explained";
 import { Pages, useOffset, useParameters } from "../parts/lists";
 import { clock, t } from "../words";
 import type { Form } from "./agent-state";
-import { reason } from "./calls";
 
 type Case = Schemas["TestCase"];
 type Tool = { name: string; arguments: string };

@@ -7,6 +7,7 @@ import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
 import { useParameters } from "../parts/lists";
+import { failed } from "../parts/toasts";
 import { type Key, t } from "../words";
 import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
 import { DraftTold, PublishDialog } from "./agent-publish";
@@ -196,6 +197,7 @@ function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {
   const twin = useMutation({
     mutationFn: () => data(api.POST("/v1/agents", { body: { ...copied(form), name: t("agent.copyof", { name }) } as never })),
     onSuccess: (made) => void navigate({ to: "/agents/$id", params: { id: made.id } }),
+    onError: failed,
   });
   const remove = async () => {
     await data(api.DELETE("/v1/agents/{id}", path));

@@ -84,7 +84,8 @@ function Values({ of }: { of: Record<string, unknown> }) {
 function Cost({ call }: { call: Schemas["Call"] }) {
   const found = useQuery({ queryKey: ["ledger", call.id, call.cost], queryFn: async () => (await body(api.GET("/v1/ledger", { params: { query: { callId: call.id, limit: 100 } } }))).data });
   if (found.isPending) return <Waiting lines={4} />;
-  const lines = found.data ?? [];
+  if (!found.data) return <Failure error={found.error} />;
+  const lines = found.data;
   const discarded = lines.reduce((sum, line) => sum + (line.discarded ? line.amount : 0), 0);
   if (lines.length === 0) return <p className="quiet">{call.endedAt ? t("cost.none") : t("cost.later")}</p>;
   return (
@@ -174,7 +175,8 @@ export function Deliveries({ callId }: { callId: string }) {
 
 export function Attempts({ id }: { id: string }) {
   const found = useQuery({ queryKey: ["delivery", id], queryFn: () => data(api.GET("/v1/webhook-deliveries/{id}", { params: { path: { id } } })) });
-  if (!found.data) return <Waiting lines={2} />;
+  if (found.isPending) return <Waiting lines={2} />;
+  if (!found.data) return <Failure error={found.error} />;
   return (
     <div className="stack">
       {found.data.attempts.map((each) => (
@@ -224,7 +226,8 @@ function Raw({ events, seek }: { events: CallEvent[]; seek: (ms: number) => void
 function Audit({ callId }: { callId: string }) {
   const found = useQuery({ queryKey: ["audit", callId], queryFn: async () => (await body(api.GET("/v1/audit-log", { params: { query: { resourceId: callId, limit: 100 } } }))).data });
   if (found.isPending) return <Waiting lines={2} />;
-  if (!found.data?.length) return <p className="quiet">{t("audit.none.call")}</p>;
+  if (!found.data) return <Failure error={found.error} />;
+  if (!found.data.length) return <p className="quiet">{t("audit.none.call")}</p>;
   return (
     <ul className="bare-list">
       {found.data.map((each) => (

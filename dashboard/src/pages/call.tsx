@@ -3,11 +3,12 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { agentQuery } from "../api/agent";
-import { api, data, type Schemas } from "../api/client";
+import { api, ApiError, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { useEvents } from "../api/stream";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
+import { Reason } from "../parts/explained";
 import { useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { clock, money, ms, number, t } from "../words";
@@ -16,7 +17,6 @@ import { latencies, quantile, read } from "./call-model";
 import { type Peaks, Player } from "./call-player";
 import { Ids, Side, type SideTab, TABS } from "./call-side";
 import { Transcript } from "./call-transcript";
-import { reason } from "./calls";
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
@@ -32,7 +32,7 @@ export function CallPage() {
   });
   const call = found.data;
   const agent = useQuery({ ...agentQuery(call?.agentId ?? ""), enabled: !!call, retry: false });
-  const { events, broken } = useEvents(id);
+  const { events, broken, error } = useEvents(id);
   const talk = useMemo(() => read(events), [events]);
   const peaks = useQuery({
     queryKey: ["peaks", id],
@@ -75,7 +75,7 @@ export function CallPage() {
           <Time iso={call.answeredAt ?? call.createdAt} relative={false} />
         </Fact>
         <Fact label={t("calls.duration")}>{live ? (call.answeredAt ? t("call.running") : "—") : clock(call.durationSeconds)}</Fact>
-        <Fact label={t("calls.reason")}>{reason(call.endedReason)}</Fact>
+        <Fact label={t("calls.reason")}><Reason code={call.endedReason} /></Fact>
         <Fact label={t("call.latency")}>
           {waits.length ? (
             <button type="button" className="linklike" onClick={() => change({ tab: "latency" })}>
@@ -103,8 +103,8 @@ export function CallPage() {
           )}
         </Fact>
       </dl>
-      {call.status === "failed" && <WhyFailed call={call} events={events} />}
-      {broken && live && <p className="note warn">{t("call.broken")}</p>}
+      {(call.status === "failed" || call.endedDetail) && <WhyEnded call={call} />}
+      {broken && live && (error instanceof ApiError && error.status ? <Failure error={error} /> : <p className="note warn">{t("call.broken")}</p>)}
       {live && <Controls call={call} />}
       <Player talk={talk} peaks={peaks.data ?? null} url={live ? null : call.recordingUrl} durationMs={peaks.data?.durationMs ?? (call.durationSeconds ?? 0) * 1000} at={at} onTime={setAt} seekTo={wish} live={live} />
       <div className="call-columns">
@@ -136,12 +136,13 @@ function Fact({ label, children }: { label: string; children: React.ReactNode })
   );
 }
 
-function WhyFailed({ call, events }: { call: Schemas["Call"]; events: { kind: string; data: Record<string, unknown> }[] }) {
-  const told = events.map((each) => each.data.detail).filter((detail): detail is string => typeof detail === "string" && detail !== "");
+function WhyEnded({ call }: { call: Schemas["Call"] }) {
   return (
-    <div className="note bad">
-      <strong>{reason(call.endedReason)}</strong>
-      {told.length > 0 && <span dir="auto">{told[told.length - 1]}</span>}
+    <div className={call.status === "failed" ? "note bad" : "note"}>
+      <strong>
+        <Reason code={call.endedReason} />
+      </strong>
+      {call.endedDetail && <span dir="auto">{call.endedDetail}</span>}
     </div>
   );
 }

@@ -5,8 +5,9 @@ import { memo, useEffect, useRef } from "react";
 import type { Schemas } from "../api/client";
 import { type LiveCall, useLiveCalls } from "../api/live";
 import { Badge, Copy, Time } from "../parts/basic";
+import { Reason } from "../parts/explained";
 import { useNow } from "../parts/now";
-import { clock, maybe, money, number, t } from "../words";
+import { clock, money, number, t } from "../words";
 
 export type Listed = Schemas["ListedCall"];
 
@@ -14,10 +15,6 @@ export const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reas
 export type Column = (typeof COLUMNS)[number];
 
 const AGAIN_MS = 2_000;
-
-export function reason(code: string | null | undefined): string {
-  return code ? maybe(`reason.${code}`, code.replaceAll("_", " ")) : "—";
-}
 
 export function hiddenIn(hide: string | undefined): Set<Column> {
   return new Set(String(hide ?? "").split(",") as Column[]);
@@ -124,7 +121,7 @@ const Row = memo(function Row({ call, status, seconds, turns, agent, hide }: Row
       {!hidden.has("duration") && <td className="end num">{clock(seconds)}</td>}
       {!hidden.has("turns") && <td className="end num">{number(turns)}</td>}
       {!hidden.has("cost") && <td className="end num">{money(call.cost)}</td>}
-      {!hidden.has("reason") && <td className="quiet">{reason(call.endedReason)}</td>}
+      {!hidden.has("reason") && <td className="quiet"><Reason code={call.endedReason} /></td>}
       {!hidden.has("id") && (
         <td>
           <Copy text={call.id} short />

@@ -1,21 +1,21 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
-import { api, body } from "../api/client";
+import { api, body, fetched } from "../api/client";
 import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
 import { CursorPages, SearchBox, useParameters } from "../parts/lists";
+import { reason } from "../parts/explained";
+import { failed, toast } from "../parts/toasts";
 import { Views } from "../parts/views";
 import { t } from "../words";
-import { type Column, COLUMNS, hiddenIn, type Listed, reason, Rows } from "./calls-rows";
-
-export { reason };
+import { type Column, COLUMNS, hiddenIn, type Listed, Rows } from "./calls-rows";
 
 const LIMIT = 50;
 const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
-/** Those that calls end for most; one of the address that is not among them is shown too. */
-const REASONS = ["customer_ended", "agent_ended", "operator_ended", "max_duration", "transferred", "no_answer", "busy", "rejected", "cancelled", "provider_error", "worker_lost", "insufficient_funds"];
+/** As the server explains them; one of the address that is not among them is shown too. */
+const REASONS = ["customer_ended", "agent_ended", "operator_ended", "max_duration", "silence", "transferred", "caller_ended", "not_accepted", "voicemail", "unavailable", "menu", "screened_out", "fax", "no_answer", "busy", "rejected", "cancelled", "provider_error", "worker_lost", "internal_error", "insufficient_funds"];
 type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; reason?: string; from?: string; to?: string; hide?: string; after?: string };
 
 export function query(search: Filters) {
@@ -72,7 +72,7 @@ export function Calls() {
         <Menu
           label={t("export")}
           look=""
-          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => exported(filters, format, texts) }))}
+          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => void exported(filters, format, texts).catch(failed) }))}
         >
           {t("export")}
         </Menu>
@@ -139,11 +139,15 @@ function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden:
   );
 }
 
-/** The server streams the file; it knows who asks by the session. */
-function exported(filters: ReturnType<typeof query>, format: "csv" | "jsonl", texts: boolean) {
+/** By a request and not by a link, which would save a refusal as if it were the calls. The browser
+    keeps large ones on its disk. */
+async function exported(filters: ReturnType<typeof query>, format: "csv" | "jsonl", texts: boolean) {
   const given = Object.entries({ ...filters, format, texts: String(texts) }).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  toast(t("export.begun"));
+  const made = await fetched(`/v1/calls/export?${new URLSearchParams(given)}`);
   const link = document.createElement("a");
-  link.href = `/v1/calls/export?${new URLSearchParams(given)}`;
+  link.href = URL.createObjectURL(await made.blob());
   link.download = `calls.${format}`;
   link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -6,11 +6,11 @@ import { api, body, data, type Schemas } from "../api/client";
 import { useSession } from "../api/session";
 import { Failure, Head, Waiting } from "../parts/basic";
 import { Bars, Columns } from "../parts/chart";
+import { reason } from "../parts/explained";
 import { SelectField } from "../parts/select";
 import { useParameters } from "../parts/lists";
 import { liveCount } from "../shell";
 import { day, money, ms, number, percent, t } from "../words";
-import { reason } from "./calls";
 import { Setup, useSetup } from "./home-setup";
 import { Tile } from "./settings-billing";
 

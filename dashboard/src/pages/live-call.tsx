@@ -10,7 +10,7 @@ import { t } from "../words";
 import { Controls } from "./call-controls";
 import { read } from "./call-model";
 import { Transcript } from "./call-transcript";
-import { reason } from "./calls";
+import { reason } from "../parts/explained";
 
 export default function LiveCallPanel({ id, onClose }: { id: string; onClose: () => void }) {
   const navigate = useNavigate();

@@ -3,6 +3,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { Button as AriaButton, type ButtonProps } from "react-aria-components/Button";
 import { ApiError } from "../api/client";
 import { ago, exact, maybe, moment, t } from "../words";
+import { ExplainedCode } from "./explained";
 import { Icon, type IconName } from "./icons";
 import { toast } from "./toasts";
 
@@ -113,7 +114,7 @@ export function Failure({ error }: { error: unknown }) {
       {known && error.details.map((d) => <span key={d.field + d.message}>{d.message}</span>)}
       {known && (
         <span className="small">
-          <code>{error.code}</code>
+          <ExplainedCode code={error.code} />
           {error.requestId && (
             <>
               {" · "}

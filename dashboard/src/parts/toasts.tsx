@@ -1,8 +1,10 @@
-// Short words at the bottom, which go by themselves; a screen reader is told of them.
+// Short words at the bottom; a screen reader is told of them. They go by themselves, but for
+// failures, which stay until they are closed: one has to read them, and to follow a link.
 import { useSyncExternalStore } from "react";
 import { t } from "../words";
+import { Button, Failure } from "./basic";
 
-type Toast = { id: number; text: string; undo?: () => void };
+type Toast = { id: number; text: string; undo?: () => void; error?: unknown };
 let shown: Toast[] = [];
 let last = 0;
 const listeners = new Set<() => void>();
@@ -19,6 +21,11 @@ export function toast(text: string, undo?: () => void) {
   setTimeout(() => set(shown.filter((each) => each.id !== id)), undo ? 2 * SHOWN_MS : SHOWN_MS);
 }
 
+/** Of what has no place of its own on the page. */
+export function failed(error: unknown) {
+  set([...shown.filter((each) => !each.error).slice(-2), { id: ++last, text: "", error }]);
+}
+
 export function Toasts() {
   const all = useSyncExternalStore(
     (tell) => {
@@ -31,7 +38,14 @@ export function Toasts() {
     <div className="toasts" role="status" aria-live="polite">
       {all.map((each) => (
         <div key={each.id} className="toast">
-          <span>{each.text}</span>
+          {each.error ? (
+            <>
+              <Failure error={each.error} />
+              <Button look="tiny bare" icon="close" aria-label={t("close")} onPress={() => set(shown.filter((other) => other.id !== each.id))} />
+            </>
+          ) : (
+            <span>{each.text}</span>
+          )}
           {each.undo && (
             <button
               type="button"

@@ -1,10 +1,11 @@
-"""What is served of it, all without a key: the document, and two pages that show it.
+"""What is served of it, all without a key: the document, two pages that show it, and one that
+explains its errors.
 
-`/v1/openapi.json` and `.yaml`, `/docs` (Swagger UI), `/redoc`, and `/docs/assets/…`, which the
-pages are made of; whoever opens `/` is sent to `/docs`. The document is made once, at the first
-request, in a thread, because it takes longer than a call can wait. What is sent has an ETag and is
-compressed once. The pages load nothing from elsewhere: their Content-Security-Policy forbids it,
-and it is not needed.
+`/v1/openapi.json` and `.yaml`, `/docs` (Swagger UI), `/redoc`, `/docs/errors`, and
+`/docs/assets/…`, which the pages are made of; whoever opens `/` is sent to `/docs`. The document is
+made once, at the first request, in a thread, because it takes longer than a call can wait. What is
+sent has an ETag and is compressed once. The pages load nothing from elsewhere: their
+Content-Security-Policy forbids it, and it is not needed.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chorus import errors
+from chorus.openapi import codes
 from chorus.openapi.document import build
 
 FOLDER = Path(__file__).parent.parent / "web" / "reference"
 
+ERRORS = "/docs/errors"
+
 _SCRIPT = "text/javascript; charset=utf-8"
 _STYLE = "text/css; charset=utf-8"
 ASSETS = {
+    "errors.css": _STYLE,
     "redoc.css": _STYLE,
     "redoc.js": _SCRIPT,
     "redoc.standalone.js": _SCRIPT,
@@ -94,6 +99,7 @@ def add_routes(app: FastAPI, url: str) -> None:
         "/v1/openapi.yaml": shelf.document_yaml,
         "/docs": shelf.swagger,
         "/redoc": shelf.redoc,
+        ERRORS: shelf.errors,
     }
 
     def route(name: str, make: Callable[[], Served]) -> None:
@@ -148,9 +154,11 @@ class _Shelf:
     def redoc(self) -> Served:
         return self._page("redoc.html")
 
+    def errors(self) -> Served:
+        return _html(codes.page(self.version))
+
     def _page(self, name: str) -> Served:
-        text = (FOLDER / name).read_text("utf-8").replace("VERSION", self.version)
-        return Served.of(text.encode(), "text/html; charset=utf-8", _REVALIDATE, _PAGE_HEADERS)
+        return _html((FOLDER / name).read_text("utf-8").replace("VERSION", self.version))
 
     def asset(self, name: str) -> Served:
         nosniff = {"X-Content-Type-Options": "nosniff"}
@@ -163,6 +171,10 @@ class _Shelf:
         for name in sorted(ASSETS):
             digest.update((FOLDER / name).read_bytes())
         return digest.hexdigest()[:12]
+
+
+def _html(text: str) -> Served:
+    return Served.of(text.encode(), "text/html; charset=utf-8", _REVALIDATE, _PAGE_HEADERS)
 
 
 def to_yaml(document: bytes) -> bytes:
