@@ -126,8 +126,11 @@ class WorkersRig(Rig):
             victim = self.dice.choice(sorted(found))
             self._dead = {victim: found[victim]}
             self.of_workers[f"worker {found[victim]}"] += 1
-            os.kill(victim, signal.SIGKILL)
+            # What it holds is read while it stands still: the other comes for the calls of a dead
+            # worker within milliseconds.
+            os.kill(victim, signal.SIGSTOP)
             self._note_theirs()
+            os.kill(victim, signal.SIGKILL)
             return
         self._dead = found
         self.of_workers["the parent" if kind > WHOLE else "all"] += 1
@@ -138,7 +141,7 @@ class WorkersRig(Rig):
         self._note_theirs()
 
     def _note_theirs(self) -> None:
-        """At once, and holding everything up: whoever comes for the dead ends their calls."""
+        """Holding everything up: whoever comes for the dead ends their calls."""
         assert self.database_url is not None
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(_held_by(self._dead.values()).encode()).fetchall()
