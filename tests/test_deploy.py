@@ -24,6 +24,7 @@ FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 MEDIA = {BROWSER, JAMBONZ, SUPERVISE, TELNYX, TWILIO, VOXIMPLANT}
 # Of compose's own: from it the public URL is made.
 NOT_OURS = {"CHORUS_DOMAIN"}
+POD_IP = "10.1.2.3"
 GIVEN = {
     "CHORUS_DATABASE_URL": "postgresql://chorus@postgres/chorus",
     "CHORUS_SECRET_KEY": "k" * 40,
@@ -41,6 +42,16 @@ def compose() -> dict[str, dict[str, Any]]:
 def kubernetes(kind: str) -> list[dict[str, Any]]:
     items = yaml.safe_load((DEPLOY / "kubernetes" / "chorus.yaml").read_text())["items"]
     return [item for item in items if item["kind"] == kind]
+
+
+def variables(pod: dict[str, Any]) -> dict[str, str]:
+    """As the cluster fills them in."""
+    given = pod["containers"][0]["env"]
+    return {
+        each["name"]: each["value"].replace("$(POD_IP)", POD_IP)
+        for each in given
+        if "value" in each
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -66,7 +77,7 @@ def test_kubernetes_gives_calls_their_time():
     roles: set[str] = set()
     for item in kubernetes("Deployment") + kubernetes("StatefulSet"):
         pod = item["spec"]["template"]["spec"]
-        own = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+        own = variables(pod)
         settings = Settings.read({**common["data"], **own, **GIVEN})
         roles.update(settings.roles)
         patience = pod["terminationGracePeriodSeconds"]
@@ -79,6 +90,33 @@ def matches(path: str, pattern: str) -> bool:
     if pattern.endswith("*"):
         return path.startswith(pattern[:-1])
     return path == pattern
+
+
+def test_whoever_holds_calls_is_reached_by_its_siblings():
+    """Each at an address of its own, to which a name or the cluster leads."""
+    addresses: list[str] = []
+    for name, service in compose().items():
+        settings = Settings.read({**service["environment"], **GIVEN})
+        if name == "migrate" or "media" not in settings.roles:
+            assert settings.peer_address is None
+            continue
+        assert settings.peer_address is not None
+        assert settings.peer_address.host == name
+        assert "ports" not in service, "the port is for the network of compose alone"
+        addresses.append(name)
+    assert len(addresses) == len(set(addresses)) == 2
+    [media] = kubernetes("StatefulSet")
+    pod = media["spec"]["template"]["spec"]
+    assert variables(pod)["CHORUS_PEER_ADDRESS"] == f"{POD_IP}:8700"
+    ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}
+    assert ports["peers"] == 8700
+    [policy] = kubernetes("NetworkPolicy")
+    labels = media["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == labels
+    [open_, closed] = policy["spec"]["ingress"]
+    assert [each["port"] for each in open_["ports"]] == ["http"]
+    assert [each["port"] for each in closed["ports"]] == ["peers"]
+    assert closed["from"] == [{"podSelector": {"matchLabels": labels}}]
 
 
 def test_the_audio_of_every_call_goes_where_calls_are_held(tmp_path: Path):
