@@ -10,6 +10,7 @@ run: setup  ## start the platform: API and telephone lines
 	.venv/bin/chorus serve
 
 demo: setup  ## three telephone calls on this machine, with no account anywhere
+	@.venv/bin/chorus models offer
 	.venv/bin/chorus demo
 
 setup: .venv/.synced dashboard/.built  ## install what Chorus needs to run into .venv, from uv.lock, and build the dashboard

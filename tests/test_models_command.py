@@ -8,7 +8,8 @@ import pty
 import subprocess
 import sys
 
-from scripts.material import MODELS
+import pytest
+from scripts.material import MODELS, ROOT
 from tests.material import needs_model
 
 
@@ -75,3 +76,13 @@ def test_the_offer_asks_on_a_terminal_only_and_takes_no_for_an_answer(tmp_path):
     assert asked.wait(30) == 0
     os.close(ours)
     assert (tmp_path / ".declined").exists()
+
+
+@pytest.mark.parametrize("target", ["run", "demo"])
+def test_make_offers_the_models_before_it_starts_what_uses_them(target):
+    printed = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    offer, program = printed.stdout.splitlines()[-2:]
+    assert offer == ".venv/bin/chorus models offer"
+    assert program in (".venv/bin/chorus serve", ".venv/bin/chorus demo")

@@ -58,6 +58,7 @@ def test_one_that_went_well_passes() -> None:
         pytest.param(f"{ASKS} {ASKS} {ANNA_SAYS}", id="asked twice"),
         pytest.param(f"{ASKS} for calling {ANNA_SAYS}", id="half of it at first"),
         pytest.param(f"{ASKS} {ANNA_SAYS} {ANNA_SAYS}", id="answered twice"),
+        pytest.param(f"I would like to speak with a gardener. {ANNA_SAYS}.", id="another article"),
     ],
 )
 def test_what_was_said_twice_passes(words: str) -> None:

@@ -208,15 +208,24 @@ def is_said(line: str, understood: str) -> bool:
     figures must be the same."""
     meant, heard = plain(line).split(), plain(understood).split()
     figures = [[word for word in words if word.isdecimal()] for words in (meant, heard)]
-    return figures[0] == figures[1] and SequenceMatcher(None, meant, heard).ratio() >= 0.75
+    return figures[0] == figures[1] and _likeness(meant, heard) >= 0.75
 
 
-def is_among(line: str, understood: str) -> bool:
-    """Whether a line was understood somewhere in what may hold more: what was said twice, or what
-    came before."""
+def _likeness(meant: list[str], heard: list[str]) -> float:
+    return SequenceMatcher(None, meant, heard).ratio()
+
+
+def behind(line: str, understood: str) -> str | None:
+    """What stands behind a line, `plain`, in what may hold more: what was said twice, or what came
+    before. None where the line is nowhere in it, give or take a word."""
     words, length = plain(understood).split(), len(plain(line).split())
     starts = range(max(1, len(words) - length + 1))
-    return any(is_said(line, " ".join(words[at : at + length])) for at in starts)
+    places = [at for at in starts if is_said(line, " ".join(words[at : at + length]))]
+    if not places:
+        return None
+    # The words before it with half of the line may pass too: the likest place is meant.
+    at = max(places, key=lambda at: _likeness(plain(line).split(), words[at : at + length]))
+    return " ".join(words[at + length :])
 
 
 def plain(text: str) -> str:

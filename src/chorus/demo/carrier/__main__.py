@@ -3,7 +3,8 @@
 Prints one line of JSON, `{"url": "http://127.0.0.1:<port>"}`, once it takes connections. With
 `--with-parent` it ends when its standard input is closed, so that it never outlives a test; with
 `--socket` it takes connections where its parent listens already. With `--sip` its people have SIP
-telephones instead of media streams.
+telephones instead of media streams. With `--models` they speak with the natural voice in that
+folder, where Whisper is too: it hears the robot's voice that they have else badly.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import uvicorn
@@ -39,16 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar=("NUMBER", "PORT", "PEER"),
         help="people with SIP telephones of this number on this UDP port, the platform's on PEER",
     )
+    parser.add_argument(
+        "--models", type=Path, help="folder of models: people have its voice, once one is there"
+    )
     given = parser.parse_args(arguments)
     if given.socket is None:
         listening = socket.create_server(("127.0.0.1", given.port))
     else:
         listening = socket.socket(fileno=given.socket)
-    asyncio.run(_serve(listening, given.with_parent, given.sip))
+    asyncio.run(_serve(listening, given.with_parent, given.sip, given.models))
 
 
 async def _serve(
-    listening: socket.socket, with_parent: bool, sip: tuple[str, str, str] | None
+    listening: socket.socket,
+    with_parent: bool,
+    sip: tuple[str, str, str] | None,
+    models: Path | None,
 ) -> None:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     # The platform closes an idle connection after 5 s: news that is on its way then would be lost.
@@ -61,7 +69,8 @@ async def _serve(
             number, port, peer_port = sip
             exchange.telephones = SipTelephones(exchange, number, int(port), int(peer_port))
             await exchange.telephones.start()
-        app = Starlette(routes=[*Api(exchange).routes(), *Control(exchange).routes()])
+        control = Control(exchange, models)
+        app = Starlette(routes=[*Api(exchange).routes(), *control.routes()])
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
         )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -69,8 +70,10 @@ class NewFault(BaseModel):
 
 
 class Control:
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, models: Path | None = None) -> None:
+        """`models`: a folder whose voice the people have, if what hears a call is in it too."""
         self._exchange = exchange
+        self._models = models
 
     def routes(self) -> list[Route]:
         base = "/control"
@@ -104,7 +107,7 @@ class Control:
 
     async def expect(self, request: Request) -> Response:
         body = await _body(request, NewPerson)
-        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
+        person = body.person.model_copy(update={"steps": await self._spoken(body.person.steps)})
         self._exchange.expect(body.number, person, body.times)
         if self._exchange.telephones is not None:
             self._exchange.telephones.connect(body.number)
@@ -112,7 +115,7 @@ class Control:
 
     async def call(self, request: Request) -> Response:
         body = await _body(request, NewCall)
-        person = body.person.model_copy(update={"steps": await _spoken(body.person.steps)})
+        person = body.person.model_copy(update={"steps": await self._spoken(body.person.steps)})
         if self._exchange.telephones is not None:
             dialled = await self._exchange.telephones.call(body.to, body.from_, person)
             return JSONResponse({"sid": dialled.sid}, 201)
@@ -137,7 +140,7 @@ class Control:
         call = self._known(request)
         if call.actor is None:
             raise HTTPException(409, f"call {call.sid} has no media stream yet")
-        call.actor.add(await _spoken(body.steps))
+        call.actor.add(await self._spoken(body.steps))
         return Response(status_code=204)
 
     async def look(self, request: Request) -> Response:
@@ -180,6 +183,25 @@ class Control:
             raise HTTPException(409, "the call has no media stream yet")
         return stream
 
+    async def _spoken(self, steps: Sequence[Step]) -> list[Step]:
+        """The steps, with audio where there was text: it is made before the call, so that nobody
+        waits for it in the call."""
+        texts = {step.text for step in steps if isinstance(step, Say) and step.text is not None}
+        if not texts:
+            return list(steps)
+        # Not before somebody speaks: the voice takes long to import.
+        from chorus.demo.voices import cast_of, recite
+        from chorus.speech.engines import EngineFailed
+
+        try:
+            audio = await recite(texts, None if self._models is None else cast_of(self._models))
+        except EngineFailed as failure:
+            raise HTTPException(503, f"there is no voice for a text: {failure}") from None
+        return [
+            say(audio[step.text], step.name) if isinstance(step, Say) and step.text else step
+            for step in steps
+        ]
+
 
 def _figures(stream: Handset) -> dict[str, Any]:
     return {
@@ -190,26 +212,6 @@ def _figures(stream: Handset) -> dict[str, Any]:
         "counts": stream.counts,
         "heard_ms": len(stream.heard) / 8,
     }
-
-
-async def _spoken(steps: Sequence[Step]) -> list[Step]:
-    """The steps, with audio where there was text: it is made before the call, so that nobody
-    waits for it in the call."""
-    texts = {step.text for step in steps if isinstance(step, Say) and step.text is not None}
-    if not texts:
-        return list(steps)
-    # Not before somebody speaks: the voice takes long to import.
-    from chorus.demo.voices import recite
-    from chorus.speech.engines import EngineFailed
-
-    try:
-        audio = await recite(texts)
-    except EngineFailed as failure:
-        raise HTTPException(503, f"there is no voice for a text: {failure}") from None
-    return [
-        say(audio[step.text], step.name) if isinstance(step, Say) and step.text else step
-        for step in steps
-    ]
 
 
 async def _body(request: Request, model: type[Body]) -> Body:
