@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -13,10 +14,19 @@ from tests.billing.office import PRICES
 from tests.conftest import settings_for
 
 from chorus.billing.charges import Item, tally
-from chorus.billing.prices import PACKAGED, Price, Prices, WrongPrices
+from chorus.billing.prices import PACKAGED, Meter, Price, Prices, WrongPrices
 from chorus.catalogue.catalogue import Catalogue
 from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
+from chorus.speech.vendors import VENDORS
+
+# A price of speech or of a model, with the lines of comment right above it.
+ENTRY = re.compile(
+    r"(?P<above>(?:^#.*\n)*)^\[price_list\.(?P<engine>(?:transcription|voice|model)\..+?)\].*\n"
+    r"per_\w+ = (?P<price>\S+)",
+    re.M,
+)
+SOURCE = re.compile(r"^# https://\S+, 20\d\d-\d\d(-\d\d)?\b", re.M)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -37,6 +47,36 @@ def test_the_packaged_file_prices_everything_that_a_fresh_installation_uses():
         assert prices.price("transcription", local) == Price(0, 60)
     assert prices.call("twilio") is not None
     assert "EXAMPLES" in PACKAGED.read_text()
+
+
+# What a vendor offers and nobody knows the price of, with the reason.
+UNPRICED = {
+    "soniox/tts-rt-v2": "no public price of its voices was found in 2026-11",
+    "faseeh/faseeh-v1-preview": "a preview without a public price in 2026-11",
+    "faseeh/faseeh-mini-v1-preview": "a preview without a public price in 2026-11",
+}
+
+
+def test_the_packaged_file_prices_all_that_vendors_hear_and_speak_with_or_says_why_not():
+    [prices] = Prices.read(PACKAGED).lists
+    offered: list[tuple[Meter, str]] = [
+        (meter, f"{vendor.id}/{model.id}")
+        for vendor in VENDORS.values()
+        for meter, models in (("transcription", vendor.hears), ("voice", vendor.speaks))
+        for model in models
+    ]
+    unpriced = {engine for meter, engine in offered if prices.price(meter, engine) is None}
+    assert unpriced == set(UNPRICED)
+
+
+def test_every_price_of_a_vendor_names_its_page_and_its_day():
+    """What costs nothing runs on this machine, or is a server of one's own."""
+    unnamed = [
+        named.group("engine")
+        for named in ENTRY.finditer(PACKAGED.read_text())
+        if named["price"] != "0" and not SOURCE.search(named["above"])
+    ]
+    assert unnamed == []
 
 
 def test_look_ups(tmp_path: Path):
