@@ -1,8 +1,8 @@
 // What a minute of the chosen set costs by the price list, and how fast the agent has answered.
 import { useQuery } from "@tanstack/react-query";
+import { allModels, allVoices } from "../api/all";
 import { api, body, data } from "../api/client";
 import { money, ms, number, t } from "../words";
-import { allVoices } from "./agents";
 import type { Form } from "./agent-state";
 
 const LONG_MS = 600_000;
@@ -16,7 +16,7 @@ const CHARACTERS_A_TOKEN = 4;
 const HISTORY_TOKENS = 350;
 const TOOL_TOKENS = 100;
 
-export const modelsQuery = { queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data };
+export const modelsQuery = { queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: allModels };
 export const voicesQuery = { queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices };
 export const earsQuery = { queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data };
 export const soundsQuery = { queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data };

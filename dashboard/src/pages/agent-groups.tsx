@@ -1,7 +1,7 @@
 // The groups of an agent's settings.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { api, body } from "../api/client";
+import { toolsQuery } from "../api/all";
 import { ComboField } from "../parts/combo";
 import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
@@ -141,7 +141,7 @@ export function Hearing({ form }: Group) {
 
 export function ToolsGroup({ form }: Group) {
   const { shown, set } = form;
-  const tools = useQuery({ queryKey: ["tools", "all"], queryFn: async () => (await body(api.GET("/v1/tools", { params: { query: { limit: 100 } } }))).data });
+  const tools = useQuery(toolsQuery);
   return (
     <>
       <h2>

@@ -1,7 +1,7 @@
 // Which knowledge bases an agent looks into, and when.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { api, body } from "../api/client";
+import { basesQuery } from "../api/all";
 import { Failure } from "../parts/basic";
 import { TextField } from "../parts/fields";
 import { number, t } from "../words";
@@ -9,7 +9,7 @@ import { type Group, hint, label, Marks, of } from "./agent-field";
 
 export function Knowledge({ form }: Group) {
   const { shown, set } = form;
-  const bases = useQuery({ queryKey: ["knowledge-bases", "all"], queryFn: async () => (await body(api.GET("/v1/knowledge-bases", { params: { query: { limit: 100 } } }))).data });
+  const bases = useQuery(basesQuery);
   return (
     <>
       <h2>

@@ -3,6 +3,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Suspense, useState } from "react";
+import { numbersQuery } from "../api/all";
 import { ApiError, api, body, data } from "../api/client";
 import { useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
@@ -76,7 +77,7 @@ export function TestPanel({ form, dirty, given, setGiven }: { form: Form; dirty:
 
 function Phone({ agentId, variables }: { agentId: string; variables: Record<string, string> }) {
   const navigate = useNavigate();
-  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const numbers = useQuery(numbersQuery);
   const [from, setFrom] = useState<string | null>(null);
   const [to, setTo] = useState(() => localStorage.getItem("chorus.myphone") ?? "");
   const [machine, setMachine] = useState(false);

@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { allModels, allVoices } from "../api/all";
 import { api, body, data } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
@@ -95,20 +96,9 @@ export function useNames(kind: "voices" | "slm-models"): Map<string, string> {
   const found = useQuery({
     queryKey: [kind, "names"],
     staleTime: 600_000,
-    queryFn: async () => new Map((kind === "voices" ? await allVoices() : (await body(api.GET("/v1/slm-models", { params: { query: { limit: 100 } } }))).data).map((each) => [each.id, each.name] as const)),
+    queryFn: async () => new Map((await (kind === "voices" ? allVoices() : allModels())).map((each) => [each.id, each.name] as const)),
   });
   return found.data ?? new Map();
-}
-
-export async function allVoices() {
-  const first = await body(api.GET("/v1/voices", { params: { query: { limit: 100 } } }));
-  const all = [...first.data];
-  while (all.length < first.pagination.total && all.length < 1000) {
-    const next = await body(api.GET("/v1/voices", { params: { query: { limit: 100, offset: all.length } } }));
-    if (next.data.length === 0) break;
-    all.push(...next.data);
-  }
-  return all;
 }
 
 export function useMakeAgent() {

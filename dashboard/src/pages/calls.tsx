@@ -1,6 +1,7 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
+import { allAgents, numbersQuery } from "../api/all";
 import { api, body, fetched } from "../api/client";
 import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
 import { SelectField } from "../parts/select";
@@ -42,7 +43,7 @@ export function useAgentNames(): Map<string, string> {
   const found = useQuery({
     queryKey: ["agents", "names"],
     staleTime: 60_000,
-    queryFn: async () => new Map((await body(api.GET("/v1/agents", { params: { query: { limit: 100 } } }))).data.map((each) => [each.id, each.name] as const)),
+    queryFn: async () => new Map((await allAgents()).map((each) => [each.id, each.name] as const)),
   });
   return found.data ?? new Map();
 }
@@ -51,7 +52,7 @@ export function Calls() {
   const search = useSearch({ strict: false }) as Filters;
   const change = useParameters();
   const agents = useAgentNames();
-  const numbers = useQuery({ queryKey: ["numbers", "all"], queryFn: async () => (await body(api.GET("/v1/phone-numbers", { params: { query: { limit: 100 } } }))).data });
+  const numbers = useQuery(numbersQuery);
   const filters = query(search);
   const found = useQuery({
     queryKey: ["calls", search],
