@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +27,12 @@ SAID = "Book a table"
 BEFORE_MS = 6500
 """The greeting takes four seconds."""
 MOST_SCRIPT_BYTES = 200_000
+SCRIPT = """script:
+when caller says "book a table":
+  call ask_health
+  then say "It lives."
+otherwise: say "Sorry?"
+"""
 
 
 def recording(path: Path) -> None:
@@ -36,6 +44,12 @@ def recording(path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(decode(MULAW_8K, silence(BEFORE_MS) + words + silence(60_000)))
+
+
+def made(http: httpx.Client, path: str, wish: dict[str, Any]) -> dict[str, Any]:
+    answer = http.post(path, json=wish)
+    assert answer.status_code in (201, 202), answer.text
+    return answer.json()["data"]
 
 
 def script_bytes(page: Page) -> int:
@@ -62,8 +76,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, str]) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("talk") / "data"
-    # With a telephone network, for callers who are not in a browser.
-    with serving(folder, CHORUS_SIMULATED="1", **database) as running:
+    # With a telephone network, for callers who are not in a browser. A tool asks the server itself.
+    more = {"CHORUS_SIMULATED": "1", "CHORUS_ALLOW_PRIVATE_ADDRESSES": "true"}
+    with serving(folder, **more, **database) as running:
         yield running
 
 
@@ -202,6 +217,43 @@ def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser,
         assert calling.complaints == []
 
 
+def test_a_talk_shows_what_happens_behind_it(browser: Browser, server: Server):
+    with (
+        visiting(browser, server, permissions=["microphone"]) as visit,
+        server.client() as http,
+    ):
+        page = visit.page
+        config = {"method": "GET", "url": f"{server.url}/healthz"}
+        tool = {"name": "ask_health", "description": "Asks.", "config": config}
+        tool_id = made(http, "/v1/tools", tool)["id"]
+        base = made(http, "/v1/knowledge-bases", {"name": "Hours"})["id"]
+        text = "Whoever wants to book a table calls before ten.\n\n" + "The sea is blue. " * 900
+        documents = f"/v1/knowledge-bases/{base}/documents"
+        document = made(http, documents, {"name": "Tables", "text": text})
+        deadline = time.monotonic() + 60
+        while http.get(f"{documents}/{document['id']}").json()["data"]["status"] != "ready":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        model = http.get("/v1/slm-models?search=script").json()["data"][0]["id"]
+        wish = {"name": "Host", "systemPrompt": SCRIPT, "slmModelId": model}
+        wish |= {"agentGreeting": "Hello.", "toolIds": [tool_id], "knowledgeBaseIds": [base]}
+        visit.open(f"/agents/{made(http, '/v1/agents', wish)['id']}")
+        log_in(visit)
+        page.get_by_role("button", name="Talk to it").click()
+        lines = page.get_by_role("list", name="Transcript")
+        expect(lines.locator("li.caller")).to_contain_text("book a table")
+        called = lines.get_by_role("group").filter(has_text="ask_health")
+        called.locator("summary").click()
+        expect(called).to_contain_text("loopLagMs")
+        expect(lines).to_contain_text("It lives.")
+        expect(lines.get_by_role("listitem").filter(has_text="Looked up")).to_contain_text("Tables")
+        expect(lines.locator("li.agent .chip")).to_contain_text("ms")
+        assert visit.problems() == []
+        page.get_by_role("button", name="Hang up").click()
+        expect(page.get_by_text("You have hung up.")).to_be_visible()
+        assert visit.complaints == []
+
+
 def test_a_member_hands_a_caller_to_a_person(browser: Browser, server: Server):
     """To one of the agent's targets, who is busy; and to a number that is typed."""
     ours, sales = "+14155550100", {"name": "Sales", "number": "+14155550101"}
@@ -249,3 +301,28 @@ def test_a_member_hands_a_caller_to_a_person(browser: Browser, server: Server):
         log = http.get("/v1/audit-log?limit=20").json()["data"]
         handed = [each for each in log if each["action"] == "transferCall"]
         assert [each["resourceId"] for each in handed] == [rang["callId"]] * 2
+
+
+def test_a_caller_in_a_browser_is_handed_to_a_person(browser: Browser, server: Server):
+    """The person is called from the number that the agent answers."""
+    sales = {"name": "Sales", "number": "+14155550131"}
+    with visiting(browser, server) as visit, server.client() as http:
+        page = visit.page
+        wish = {"name": "Web", "agentGreeting": "Good day.", "transferTargets": [sales]}
+        agent = made(http, "/v1/agents", wish)["id"]
+        number = {"number": "+14155550130", "provider": "loopback", "agentId": agent}
+        made(http, "/v1/phone-numbers", number)
+        begun = made(http, "/v1/calls/test", {"agentId": agent})
+        with connect(begun["url"], max_queue=None) as caller:
+            start = {"type": "start", "callId": begun["callId"], "token": begun["token"]}
+            caller.send(json.dumps(start))
+            visit.open(f"/live?call={begun['callId']}")
+            log_in(visit)
+            page.get_by_role("button", name="Transfer").click()
+            asked = page.get_by_role("dialog")
+            expect(asked.get_by_role("button", name="To whom")).to_contain_text("Sales")
+            asked.get_by_role("button", name="Transfer").click()
+            expect(asked).to_have_count(0)
+            [rings] = http.get("/loopback/ringing", params={"to": sales["number"]}).json()
+            assert rings["from"] == number["number"]
+        assert visit.complaints == []

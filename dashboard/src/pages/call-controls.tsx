@@ -27,8 +27,8 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
   });
   if (!may) return null;
   const waiting = call.status === "queued";
-  // The person is called from the number of the call: a browser's has none. A second call has no caller.
-  const transferable = call.status === "in_progress" && call.phoneNumberId !== null && call.parentCallId === null;
+  // A second call has no caller. For a browser's call the person is called from a number of the agent's.
+  const transferable = call.status === "in_progress" && call.parentCallId === null;
   const end = async () => {
     await data(waiting ? api.POST("/v1/calls/{id}/cancel", path) as never : api.POST("/v1/calls/{id}/hangup", path));
     await queries.invalidateQueries({ queryKey: ["call", call.id] });

@@ -5,6 +5,8 @@ import { Icon } from "../parts/icons";
 import { clock, maybe, ms, t } from "../words";
 import { asText, type Line } from "./call-model";
 
+const SLOW_MS = 1500;
+
 export function Transcript({ lines, at, seek, openTurn, customer, agent, live }: { lines: Line[]; at: number; seek?: (ms: number) => void; openTurn: (turn: number) => void; customer: string; agent: string; live: boolean }) {
   const [search, setSearch] = useState("");
   const wanted = search.trim().toLowerCase();
@@ -49,7 +51,8 @@ export function Transcript({ lines, at, seek, openTurn, customer, agent, live }:
   );
 }
 
-function Body({ line, at, openTurn, customer, agent }: { line: Line; at: number; openTurn: (turn: number) => void; customer: string; agent: string }) {
+/** One line; without `openTurn` its latency is only told. */
+export function Body({ line, at, openTurn, customer, agent }: { line: Line; at: number; openTurn?: (turn: number) => void; customer: string; agent: string }) {
   if (line.kind === "note") {
     return (
       <div>
@@ -79,11 +82,13 @@ function Body({ line, at, openTurn, customer, agent }: { line: Line; at: number;
     <div>
       <div className="speaker">
         <strong dir="auto">{line.who === "caller" ? customer : agent}</strong>
-        {line.latency !== undefined && turn !== null && (
-          <button type="button" className={`chip num ${line.latency > 1500 ? "slow" : ""}`} onClick={() => openTurn(turn)} title={t("waterfall.open")}>
+        {line.latency !== undefined && turn !== null && (openTurn ? (
+          <button type="button" className={`chip num ${line.latency > SLOW_MS ? "slow" : ""}`} onClick={() => openTurn(turn)} title={t("waterfall.open")}>
             {ms(line.latency)}
           </button>
-        )}
+        ) : (
+          <span className={`chip num ${line.latency > SLOW_MS ? "slow" : ""}`}>{ms(line.latency)}</span>
+        ))}
         {line.interrupted && <span className="badge bad">{t("line.interrupted")}</span>}
         {line.retracted && <span className="badge">{t("line.retracted")}</span>}
       </div>

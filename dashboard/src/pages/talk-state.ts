@@ -6,12 +6,11 @@ import { mediaUrl } from "../api/media";
 import { queries } from "../api/session";
 import type { TrialProps } from "../parts/trial";
 
-export type Said = { who: "caller" | "agent"; text: string; unsaid?: string; latency?: number; open?: boolean };
-
 export type Talking = {
   state: State;
   callId: string;
-  said: Said[];
+  /** What the caller says at this moment, as far as it is recognized. */
+  words: string;
   caller: number;
   agent: number;
   rtt: number | null;
@@ -21,7 +20,7 @@ export type Talking = {
   error: unknown;
 };
 
-const NEW: Talking = { state: "connecting", callId: "", said: [], caller: 0, agent: 0, rtt: null, sound: true, muted: false, ended: null, error: null };
+const NEW: Talking = { state: "connecting", callId: "", words: "", caller: 0, agent: 0, rtt: null, sound: true, muted: false, ended: null, error: null };
 
 export function useTalk({ agent, changes, variables }: TrialProps) {
   const [talking, setTalking] = useState<Talking | null>(null);
@@ -39,7 +38,7 @@ export function useTalk({ agent, changes, variables }: TrialProps) {
     made.on("levels", ({ caller, agent: level }) => set({ caller, agent: level }));
     made.on("rtt", (rtt) => set({ rtt }));
     made.on("sound", (sound) => set({ sound }));
-    made.on("event", (event) => set((old) => ({ said: heard(old.said, event) })));
+    made.on("event", (event) => set((old) => ({ words: heard(old.words, event) })));
     made.on("ended", (ended) => {
       set({ ended });
       void queries.invalidateQueries({ queryKey: ["calls"] });
@@ -64,27 +63,8 @@ export function useTalk({ agent, changes, variables }: TrialProps) {
   return { talking, begin, mute, hangUp: () => call.current?.hangUp() };
 }
 
-/** The lines with what has happened: words as they are recognized, turns, and what was heard. */
-function heard(said: Said[], { kind, data: told }: Happening): Said[] {
-  const last = said[said.length - 1];
-  const open = last?.who === "caller" && last.open ? last : undefined;
-  const before = open ? said.slice(0, -1) : said;
-  const text = typeof told.text === "string" ? told.text : "";
-  switch (kind) {
-    case "words":
-      return [...before, { who: "caller", text: `${open ? `${open.text} ` : ""}${text}`, open: true }];
-    case "turn_committed":
-      return text ? [...before, { who: "caller", text }] : before;
-    case "turn_dropped":
-      return before;
-    case "turn_latency": {
-      // How long the person waited, beside what they had said.
-      const at = said.findLastIndex((line) => line.who === "caller" && !line.open);
-      return said.map((line, n) => (n === at && typeof told.sentMs === "number" ? { ...line, latency: told.sentMs } : line));
-    }
-    case "reply_heard":
-      return told.heard || told.unsaid ? [...said, { who: "agent", text: String(told.heard ?? ""), unsaid: told.unsaid ? String(told.unsaid) : undefined }] : said;
-    default:
-      return said;
-  }
+/** The rest of the conversation, and what happens behind it, is told by the call's events. */
+function heard(words: string, { kind, data: told }: Happening): string {
+  if (kind === "words") return typeof told.text === "string" ? `${words} ${told.text}`.trim() : words;
+  return kind === "turn_committed" || kind === "turn_dropped" ? "" : words;
 }

@@ -1,11 +1,14 @@
 // Talking to an agent with this computer's microphone.
 import { Link } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useEvents } from "../api/stream";
 import { Button, Failure } from "../parts/basic";
 import { SwitchField } from "../parts/switch";
 import type { TrialProps } from "../parts/trial";
-import { maybe, ms, t } from "../words";
-import { type Said, type Talking, useTalk } from "./talk-state";
+import { maybe, t } from "../words";
+import { type Conversation, type Line, read } from "./call-model";
+import { Body } from "./call-transcript";
+import { type Talking, useTalk } from "./talk-state";
 
 export default function Talk(props: TrialProps) {
   const { talking, begin, mute, hangUp } = useTalk(props);
@@ -44,7 +47,7 @@ export default function Talk(props: TrialProps) {
       )}
       {talking?.ended && <Over talking={talking} />}
       <Failure error={talking?.error} />
-      {talking && talking.said.length > 0 && <Lines said={talking.said} agent={props.agent.name} />}
+      {talking?.callId && <Happens key={talking.callId} callId={talking.callId} words={talking.words} agent={props.agent.name} live={on} />}
       {talking?.callId && talking.state !== "connecting" && (
         <Link to="/calls/$id" params={{ id: talking.callId }} target={on ? "_blank" : undefined} className="small">
           {on ? t("talk.live") : t("talk.see")}
@@ -88,26 +91,42 @@ function Level({ label, value, who }: { label: string; value: number; who: strin
   );
 }
 
-export function Lines({ said, agent }: { said: Said[]; agent: string }) {
+/** What is said, and what happens behind it: tools, what is looked up, vendors that fail. */
+function Happens({ callId, words, agent, live }: { callId: string; words: string; agent: string; live: boolean }) {
+  const { events, broken } = useEvents(callId);
+  const lines = useMemo(() => withLookups(read(events)), [events]);
   const end = useRef<HTMLLIElement>(null);
   useEffect(() => {
     end.current?.scrollIntoView({ block: "nearest" }); // in braces: new browsers return a promise
-  }, [said.length]);
+  }, [lines.length, words]);
   return (
-    <ol className="said" aria-live="polite" aria-label={t("transcript")} tabIndex={0}>
-      {said.map((line, n) => (
-        // Lines are only added and changed at the end, so their place is their name.
-        <li key={n} className={line.who} data-open={line.open || undefined}>
-          <strong className="small">
-            {line.who === "caller" ? t("talk.you") : agent}
-            {line.latency !== undefined && <span className="quiet num"> {ms(Math.round(line.latency))}</span>}
-          </strong>
-          <p dir="auto">
-            {line.text} {line.unsaid && <s>{line.unsaid}</s>}
-          </p>
-        </li>
-      ))}
-      <li ref={end} aria-hidden="true" />
-    </ol>
+    <>
+      {broken && live && <p className="note warn">{t("call.broken")}</p>}
+      {(lines.length > 0 || words) && (
+        <ol className="said" aria-live="polite" aria-label={t("transcript")} tabIndex={0}>
+          {lines.map((line) => (
+            <li key={`${line.seq} ${line.from}`} className={line.kind === "said" ? line.who : "aside"}>
+              <Body line={line} at={-1} customer={t("talk.you")} agent={agent} />
+            </li>
+          ))}
+          {words && (
+            <li className="caller" data-open>
+              <strong className="small">{t("talk.you")}</strong>
+              <p dir="auto">{words}</p>
+            </li>
+          )}
+          <li ref={end} aria-hidden="true" />
+        </ol>
+      )}
+    </>
   );
+}
+
+/** The lines with what was looked up among them: here there is no page of its own for that. */
+function withLookups({ lines, lookups }: Conversation): Line[] {
+  const found = lookups.map((each): Line => {
+    const sources = [...new Set(each.passages.map((passage) => passage.document))].join(", ") || t("lookup.nothing");
+    return { kind: "note", seq: -1 - each.at, from: each.at, tone: each.late ? "warn" : "", what: "knowledge_found", text: `${each.question} · ${sources}` };
+  });
+  return [...lines, ...found].sort((a, b) => a.from - b.from);
 }

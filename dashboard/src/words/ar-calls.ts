@@ -112,6 +112,7 @@ export const arCalls: Record<keyof typeof enCalls, string> = {
   "event.ended": "انتهت",
   "event.answered_by": "ردّ",
   "event.filler": "عبارة ملء",
+  "event.knowledge_found": "بُحث في المعرفة",
   "event.engine_hedged": "بطيء، فسُئل غيره أيضا",
   "event.engine_failed": "تعطل محرك",
   "event.recording_failed": "فشل التسجيل",

@@ -112,6 +112,7 @@ export const deCalls: Record<keyof typeof enCalls, string> = {
   "event.ended": "Beendet",
   "event.answered_by": "Es nahm ab",
   "event.filler": "Füllwort",
+  "event.knowledge_found": "Nachgeschlagen",
   "event.engine_hedged": "Langsam; ein anderer wurde mitgefragt",
   "event.engine_failed": "Dienst ausgefallen",
   "event.recording_failed": "Aufnahme gescheitert",

@@ -110,6 +110,7 @@ export const enCalls = {
   "event.ended": "Ended",
   "event.answered_by": "Answered by",
   "event.filler": "Filler",
+  "event.knowledge_found": "Looked up",
   "event.engine_hedged": "Slow; another was asked too",
   "event.engine_failed": "Engine failed",
   "event.recording_failed": "Recording failed",
