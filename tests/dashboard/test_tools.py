@@ -48,3 +48,53 @@ def test_a_tool_is_run_and_both_sides_are_shown(browser: Browser, server: Server
         page.get_by_text("Thank you for calling. Goodbye.").wait_for()
         assert page.evaluate("window.hacked") is None
         assert visit.complaints == []
+
+
+def test_what_was_typed_is_not_lost_without_a_question(
+    browser: Browser, server: Server, owner: Any
+):
+    with visiting(browser, server, owner) as visit:
+        page = visit.page
+        asked = page.get_by_role("alertdialog", name="Leave without saving?")
+        visit.open("/agents")
+        page.get_by_role("link", name="Tools", exact=True).click()
+        page.get_by_role("link", name="find_table").click()
+        tool = page.get_by_role("dialog", name="find_table")
+        expect(tool).to_be_visible()
+        page.keyboard.press("Escape")  # nothing was typed
+        expect(tool).to_have_count(0)
+
+        page.get_by_role("link", name="find_table").click()
+        described = tool.get_by_role("textbox", name="Description").first
+        described.fill("Finds a table by the window.")
+        page.keyboard.press("Escape")
+        expect(asked).to_be_visible()
+        assert visit.problems() == []
+        asked.get_by_role("button", name="Stay here").click()
+        expect(described).to_have_value("Finds a table by the window.")
+        page.go_back()
+        expect(asked).to_be_visible()
+        asked.get_by_role("button", name="Stay here").click()
+        expect(described).to_have_value("Finds a table by the window.")
+        tool.get_by_role("button", name="Save").click()  # asks nothing
+        expect(tool).to_have_count(0)
+        expect(asked).to_have_count(0)
+        page.get_by_role("link", name="find_table").click()
+        expect(described).to_have_value("Finds a table by the window.")
+        described.fill("Finds nothing.")
+        page.keyboard.press("Escape")
+        asked.get_by_role("button", name="Discard").click()
+        expect(tool).to_have_count(0)
+
+        visit.open("/settings/organization")
+        name = page.get_by_role("textbox", name="Name")
+        before = name.input_value()
+        name.fill("Another name")
+        page.get_by_role("link", name="Members").click()
+        expect(asked).to_be_visible()
+        asked.get_by_role("button", name="Stay here").click()
+        expect(name).to_have_value("Another name")
+        name.fill(before)  # as it was: nothing would be lost
+        page.get_by_role("link", name="Members").click()
+        expect(page.get_by_role("button", name="Invite")).to_be_visible()
+        assert visit.complaints == []

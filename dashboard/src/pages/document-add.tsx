@@ -5,6 +5,7 @@ import { ApiError, api, data, type Schemas } from "../api/client";
 import { Button, Failure } from "../parts/basic";
 import { Dialog } from "../parts/dialogs";
 import { NumberField, TextField } from "../parts/fields";
+import { useDirty } from "../parts/unsaved";
 import { number, t } from "../words";
 
 type Way = "file" | "text" | "url";
@@ -24,6 +25,7 @@ export function AddDocument({ id, onClose, onAdded }: { id: string; onClose: () 
   const [url, setUrl] = useState("");
   const [refreshHours, setRefreshHours] = useState<number | null>(null);
   const [failed, setFailed] = useState<{ file: string; error: unknown }[]>([]);
+  const dirty = useDirty([name, files.map((file) => file.name), text, url, refreshHours]);
   const picker = useId();
   const add = useMutation({
     mutationFn: async () => {
@@ -51,7 +53,7 @@ export function AddDocument({ id, onClose, onAdded }: { id: string; onClose: () 
     setFailed([]);
   };
   return (
-    <Dialog title={t("documents.add")} open onClose={onClose}>
+    <Dialog title={t("documents.add")} open onClose={onClose} dirty={dirty}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); add.mutate(); }}>
         <fieldset className="row" aria-label={t("documents.source")}>
           {(["file", "text", "url"] as const).map((each) => (

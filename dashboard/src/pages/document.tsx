@@ -1,6 +1,6 @@
 // One document: what was read of it, in the pieces that are found; renamed, replaced, read again.
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries } from "../api/session";
 import { Badge, Button, Failure, Time, Waiting } from "../parts/basic";
@@ -8,6 +8,7 @@ import { Dialog } from "../parts/dialogs";
 import { NumberField, TextField } from "../parts/fields";
 import { Pages } from "../parts/lists";
 import { toast } from "../parts/toasts";
+import { useDirty } from "../parts/unsaved";
 import { number, t } from "../words";
 import { size } from "./document-add";
 
@@ -19,6 +20,7 @@ export function DocumentDialog({ base, id, may, onClose, onChanged }: { base: st
   const path = { id: base, documentId: id };
   const [offset, setOffset] = useState(0);
   const [editing, setEditing] = useState(false);
+  const [dirty, setDirty] = useState(false);
   const [history, setHistory] = useState(false);
   const found = useQuery({
     queryKey: ["document", base, id],
@@ -40,7 +42,7 @@ export function DocumentDialog({ base, id, may, onClose, onChanged }: { base: st
     },
   });
   return (
-    <Dialog title={document?.name ?? t("documents.title")} open onClose={onClose} wide>
+    <Dialog title={document?.name ?? t("documents.title")} open onClose={onClose} dirty={editing && dirty} wide>
       <Failure error={found.error ?? again.error} />
       {found.isPending && <Waiting />}
       {document && (
@@ -80,7 +82,7 @@ export function DocumentDialog({ base, id, may, onClose, onChanged }: { base: st
             </Suspense>
           )}
           {editing ? (
-            <Edit document={document} onClose={() => setEditing(false)} onChanged={onChanged} />
+            <Edit document={document} onClose={() => setEditing(false)} onChanged={onChanged} onDirty={setDirty} />
           ) : (
             <>
               {!history && <h3>{t("documents.pieces")}</h3>}
@@ -125,10 +127,12 @@ export function Where({ heading, page }: { heading: string; page: number | null 
   return place ? <p className="small quiet" dir="auto">{place}</p> : null;
 }
 
-function Edit({ document, onClose, onChanged }: { document: Document; onClose: () => void; onChanged: () => void }) {
+function Edit({ document, onClose, onChanged, onDirty }: { document: Document; onClose: () => void; onChanged: () => void; onDirty: (dirty: boolean) => void }) {
   const [name, setName] = useState(document.name);
   const [text, setText] = useState("");
   const [refreshHours, setRefreshHours] = useState(document.refreshHours);
+  const dirty = useDirty([name, text, refreshHours]);
+  useEffect(() => onDirty(dirty), [dirty, onDirty]);
   const save = useMutation({
     mutationFn: () => {
       const changes = { name, ...(text ? { text } : {}), ...(document.url ? { refreshHours } : {}) };

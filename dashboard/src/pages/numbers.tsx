@@ -10,6 +10,7 @@ import { NumberField, TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
+import { useDirty } from "../parts/unsaved";
 import { t } from "../words";
 import { useAgentNames } from "./calls";
 
@@ -121,6 +122,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
   const [port, setPort] = useState<number | null>(known?.sipPort ?? null);
   const [more, setMore] = useState<Record<string, string>>({});
   const [asking, setAsking] = useState(false);
+  const dirty = useDirty([number, name, provider, mode, agentId, port, more]);
   const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp", "sipProtocol"] : FIELDS[provider];
   const save = useMutation({
     mutationFn: () => {
@@ -144,7 +146,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
     onClose();
   };
   return (
-    <Dialog title={known ? known.number : t("numbers.new")} open onClose={onClose}>
+    <Dialog title={known ? known.number : t("numbers.new")} open onClose={onClose} dirty={dirty}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
         <div className="two">
           <TextField label={t("number")} type="tel" value={number} onChange={setNumber} placeholder="+14155550100" required wrong={wrong?.of("number")} dir="ltr" />

@@ -7,6 +7,7 @@ import { Badge, Button, Copy, Failure, Time, Waiting } from "../parts/basic";
 import { NumberField, TextField } from "../parts/fields";
 import { Pages, useOffset } from "../parts/lists";
 import { toast } from "../parts/toasts";
+import { Unsaved, useDirty } from "../parts/unsaved";
 import { number, t } from "../words";
 import { SecondFactor } from "./second-factor";
 
@@ -20,6 +21,7 @@ function OrganizationForm({ of }: { of: Schemas["Organization"] }) {
   const may = useMay("admin");
   const [changes, setChanges] = useState<Partial<Schemas["OrganizationPatch"]>>({});
   const shown = { ...of, ...changes };
+  const dirty = useDirty(shown);
   const set = (more: Partial<Schemas["OrganizationPatch"]>) => setChanges((old) => ({ ...old, ...more }));
   const save = useMutation({
     mutationFn: () => data(api.PATCH("/v1/organization", { body: changes })),
@@ -55,6 +57,7 @@ function OrganizationForm({ of }: { of: Schemas["Organization"] }) {
         )}
       </fieldset>
       {!may && <p className="note">{t("may.not.change")}</p>}
+      {dirty && <Unsaved />}
     </form>
   );
 }

@@ -10,6 +10,7 @@ import { SelectField } from "../parts/select";
 import { SwitchField } from "../parts/switch";
 import { Pages, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
+import { useDirty } from "../parts/unsaved";
 import { maybe, t } from "../words";
 import { Attempts } from "./call-side";
 
@@ -80,6 +81,7 @@ function EndpointDialog({ known, onClose, onSecret }: { known?: Endpoint; onClos
   const [events, setEvents] = useState<string[]>(known?.events ?? ["call.completed"]);
   const [active, setActive] = useState(known?.isActive ?? true);
   const [asking, setAsking] = useState(false);
+  const dirty = useDirty([url, description, events, active]);
   const again = () => queries.invalidateQueries({ queryKey: ["endpoints"] });
   const save = useMutation({
     mutationFn: async () => {
@@ -94,7 +96,7 @@ function EndpointDialog({ known, onClose, onSecret }: { known?: Endpoint; onClos
   });
   const wrong = save.error instanceof ApiError ? save.error : undefined;
   return (
-    <Dialog title={known ? t("webhooks.edit") : t("webhooks.new")} open onClose={onClose}>
+    <Dialog title={known ? t("webhooks.edit") : t("webhooks.new")} open onClose={onClose} dirty={dirty}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
         <TextField label="URL" type="url" value={url} onChange={setUrl} required placeholder="https://" wrong={wrong?.of("url")} dir="ltr" />
         <TextField label={t("description")} value={description} onChange={setDescription} wrong={wrong?.of("description")} maxLength={255} />

@@ -11,6 +11,7 @@ import { SelectField } from "../parts/select";
 import { SwitchField } from "../parts/switch";
 import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
+import { useDirty } from "../parts/unsaved";
 import { t } from "../words";
 import { Rows } from "./agent-field";
 import { ToolHistory } from "./tool-history";
@@ -79,6 +80,7 @@ function ToolDialog({ known, onClose }: { known?: Tool; onClose: () => void }) {
   const [description, setDescription] = useState(known?.description ?? "");
   const [config, setConfig] = useState<Config>({ ...FRESH, ...known?.config });
   const [asking, setAsking] = useState(false);
+  const dirty = useDirty([name, description, config]);
   const put = (changes: Partial<Config>) => setConfig((old) => ({ ...old, ...changes }));
   const save = useMutation({
     mutationFn: () => (known ? data(api.PATCH("/v1/tools/{id}", { params: { path: { id: known.id } }, body: { name, description, config } })) : data(api.POST("/v1/tools", { body: { name, description, config } }))),
@@ -96,7 +98,7 @@ function ToolDialog({ known, onClose }: { known?: Tool; onClose: () => void }) {
     onClose();
   };
   return (
-    <Dialog title={known?.name ?? t("tools.new")} open onClose={onClose} wide>
+    <Dialog title={known?.name ?? t("tools.new")} open onClose={onClose} dirty={dirty} wide>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
         <TextField label={t("name")} mono value={name} onChange={setName} required wrong={wrong?.of("name")} placeholder="find_appointment" maxLength={255} />
         <TextField label={t("description")} hint={t("tools.description.hint")} value={description} onChange={setDescription} rows={2} required wrong={wrong?.of("description")} maxLength={4000} />

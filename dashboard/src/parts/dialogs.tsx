@@ -6,7 +6,7 @@ import { Button, Failure } from "./basic";
 import { Icon, type IconName } from "./icons";
 import { OpenDialog, OpenMenu, useOpening } from "./open";
 
-export function Dialog({ open, ...rest }: { title: string; open: boolean; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; children: ReactNode }) {
+export function Dialog({ open, ...rest }: { title: string; open: boolean; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; /** There is something that would be lost. */ dirty?: boolean; children: ReactNode }) {
   return open ? (
     <Suspense fallback={null}>
       <OpenDialog {...rest} />

@@ -1,6 +1,6 @@
 // What opens over a page: lists to choose from, menus and dialogs. A piece of its own, which the
 // page fetches once it is drawn (`open.tsx`): closed, all of them are plain buttons or nothing.
-import { type KeyboardEvent, type MouseEvent, type ReactNode, type RefObject, useRef } from "react";
+import { type KeyboardEvent, type MouseEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { Dialog as AriaDialog, Heading } from "react-aria-components/Dialog";
 import { Header } from "react-aria-components/Header";
 import { ListBox, ListBoxItem } from "react-aria-components/ListBox";
@@ -8,6 +8,7 @@ import { Menu as AriaMenu, MenuItem, MenuSection } from "react-aria-components/M
 import { Modal, ModalOverlay } from "react-aria-components/Modal";
 import { Popover } from "react-aria-components/Popover";
 import type { Choice } from "./select";
+import { Unsaved } from "./unsaved";
 
 type Behind = { trigger: RefObject<HTMLButtonElement | null>; onClose: () => void };
 
@@ -72,15 +73,18 @@ export function OpenMenu({ trigger, label, onClose, sections, onAct, placement }
   );
 }
 
-export function OpenDialog({ title, onClose, wide, urgent, fixed, children }: { title: string; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; children: ReactNode }) {
+export function OpenDialog({ title, onClose, wide, urgent, fixed, dirty, children }: { title: string; onClose: () => void; wide?: boolean; urgent?: boolean; fixed?: boolean; dirty?: boolean; children: ReactNode }) {
+  const [closing, setClosing] = useState(false);
+  const close = () => (dirty ? setClosing(true) : onClose());
   return (
-    <ModalOverlay className="modal-veil" isOpen onOpenChange={(is) => !is && onClose()} isDismissable={!urgent && !fixed} isKeyboardDismissDisabled={fixed}>
+    <ModalOverlay className="modal-veil" isOpen onOpenChange={(is) => !is && close()} isDismissable={!urgent && !fixed} isKeyboardDismissDisabled={fixed}>
       <Modal className={wide ? "modal wide" : "modal"}>
         <AriaDialog role={urgent ? "alertdialog" : "dialog"}>
           <Heading slot="title" level={2}>
             {title}
           </Heading>
           {children}
+          {dirty && <Unsaved closing={closing} onStay={() => setClosing(false)} onLeave={onClose} />}
         </AriaDialog>
       </Modal>
     </ModalOverlay>

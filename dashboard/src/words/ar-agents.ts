@@ -18,6 +18,7 @@ export const arAgents: Record<keyof typeof enAgents, string> = {
   "agent.stay": "البقاء هنا",
   "agent.leave": "المغادرة دون حفظ؟",
   "agent.leave.text": "تغييراتك على هذا الوكيل غير محفوظة.",
+  "unsaved.text": "ما كتبته لم يُحفظ.",
   "agent.reset": "إعادة {field} إلى القيمة الافتراضية",
   "agent.reset.short": "العودة إلى الافتراضي",
   "agent.conflict": "غيّر شخص آخر الحقول نفسها",

@@ -18,6 +18,7 @@ export const deAgents: Record<keyof typeof enAgents, string> = {
   "agent.stay": "Hier bleiben",
   "agent.leave": "Ohne Speichern verlassen?",
   "agent.leave.text": "Ihre Änderungen an diesem Agenten sind nicht gespeichert.",
+  "unsaved.text": "Was Sie eingegeben haben, ist nicht gespeichert.",
   "agent.reset": "{field} auf die Vorgabe zurücksetzen",
   "agent.reset.short": "Zurück zur Vorgabe",
   "agent.conflict": "Jemand anderes hat dieselben Felder geändert",

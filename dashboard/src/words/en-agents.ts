@@ -16,6 +16,7 @@ export const enAgents = {
   "agent.stay": "Stay here",
   "agent.leave": "Leave without saving?",
   "agent.leave.text": "Your changes to this agent are not saved.",
+  "unsaved.text": "What you have typed is not saved.",
   "agent.reset": "Set {field} back to its default",
   "agent.reset.short": "Back to the default",
   "agent.conflict": "Somebody else changed the same fields",
