@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,24 @@ def test_a_wheel_with_another_hash_is_not_installed(
     with pytest.raises(bootstrap.SetupFailed, match="sha256"):
         bootstrap.fetch_uv()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wheel_holds_what_browsers_are_given(tmp_path: Path) -> None:
+    static = ROOT / "src" / "chorus" / "web" / "static"
+    if not (static / "index.html").exists():
+        pytest.skip("the dashboard is not built (make setup)")
+    uv = ROOT / ".tools" / "bin" / "uv"
+    command = [str(uv) if uv.exists() else "uv", "build", "--wheel", "--quiet", "--out-dir"]
+    made = subprocess.run(
+        [*command, str(tmp_path), str(ROOT)], capture_output=True, text=True, timeout=300
+    )
+    if made.returncode and re.search("hatchling", made.stderr) and "fetch" in made.stderr:
+        pytest.skip(f"what builds a wheel cannot be fetched: {made.stderr}")
+    assert made.returncode == 0, made.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    built = {f"chorus/web/static/{p.relative_to(static)}" for p in static.rglob("*") if p.is_file()}
+    assert built - held == set()
+    # What pages ask for by name.
+    wanted = ("index.html", "embed/element.js", "embed/worklet.js")
+    assert [each for each in wanted if f"chorus/web/static/{each}" not in held] == []

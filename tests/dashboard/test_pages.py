@@ -3,14 +3,16 @@ policy stops, no markup of a caller's that is taken for markup."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.dashboard.browser import ROOT, needed, visiting
+from tests.dashboard.browser import ROOT, Visit, needed, owner_link, visiting
 from tests.dashboard.seed import AGENT, CALL, HOSTILE, PICTURED
 from tests.fakes.server import Server
+from websockets.sync.client import connect
 
 pytestmark = needed
 
@@ -94,6 +96,79 @@ def too_wide(page: Page, width: int) -> list[str]:
     """What makes one scroll sideways to read the page; a table may, within itself."""
     page.set_viewport_size({"width": width, "height": 800})
     return page.evaluate(TOO_WIDE)
+
+
+def looked_at(visit: Visit, name: str) -> None:
+    """Also a picture, where pictures are wanted, of the light look."""
+    assert visit.problems() == [], name
+    if PICTURED:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        visit.page.screenshot(path=PICTURES / f"{name}.png")
+        assert (PICTURES / f"{name}.png").stat().st_size <= MOST_BYTES, name
+    for width in ZOOMED:
+        assert too_wide(visit.page, width) == [], (name, width)
+    visit.page.set_viewport_size(LOOKS["light"]["viewport"])
+    assert visit.complaints == [], name
+
+
+def test_pages_before_somebody_is_in_are_accessible(browser: Browser, server: Server):
+    """Before all others: later there is an owner."""
+    with visiting(browser, server, **LOOKS["light"]) as visit:
+        visit.page.goto(owner_link(server))
+        visit.page.get_by_role("button", name="Create owner").wait_for()
+        looked_at(visit, "welcome")
+        visit.open("/login")
+        visit.page.get_by_role("button", name="Log in").wait_for()
+        looked_at(visit, "login")
+        visit.page.get_by_label("E-mail").fill("nobody@example.com")
+        visit.page.get_by_label("Password").fill("nothing of the kind")
+        visit.page.get_by_role("button", name="Log in").click()
+        visit.page.get_by_role("alert").first.wait_for()
+        assert visit.problems() == []
+
+
+def test_pages_beside_the_way_are_accessible(browser: Browser, server: Server, owner: Any):
+    with visiting(browser, server, owner, **LOOKS["light"]) as visit:
+        visit.open("/nowhere")
+        visit.page.get_by_role("heading", name="There is no such page.").wait_for()
+        assert visit.problems() == []
+        visit.open("/")
+        visit.page.get_by_role("heading", name="Home").wait_for()
+        visit.page.keyboard.press("Control+k")
+        palette = visit.page.get_by_role("dialog")
+        palette.get_by_role("combobox").fill("Bistro")
+        palette.get_by_role("option", name="Bistro").first.wait_for()
+        assert visit.problems() == []
+        assert visit.complaints == []
+    with server.client() as http, visiting(browser, server, **LOOKS["light"]) as visit:
+        wish = {"email": "grace@example.com", "role": "viewer"}
+        member = http.post("/v1/members", json=wish).raise_for_status().json()["data"]
+        visit.open(f"/invitation#token={member['invitationToken']}")
+        visit.page.get_by_label("New password").wait_for()
+        looked_at(visit, "invitation")
+
+
+def test_pages_with_a_call_are_accessible(browser: Browser, server: Server, owner: Any):
+    """A call that goes on, and the delivery of what became of it, which nobody takes."""
+    with visiting(browser, server, owner, **LOOKS["light"]) as visit, server.client() as http:
+        page = visit.page
+        endpoint = {"url": f"{server.url}/v1/nothing", "events": ["call.completed"]}
+        http.post("/v1/webhook-endpoints", json=endpoint).raise_for_status()
+        wish = {"agentId": str(AGENT), "contextVariables": {"restaurant": "Chorus Bistro"}}
+        begun = http.post("/v1/calls/test", json=wish).raise_for_status().json()["data"]
+        with connect(begun["url"], max_queue=None) as caller:
+            start = {"type": "start", "callId": begun["callId"], "token": begun["token"]}
+            caller.send(json.dumps(start))
+            visit.open(f"/live?call={begun['callId']}")
+            page.get_by_role("region", name="Steer the call").wait_for()
+            expect(page.get_by_role("region", name="Transcript")).to_contain_text("Answered")
+            looked_at(visit, "live-call")
+            caller.send(json.dumps({"type": "stop"}))
+            http.get(f"/v1/calls/{begun['callId']}?wait=20").raise_for_status()
+        visit.open("/settings/webhooks")
+        expect(page.get_by_role("row").filter(has_text="call.completed").last).to_be_visible()
+        page.get_by_role("button", name="Show tries").first.wait_for()
+        looked_at(visit, "settings-webhooks-deliveries")
 
 
 def filled(server: Server) -> dict[str, str]:

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { type ChatMessage, chat } from "../api/chat";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
-import { Badge, Button, Code, Empty, Failure, Time, Waiting } from "../parts/basic";
+import { Badge, Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
 import { reason } from "../parts/explained";
 import { Pages, useOffset, useParameters } from "../parts/lists";
@@ -24,7 +24,7 @@ export function Cases({ form }: { form: Form }) {
   const found = useQuery({ queryKey: ["test-cases", agentId, offset], queryFn: () => body(api.GET("/v1/test-cases", { params: { query: { agentId, limit: LIMIT, offset } } })) });
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
   const rows = found.data.data;
-  if (rows.length === 0 && offset === 0) return <Empty title={t("cases.none")}>{t("cases.none.text")}</Empty>;
+  if (rows.length === 0 && offset === 0) return <Empty title={t("cases.none")} code={curl("POST", "/v1/test-cases", { callId: "…" })}>{t("cases.none.text")}</Empty>;
   return (
     <div className="stack">
       <p className="quiet">{t("cases.lead")}</p>

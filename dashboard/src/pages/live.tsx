@@ -2,7 +2,7 @@
 import { useSearch } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import { type LiveCall, useLiveCalls } from "../api/live";
-import { Badge, Empty, Head, Waiting } from "../parts/basic";
+import { Badge, curl, Empty, Head, Waiting } from "../parts/basic";
 import { useParameters } from "../parts/lists";
 import { useNow } from "../parts/now";
 import { clock, maybe, ms, number, t } from "../words";
@@ -26,7 +26,7 @@ export function Live() {
       </Head>
       {broken && <p className="note warn" role="status">{t("live.broken")}</p>}
       {!calls && <Waiting />}
-      {calls && rows.length === 0 && !open && <Empty title={t("live.none")}>{t("live.none.text")}</Empty>}
+      {calls && rows.length === 0 && !open && <Empty title={t("live.none")} code={curl("GET", "/v1/calls/live")}>{t("live.none.text")}</Empty>}
       <div className={open ? "live-columns" : undefined}>
         {rows.length > 0 && <Rows rows={rows} open={open} onOpen={(id) => change({ call: id })} />}
         {open && (

@@ -3,7 +3,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
-import { Button, Code, Failure, Time, Waiting } from "../parts/basic";
+import { Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
 import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
@@ -25,13 +25,15 @@ export function Pages() {
   const [ends, setEnds] = useState(false);
   const found = useQuery({ queryKey: ["publishable-tokens"], queryFn: () => body(api.GET("/v1/publishable-tokens", { params: { query: { limit: 100 } } })) });
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
+  const none = found.data.data.length === 0;
   return (
     <>
       <div className="bar">
         <p className="quiet grow">{t("embeds.lead")}</p>
         {may && <Button look="strong" icon="plus" onPress={() => setMaking(true)}>{t("embeds.new")}</Button>}
       </div>
-      <div className="table-wrap">
+      {none && <Empty title={t("embeds.none")} code={curl("POST", "/v1/publishable-tokens", { agentId: "…", name: "…", origins: ["https://www.example.com"] })} />}
+      {!none && <div className="table-wrap">
         <table className="list stacks">
           <thead>
             <tr><th>{t("name")}</th><th>{t("embeds.agent")}</th><th>{t("embeds.origins")}</th><th>{t("embeds.limits")}</th><th>{t("keys.used")}</th><th><span className="hidden">{t("more")}</span></th></tr>
@@ -52,8 +54,7 @@ export function Pages() {
             ))}
           </tbody>
         </table>
-        {found.data.data.length === 0 && <p className="quiet">{t("embeds.none")}</p>}
-      </div>
+      </div>}
       {making && <NewToken agents={agents} onClose={(made) => { setMaking(false); setShown(made ?? null); }} />}
       <Dialog title={t("embeds.snippet")} open={shown !== null} onClose={() => setShown(null)} wide>
         <p className="small quiet">{t("embeds.snippet.text")}</p>
