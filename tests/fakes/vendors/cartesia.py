@@ -25,6 +25,8 @@ def authorized(asked: Asked) -> bool:
 class InkEars(Ears):
     """Final transcripts are pieces; their spaces count."""
 
+    idle_s = 180.0
+
     def authorized(self, asked: Asked) -> bool:
         assert asked.path == "/stt/websocket"
         assert asked.query["model"] == "ink-2"

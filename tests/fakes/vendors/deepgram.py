@@ -43,6 +43,8 @@ class NovaEars(Ears):
     """With nothing left to flush, `Finalize` may have no answer of its own."""
 
     answers_silence = False
+    idle_s = 10.0
+    idle_close = (1011, "Deepgram did not receive audio data or a text message NET-0001")
 
     def authorized(self, asked: Asked) -> bool:
         assert asked.path == "/v1/listen"
@@ -94,8 +96,12 @@ class NovaEars(Ears):
 
 
 class FluxEars(Ears):
-    """Ends a turn after 300 ms of quiet, by its own judgement."""
+    """Ends a turn after 300 ms of quiet, by its own judgement. It knows no `KeepAlive`; without
+    audio it was seen to close after 20 to 30 s (github.com/deepgram/deepgram-python-sdk/issues/649)
+    """
 
+    idle_s = 20.0
+    idle_close = (1011, "NET-0001")
     greets = True
     answers_silence = False
     quiet_ms = 300.0

@@ -23,14 +23,14 @@ from chorus.audio.frame import AudioFormat
 
 KEY = "sk-stand-in-0123456789"
 Kind = Literal["close", "kill", "garbage", "nonsense", "error", "stall"]
-At = Literal["greeting", "audio", "finalize"]
+At = Literal["greeting", "audio", "finalize", "idle"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, once, and where. `garbage` is no JSON, `nonsense` is JSON that is not as
-    documented, `error` the vendor's own message of an error, `stall` is nothing at all from then
-    on."""
+    """What goes wrong, once, and where; `idle` is after final words. `garbage` is no JSON,
+    `nonsense` is JSON that is not as documented, `error` the vendor's own message of an error,
+    `stall` is nothing at all from then on."""
 
     kind: Kind
     at: At = "audio"
@@ -61,6 +61,7 @@ class Talk:
         self.quiet_ms = 0.0  # since the last of it
         self.told_interim = False
         self.final_tokens = 0  # of this turn, told as final before its end
+        self.messages = 0
         self.control: list[str | bytes] = []
         self.said_bye = False
         self.gone = False
@@ -74,6 +75,10 @@ class Ears:
     answers_silence = True
     """A request for final words is answered where nobody spoke too."""
     answer_s = 0.05
+    idle_s: float | None = None
+    """After so long without a message it closes the socket, as the vendor does; None where it is
+    not known to."""
+    idle_close = (1000, "")
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
@@ -112,6 +117,10 @@ class Ears:
     def error(self) -> str:
         raise NotImplementedError
 
+    def idle_told(self) -> Sequence[str]:
+        """What it says before it closes an idle socket."""
+        return ()
+
     # --- all ----------------------------------------------------------------------------------
 
     def refusal(self, asked: Asked) -> Refusal | None:
@@ -133,7 +142,9 @@ class Ears:
         if (greeting := self.greeting(talk)) is not None:
             await peer.send(greeting)
         while True:
-            message = await peer.recv()
+            finals = self.finals
+            message = await self._next(peer)
+            talk.messages += 1
             act = self.meaning(talk, message)
             if act.audio is None:
                 talk.control.append(message)
@@ -152,16 +163,27 @@ class Ears:
                 if talk.loud_ms and await self._goes_wrong(peer, "finalize"):
                     return
                 await asyncio.sleep(self.answer_s)
-                if not talk.loud_ms and not self.answers_silence:
-                    continue
-                text = self.take(talk)
-                for each in self.final(talk, text, asked=True):
-                    await peer.send(each)
-                self.settle(talk)
+                if talk.loud_ms or self.answers_silence:
+                    text = self.take(talk)
+                    for each in self.final(talk, text, asked=True):
+                        await peer.send(each)
+                    self.settle(talk)
             if act.bye:
                 talk.said_bye = True
                 await peer.close()
                 return
+            if self.finals > finals and await self._goes_wrong(peer, "idle"):
+                return
+
+    async def _next(self, peer: Peer) -> str | bytes:
+        try:
+            async with asyncio.timeout(self.idle_s):
+                return await peer.recv()
+        except TimeoutError:
+            for each in self.idle_told():
+                await peer.send(each)
+            await peer.close(*self.idle_close)
+            raise PeerGone from None
 
     def take(self, talk: Talk) -> str:
         return self.understood.popleft() if talk.loud_ms and self.understood else ""

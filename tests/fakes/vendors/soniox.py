@@ -16,6 +16,11 @@ from chorus.audio.frame import MULAW_8K, AudioFormat
 
 
 class SonioxEars(Ears):
+    idle_s = 20.0
+
+    def idle_told(self) -> Sequence[str]:
+        return (json.dumps({"error_code": 408, "error_message": "Request timeout."}),)
+
     def authorized(self, asked: Asked) -> bool:
         assert asked.path == "/transcribe-websocket"
         return asked.headers.get("authorization") == f"Bearer {KEY}"

@@ -22,11 +22,11 @@ from chorus.speech.vendors import VENDORS
 class EarsCase:
     name: str
     vendor: str
-    ears: Callable[[], Ears]
+    ears: type[Ears]
     model: str = ""
     bye: bool = True
     """There is a message that ends a stream; else it ends with its socket."""
-    idle_s: float | None = 5.0
+    idle_s: float = 5.0
     """Without audio, it is told so often that the stream is still wanted."""
     fills: bool = False
     """A piece of audio that is too short for it is filled up with silence."""
@@ -53,9 +53,9 @@ class MouthCase:
 
 EARS = (
     EarsCase("deepgram nova-3", "deepgram", NovaEars),
-    EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en", idle_s=None),
-    EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False, idle_s=None),
-    EarsCase("cartesia ink", "cartesia", InkEars, idle_s=None),
+    EarsCase("deepgram flux", "deepgram", FluxEars, "flux-general-en"),
+    EarsCase("elevenlabs scribe", "elevenlabs", ScribeEars, bye=False),
+    EarsCase("cartesia ink", "cartesia", InkEars, idle_s=120.0),
     EarsCase("assemblyai", "assemblyai", AssemblyEars, fills=True),
     EarsCase("soniox", "soniox", SonioxEars),
 )

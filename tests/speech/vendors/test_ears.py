@@ -18,6 +18,7 @@ from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, Transcription, Words
 from chorus.speech.vendor import outbox
+from chorus.speech.vendor.limits import limits_of
 
 pytestmark = pytest.mark.parametrize("case", EARS, ids=lambda case: case.name.replace(" ", "-"))
 
@@ -155,20 +156,31 @@ async def test_the_vendor_is_told_that_the_call_is_over(case: EarsCase) -> None:
     assert ears.talks[0].said_bye is case.bye
 
 
-@pytest.mark.parametrize("at", ["audio", "finalize"])
-@pytest.mark.parametrize("kind", ["close", "kill", "garbage", "nonsense", "error", "stall"])
+KINDS = ("close", "kill", "garbage", "nonsense", "error", "stall")
+FAILURES = {"close": "gone", "kill": "gone", "error": "credit"}  # else it is garbage
+
+
+@pytest.mark.parametrize("at", ["audio", "finalize", "idle"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_stream_that_breaks_says_so_once(
     case: EarsCase, kind: Kind, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ears = case.ears()
-    ears.understands("never told")
+    ears.understands("A table for two.", "never told")
+    if at != "idle":
+        ears.understood.popleft()
     ears.fault = Fault(kind, at)
+    told = int(at == "idle")
     async with stream(case, ears) as (opened, heard):
         says(opened, heard)
+        await heard.until(lambda: ears.fault is None)
         if kind == "stall":
             monkeypatch.setattr(outbox, "_GOODBYE_S", 0.02)
+            await heard.until(lambda: len(heard.finals) == told)
+            says(opened, heard)
             await asyncio.sleep(0.1)
-            assert not heard.finals  # and so the call's own deadline hands it over
+            assert len(heard.finals) == told  # and so the call's own deadline hands it over
+            assert not heard.failures
             return
         await heard.until(lambda: bool(heard.failures))
         feed(opened, heard, 400)
@@ -176,9 +188,53 @@ async def test_a_stream_that_breaks_says_so_once(
         await asyncio.sleep(0.01)
         [failure] = heard.failures
         assert failure.stage == "lost"
-        expected = {"close": "gone", "kill": "gone", "error": "credit"}.get(kind, "garbage")
-        assert failure.kind == expected
-        assert not heard.finals
+        assert failure.kind == FAILURES.get(kind, "garbage")
+        assert [words.text for words in heard.finals] == ["A table for two."][:told]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stream_that_breaks_at_its_greeting(case: EarsCase, kind: Kind) -> None:
+    """A vendor that greets is found out while its stream is opened; one that does not, then or
+    right after."""
+    ears = case.ears()
+    ears.fault = Fault(kind, "greeting")
+    outbound = Outbound(allow_private=True)
+    heard = Heard()
+    try:
+        async with Served(ears) as url:
+            adapter = case.transcriber(KEY, outbound, url)
+            format = adapter.takes(MULAW_8K)
+
+            async def opened() -> Transcription:
+                return await adapter.open(
+                    format, ENGLISH, heard.words.append, heard.failures.append
+                )
+
+            async def broken() -> None:
+                stream = await opened()
+                try:
+                    await heard.until(lambda: bool(heard.failures))
+                finally:
+                    await stream.close()
+                raise heard.failures.pop()
+
+            opening = asyncio.create_task(broken())
+            await heard.until(lambda: ears.fault is None)
+            if kind == "stall":  # the call has a deadline for it
+                opening.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await opening
+            else:
+                with pytest.raises(EngineFailed) as caught:
+                    await opening
+                assert caught.value.kind == FAILURES.get(kind, "garbage")
+                assert caught.value.stage == "open" or not ears.greets
+            # Its place at the vendor is free again, and another stream can be had.
+            assert not any(limit.under_way for limit in limits_of(outbound))
+            await (await opened()).close()
+            assert not heard.failures
+    finally:
+        await outbound.aclose()
 
 
 @pytest.mark.parametrize(

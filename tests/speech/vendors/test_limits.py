@@ -19,9 +19,17 @@ from tests.fakes.virtual import run_virtual
 from tests.speech.vendors.cases import EARS, MOUTHS, EarsCase, MouthCase
 
 from chorus.audio.frame import MULAW_8K
-from chorus.speech.engines import EngineFailed, Hints, VoiceSession, VoiceStyle, Words
+from chorus.speech.engines import (
+    EngineFailed,
+    Hints,
+    Transcription,
+    VoiceSession,
+    VoiceStyle,
+    Words,
+)
 from chorus.speech.tts.deepgram import DeepgramVoice
 from chorus.speech.tts.elevenlabs import ElevenLabsVoice
+from chorus.speech.vendor import stream as vendor_stream
 from chorus.speech.vendor.options import SpeakingOptions
 
 ENGLISH = Hints(("en",))
@@ -40,31 +48,83 @@ async def spoken_ms(session: VoiceSession, *texts: str) -> float:
         return sum([MULAW_8K.ms(len(piece.audio)) async for piece in pieces])
 
 
+class Line:
+    """A stream of a transcriber's, in memory."""
+
+    def __init__(self, case: EarsCase) -> None:
+        self.ears = case.ears()
+        self.words: list[Words] = []
+        self.failures: list[EngineFailed] = []
+        self.fed_ms = 0.0
+        net = MemoryNet({"": self.ears})
+        self._adapter = case.transcriber(KEY, net, "https://vendor.example")
+        self._format = self._adapter.takes(MULAW_8K)
+
+    async def open(self) -> None:
+        opening = self._adapter.open(self._format, ENGLISH, self.words.append, self.failures.append)
+        self.stream: Transcription = await opening
+        await asyncio.sleep(0.1)
+
+    @property
+    def finals(self) -> list[Words]:
+        return [words for words in self.words if words.final]
+
+    async def says(self) -> None:
+        for _ in range(40):
+            self.stream.feed(tone(self._format, 20))
+            await asyncio.sleep(0.02)
+        self.fed_ms += 800
+        self.stream.speech_started(800)
+        self.stream.finalize()
+        await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["at-first", "between-turns"])
 @pytest.mark.parametrize("case", EARS, ids=lambda case: case.name.replace(" ", "-"))
-def test_a_line_on_hold_does_not_cost_the_stream(case: EarsCase) -> None:
-    """Ten minutes without a frame, and then a turn."""
+def test_a_line_on_hold_does_not_cost_the_stream(case: EarsCase, before: int) -> None:
+    """Ten minutes without a frame, and then a turn. The stand-ins close as the vendors do."""
 
     async def scene() -> None:
-        ears = case.ears()
-        ears.understands("Are you still there?")
-        adapter = case.transcriber(KEY, MemoryNet({"": ears}), "https://vendor.example")
-        words: list[Words] = []
-        failures: list[EngineFailed] = []
-        format = adapter.takes(MULAW_8K)
-        stream = await adapter.open(format, ENGLISH, words.append, failures.append)
+        line = Line(case)
+        line.ears.understands(*["Hold the line."][:before], "Are you still there?")
+        await line.open()
+        for _ in range(before):
+            await line.says()
+        [talk] = line.ears.talks
+        messages = talk.messages
         await asyncio.sleep(600)
-        for _ in range(40):
-            stream.feed(tone(format, 20))
-            await asyncio.sleep(0.02)
-        stream.speech_started(800)
-        stream.finalize()
-        await asyncio.sleep(1)
-        assert [each.text for each in words if each.final] == ["Are you still there?"]
-        assert not failures
-        await stream.close()
-        told = len(ears.talks[0].control)
-        every_s = case.idle_s
-        assert every_s is None or told >= 600 / every_s - 2
+        assert talk.messages - messages >= 600 / case.idle_s - 2
+        await line.says()
+        assert line.finals[before].text == "Are you still there?"
+        # What was sent to keep it open is not counted as the caller's audio.
+        assert line.finals[before].heard_to_ms == pytest.approx(line.fed_ms, abs=1)
+        for word in line.finals[before].words:
+            assert word.start_ms <= word.end_ms <= line.fed_ms + 30
+        assert not line.failures
+        assert len(line.ears.talks) == 1
+        await line.stream.close()
+
+    virtual(scene())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in EARS if case.ears.idle_s is not None],
+    ids=lambda case: case.name.replace(" ", "-"),
+)
+def test_a_stream_that_is_not_kept_open_is_lost(
+    case: EarsCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the test before it would find if a keepalive were missing."""
+    monkeypatch.setattr(vendor_stream, "_TICK_S", 10_000)
+
+    async def scene() -> None:
+        line = Line(case)
+        await line.open()
+        await line.says()
+        await asyncio.sleep(600)
+        assert [failure.stage for failure in line.failures] == ["lost"]
+        await line.stream.close()
 
     virtual(scene())
 

@@ -10,14 +10,14 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 from tests.fakes.speech import Clauses
 from tests.fakes.vendors.hearing import KEY
-from tests.fakes.vendors.net import Refusal, Served
+from tests.fakes.vendors.net import MemoryNet, Refusal, Served
 from tests.fakes.vendors.speaking import MS_PER_CHAR, At, Fault, Kind, Mouth
+from tests.fakes.virtual import run_virtual
 from tests.speech.vendors.cases import MOUTHS, MouthCase
 
 from chorus.audio.frame import MULAW_8K, AudioFormat
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Mark, Spoken, VoiceSession, VoiceStyle
-from chorus.speech.vendor import session as vendor_session
 
 pytestmark = pytest.mark.parametrize("case", MOUTHS, ids=lambda case: case.name.replace(" ", "-"))
 
@@ -30,7 +30,7 @@ async def session(
 ) -> AsyncGenerator[tuple[VoiceSession, AudioFormat]]:
     outbound = Outbound(allow_private=True)
     try:
-        async with Served(mouth) as url, asyncio.timeout(10):
+        async with Served(mouth) as url, asyncio.timeout(20):
             voice = case.voice(key, outbound, url)
             format = voice.gives(MULAW_8K)
             opened = await voice.open(format, STYLE)
@@ -189,21 +189,37 @@ async def test_a_reply_that_breaks_fails_and_the_next_does_not(
         assert lengths_ms(pieces, format)[0] == pytest.approx(6 * MS_PER_CHAR, abs=60)
 
 
-@pytest.mark.parametrize("at", ["text", "audio"])
-async def test_a_stall_is_given_up_with_its_socket(
-    case: MouthCase, at: At, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The call's deadline closes the generator; what stalled is not used again."""
-    monkeypatch.setattr(vendor_session, "_STALLED_S", 0.1)
-    mouth = case.mouth()
-    mouth.fault = Fault("stall", at)
-    async with session(case, mouth) as (opened, format):
+@pytest.mark.parametrize("at", ["text", "audio", "later"])
+def test_a_stall_is_given_up_with_its_socket(case: MouthCase, at: At) -> None:
+    """The call's deadline closes the generator; what stalled is not used again. Virtual time."""
+
+    async def scene() -> None:
+        mouth = case.mouth()
+        mouth.fault = Fault("stall", at)
+        voice = case.voice(KEY, MemoryNet({"": mouth}), "https://vendor.example")
+        opened = await voice.open(MULAW_8K, STYLE)
+        heard: list[Spoken] = []
+
+        async def listen() -> None:
+            async with aclosing(opened.speak(Clauses("Hello there.", " Goodbye."))) as speech:
+                async for piece in speech:
+                    heard.append(piece)
+
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await spoken(opened, "Hello there.")
+            async with asyncio.timeout(voice.deadline_ms / 1000):
+                await listen()
+        assert mouth.fault is None
+        assert {piece.clause for piece in heard if piece.audio} == {
+            "text": set(),
+            "audio": {0},
+            "later": {0, 1},
+        }[at]
         pieces = await spoken(opened, "Again.")
-        assert lengths_ms(pieces, format)[0] == pytest.approx(6 * MS_PER_CHAR, abs=60)
-    assert len(mouth.sockets) == 2
+        assert lengths_ms(pieces, MULAW_8K)[0] == pytest.approx(6 * MS_PER_CHAR, abs=60)
+        assert len(mouth.sockets) == 2
+        await opened.aclose()
+
+    run_virtual(scene())
 
 
 async def test_a_reply_without_a_sound_has_failed(case: MouthCase) -> None:

@@ -3,7 +3,8 @@
 By Cartesia's documentation of `/stt/websocket` (docs.cartesia.ai, read in November 2026): binary
 audio in, the bare words `finalize` and `done` as text. Final transcripts are pieces to be put
 together as they are; `flush_done` says that those of a `finalize` are all there. There is no
-message that keeps a connection: it lasts for three minutes without audio.
+message that keeps a connection: it lasts for three minutes without audio. So some silence is sent,
+by which its clock is ahead of the stream's from then on.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ MODELS = (
     HearingModel("ink-2", "Ink 2", ("en",), p99_ms=810),
     HearingModel("ink-whisper", "Ink Whisper"),
 )
+_KEEP_MS = 20.0
 
 
 def headers_of(api_key: str) -> tuple[tuple[str, str], ...]:
@@ -108,12 +110,14 @@ class InkWire(Wire):
         self._format = format
         self._text = ""  # final, of what was said since the last answer
         self._words: list[WordTime] = []
+        self._filled_ms = 0.0
 
     def finalize(self, unheard_ms: float) -> Sequence[Message]:
         return ("finalize",)
 
     def keep_alive(self) -> Message:
-        return self._format.silence(20)
+        self._filled_ms += _KEEP_MS
+        return self._format.silence(_KEEP_MS)
 
     def goodbye(self) -> Message:
         return "done"
@@ -126,10 +130,7 @@ class InkWire(Wire):
                 if not event["is_final"]:
                     return (Told(text.strip()),)
                 self._text = text
-                self._words += (
-                    WordTime(str(word["word"]), word["start"] * 1000, word["end"] * 1000)
-                    for word in event.get("words") or ()
-                )
+                self._words += (self._word(word) for word in event.get("words") or ())
                 return (Told(text.strip(), words=tuple(self._words)),)
             case "flush_done":
                 told = Told(self._text.strip(), True, True, words=tuple(self._words))
@@ -141,3 +142,9 @@ class InkWire(Wire):
                 raise self._failures.status("lost", status, words)
             case _:
                 return ()
+
+    def _word(self, word: dict[str, Any]) -> WordTime:
+        begin_ms, end_ms = (
+            max(0.0, float(word[side]) * 1000 - self._filled_ms) for side in ("start", "end")
+        )
+        return WordTime(str(word["word"]), begin_ms, end_ms)

@@ -3,7 +3,8 @@
 By Deepgram's documentation of `/v1/listen` and `/v2/listen` (developers.deepgram.com, read in
 November 2026). nova-3: `Finalize` flushes, and is answered by `Results` with `from_finalize`,
 though not always when there was nothing left to flush. Flux tells the whole turn so far about
-every quarter of a second of audio, and its end by `EndOfTurn`; `ForceEndTurn` ends it by hand.
+every quarter of a second of audio, and its end by `EndOfTurn`; `ForceEndTurn` ends it by hand. It
+has no `KeepAlive`, and sockets without audio were seen to close after twenty seconds and more.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ class DeepgramTranscriber:
         async def dial() -> tuple[Socket, Wire]:
             headers = (("Authorization", f"Token {self._api_key}"),)
             socket = await dial_socket(self._net, url, headers, self._failures)
-            wire = FluxWire(self._failures) if self.flux else NovaWire(self._failures)
-            return socket, wire
+            if self.flux:
+                return socket, FluxWire(self._failures, format)
+            return socket, NovaWire(self._failures)
 
         return await open_stream(dial, self._failures, format, on_words, on_failed)
 
@@ -169,14 +171,22 @@ class NovaWire(Wire):
 
 
 class FluxWire(Wire):
-    """`/v2/listen`."""
+    """`/v2/listen`. What keeps a socket is audio: a piece of silence, by which its clock is ahead
+    of the stream's from then on."""
 
     chunk_ms = 80.0
     greets = True
+    keep_alive_s = 5.0
     speaks_every_ms = 250.0
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: Failures, format: AudioFormat) -> None:
         self._failures = failures
+        self._format = format
+        self._filled_ms = 0.0
+
+    def keep_alive(self) -> Message:
+        self._filled_ms += self.chunk_ms
+        return self._format.silence(self.chunk_ms)
 
     def finalize(self, unheard_ms: float) -> Sequence[Message]:
         return ('{"type":"ForceEndTurn"}',)
@@ -199,8 +209,8 @@ class FluxWire(Wire):
                 str(event["transcript"]).strip(),
                 final=over,
                 answers=over and event.get("trigger") == "manual",
-                heard_to_ms=float(event["audio_window_end"]) * 1000,
-                words=_words(event.get("words") or []),
+                heard_to_ms=max(0.0, float(event["audio_window_end"]) * 1000 - self._filled_ms),
+                words=_words(event.get("words") or [], self._filled_ms),
                 language=languages[0] if languages else None,
                 # It said that the turn is over, by a threshold of its own or by its timeout.
                 turn_over=max(0.5, confidence) if over else None,
@@ -208,13 +218,13 @@ class FluxWire(Wire):
         )
 
 
-def _words(words: Sequence[dict[str, Any]]) -> tuple[WordTime, ...]:
-    """Those that have times; Flux may leave them out."""
+def _words(words: Sequence[dict[str, Any]], ahead_ms: float = 0.0) -> tuple[WordTime, ...]:
+    """Those that have times; Flux may leave them out. `ahead_ms`: so much its clock is ahead."""
     return tuple(
         WordTime(
             str(word.get("punctuated_word") or word["word"]),
-            float(word["start"]) * 1000,
-            float(word["end"]) * 1000,
+            max(0.0, float(word["start"]) * 1000 - ahead_ms),
+            max(0.0, float(word["end"]) * 1000 - ahead_ms),
         )
         for word in words
         if word.get("start") is not None and word.get("end") is not None

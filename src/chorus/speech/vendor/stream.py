@@ -75,7 +75,7 @@ async def _connect(dial: Dial, failures: Failures) -> _Link:
         if isinstance(error, SocketClosed):
             error = failures.closed("open", error)
         if isinstance(error, EngineFailed):
-            error = refused_by(socket, error)
+            error = refused_by(socket, EngineFailed(error.vendor, "open", error.detail, error.kind))
         await socket.close()
         if isinstance(error, GARBAGE):
             error = failures.garbage("open", error)
