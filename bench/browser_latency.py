@@ -134,8 +134,8 @@ class Desk:
     async def way_to(self, call_id: str) -> Relayed | None:
         return None
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        return False
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return 0.0
 
 
 def clicks(path: Path) -> None:
@@ -175,7 +175,7 @@ async def measured(seconds: float, chromium: str, folder: Path) -> dict[str, Any
             Route("/", page),
             Route("/tap.js", tap),
             Mount("/embed", StaticFiles(directory=EMBED)),
-            WebSocketRoute("/browser/media", BrowserSocket(Desk(), None)),
+            WebSocketRoute("/browser/media/{call_id}/{proof}", BrowserSocket(Desk(), None)),
         ]
     )
     port = free_port()

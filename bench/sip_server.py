@@ -79,8 +79,8 @@ class Desk:
     async def way_to(self, call_id: str) -> None:
         """There is one process."""
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        return False
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return None
 
     async def converse(self, line: Line, call_id: str) -> None:
         talker = Talker(self, line)

@@ -40,7 +40,9 @@ async def test_a_call_begins_with_what_a_page_needs(api: Api):
     )
     assert answer.status_code == 201, answer.text
     begun = answer.json()["data"]
-    assert begun["url"] == f"ws{api.process.settings.url.removeprefix('http')}/browser/media"
+    path, _, proof = begun["url"].rpartition("/")
+    base = f"ws{api.process.settings.url.removeprefix('http')}/browser/media"
+    assert path == f"{base}/{begun['callId']}"
     call = (await api.get(f"/v1/calls/{begun['callId']}")).json()["data"]
     assert {name: call[name] for name in ("provider", "direction", "status", "customerNumber")} == {
         "provider": "browser",
@@ -54,6 +56,9 @@ async def test_a_call_begins_with_what_a_page_needs(api: Api):
     assert begun["token"] not in str(vars(stored))
 
     desk = CallDesk(board(api), "browser")
+    assert desk.proved_s_ago(begun["callId"], None, proof) == pytest.approx(0, abs=60)
+    assert desk.proved_s_ago(str(uuid.uuid4()), None, proof) is None
+    assert desk.proved_s_ago(begun["callId"], "", proof) is None
     assert not await desk.claim(begun["callId"], "guess")
     assert await desk.claim(begun["callId"], begun["token"])
     assert not await desk.claim(begun["callId"], begun["token"])

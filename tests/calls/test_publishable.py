@@ -55,9 +55,17 @@ async def test_a_page_begins_a_call_and_connects_from_its_origin_alone(api: Api)
     path, _, proof = begun["url"].rpartition("/")
     assert path.endswith(f"/browser/media/{begun['callId']}")
     desk = CallDesk(board(api), "browser")
-    assert desk.is_page_of(begun["callId"], SITE, proof)
-    assert not desk.is_page_of(begun["callId"], "https://evil.example", proof)
-    assert not desk.is_page_of(str(uuid.uuid4()), SITE, proof)
+    assert desk.proved_s_ago(begun["callId"], SITE, proof) == pytest.approx(0, abs=60)
+    for id, origin in (
+        (begun["callId"], "https://evil.example"),
+        (begun["callId"], ""),
+        (begun["callId"], None),
+        (str(uuid.uuid4()), SITE),
+    ):
+        assert desk.proved_s_ago(id, origin, proof) is None
+    later = f"{int(proof.partition('.')[0]) + 1}.{proof.partition('.')[2]}"
+    for guess in (later, "", ".", "1", proof[:-1], "x" * 300, "١." + "0" * 64):
+        assert desk.proved_s_ago(begun["callId"], SITE, guess) is None
     assert await desk.claim(begun["callId"], begun["token"])
     async with api.process.database.reading() as session:
         assert await longest_s(session, uuid.UUID(begun["callId"])) == 45

@@ -57,9 +57,14 @@ async def test_the_address_is_that_of_the_process_that_holds_the_call(api: Api):
     async with api.process.database.writing() as session:
         row = {"id": "another", "incarnation": uuid.uuid4(), "media_url": "wss://two.example"}
         await session.execute(sa.insert(Executor).values(row))
-    assert (await supervised(api, id))["url"] == f"wss://two.example{PATH}"
+    begun = await supervised(api, id)
+    path, _, proof = begun["url"].rpartition("/")
+    assert path == f"wss://two.example{PATH}/{begun['id']}"
+    assert SupervisorDesk(board(api)).proved_s_ago(begun["id"], None, proof) is not None
+    assert SupervisorDesk(board(api)).proved_s_ago(str(id), None, proof) is None
     mine = await live_call(api, board(api).heartbeat.name)
-    assert (await supervised(api, mine))["url"].endswith(PATH)
+    begun = await supervised(api, mine)
+    assert begun["url"].startswith(f"{board(api).settings.media_base}{PATH}/{begun['id']}/")
 
 
 async def test_modes_get_to_whoever_holds_the_call(api: Api):

@@ -3,11 +3,17 @@
 It counts like one that comes in, and takes room from this moment; the page connects to
 `lines/browser/` with the token, within `TOKEN_LASTS`. A call to which nobody came ends by itself
 (`recover.py`).
+
+The address that a page connects to ends with a proof: a signature over the call, the moment and,
+for pages of another site, their origin. It is looked at before the handshake is accepted, so that
+nobody has a socket here who was not given an address. It opens nothing: that is the token, which no
+proxy on the way writes into its log.
 """
 
 from __future__ import annotations
 
 import secrets as random
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +22,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.accounts.secrets import SecretsUnreadable, digest
+from chorus.accounts.secrets import Secrets, SecretsUnreadable, digest
 from chorus.agents import queries as agents
 from chorus.agents.snapshot import draft
 from chorus.calls.room import look
@@ -33,8 +39,8 @@ TOKEN_LASTS = timedelta(seconds=60)
 CUSTOMER = "browser"
 """In the place of the number that a caller has."""
 
-PAGE_PURPOSE = "browser page"
-"""Of the signature with which a page of another site connects."""
+_PURPOSE = "browser handshake"
+_PAGE_PURPOSE = "browser page"
 
 _NOT_OF_A_CALL = {"post_call_webhook_secret"}
 
@@ -46,9 +52,28 @@ class Begun:
     expires_at: datetime
 
 
-def page_of(call_id: str, origin: str) -> str:
-    """What is signed for a page of `origin` (lower case) that may connect to the call."""
-    return f"{call_id}\n{origin}"
+def proof_for(secrets: Secrets, call_id: str, origin: str | None = None) -> str:
+    """For the address of a call's websocket, and pages of `origin` (lower case); None: of those
+    that may connect to any call."""
+    at = str(int(time.time()))
+    purpose, signed = _signed(call_id, origin, at)
+    return f"{at}.{secrets.sign(purpose, signed)}"
+
+
+def proved_s_ago(secrets: Secrets, call_id: str, origin: str | None, proof: str) -> float | None:
+    """How old `proof` is; None if it is not ours, or for something else. All may be anything."""
+    at, _, signature = proof.partition(".")
+    if not (at.isascii() and at.isdecimal() and len(at) <= 12 and len(call_id) <= 36):
+        return None
+    purpose, signed = _signed(call_id, origin, at)
+    return time.time() - int(at) if secrets.verify(purpose, signed, signature) else None
+
+
+def _signed(call_id: str, origin: str | None, at: str) -> tuple[str, str]:
+    """For what purpose, and what."""
+    if origin is None:
+        return _PURPOSE, f"{at}\n{call_id}"
+    return _PAGE_PURPOSE, f"{at}\n{call_id}\n{origin}"
 
 
 async def begin(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chorus.calls import live, released
 from chorus.calls.answer import Taken, answer
-from chorus.calls.browser import PAGE_PURPOSE, TOKEN_LASTS, page_of
+from chorus.calls.browser import TOKEN_LASTS, proved_s_ago
 from chorus.calls.converse import claim, converse, new_token
 from chorus.calls.finish import finish_unanswered
 from chorus.calls.recover import no_audio
@@ -178,9 +178,8 @@ class CallDesk:
             return None
         return await self._switchboard.relay.to(call.lease_owner)
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        signed = page_of(call_id, origin)
-        return self._switchboard.secrets.verify(PAGE_PURPOSE, signed, proof)
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return proved_s_ago(self._switchboard.secrets, call_id, origin, proof)
 
     async def converse(self, line: Line, call_id: str) -> None:
         await converse(self._switchboard, line, uuid.UUID(call_id))

@@ -3,7 +3,7 @@
 A page of another site shows its token and, because its browser says so, its origin; a program can
 say any origin, so what a token may cost is bounded by its limits. These are counted under a lock on
 the token's row, in the database: several processes keep them together. The page connects at an
-address that is signed for its origin (`browser.page_of`), which the handshake checks again.
+address that is signed for its origin (`browser.proof_for`), which the handshake checks again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chorus.accounts.organizations import is_suspended
 from chorus.addresses import household
 from chorus.agents import queries as agents
 from chorus.calls import live
-from chorus.calls.browser import PAGE_PURPOSE, Begun, begin, page_of
+from chorus.calls.browser import Begun, begin, proof_for
 from chorus.calls.publishable_schemas import PublishableTokenCreate
 from chorus.calls.publishable_tables import PublishableCall, PublishableToken
 from chorus.calls.schemas import TestCallCreate
@@ -188,8 +188,7 @@ async def begin_for_page(
             .where(PublishableToken.id == row.id)
             .values(last_used_at=utcnow(), updated_at=PublishableToken.updated_at)
         )
-    proof = process.secrets.sign(PAGE_PURPOSE, page_of(str(begun.call_id), origin))
-    return FromPage(begun, proof)
+    return FromPage(begun, proof_for(process.secrets, str(begun.call_id), origin))
 
 
 async def longest_s(session: AsyncSession, call_id: uuid.UUID) -> int | None:

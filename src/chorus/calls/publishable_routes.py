@@ -17,7 +17,7 @@ from chorus.calls.publishable_schemas import (
 )
 from chorus.calls.schemas import TestCallOut
 from chorus.calls.switchboard import Switchboard
-from chorus.lines.browser.carrier import page_media_url
+from chorus.lines.browser.carrier import media_url
 from chorus.route import InOrganization, InProcess, InSession, failures, public_router, router
 from chorus.wire import Data, Page, SearchQuery, page
 
@@ -137,7 +137,7 @@ async def create_page_call(
     return Data(
         data=TestCallOut(
             call_id=made.begun.call_id,
-            url=page_media_url(process.settings, str(made.begun.call_id), made.proof),
+            url=media_url(process.settings, str(made.begun.call_id), made.proof),
             token=made.begun.token,
             expires_at=made.begun.expires_at,
         )

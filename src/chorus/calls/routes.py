@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Query, Request
 
 from chorus.calls import queries
-from chorus.calls.browser import begin
+from chorus.calls.browser import begin, proof_for
 from chorus.calls.events import Stream
 from chorus.calls.place import place
 from chorus.calls.schemas import (
@@ -104,10 +104,11 @@ async def create_test_call(
     `browser`, and takes room like any other; telephony costs nothing."""
     switchboard: Switchboard = request.app.state.switchboard
     begun = await begin(session, switchboard, process, organization_id, wish)
+    call_id = str(begun.call_id)
     return Data(
         data=TestCallOut(
             call_id=begun.call_id,
-            url=media_url(process.settings),
+            url=media_url(process.settings, call_id, proof_for(process.secrets, call_id)),
             token=begun.token,
             expires_at=begun.expires_at,
         )

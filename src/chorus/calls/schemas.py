@@ -85,7 +85,10 @@ class TestCallOut(Out):
     """What a browser needs to connect."""
 
     call_id: Annotated[UUID, Field(description="The call, as `GET /v1/calls/{id}` has it.")]
-    url: Annotated[str, Field(description="The WebSocket to which the browser connects.")]
+    url: Annotated[
+        str,
+        Field(description="The WebSocket to which the browser connects; signed, for this call."),
+    ]
     token: Annotated[str, Field(description="Shown there, once.")]
     expires_at: Annotated[Time, Field(description="Until then the token can be shown.")]
 

@@ -28,6 +28,7 @@ from chorus import errors
 from chorus.accounts.organizations import one as organization_of
 from chorus.accounts.principal import Principal
 from chorus.calls import queries
+from chorus.calls.browser import proof_for, proved_s_ago
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
@@ -108,7 +109,9 @@ async def begin(
     holder = await session.scalar(
         sa.select(Executor.media_url).where(Executor.id == row.lease_owner)
     )
-    return Supervision(id, (holder or switchboard.settings.media_base) + PATH, token, expires_at)
+    base = (holder or switchboard.settings.media_base) + PATH
+    url = f"{base}/{id}/{proof_for(switchboard.secrets, str(id))}"
+    return Supervision(id, url, token, expires_at)
 
 
 class SupervisorDesk:
@@ -161,8 +164,8 @@ class SupervisorDesk:
         """A supervision is stored nowhere: who holds it is not known."""
         return None
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        return False
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return proved_s_ago(self._switchboard.secrets, call_id, origin, proof)
 
     async def _holder(self, call_id: uuid.UUID) -> str | None:
         query = sa.select(CallRow.lease_owner).where(
@@ -182,4 +185,4 @@ def route(switchboard: Switchboard) -> WebSocketRoute:
     """Where supervisors connect, in a process that holds calls."""
     settings = switchboard.settings
     socket = BrowserSocket(SupervisorDesk(switchboard), allowed_origins(settings))
-    return WebSocketRoute(PATH, socket)
+    return WebSocketRoute(PATH + "/{call_id}/{proof}", socket)

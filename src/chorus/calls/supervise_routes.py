@@ -31,7 +31,11 @@ class SupervisorOut(Out):
 
     id: Annotated[UUID, Field(description="The supervision: sent as `callId` in the start.")]
     url: Annotated[
-        str, Field(description="The WebSocket; it speaks as one of a call from a browser does.")
+        str,
+        Field(
+            description="The WebSocket; signed, for this supervision. It speaks as one of a call "
+            "from a browser does."
+        ),
     ]
     token: Annotated[str, Field(description="Shown there, once.")]
     expires_at: Annotated[Time, Field(description="Until then the token can be shown.")]

@@ -195,8 +195,9 @@ class Desk(Protocol):
         this one, or there is no way, or no such call. `call_id` may be anything."""
         ...
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        """Whether `proof` is ours, made for this call and pages of `origin` (lower case)."""
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        """How long ago we made `proof`, for this call and pages of `origin` (lower case; None: of
+        those that may connect to any call); None if we did not. All three may be anything."""
         ...
 
     async def converse(self, line: Line, call_id: str) -> None:

@@ -163,8 +163,8 @@ class TestDesk:
     async def way_to(self, call_id: str) -> Relayed | None:
         return None
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        return False
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return None
 
     async def converse(self, line: Line, call_id: str) -> None:
         talk = self.lines[line.leg_id] = Talk(line, call_id)

@@ -193,8 +193,8 @@ class SipTelephones:
     async def way_to(self, call_id: str) -> Relayed | None:
         return None
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        return False
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        return None
 
     async def converse(self, line: Line, call_id: str) -> None:
         call = self.calls[call_id]

@@ -1,9 +1,8 @@
 """Calls from web pages. No number and no carrier behind it: `POST /v1/calls/test` makes the call
 and its token (`calls/browser.py`), the page connects here and is on the line (`socket.py`).
 
-WS /browser/media                   the audio and the control messages of one call:
+WS /browser/media/{callId}/{proof}  the audio and the control messages of one call:
                                     docs/browser-calls.md
-WS /browser/media/{callId}/{proof}  the same, for a page of a site that a publishable token names
 """
 
 from __future__ import annotations
@@ -23,20 +22,15 @@ from chorus.settings import Settings
 MEDIA_PATH = "/browser/media"
 
 
-def media_url(settings: Settings) -> str:
-    """Where a page connects."""
-    return settings.media_base + MEDIA_PATH
+def media_url(settings: Settings, call_id: str, proof: str) -> str:
+    """Where a page connects; `proof` is what `Desk.proved_s_ago` wants to see."""
+    return f"{settings.media_base}{MEDIA_PATH}/{call_id}/{proof}"
 
 
 def allowed_origins(settings: Settings) -> Collection[str] | None:
     """Of pages that may connect to any call whose token they have; None: any."""
     allowed = settings.cors_origins
     return None if "*" in allowed else own_origins(settings) | {*allowed}
-
-
-def page_media_url(settings: Settings, call_id: str, proof: str) -> str:
-    """Where a page of another site connects; `proof` is what `Desk.is_page_of` wants to see."""
-    return f"{media_url(settings)}/{call_id}/{proof}"
 
 
 class BrowserCarrier:
@@ -48,10 +42,7 @@ class BrowserCarrier:
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
         self._socket = BrowserSocket(desk, allowed_origins(self._settings))
-        return (
-            WebSocketRoute(MEDIA_PATH, self._socket),
-            WebSocketRoute(MEDIA_PATH + "/{call_id}/{proof}", self._socket),
-        )
+        return (WebSocketRoute(MEDIA_PATH + "/{call_id}/{proof}", self._socket),)
 
     async def start(self, desk: Desk) -> None:
         return

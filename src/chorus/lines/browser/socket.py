@@ -1,12 +1,15 @@
 """The websocket of a browser's call, and what is left of the call while it has none.
 
-1. refuse the handshake of a page of another site, unless its address proves that the call was begun
-   for it, and while too many sockets wait, in all or of one address;
-2. accept, and wait a few seconds for the first message, believing nothing else;
+1. refuse the handshake of whoever comes to an address that was not made here, for this call and
+   lately, or for one that goes on; of a page of another site, unless the address was made for it;
+   and while too many sockets wait for their first message, of one call, of one address or in all.
+   So only who may begin a call, or had one begun, holds a socket here;
+2. accept, and wait a few seconds for the first message;
 3. `start` claims the call with its token, and the conversation is held for as long as it lasts:
    by the handler of this socket, also when the socket itself is lost;
 4. `resume` goes on with such a call on a new socket, which takes the place of an older one; at the
-   wrong process the socket is passed on to the one that holds the call;
+   wrong process the socket is passed on to the one that holds the call, after its first message or,
+   when the call can no longer be begun, in place of the handshake;
 5. when the conversation is over, the page is told why, and the socket is closed.
 """
 
@@ -15,7 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -41,6 +46,10 @@ from chorus.lines.websocket import direct
 log = logging.getLogger(__name__)
 
 FIRST_TIMEOUT_S = 10.0
+STARTS_WITHIN_S = 75.0
+"""After its address was made: what a token lasts, and what two machines' clocks may differ by."""
+WAITING_OF_CALL = 6
+"""Sockets that have not said their first message. A page that comes back may have left some."""
 # Of RFC 6455 §7.4.2, for what is between us and our pages.
 NOT_HERE, TAKEN_OVER = 4004, 4009
 
@@ -64,8 +73,8 @@ class Talks(Protocol):
         """See `Desk.way_to`."""
         ...
 
-    def is_page_of(self, call_id: str, origin: str, proof: str) -> bool:
-        """See `Desk.is_page_of`."""
+    def proved_s_ago(self, call_id: str, origin: str | None, proof: str) -> float | None:
+        """See `Desk.proved_s_ago`."""
         ...
 
 
@@ -78,21 +87,24 @@ class BrowserSocket:
         self._origins = origins
         self._strangers = Strangers("a browser")
         self._calls: dict[str, _Held] = {}
+        self._waiting: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if not self._may_come(scope):
-            await send({"type": "websocket.close", "code": POLICY})  # a 403
-            return
         address = (scope.get("client") or ("unknown",))[0]
+        call_id: str = scope["path_params"]["call_id"]
         content: str | bytes = ""
-        way: Relayed | None = None
         try:
-            with self._strangers.look(address):
+            self._strangers.knock(address)
+            way = await self._way_elsewhere(scope, address)
+            if way is not None:
+                await way((), scope, receive, send, accepted=False)
+                return
+            with self._strangers.look(address), self._one_of(call_id, address):
                 await send({"type": "websocket.accept"})
                 content = await _first(receive)
                 first = _read_first(content)
-                if scope["path_params"].get("call_id", first.call_id) != first.call_id:
+                if call_id != first.call_id:
                     raise _Refused("the address is that of another call")
                 if isinstance(first, Resume):
                     held = self._resumed(first)
@@ -102,6 +114,9 @@ class BrowserSocket:
                             raise NotHere
                 else:
                     held = await self._claimed(first)
+        except _NotAccepted:
+            await send({"type": "websocket.close", "code": POLICY})  # a 403
+            return
         except TurnedAway:
             await send({"type": "websocket.close", "code": LATER})
             return
@@ -129,19 +144,52 @@ class BrowserSocket:
         for held in self._calls.values():
             held.line.end(LineCause.DROPPED, "the server was stopped")
 
-    def _may_come(self, scope: Scope) -> bool:
-        """A program that is no page sends no origin; its token is what counts."""
+    async def _way_elsewhere(self, scope: Scope, address: str) -> Relayed | None:
+        """To who holds the call, if it cannot begin any more and is not held here. Raises
+        `_NotAccepted` if there is none, and what `_made_s_ago` raises."""
+        call_id = scope["path_params"]["call_id"]
+        made_s_ago = self._made_s_ago(scope, address)
+        if made_s_ago <= STARTS_WITHIN_S or call_id in self._calls:
+            return None
+        way = await self._desk.way_to(call_id)
+        if way is None:
+            self._strangers.refused(address, "no such call goes on here")
+            raise _NotAccepted
+        return way
+
+    def _made_s_ago(self, scope: Scope, address: str) -> float:
+        """How old the address is that is connected to. Raises `_NotAccepted` for one that is not
+        ours, or not for this page. A program that is no page sends no origin."""
+        call_id, proof = scope["path_params"]["call_id"], scope["path_params"]["proof"]
         origin = Headers(scope=scope).get("origin")
-        if "proof" in (of := scope["path_params"]):
-            if self._desk.is_page_of(of["call_id"], (origin or "").lower(), of["proof"]):
-                return True
-            log.warning("a page of %s may not connect to this call", (origin or "nowhere")[:100])
-            return False
-        allowed = self._origins
-        if origin is None or allowed is None or origin.lower() in allowed:
-            return True
-        log.warning("a page of %s may not connect: see CHORUS_CORS_ORIGINS", origin[:100])
-        return False
+        own_s = self._desk.proved_s_ago(call_id, None, proof)
+        if own_s is not None:
+            allowed = self._origins
+            if origin is None or allowed is None or origin.lower() in allowed:
+                return own_s
+            why = f"a page of {origin[:100]} may not connect: see CHORUS_CORS_ORIGINS"
+            self._strangers.tell(address, why)
+            raise _NotAccepted
+        page_s = self._desk.proved_s_ago(call_id, (origin or "").lower(), proof)
+        if page_s is None:
+            why = f"its address was not made for a page of {(origin or 'nowhere')[:100]}"
+            self._strangers.refused(address, why)
+            raise _NotAccepted
+        return page_s
+
+    @contextmanager
+    def _one_of(self, call_id: str, address: str) -> Generator[None]:
+        """Held while a socket of the call waits. Raises `_NotAccepted` for one too many."""
+        if self._waiting[call_id] >= WAITING_OF_CALL:
+            self._strangers.tell(address, f"{WAITING_OF_CALL} sockets of its call wait already")
+            raise _NotAccepted
+        self._waiting[call_id] += 1
+        try:
+            yield
+        finally:
+            self._waiting[call_id] -= 1
+            if not self._waiting[call_id]:
+                del self._waiting[call_id]
 
     async def _claimed(self, start: Start) -> _Held:
         if not await self._desk.claim(start.call_id, start.token):
@@ -218,6 +266,10 @@ class _Held:
         else:
             line.detach()
             await close_socket(send, NORMAL)
+
+
+class _NotAccepted(Exception):
+    """The handshake is refused."""
 
 
 class _Refused(Exception):
