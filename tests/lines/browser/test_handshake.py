@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,15 +23,18 @@ class Desk:
 
     def __init__(self, made: dict[tuple[str, str | None, str], float]) -> None:
         self.made = made
+        self.lines: list[Line] = []
+        self.over = asyncio.Event()
         self.elsewhere: set[str] = set()
         self.asked: list[str] = []
         self.passed_on: list[tuple[str, bool]] = []
 
     async def claim(self, call_id: str, token: str) -> bool:
-        return False
+        return token == "good"
 
     async def converse(self, line: Line, call_id: str) -> None:
-        raise AssertionError
+        self.lines.append(line)
+        await self.over.wait()
 
     async def way_to(self, call_id: str) -> Relayed | None:
         self.asked.append(call_id)
@@ -105,3 +110,43 @@ async def test_who_guesses_is_not_looked_at_any_more():
     assert len(desk.asked) == REFUSALS
     desk.made["another", None, "proof"] = 0.0
     assert await knock(socket, "another", "proof", None) == ["websocket.close"]
+
+
+class Page:
+    """A socket of a page, in this process."""
+
+    def __init__(self, socket: BrowserSocket, first: dict[str, Any]) -> None:
+        self._coming: asyncio.Queue[Message] = asyncio.Queue()
+        self.told: asyncio.Queue[Message] = asyncio.Queue()
+        self._coming.put_nowait({"type": "websocket.connect"})
+        self._coming.put_nowait({"type": "websocket.receive", "text": json.dumps(first)})
+        params = {"call_id": "a call", "proof": "proof"}
+        scope: Scope = {"type": "websocket", "path_params": params, "headers": []}
+        self.over = asyncio.create_task(socket(scope, self._coming.get, self.told.put))
+
+    def goes_away(self) -> None:
+        self._coming.put_nowait({"type": "websocket.disconnect"})
+
+    async def started(self) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while True:
+                message = await self.told.get()
+                if "text" in message and (told := json.loads(message["text"]))["type"] == "started":
+                    return told
+
+
+async def test_a_call_that_goes_on_is_gone_on_with_at_its_address_however_old():
+    desk = Desk({("a call", None, "proof"): 0.0})
+    socket = BrowserSocket(desk, None)
+    first = Page(socket, {"type": "start", "callId": "a call", "token": "good"})
+    resume = {"type": "resume", "callId": "a call", "epoch": 0, "received": 0}
+    resume["token"] = (await first.started())["resumeToken"]
+    first.goes_away()
+    desk.made["a call", None, "proof"] = 3600.0
+    again = Page(socket, resume)
+    assert (await again.started())["resumeToken"] == resume["token"]
+    assert desk.asked == []
+    desk.over.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(first.over, again.over)
+    assert await knock(socket, "a call", "proof", None) == ["websocket.close"]
