@@ -94,7 +94,7 @@ navigator.mediaDevices.getUserMedia = () =>
 document.querySelector("button").onclick = () => {
   const call = new BrowserCall();
   call.on("ended", (ended) => (window.ended = ended));
-  const url = `ws://${location.host}/browser/media`;
+  const url = `ws://${location.host}/browser/media/1/any`;
   void call.connect({ callId: "1", token: "t", url });
 };
 </script>"""
