@@ -4,6 +4,7 @@ a call that one server holds comes to another, on the same machine or on one of 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,15 +81,15 @@ class Pair:
     def to(self, rig: Rig) -> None:
         self.balancer.port = int(rig.env["CHORUS_PORT"])
 
-    def passed_on(self) -> int:
-        """How many sockets the first has."""
+    def passed_on(self) -> list[str]:
+        """To whom the first has passed on a socket, each time."""
         log = (self.first.folder / "server.log").read_text()
-        return log.count("is passed on to")
+        return re.findall(r"is passed on to (\S+),", log)
 
 
 @asynccontextmanager
-async def pair(folder: Path, url: str, *, machines: int) -> AsyncGenerator[Pair]:
-    """Two servers, on one data folder or on one each."""
+async def pair(folder: Path, url: str, *, machines: int, workers: int = 1) -> AsyncGenerator[Pair]:
+    """Two servers, on one data folder or on one each; so many workers of the second."""
     balancer = Balancer()
     async with client.running() as carrier, balancer.open() as media_url:
         env = environment(carrier, url) | {"CHORUS_MEDIA_URL": media_url}
@@ -98,6 +99,8 @@ async def pair(folder: Path, url: str, *, machines: int) -> AsyncGenerator[Pair]
             if machines == 1:
                 return Rig(carrier, folder / "0", env | own, url)
             own["CHORUS_PEER_ADDRESS"] = f"127.0.0.1:{free_port()}"
+            if n == 1:
+                own["CHORUS_WORKERS"] = str(workers)
             return Rig(carrier, folder / str(n), env | own, url)
 
         first, second = rig(0), rig(1)
@@ -126,7 +129,65 @@ async def test_what_belongs_to_a_call_of_another_server(
         )
         await supervised_elsewhere(servers)
         await resumed_elsewhere(servers)
-        assert servers.passed_on() == 4
+        assert len(servers.passed_on()) == 4
+
+
+@pytest.mark.slow
+async def test_a_machine_with_workers(tmp_path: Path, postgres_url: str):
+    """Each worker has its port, and gets what belongs to its calls and to no other's."""
+    async with pair(tmp_path, postgres_url, machines=2, workers=2) as servers:
+        one, two = (rig.env["CHORUS_PEER_ADDRESS"] for rig in (servers.first, servers.second))
+        host, _, port = two.rpartition(":")
+        rows = await servers.first.rows("SELECT id, peer_address FROM executors")
+        known = {one, two, f"{host}:{int(port) + 1}"}
+        assert {address for _, address in rows} == known, rows
+        await transferred_and_steered_elsewhere(servers)
+        # Which of the two takes a connection is the system's choice.
+        for _ in range(12):
+            await supervised_elsewhere(servers)
+            if len(set(servers.passed_on())) == 2:
+                return
+        pytest.fail(f"all of 13 calls were held by one of two workers: {servers.passed_on()}")
+
+
+@pytest.mark.slow
+async def test_a_machine_that_dies(tmp_path: Path, postgres_url: str):
+    """What was passed on to it ends at once, and what comes for it afterwards is sent away."""
+    async with pair(tmp_path, postgres_url, machines=2) as servers:
+        page = await opened(servers)
+        id, _ = await servers.held()
+        grant = (await post(servers.first, f"{id}/supervisors", {"hears": "both"})).json()["data"]
+        supervisor = Page(grant | {"callId": grant["id"]})
+        await supervisor.open()
+        await supervisor.told("started")
+        assert len(servers.passed_on()) == 1
+        servers.second.kill()
+        assert await closed(supervisor) == 1011
+        await page.resume()
+        assert await closed(page) == 1013
+        await page.close()
+        await supervisor.close()
+
+
+async def closed(page: Page) -> int | None:
+    """With which code."""
+    assert page.socket is not None
+    async with asyncio.timeout(20):
+        await page.socket.wait_closed()
+    return page.socket.close_code
+
+
+async def opened(servers: Pair) -> Page:
+    """A browser's call, held by the second."""
+    async with servers.first.http() as http:
+        answer = await http.post("/v1/calls/test", json={"agentId": servers.first.wish["agentId"]})
+        assert answer.status_code == 201, answer.text
+    page = Page(answer.json()["data"])
+    servers.to(servers.second)
+    await page.open()
+    await page.event("answered")
+    servers.to(servers.first)
+    return page
 
 
 async def supervised_elsewhere(servers: Pair) -> None:
@@ -146,16 +207,8 @@ async def supervised_elsewhere(servers: Pair) -> None:
 
 async def resumed_elsewhere(servers: Pair) -> None:
     """A browser's call whose socket was lost comes back to the other process."""
-    rig = servers.first
-    async with rig.http() as http:
-        answer = await http.post("/v1/calls/test", json={"agentId": rig.wish["agentId"]})
-        assert answer.status_code == 201, answer.text
-    page = Page(answer.json()["data"])
-    servers.to(servers.second)
-    await page.open()
-    await page.event("answered")
+    page = await opened(servers)
     await page.lose()
-    servers.to(servers.first)
     page.messages.clear()
     await page.resume("a guess")
     assert (await page.told("ended"))["reason"] == "not_here"
