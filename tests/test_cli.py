@@ -233,6 +233,27 @@ async def test_doctor_reads_the_credentials(folder: Path, capsys: pytest.Capture
     assert (status, found["secret key"][0]["state"]) == (1, "problem")
 
 
+async def test_doctor_finds_agents_whom_nothing_hears(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Each of their languages counts, unless a vendor hears them."""
+
+    async def deaf() -> list[str]:
+        _, found = await asyncio.to_thread(findings, capsys)
+        return [each["says"].partition(";")[0] for each in found.get("hearing", ())]
+
+    async with running(Settings(data_dir=folder, bootstrap_api_key=KEY)) as api:
+        await api.made("/v1/agents", {"name": "English", "languageHint": "en-GB"})
+        await api.made("/v1/agents", {"name": "Both", "languages": ["en", "de-CH"]})
+        await api.made("/v1/agents", {"name": "German", "languageHint": "de"})
+        assert await deaf() == ["callers of 2 agents speak 'de'"]
+        await api.made("/v1/provider-keys", {"provider": "deepgram", "apiKey": "hush-one"})
+    assert await deaf() == []
+    (folder / "secret.key").unlink()
+    assert await deaf() == ["callers of 2 agents speak 'de'"]
+    assert not (folder / "secret.key").exists()
+
+
 def test_doctor_reads_the_prices(
     folder: Path,
     tmp_path: Path,

@@ -22,18 +22,20 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from chorus import doctor_keys, doctor_prices
 from chorus.accounts import seal
 from chorus.accounts.secrets import KEY_FILE, Secrets, SecretsUnreadable
 from chorus.accounts.tables import ApiKey, Organization
+from chorus.agents.check import heard_here
 from chorus.agents.tables import Agent
 from chorus.catalogue.catalogue import Catalogue
+from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
 from chorus.doctor_beside import beside
 from chorus.finding import Finding, Findings
-from chorus.languages import code_of
 from chorus.llm.model import ModelFailed
 from chorus.llm.openai import Endpoint
 from chorus.migrations import run as migrations
@@ -137,7 +139,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
                     sa.select(sa.func.count()).select_from(Organization)
                 )
                 numbers = list(await session.scalars(sa.select(PhoneNumber)))
-                spoken = list(await session.scalars(sa.select(Agent.language_hint)))
+                heard = await _heard_here(settings, database, session)
                 keys = await session.scalar(
                     sa.select(sa.func.count())
                     .select_from(ApiKey)
@@ -157,7 +159,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
     else:
         says = f"{keys} in use" if keys else "the first is made and printed at the first start"
         found.append(Finding("ok", "API keys", says))
-    return [*found, *sealed, *_numbers(settings, numbers), *_languages(settings, spoken)]
+    return [*found, *sealed, *_numbers(settings, numbers), *_languages(settings, heard)]
 
 
 def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Finding]:
@@ -174,20 +176,47 @@ def _numbers(settings: Settings, numbers: Sequence[PhoneNumber]) -> Iterable[Fin
         yield Finding("note", "phone numbers", f"{silent} without an agent take no calls", advice)
     advice = "bring back the key that they were encrypted with, or enter them anew"
     try:
-        if not settings.secret_keys and not _key_file(settings).exists():
-            raise SecretsUnreadable(f"{_key_file(settings)} is gone")
-        secrets = Secrets.of(settings)
+        secrets = _secrets(settings)
         for number in numbers:
             connection(number, secrets)
-    except (SecretsUnreadable, OSError) as error:
+    except SecretsUnreadable as error:
         yield Finding("note", "phone numbers", f"credentials cannot be read: {error}", advice)
 
 
-def _languages(settings: Settings, spoken: Sequence[str | None]) -> Iterable[Finding]:
-    """Agents whose callers speak what nothing on this machine hears."""
-    counts = Counter(code for hint in spoken if (code := code_of(hint)))
-    for code, count in sorted(counts.items()):
-        if code == "en" or local.whisper_for(settings.models_dir, code) is not None:
+async def _heard_here(
+    settings: Settings, database: Database, session: AsyncSession
+) -> Counter[str]:
+    """For how many agents this machine is to hear which language. Where a vendor hears it need
+    not; keys that cannot be read are a finding of their own, and their vendors hear nobody."""
+    base = Catalogue.of(settings)
+    catalogues = Catalogues(settings, database, lambda: _secrets(settings), base)
+    query = sa.select(Agent).options(
+        load_only(Agent.organization_id, Agent.transcriber_id, Agent.language_hint, Agent.languages)
+    )
+    agents = (await session.scalars(query)).all()
+    counts = Counter[str]()
+    for organization_id in {agent.organization_id for agent in agents}:
+        catalogue = await catalogues.of(session, organization_id)
+        for agent in agents:
+            if agent.organization_id == organization_id:
+                counts.update(heard_here(catalogue, agent))
+    return counts
+
+
+def _secrets(settings: Settings) -> Secrets:
+    """Raises `SecretsUnreadable` where the key is gone: another is made by nobody but a server."""
+    if not settings.secret_keys and not _key_file(settings).exists():
+        raise SecretsUnreadable(f"{_key_file(settings)} is gone")
+    try:
+        return Secrets.of(settings)
+    except OSError as error:
+        raise SecretsUnreadable(str(error)) from error
+
+
+def _languages(settings: Settings, heard: Counter[str]) -> Iterable[Finding]:
+    """Agents whose callers speak what nothing on this machine hears, where no vendor hears them."""
+    for code, count in sorted(heard.items()):
+        if code in ("", "en") or local.whisper_for(settings.models_dir, code) is not None:
             continue
         says = f"callers of {count} agents speak {code!r}; what is installed hears English only"
         advice = f"run `chorus models pull {OTHER_LANGUAGES}`, or name a vendor's transcriber"
