@@ -171,7 +171,7 @@ async def test_copies_can_be_deleted_when_a_retention_has_emptied_the_call(api: 
     made = await api.made("/v1/test-cases", {"callId": call["callId"]})
     async with api.process.database.writing() as session:
         row = await session.get_one(CallRow, uuid.UUID(call["callId"]))
-        assert await kept.delete_texts(session, row, "retention")
+        assert await kept.delete_texts(session, api.process.secrets, row, "retention")
     path = f"/v1/calls/{call['callId']}/transcript"
     assert (await api.get(f"/v1/test-cases/{made['id']}")).status_code == 200
     assert (await api.delete(path)).status_code == 200

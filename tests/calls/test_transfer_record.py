@@ -137,5 +137,5 @@ async def test_what_the_person_said_goes_with_the_texts_of_the_call(sqlite_api: 
     assert await moved(api, id, "declined", "I am at lunch with Mr Smith.")
     async with api.process.database.writing() as session:
         call = await session.get_one(CallRow, call_id)
-        await kept.delete_texts(session, call, "request")
+        await kept.delete_texts(session, api.process.secrets, call, "request")
     assert (await row(api, id)).detail is None

@@ -21,6 +21,7 @@ from tests.fakes import schema
 from tests.fakes.api import running
 from tests.recordings.kept_calls import call, events, row, sound
 
+from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.calls import kept
 from chorus.calls.tables import CallEvent, CallRow
@@ -242,15 +243,17 @@ async def test_retention(any_house: House):
             )
         )
     await any_house.archive.round()
-    assert await keep_to_rules(database) == (0, 0), "without a rule everything is kept"
+    assert await keep_to_rules(database, Secrets.of(any_house.settings)) == (0, 0), (
+        "without a rule everything is kept"
+    )
     async with database.writing() as session:
         await session.execute(
             sa.update(Organization).values(
                 recording_retention_days=30, transcript_retention_days=30
             )
         )
-    assert await keep_to_rules(database) == (25, 25)
-    assert await keep_to_rules(database) == (0, 0)
+    assert await keep_to_rules(database, Secrets.of(any_house.settings)) == (25, 25)
+    assert await keep_to_rules(database, Secrets.of(any_house.settings)) == (0, 0)
     await any_house.archive.round()
     for id in aged:
         call = await row(database, id)
@@ -273,6 +276,7 @@ async def test_retention_goes_on_where_it_was_interrupted(bucket_house: House):
     async with bucket_house.database.writing() as session:
         await session.execute(sa.update(Organization).values(transcript_retention_days=1))
     delete, done = kept.delete_texts, 0
+    secrets = Secrets.of(bucket_house.settings)
 
     async def dies(*args: Any) -> bool:
         nonlocal done
@@ -282,8 +286,10 @@ async def test_retention_goes_on_where_it_was_interrupted(bucket_house: House):
         return await delete(*args)
 
     with patch.object(kept, "delete_texts", dies), pytest.raises(SystemExit):
-        await keep_to_rules(bucket_house.database)
-    assert (await keep_to_rules(bucket_house.database))[1] == 25, "one batch of 20 was done"
+        await keep_to_rules(bucket_house.database, secrets)
+    assert (await keep_to_rules(bucket_house.database, secrets))[1] == 25, (
+        "one batch of 20 was done"
+    )
 
 
 async def test_a_store_that_cannot_be_used_is_told_of_before_the_first_call(

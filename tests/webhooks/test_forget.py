@@ -96,5 +96,5 @@ async def test_by_retention(api: Api):
     async with api.process.database.writing() as session:
         old = utcnow().replace(year=utcnow().year - 1)
         await session.execute(sa.update(CallRow).values(ended_at=old))
-    assert await keep_to_rules(api.process.database) == (0, 1)
+    assert await keep_to_rules(api.process.database, api.process.secrets) == (0, 1)
     await nothing_is_left(api, *found)

@@ -21,19 +21,24 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus import errors
-from chorus.accounts.secrets import Secrets
+from chorus.accounts.secrets import Secrets, SecretsUnreadable
 from chorus.accounts.tables import IdempotentRequest
 from chorus.db import Database, utcnow
 
 KEPT_FOR = timedelta(hours=24)
+SWEPT_AFTER = KEPT_FOR + timedelta(hours=2)
+"""When nothing of an answer is left for certain: `sweep` runs once an hour."""
 # Not about what was asked, but about how and when: a request that was not valid is sent again with
 # another body (400, 413), one without a right key with another key (401), and what there was no
 # room or rate for may be asked again any moment (429).
@@ -105,8 +110,8 @@ async def claim(
         raise errors.invalid_field(
             "Idempotency-Key", "Idempotency-Key must be 1 to 255 printable ASCII characters"
         )
-    path = _SAME.get(path, path)
-    mine = Claim(organization_id, _fitting(path), key, uuid.uuid4(), secrets)
+    path = _fitting(_canonical(_SAME.get(path, path)))
+    mine = Claim(organization_id, path, key, uuid.uuid4(), secrets)
     content = hashlib.sha256(body).hexdigest()
     try:
         return await _claim(database, mine, content)
@@ -150,6 +155,75 @@ async def sweep(database: Database) -> None:
     async with database.writing() as session:
         old = IdempotentRequest.created_at < utcnow() - KEPT_FOR
         await session.execute(sa.delete(IdempotentRequest).where(old))
+
+
+# --- what answers tell of is deleted --------------------------------------------------------
+
+
+def of(organization_id: uuid.UUID, paths: Sequence[str]) -> sa.ColumnElement[bool]:
+    """The requests to `paths`, in which ids are written as the API writes them."""
+    row = IdempotentRequest
+    return sa.and_(row.organization_id == organization_id, row.path.in_(paths))
+
+
+def claimed_between(
+    organization_id: uuid.UUID, path: str, first: datetime, last: datetime
+) -> sa.ColumnElement[bool]:
+    """The requests to `path` that began within a time, which is to be short."""
+    row = IdempotentRequest
+    # Found by the time. Without statistics SQLite would take the two that are equal, and read
+    # all of a day.
+    return sa.and_(
+        row.created_at.between(first, last),
+        sa.func.coalesce(row.organization_id, row.organization_id) == organization_id,
+        sa.func.coalesce(row.path, "") == path,
+    )
+
+
+async def change(
+    session: AsyncSession,
+    secrets: Secrets,
+    found: sa.ColumnElement[bool],
+    left: Callable[[Any], Any | None],
+) -> int:
+    """Keep of the answers that are `found` what is `left` of them, both as JSON; None changes
+    nothing. Returns how many were changed."""
+    row = IdempotentRequest
+    query = sa.select(row.organization_id, row.path, row.key, row.body)
+    rows = await session.execute(query.where(found, row.body.is_not(None)).with_for_update())
+    changed = 0
+    for organization_id, path, key, body in rows.all():
+        assert body is not None  # asked for above
+        try:
+            told: str = secrets.decrypt(body)
+        except SecretsUnreadable:
+            continue  # nor can it be given again
+        if (kept := left(orjson.loads(told) if told else None)) is None:
+            continue
+        await session.execute(
+            sa.update(row)
+            .where(_is(organization_id, path, key))
+            .values(body=secrets.encrypt(orjson.dumps(kept).decode()))
+            .execution_options(synchronize_session=False)
+        )
+        changed += 1
+    return changed
+
+
+# --- paths ----------------------------------------------------------------------------------
+
+
+def _canonical(path: str) -> str:
+    """Ids as the API writes them: capitals, and what else a UUID may be written with, are the same
+    request."""
+    return "/".join(_same_id(part) for part in path.split("/"))
+
+
+def _same_id(part: str) -> str:
+    try:
+        return str(uuid.UUID(part))
+    except ValueError:
+        return part
 
 
 def _fitting(path: str) -> str:

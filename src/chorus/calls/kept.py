@@ -17,7 +17,8 @@ from typing import Any, Literal, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chorus.calls import journal
+from chorus.accounts.secrets import Secrets
+from chorus.calls import journal, kept_answers
 from chorus.calls.case_tables import CaseRow
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
@@ -140,12 +141,13 @@ async def delete_recording(session: AsyncSession, call: CallRow, by: By) -> bool
     return True
 
 
-async def delete_texts(session: AsyncSession, call: CallRow, by: By) -> bool:
+async def delete_texts(session: AsyncSession, secrets: Secrets, call: CallRow, by: By) -> bool:
     """The transcript, the analysis, the context variables, which the agent was told and may have
-    said, what was said in the events and what webhooks told of it; False if nothing was left of
-    them. What happened and when stays."""
+    said, what was said in the events, what webhooks told of it, and what is kept of answers; False
+    if nothing was left of them. What happened and when stays."""
     emptied = await _empty_events(session, call.id)
     forgotten = await forget_texts(session, call.id)
+    forgotten += await kept_answers.forget(session, secrets, call, with_copies=by != "retention")
     await session.execute(
         sa.update(Transfer)
         .where(sa.or_(Transfer.call_id == call.id, Transfer.leg_id == call.id))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.accounts.secrets import Secrets
 from chorus.accounts.tables import Organization
 from chorus.calls import kept
 from chorus.calls.kept import By
@@ -37,11 +38,15 @@ _Delete = Callable[[AsyncSession, CallRow, By], Awaitable[bool]]
 
 async def retain(switchboard: Switchboard) -> None:
     """Delete all that is older than its organization's rules."""
-    await keep_to_rules(switchboard.database)
+    await keep_to_rules(switchboard.database, switchboard.secrets)
 
 
-async def keep_to_rules(database: Database) -> tuple[int, int]:
+async def keep_to_rules(database: Database, secrets: Secrets) -> tuple[int, int]:
     """Returns how many recordings and how many calls' texts were deleted."""
+
+    async def texts_of(session: AsyncSession, call: CallRow, by: By) -> bool:
+        return await kept.delete_texts(session, secrets, call, by)
+
     now = utcnow()
     async with database.reading() as session:
         found = await session.execute(
@@ -67,7 +72,7 @@ async def keep_to_rules(database: Database) -> tuple[int, int]:
             )
         if transcript_days is not None:
             before = now - timedelta(days=transcript_days)
-            words = await _all(database, id, before, kept.with_old_texts, kept.delete_texts)
+            words = await _all(database, id, before, kept.with_old_texts, texts_of)
         if sound or words:
             log.info(
                 "organization %s: %d recordings and the texts of %d calls had their time",

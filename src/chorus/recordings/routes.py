@@ -30,7 +30,7 @@ from chorus.recordings.archive import Archive, mp3_key, wav_key
 from chorus.recordings.links import Links
 from chorus.recordings.store import StoreFailed, media_type
 from chorus.recordings.transcript import as_json, as_text
-from chorus.route import InOrganization, InSession, failures, router
+from chorus.route import InOrganization, InProcess, InSession, failures, router
 from chorus.wire import Data, Deleted, Out
 
 Form = Literal["wav", "mp3"]
@@ -127,12 +127,12 @@ async def delete_recording(
     responses=failures(404, 409),
 )
 async def delete_transcript(
-    session: InSession, organization_id: InOrganization, id: UUID
+    process: InProcess, session: InSession, organization_id: InOrganization, id: UUID
 ) -> Data[Deleted]:
     """The transcript, the analysis, and what was said in the call's events. The call stays."""
     call = await queries.one(session, organization_id, id, lock="change")
     _require_over(call.ended_at is not None)
-    if not await kept.delete_texts(session, call, "request"):
+    if not await kept.delete_texts(session, process.secrets, call, "request"):
         raise not_found("Transcript")
     return Data(data=Deleted(id=id))
 
