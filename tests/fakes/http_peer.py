@@ -52,6 +52,21 @@ def respond(status: int = 200, body: bytes | str | Any = b"", **headers: str) ->
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
 
 
+def but_posts(answer: Handler) -> Handler:
+    """Whatever reads, as the request that opens a connection, is answered with nothing."""
+
+    def handler(asked: Asked) -> bytes | AsyncIterator[bytes]:
+        if asked.method == "HEAD":
+            return respond(404)
+        return respond(200, {}) if asked.method == "GET" else answer(asked)
+
+    return handler
+
+
+def posts(peer: HttpPeer) -> list[Asked]:
+    return [asked for asked in peer.requests if asked.method == "POST"]
+
+
 class HttpPeer:
     def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import pytest
-from tests.fakes.http_peer import Asked, HttpPeer, respond
+from tests.fakes.http_peer import Asked, HttpPeer, but_posts, posts, respond
 from tests.fakes.speech import Clauses
 from tests.speech.vendors.test_ears import Heard, feed, says
 
@@ -59,7 +59,7 @@ async def stream(
 ) -> AsyncGenerator[tuple[Transcription, Heard, HttpPeer]]:
     outbound = Outbound(allow_private=True, keep_alive_s=55)
     heard = Heard()
-    async with HttpPeer(answer) as peer:
+    async with HttpPeer(but_posts(answer)) as peer:
         ears = AZURE.transcriber(key, HearingOptions(), net=outbound, base_url=peer.url)
         heard.format = ears.takes(MULAW_8K)
         hints = Hints((language, "en"))
@@ -81,7 +81,8 @@ async def test_each_turn_is_a_file_in_the_agents_language() -> None:
     assert [words.text for words in heard.finals] == ["Ein Tisch.", "Montag."]
     assert heard.finals[1].heard_to_ms == pytest.approx(heard.fed_ms)
     assert {asked.connection for asked in peer.requests} == {1}
-    for asked in peer.requests:
+    assert peer.requests[0].method == "HEAD"  # the connection was there before the first turn
+    for asked in posts(peer):
         assert asked.target.endswith("?language=de-DE")
         assert asked.headers["content-type"].startswith("audio/wav")
         pcm = asked.body[44:]
@@ -102,7 +103,7 @@ async def test_silence_asks_nobody() -> None:
         feed(opened, heard, 500, loud=False)
         opened.finalize()
         await heard.until(lambda: len(heard.finals) == 1)
-        assert not peer.requests
+        assert not posts(peer)
 
 
 async def test_a_turn_longer_than_a_request_may_be_fails_before_it_is_sent() -> None:
@@ -112,7 +113,7 @@ async def test_a_turn_longer_than_a_request_may_be_fails_before_it_is_sent() -> 
         opened.feed(bytes(32_000 * 60))
         await heard.until(lambda: bool(heard.failures))
         assert heard.failures[0].kind == "request"
-        assert not peer.requests
+        assert not posts(peer)
 
 
 async def cut() -> AsyncIterator[bytes]:
@@ -151,7 +152,7 @@ async def test_a_stall_is_over_when_the_stream_is_closed() -> None:
 
     async with stream(lambda _: never()) as (opened, heard, peer):
         says(opened, heard)
-        await heard.until(lambda: bool(peer.requests))
+        await heard.until(lambda: bool(posts(peer)))
         assert not heard.finals
     assert not heard.failures
 
@@ -180,7 +181,7 @@ async def session(
     answer: Answer, style: VoiceStyle, line: AudioFormat = MULAW_8K
 ) -> AsyncGenerator[tuple[VoiceSession, AudioFormat, HttpPeer]]:
     outbound = Outbound(allow_private=True, keep_alive_s=55)
-    async with HttpPeer(answer) as peer:
+    async with HttpPeer(but_posts(answer)) as peer:
         voice = AZURE.voice(KEY, SpeakingOptions(), net=outbound, base_url=peer.url)
         opened = await voice.open(voice.gives(line), style)
         try:
@@ -208,7 +209,8 @@ async def test_clauses_are_spoken_in_the_lines_own_format(line: AudioFormat, nam
     async with session(speech, style, line) as (opened, format, peer):
         audio = await spoken(opened, "Tom & Jerry <b>.", " Ja\x07.")
         assert format.ms(len(audio)) == 50 * len("Tom & Jerry <b>.Ja.")
-    for asked in peer.requests:
+    assert peer.requests[0].target == "/tts/cognitiveservices/voices/list"
+    for asked in posts(peer):
         assert asked.headers["x-microsoft-outputformat"] == name
         root = ElementTree.fromstring(asked.body)
         [voice] = root
@@ -220,7 +222,7 @@ async def test_clauses_are_spoken_in_the_lines_own_format(line: AudioFormat, nam
 async def test_an_agent_without_a_voice_has_one_of_its_language() -> None:
     async with session(speech, VoiceStyle(language="fr")) as (opened, _, peer):
         await spoken(opened, "Oui.")
-    [voice] = ElementTree.fromstring(peer.requests[0].body)
+    [voice] = ElementTree.fromstring(posts(peer)[0].body)
     assert voice.attrib["name"] == "fr-FR-DeniseNeural"
 
 

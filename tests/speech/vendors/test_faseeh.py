@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
-from tests.fakes.http_peer import Asked, HttpPeer, respond
+from tests.fakes.http_peer import Asked, HttpPeer, but_posts, posts, respond
 from tests.fakes.speech import Clauses, tone
 from tests.speech.vendors.test_mouths import lengths_ms
 
@@ -59,14 +59,13 @@ def refused(asked: Asked) -> bytes | None:
 
 def speech(asked: Asked) -> bytes:
     """50 ms for each character. Of a known length, so that its connection is kept."""
+    if asked.method == "GET":
+        assert asked.target == "/api/v1/models"
+        return respond(200 if asked.headers.get("x-api-key") == KEY else 401, {"data": []})
     if answer := refused(asked):
         return answer
     audio = tone(PCM_24K, MS_PER_CHAR * len(asked.json["text"]))
     return respond(200, audio, content_type="audio/pcm")
-
-
-def posts(peer: HttpPeer) -> list[Asked]:
-    return [asked for asked in peer.requests if asked.method == "POST"]
 
 
 @asynccontextmanager
@@ -159,7 +158,7 @@ async def test_samples_are_given_out_as_they_are_made_and_whole() -> None:
                 await more.wait()
 
     async with (
-        session(_of_posts(slow)) as (opened, _),
+        session(but_posts(slow)) as (opened, _),
         aclosing(opened.speak(Clauses("أهلا."))) as pieces,
     ):
         first = await anext(pieces)
@@ -167,11 +166,6 @@ async def test_samples_are_given_out_as_they_are_made_and_whole() -> None:
         more.set()
         rest = b"".join([piece.audio async for piece in pieces])
     assert first.audio + rest == audio
-
-
-def _of_posts(answer: Answer) -> Answer:
-    """Whatever else is asked is answered as Faseeh does."""
-    return lambda asked: answer(asked) if asked.method == "POST" else respond(200, {"data": []})
 
 
 FAULTS: list[tuple[Answer, str]] = [
@@ -196,7 +190,7 @@ FAULTS: list[tuple[Answer, str]] = [
 
 @pytest.mark.parametrize(("answer", "kind"), FAULTS)
 async def test_a_clause_that_is_not_spoken_says_why(answer: Answer, kind: str) -> None:
-    async with session(_of_posts(answer)) as (opened, _):
+    async with session(but_posts(answer)) as (opened, _):
         with pytest.raises(EngineFailed) as caught:
             await spoken(opened, "أهلا.", " تفضل.")
         assert caught.value.kind == kind
@@ -223,7 +217,7 @@ async def test_a_key_is_checked_by_one_word_which_is_not_heard_to_its_end() -> N
             await asyncio.sleep(0.01)
 
     outbound = Outbound(allow_private=True)
-    async with HttpPeer(_of_posts(endless)) as peer:
+    async with HttpPeer(but_posts(endless)) as peer:
         await FASEEH.check(outbound, KEY, peer.url)
         async with asyncio.timeout(20):
             while not peer.gone:
@@ -238,7 +232,7 @@ async def test_a_key_is_checked_by_one_word_which_is_not_heard_to_its_end() -> N
 )
 async def test_a_key_that_does_not_do_is_found(answer: bytes, kind: str) -> None:
     outbound = Outbound(allow_private=True)
-    async with HttpPeer(_of_posts(lambda _: answer)) as peer:
+    async with HttpPeer(but_posts(lambda _: answer)) as peer:
         with pytest.raises(EngineFailed) as caught:
             await FASEEH.check(outbound, KEY, peer.url)
         assert caught.value.kind == kind

@@ -10,7 +10,7 @@ from email.parser import BytesParser
 from typing import Any
 
 import pytest
-from tests.fakes.http_peer import Asked, HttpPeer, respond
+from tests.fakes.http_peer import Asked, HttpPeer, but_posts, posts, respond
 from tests.fakes.speech import Clauses, tone
 from tests.speech.vendors.test_ears import ENGLISH, Heard, feed, says
 from tests.speech.vendors.test_mouths import lengths_ms
@@ -45,7 +45,7 @@ async def stream(
 ) -> AsyncGenerator[tuple[Transcription, Heard, HttpPeer]]:
     outbound = Outbound(allow_private=True, keep_alive_s=55)
     heard = Heard()
-    async with HttpPeer(answer) as peer:
+    async with HttpPeer(but_posts(answer)) as peer:
         options = HearingOptions(keyterms=("Chorus",))
         transcriber = VENDORS[vendor].transcriber(KEY, options, net=outbound, base_url=peer.url)
         heard.format = transcriber.takes(MULAW_8K)
@@ -73,7 +73,7 @@ async def test_each_turn_is_one_request_over_one_connection() -> None:
     assert [words.text for words in heard.finals] == ["A table for two.", "On Monday."]
     assert heard.finals[1].heard_to_ms == pytest.approx(heard.fed_ms)
     assert {asked.connection for asked in peer.requests} == {1}
-    for asked in peer.requests:
+    for asked in posts(peer):
         assert asked.target == "/audio/transcriptions"
         assert asked.headers["authorization"] == f"Bearer {KEY}"
         fields = form(asked)
@@ -91,7 +91,7 @@ async def test_silence_asks_nobody() -> None:
         opened.finalize()
         await heard.until(lambda: len(heard.finals) == 1)
         assert heard.finals[0].text == ""
-        assert not peer.requests
+        assert not posts(peer)
 
 
 async def test_answers_come_in_the_order_of_the_turns() -> None:
@@ -120,7 +120,7 @@ async def test_what_whisper_makes_up_of_silence_is_left_out() -> None:
         says(opened, heard, 100)
         await heard.until(lambda: len(heard.finals) == 1)
         assert heard.finals[0].text == ""
-        fields = form(peer.requests[0])
+        fields = form(posts(peer)[0])
         assert fields["response_format"] == b"verbose_json"
         assert len(fields["file"]) >= 44 + 8000  # half a second: less is refused
 
@@ -160,10 +160,53 @@ async def test_a_stalled_server_answers_nothing_and_can_be_left() -> None:
 
     async with stream(lambda _: never()) as (opened, heard, peer):
         says(opened, heard)
-        await heard.until(lambda: bool(peer.requests))
+        await heard.until(lambda: bool(posts(peer)))
         await opened.close()
         assert not heard.finals
         assert not heard.failures
+
+
+@pytest.mark.parametrize("vendor", ["openai", "groq", "custom"])
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_connection_is_open_before_the_first_turn_and_is_used_for_it(
+    vendor: str, status: int
+) -> None:
+    """A server of one's own may have no list of models."""
+
+    def answer(asked: Asked) -> bytes:
+        if asked.method == "GET":
+            assert asked.target == "/models"
+            assert asked.headers["authorization"] == f"Bearer {KEY}"
+            return respond(status, {})
+        return respond(200, {"text": "Yes."})
+
+    outbound = Outbound(allow_private=True)
+    async with HttpPeer(answer) as peer:
+        heard = Heard()
+        ears = VENDORS[vendor].transcriber(KEY, HearingOptions(), net=outbound, base_url=peer.url)
+        heard.format = ears.takes(MULAW_8K)
+        opened = await ears.open(heard.format, ENGLISH, heard.words.append, heard.failures.append)
+        assert peer.connections == 1
+        says(opened, heard)
+        await heard.until(lambda: bool(heard.finals))
+        assert [asked.connection for asked in peer.requests] == [1, 1]
+        await opened.close()
+    await outbound.aclose()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, "key"), (429, "busy")])
+async def test_a_refused_key_is_found_before_anything_is_heard(status: int, kind: str) -> None:
+    outbound = Outbound(allow_private=True)
+    async with HttpPeer(lambda _: respond(status, f"not {KEY}")) as peer:
+        ears = VENDORS["openai"].transcriber(KEY, HearingOptions(), net=outbound, base_url=peer.url)
+        heard = Heard()
+        with pytest.raises(EngineFailed) as caught:
+            await ears.open(
+                ears.takes(MULAW_8K), ENGLISH, heard.words.append, heard.failures.append
+            )
+        assert (caught.value.stage, caught.value.kind) == ("open", kind)
+        assert KEY not in str(caught.value)
+    await outbound.aclose()
 
 
 # --- speaking -------------------------------------------------------------------------------

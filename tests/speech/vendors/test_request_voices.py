@@ -131,6 +131,32 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def test_a_connection_is_open_before_the_first_clause_and_is_used_for_it(case: Case) -> None:
+    async with session(case) as (opened, vendor, peer):
+        assert peer.connections == 1
+        assert vendor.clauses == 0
+        for text in ("Hello.", "Again."):
+            await spoken_ms(opened, vendor.format, text)
+        assert vendor.clauses == 2
+        assert {asked.connection for asked in peer.requests} == {1}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_found_before_anything_is_to_be_said(
+    case: Case, status: int
+) -> None:
+    outbound = Outbound(allow_private=True)
+    async with HttpPeer(lambda _: respond(status, f"not {case.key}")) as peer:
+        voice = VENDORS[case.vendor].voice(
+            case.key, SpeakingOptions(), net=outbound, base_url=peer.url
+        )
+        with pytest.raises(EngineFailed) as caught:
+            await voice.open(voice.gives(MULAW_8K), VoiceStyle())
+        assert caught.value.kind == "key"
+        assert case.key not in str(caught.value)
+    await outbound.aclose()
+
+
 @pytest.mark.parametrize("at", ["head", "body", "audio"])
 async def test_a_stall_ends_with_its_request_and_the_next_reply_is_spoken(
     case: Case, at: At

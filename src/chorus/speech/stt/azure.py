@@ -15,6 +15,7 @@ from chorus.speech.vendor.azure import HEARS, address, headers_of, locale
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import HearingOptions
+from chorus.speech.vendor.rest import warm
 
 _FINAL_WITHIN_MS = 4000.0
 _NOTHING = ("NoMatch", "InitialSilenceTimeout", "BabbleTimeout")
@@ -49,7 +50,9 @@ class AzureTranscriber:
         on_words: Callable[[Words], None],
         on_failed: Callable[[EngineFailed], None],
     ) -> Transcription:
-        """Asks nobody. One language is heard, the first: there is no other way here."""
+        """Opens a connection. One language is heard, the first: there is no other way here."""
+        # There is nothing to ask this host for that costs nothing.
+        await warm(self._net, self._url, (), self.failures, method="HEAD")
         language = locale(hints.language)
         return TurnTranscription(self, format, language, on_words, on_failed)
 

@@ -27,6 +27,7 @@ from chorus.speech.vendor.openai_audio import (
     OPENAI_URL,
     authorization,
     multipart,
+    warm_openai,
     words_of,
 )
 from chorus.speech.vendor.options import HearingOptions, bare
@@ -69,7 +70,8 @@ class OpenAITranscriber:
         self.model = options.model or default_model
         self.name = f"{vendor}/{self.model}"
         self.net = net
-        self.url = f"{base_url.rstrip('/')}/audio/transcriptions"
+        self._base_url = base_url.rstrip("/")
+        self.url = f"{self._base_url}/audio/transcriptions"
         self.headers = tuple(authorization(api_key))
         self.prompt = ", ".join(options.keyterms)
         self.failures = Failures(self.name, api_key)
@@ -88,7 +90,9 @@ class OpenAITranscriber:
         on_words: Callable[[Words], None],
         on_failed: Callable[[EngineFailed], None],
     ) -> Transcription:
-        """Asks nobody: a server that is not there is found at the first pause."""
+        """Opens a connection by asking for the models, so that the first turn does not wait for
+        one, and a server that is not there, or a key that is refused, is found before it."""
+        await warm_openai(self.net, self._base_url, self.failures)
         language = bare(hints.language) if len(hints.languages) == 1 else None
         return TurnTranscription(self, format, language, on_words, on_failed)
 

@@ -6,11 +6,19 @@ from xml.sax.saxutils import escape, quoteattr
 
 from chorus.audio.frame import PCM_16K, AudioFormat
 from chorus.speech.engines import VoiceSession, VoiceStyle
-from chorus.speech.vendor.azure import SPEAKS, address, default_voice, headers_of, locale
+from chorus.speech.vendor.azure import (
+    SPEAKS,
+    address,
+    default_voice,
+    headers_of,
+    locale,
+    voices_url,
+)
 from chorus.speech.vendor.clause_requests import ClauseRequest, RequestSession
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import SpeakingOptions
+from chorus.speech.vendor.rest import warm
 
 _FORMATS = {
     AudioFormat("mulaw", 8000): "raw-8khz-8bit-mono-mulaw",
@@ -29,13 +37,16 @@ class AzureVoice:
         self._headers = (*headers_of(api_key), ("Content-Type", "application/ssml+xml"))
         self._net = net
         self._url = f"{address(base_url, 'tts')}/cognitiveservices/v1"
+        self._voices = voices_url(base_url)
         self._failures = Failures(self.name, api_key)
 
     def gives(self, line: AudioFormat) -> AudioFormat:
         return line if line in _FORMATS else PCM_16K
 
     async def open(self, format: AudioFormat, style: VoiceStyle) -> VoiceSession:
-        """Asks nobody: the first clause opens the connection, which is kept."""
+        """Opens a connection by asking for the region's voices, and so learns of a key that is
+        refused before anything is to be said."""
+        asked = headers_of(self._failures.account)
         voice = style.voice or default_voice(style.language)
         headers = (*self._headers, ("X-Microsoft-OutputFormat", _FORMATS[format]))
         rate = f"{round(min(2.0, max(0.5, style.speed)) * 100 - 100):+d}%"
@@ -49,4 +60,5 @@ class AzureVoice:
             )
             return ClauseRequest(self._url, headers, ssml.encode())
 
-        return RequestSession(self._net, self._failures, format, request)
+        session = RequestSession(self._net, self._failures, format, request)
+        return await session.start(lambda: warm(self._net, self._voices, asked, self._failures))

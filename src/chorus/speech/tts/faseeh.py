@@ -19,6 +19,7 @@ from chorus.speech.vendor.clause_requests import ClauseRequest, RequestSession
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import SpeakingModel, SpeakingOptions, VendorVoice
+from chorus.speech.vendor.rest import warm
 
 BASE_URL = "https://api.faseeh.ai"
 MODELS = (
@@ -43,13 +44,15 @@ class FaseehVoice:
         self._net = net
         model = quote(self._model, safe="")
         self._url = f"{base_url.rstrip('/')}/api/v1/text-to-speech/{model}"
+        self._models = f"{base_url.rstrip('/')}/api/v1/models"
         self._failures = Failures(self.name, api_key)
 
     def gives(self, line: AudioFormat) -> AudioFormat:
         return _FORMAT
 
     async def open(self, format: AudioFormat, style: VoiceStyle) -> VoiceSession:
-        """Asks nobody: there is no request that costs nothing."""
+        """Opens a connection by asking for the models, and so learns of a key that is refused
+        before anything is to be said. Whether there is money, only speech shows."""
         headers = (("x-api-key", self._api_key), ("Content-Type", "application/json"))
 
         def request(text: str) -> ClauseRequest:
@@ -62,7 +65,10 @@ class FaseehVoice:
             }
             return ClauseRequest(self._url, headers, json.dumps(body).encode())
 
-        return RequestSession(self._net, self._failures, format, request)
+        async def asked() -> None:
+            await warm(self._net, self._models, (("x-api-key", self._api_key),), self._failures)
+
+        return await RequestSession(self._net, self._failures, format, request).start(asked)
 
 
 async def faseeh_voices(net: Net, api_key: str, base_url: str) -> tuple[VendorVoice, ...]:

@@ -12,7 +12,6 @@ import json
 
 from chorus.audio.frame import AudioFormat
 from chorus.audio.wav import WavReader
-from chorus.outbound import OutboundFailed, OutboundRefused
 from chorus.speech.engines import VoiceSession, VoiceStyle
 from chorus.speech.vendor.clause_requests import ClauseRequest, RequestSession
 from chorus.speech.vendor.failures import Failures
@@ -23,11 +22,11 @@ from chorus.speech.vendor.openai_audio import (
     OPENAI_SPEAKS,
     OPENAI_URL,
     authorization,
+    warm_openai,
 )
 from chorus.speech.vendor.options import SpeakingOptions
 
 FORMAT = AudioFormat("pcm16", 24000)
-_WARM_MS = 3000
 _DEFAULT_VOICES = {OPENAI_URL: "marin", GROQ_URL: "autumn"}
 _ANY_VOICE = "alloy"  # Kokoro-FastAPI and speaches map OpenAI's names to their own
 
@@ -79,24 +78,7 @@ class OpenAISpeech:
             return WavReader(FORMAT) if self._wav else bytes
 
         session = RequestSession(self._net, self._failures, format, request, decoder)
-        return await session.start(self._warm)
-
-    async def _warm(self) -> None:
-        """Open a connection, and learn of a key that is refused before anything is to be said. A
-        server of one's own may have no such path."""
-        try:
-            answer = await self._net.send(
-                "GET",
-                f"{self._base_url}/models",
-                headers=authorization(self._api_key),
-                timeout_ms=_WARM_MS,
-                max_bytes=8_000_000,
-            )
-        except (OutboundFailed, OutboundRefused) as error:
-            raise self._failures.unreached("open", error) from None
-        if answer.status in (401, 402, 403, 429):
-            words = answer.body[:2000].decode("utf-8", "replace")
-            raise self._failures.status("open", answer.status, words)
+        return await session.start(lambda: warm_openai(self._net, self._base_url, self._failures))
 
 
 class GroqSpeech(OpenAISpeech):
