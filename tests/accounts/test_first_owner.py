@@ -27,7 +27,9 @@ async def test_whoever_has_the_link_becomes_the_owner_once(api: Api):
     made = await client.post("/v1/owners", json=wish(token))
     assert made.status_code == 201, made.text
     assert made.json()["data"]["member"]["role"] == "owner"
-    assert (await client.get("/v1/sessions/current")).status_code == 200
+    current = await client.get("/v1/sessions/current")
+    assert current.status_code == 200
+    assert current.json()["data"]["serverUrl"] == api.process.settings.url
     again = await stranger(api).post("/v1/owners", json=wish(token, "eve@example.com"))
     assert (again.status_code, again.json()["code"]) == (404, "invitation_not_found")
     assert await token_of(api) is None

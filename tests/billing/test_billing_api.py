@@ -14,6 +14,7 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 
 from chorus import cli
+from chorus.billing.prices import METERS
 from chorus.calls.answer import Declined, Taken, answer
 from chorus.calls.switchboard import Switchboard
 from chorus.numbers import routing
@@ -325,3 +326,34 @@ async def test_prices_are_shown_and_checked(
     monkeypatch.setenv("CHORUS_PRICES_FILE", str(tmp_path / "p.toml"))
     assert await chorus("prices") == 1
     assert "unknown key: x" in capsys.readouterr().err
+
+
+async def test_the_price_list_that_is_valid_now_is_shown(tmp_path: Path):
+    path = tmp_path / "prices.toml"
+    read = 'source = "https://prices.example.com/list"\nread_on = 2025-03-01\n'
+    section = "[price_list.telephony.twilio]\n"
+    assert section in PRICES
+    later = PRICES.replace('"test"', '"later"').replace("2025-01-01", "2999-01-01")
+    path.write_text(PRICES.replace(section, section + read) + later)
+    async with running(settings_for(tmp_path, prices_file=path)) as api:
+        found = (await api.get("/v1/prices")).json()["data"]
+        assert (await api.client_with(None).get("/v1/prices")).status_code == 401
+    assert (found["version"], found["examples"]) == ("test", False)
+    assert found["validFrom"] == "2025-01-01T00:00:00.000Z"
+    [outbound, inbound] = [each for each in found["prices"] if each["engine"] == "twilio"]
+    assert outbound == {
+        "meter": "telephony", "engine": "twilio", "direction": "outbound", "price": 0.014,
+        "per": 60, "unit": "second", "stepSeconds": 60,
+        "source": "https://prices.example.com/list", "readOn": "2025-03-01",
+    }  # fmt: skip
+    assert (inbound["direction"], inbound["price"]) == ("inbound", 0.0085)
+    large = {each["meter"]: each for each in found["prices"] if each["engine"] == "openai/large"}
+    assert large.keys() == {"model_input", "model_output"}
+    assert (large["model_input"]["price"], large["model_input"]["per"]) == (2, 1_000_000)
+    assert (large["model_input"]["unit"], large["model_input"]["source"]) == ("token", None)
+
+
+async def test_the_packaged_prices_are_called_examples(sqlite_api: Api):
+    found = (await sqlite_api.get("/v1/prices")).json()["data"]
+    assert found["examples"] is True
+    assert {each["meter"] for each in found["prices"]} == set(METERS)

@@ -142,6 +142,8 @@ def test_the_list_that_was_valid_then(tmp_path: Path):
         ("per_minute = 0.014", "per_minute = -1", "from 0 to 1000000 dollars, not -1"),
         ("per_minute = 0.014", "per_minute = 0.0000001", "at most six decimals"),
         ("per_minute = 0.014", "per_hour = 1", "twilio has no per_minute"),
+        ("per_minute = 0.014", "per_minute = 0.014\nsource = 7", "twilio.source must be a text"),
+        ("per_minute = 0.014", 'per_minute = 0.014\nread_on = "may"', "read_on must be a date"),
         ('billed = "second"', 'billed = "hour"', "billed must be minute or second, not 'hour'"),
         ('billed = "second"', "bill = 1", "telephony.sip has an unknown key: bill"),
         ("[price_list.voice.espeak]", "[price_list.voices.espeak]", "unknown key: voices"),

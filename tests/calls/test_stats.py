@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from tests.fakes.api import Api
 
 from chorus.accounts.tables import Organization
+from chorus.calls import stats
 from chorus.calls.tables import ALL_AGENTS, CallHour, CallRow
 from chorus.db import utcnow
 
@@ -190,3 +192,43 @@ async def test_another_organization_sees_none_of_it(api: Api):
     await put(api, utcnow() - timedelta(hours=1))
     other = await api.another_organization()
     assert (await other.get("/v1/call-stats")).json()["data"]["total"]["calls"] == 0
+
+
+async def test_each_bucket_says_how_long_answers_took(api: Api):
+    def answers(*times: int | None) -> dict[str, Any]:
+        return {"turns": [{"turn": n, "sentMs": ms} for n, ms in enumerate(times, 1)]}
+
+    await put(api, NOON, timeline=answers(400, None, 600))
+    await put(api, NOON + MINUTE, timeline=answers(900))
+    await put(api, NOON + timedelta(days=1), timeline=answers(5000))
+    await put(api, NOON + timedelta(days=1, hours=1), status="no_answer")
+    # Outside of the time that is asked for, and of another organization.
+    await put(api, NOON - timedelta(days=5), timeline=answers(1))
+    found = await asked(api, **SPAN)
+    assert [(b["turns"], b["p50Ms"], b["p95Ms"]) for b in found["buckets"]] == [
+        (3, 600, 900),
+        (1, 5000, 5000),
+    ]
+    hours = await asked(api, **SPAN, interval="hour")
+    assert [(b["turns"], b["p95Ms"]) for b in hours["buckets"]] == [(3, 900), (1, 5000), (0, None)]
+    part = await asked(api, **{**SPAN, "from": (NOON + MINUTE).isoformat()})
+    assert (part["buckets"][0]["turns"], part["buckets"][0]["p50Ms"]) == (1, 900)
+
+
+async def test_of_many_buckets_the_newest_say_how_long_answers_took(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stats, "BUCKETS", 2)
+    monkeypatch.setattr(stats, "SAMPLE", 4)
+    for day in range(3):
+        for minute in range(3):
+            at = NOON + timedelta(days=day - 1, minutes=minute)
+            await put(api, at, timeline={"turns": [{"turn": 1, "sentMs": 100 * (minute + 1)}]})
+    found = await asked(api, **SPAN)
+    assert [bucket["calls"] for bucket in found["buckets"]] == [3, 3, 3]
+    # Of four calls in two buckets, the latest two of each.
+    assert [(b["turns"], b["p50Ms"], b["p95Ms"]) for b in found["buckets"]] == [
+        (0, None, None),
+        (2, 200, 300),
+        (2, 200, 300),
+    ]

@@ -2,13 +2,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { allAgents, numbersQuery } from "../api/all";
-import { api, body, fetched } from "../api/client";
+import { api, body } from "../api/client";
+import { save } from "../api/files";
 import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
+import { DateField } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
-import { CursorPages, SearchBox, useParameters } from "../parts/lists";
+import { CursorPages, dayBegins, dayEnds, SearchBox, useParameters } from "../parts/lists";
 import { reason } from "../parts/explained";
-import { failed, toast } from "../parts/toasts";
+import { failed } from "../parts/toasts";
 import { Views } from "../parts/views";
 import { t } from "../words";
 import { type Column, COLUMNS, hiddenIn, type Listed, Rows } from "./calls-rows";
@@ -27,8 +29,8 @@ export function query(search: Filters) {
     agentId: search.agent,
     phoneNumberId: search.number,
     endedReason: search.reason,
-    from: search.from ? new Date(`${search.from}T00:00`).toISOString() : undefined,
-    to: search.to ? new Date(new Date(`${search.to}T00:00`).getTime() + 86_400_000).toISOString() : undefined,
+    from: dayBegins(search.from),
+    to: dayEnds(search.to),
   };
 }
 
@@ -73,7 +75,7 @@ export function Calls() {
         <Menu
           label={t("export")}
           look=""
-          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => void exported(filters, format, texts).catch(failed) }))}
+          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => void save("/v1/calls/export", { ...filters, format, texts: String(texts) }, `calls.${format}`).catch(failed) }))}
         >
           {t("export")}
         </Menu>
@@ -107,15 +109,6 @@ export function Calls() {
   );
 }
 
-function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {
-  return (
-    <label className="field">
-      <span className="label">{label}</span>
-      <input type="date" value={value ?? ""} onChange={(event) => onChange(event.target.value)} />
-    </label>
-  );
-}
-
 function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden: Set<Column>) => void }) {
   return (
     <details className="columns">
@@ -138,17 +131,4 @@ function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden:
       </div>
     </details>
   );
-}
-
-/** By a request and not by a link, which would save a refusal as if it were the calls. The browser
-    keeps large ones on its disk. */
-async function exported(filters: ReturnType<typeof query>, format: "csv" | "jsonl", texts: boolean) {
-  const given = Object.entries({ ...filters, format, texts: String(texts) }).filter((pair): pair is [string, string] => pair[1] !== undefined);
-  toast(t("export.begun"));
-  const made = await fetched(`/v1/calls/export?${new URLSearchParams(given)}`);
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await made.blob());
-  link.download = `calls.${format}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

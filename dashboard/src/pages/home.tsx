@@ -64,6 +64,10 @@ export function Home() {
               <h2>{t("calls.cost")}</h2>
               <Series stats={stats.data} pick={(bucket) => bucket.cost} label={t("home.most")} unit="" format={money} />
             </section>
+            <section className="card">
+              <h2>{t("home.latency.over")}</h2>
+              <Series stats={stats.data} pick={(bucket) => bucket.p95Ms ?? 0} within={(bucket) => bucket.p50Ms ?? 0} label={t("home.latency.most")} unit="" format={ms} />
+            </section>
           </div>
           <h2 style={{ margin: "26px 0 0" }}>{t("home.look")}</h2>
           <div className="home-grid">
@@ -80,15 +84,15 @@ export function Home() {
 }
 
 /** All days or hours of the time, those without calls too. */
-function Series({ stats, pick, label, unit, format }: { stats: Stats; pick: (bucket: Stats["buckets"][number]) => number; label: string; unit: string; format: (value: number) => string }) {
+function Series({ stats, pick, within, label, unit, format }: { stats: Stats; pick: (bucket: Stats["buckets"][number]) => number; within?: (bucket: Stats["buckets"][number]) => number; label: string; unit: string; format: (value: number) => string }) {
   const step = stats.interval === "hour" ? 3_600_000 : 86_400_000;
   const known = new Map(stats.buckets.map((bucket) => [new Date(bucket.start).getTime(), bucket]));
-  const rows: { label: string; value: number; bad?: number }[] = [];
+  const rows: { label: string; value: number; within?: number }[] = [];
   const first = Math.ceil(new Date(stats.from).getTime() / step) * step;
   for (let at = first - (stats.interval === "day" ? 0 : step); at <= new Date(stats.to).getTime(); at += step) {
     const bucket = known.get(at);
     const iso = new Date(at).toISOString();
-    rows.push({ label: stats.interval === "hour" ? `${iso.slice(11, 16)}` : day(iso), value: bucket ? pick(bucket) : 0 });
+    rows.push({ label: stats.interval === "hour" ? `${iso.slice(11, 16)}` : day(iso), value: bucket ? pick(bucket) : 0, within: within && (bucket ? within(bucket) : 0) });
   }
   return <Columns rows={rows} format={format} label={label} unit={unit} />;
 }

@@ -3,25 +3,27 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
-import { queries, useMay } from "../api/session";
-import { Badge, Button, Code, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
+import { queries, useMay, useSession } from "../api/session";
+import { Badge, Button, Code, copy, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
 import { NumberField, TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { useDirty } from "../parts/unsaved";
-import { t } from "../words";
+import { type Key, number, t } from "../words";
 import { useAgentNames } from "./calls";
 
 const LIMIT = 50;
 type PhoneNumber = Schemas["PhoneNumber"];
 type Provider = PhoneNumber["provider"];
+/** What the words name. */
+type Field = Key extends infer K ? (K extends `connection.${infer Name}` ? Name : never) : never;
 const PROVIDERS: Provider[] = ["twilio", "sip", "jambonz", "voximplant", "telnyx"];
 
 // What each carrier needs; a secret is never shown again, so an empty field keeps the one stored.
-const SECRET = new Set(["twilioAuthToken", "twilioSigningKey", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey", "voximplantScenarioSecret", "telnyxApiKey"]);
-const FIELDS: Record<Provider, string[]> = {
+const SECRET = new Set<Field>(["twilioAuthToken", "twilioSigningKey", "sipPassword", "jambonzApiKey", "jambonzWebhookSecret", "voximplantApiKey", "voximplantScenarioSecret", "telnyxApiKey"]);
+const FIELDS: Record<Provider, Field[]> = {
   twilio: ["twilioAccountSid", "twilioAuthToken", "twilioSigningKey"],
   sip: ["sipUsername", "sipPassword", "sipProxy", "sipOutboundProxy", "sipAuthUser", "sipRegisterTransport"],
   jambonz: ["jambonzBaseUrl", "jambonzAccountSid", "jambonzApiKey", "jambonzApplicationSid", "jambonzWebhookSecret", "jambonzSampleRate"],
@@ -29,17 +31,9 @@ const FIELDS: Record<Provider, string[]> = {
   telnyx: ["telnyxConnectionId", "telnyxApiKey", "telnyxPublicKey", "telnyxBaseUrl"],
 };
 // The first of them is what holds where none is chosen.
-const CHOICES: Record<string, string[]> = { sipRegisterTransport: ["udp", "tcp", "tls"], sipProtocol: ["udp", "tcp", "tls"], jambonzSampleRate: ["8000", "16000", "24000"] };
+const CHOICES: Partial<Record<Field, string[]>> = { sipRegisterTransport: ["udp", "tcp", "tls"], sipProtocol: ["udp", "tcp", "tls"], jambonzSampleRate: ["8000", "16000", "24000"] };
 // Where a carrier has to post; jambonz' second one is the call status webhook.
 const WEBHOOKS: Partial<Record<Provider, string[]>> = { twilio: ["/twilio/voice"], jambonz: ["/jambonz/call", "/jambonz/status"], telnyx: ["/telnyx/events"] };
-const LABELS: Record<string, string> = {
-  twilioAccountSid: "Account SID", twilioAuthToken: "Auth token", twilioSigningKey: "Signing key (SignalWire)", sipUsername: "SIP user", sipPassword: "SIP password", sipProxy: "SIP proxy (registrar)",
-  sipOutboundProxy: "Outbound proxy", sipAuthUser: "Auth user", sipIp: "PBX address", sipRegisterTransport: "Transport", sipProtocol: "Transport", jambonzSampleRate: "Sample rate (Hz)", jambonzBaseUrl: "Base URL", jambonzAccountSid: "Account SID",
-  jambonzApiKey: "API key", jambonzApplicationSid: "Application SID", jambonzWebhookSecret: "Webhook secret", voximplantBaseUrl: "Base URL",
-  voximplantAccountId: "Account ID", voximplantApiKey: "API key", voximplantApplicationId: "Application ID", voximplantRuleId: "Rule ID", voximplantScenarioSecret: "Scenario secret",
-  telnyxConnectionId: "Application (connection) ID", telnyxApiKey: "API key", telnyxPublicKey: "Public key", telnyxBaseUrl: "Base URL",
-};
-
 export function Numbers() {
   const search = useSearch({ strict: false }) as { q?: string; open?: string };
   const change = useParameters();
@@ -113,6 +107,7 @@ export function Numbers() {
 function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => void }) {
   const agents = useAgentNames();
   const may = useMay("developer");
+  const server = useSession().serverUrl;
   const before = known as Record<string, unknown> | undefined;
   const [number, setNumber] = useState(known?.number ?? "");
   const [name, setName] = useState(known?.name ?? "");
@@ -123,7 +118,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
   const [more, setMore] = useState<Record<string, string>>({});
   const [asking, setAsking] = useState(false);
   const dirty = useDirty([number, name, provider, mode, agentId, port, more]);
-  const fields = provider === "sip" && mode === "ip_allowlist" ? ["sipIp", "sipProtocol"] : FIELDS[provider];
+  const fields: Field[] = provider === "sip" && mode === "ip_allowlist" ? ["sipIp", "sipProtocol"] : FIELDS[provider];
   const save = useMutation({
     mutationFn: () => {
       const given = Object.fromEntries(fields.flatMap((field) => (more[field] === undefined ? [] : [[field, more[field] || null]])));
@@ -139,7 +134,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
     },
   });
   const wrong = save.error instanceof ApiError ? save.error : undefined;
-  const webhooks = (WEBHOOKS[provider] ?? []).map((path) => window.location.origin + path);
+  const webhooks = (WEBHOOKS[provider] ?? []).map((path) => server + path);
   const remove = async () => {
     await data(api.DELETE("/v1/phone-numbers/{id}", { params: { path: { id: known?.id ?? "" } } }));
     await queries.invalidateQueries({ queryKey: ["numbers"] });
@@ -163,11 +158,11 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
           </div>
         )}
         {fields.map((field) => CHOICES[field] ? (
-          <SelectField key={field} label={LABELS[field]} value={more[field] ?? String(before?.[field] ?? CHOICES[field][0])} onChange={(value) => setMore((old) => ({ ...old, [field]: value }))} wrong={wrong?.of(field)} choices={CHOICES[field].map((id) => ({ id, label: id }))} />
+          <SelectField key={field} label={t(`connection.${field}`)} value={more[field] ?? String(before?.[field] ?? CHOICES[field][0])} onChange={(value) => setMore((old) => ({ ...old, [field]: value }))} wrong={wrong?.of(field)} choices={CHOICES[field].map((id) => ({ id, label: id }))} />
         ) : (
           <TextField
             key={field}
-            label={LABELS[field]}
+            label={t(`connection.${field}`)}
             dir="ltr"
             type={SECRET.has(field) ? "password" : "text"}
             autoComplete="off"
@@ -183,6 +178,7 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
             {webhooks.map((url) => <Code key={url}>{url}</Code>)}
           </div>
         )}
+        {provider === "voximplant" && (known?.provider === "voximplant" ? <Scenario id={known.id} /> : <p className="note small">{t("numbers.scenario.later")}</p>)}
         {known && may && <NumberCheck id={known.id} />}
         <Failure error={save.error} />
         <div className="foot">
@@ -196,6 +192,31 @@ function NumberDialog({ known, onClose }: { known?: PhoneNumber; onClose: () => 
         {t("numbers.delete.text")}
       </Confirm>
     </Dialog>
+  );
+}
+
+/** What runs at Voximplant: made by the server, as the number is stored. */
+function Scenario({ id }: { id: string }) {
+  const found = useQuery({ queryKey: ["number", id, "scenario"], queryFn: () => data(api.GET("/v1/phone-numbers/{id}/scenario", { params: { path: { id } } })) });
+  return (
+    <div className="note small stack">
+      <span>{t("numbers.scenario")}</span>
+      <Failure error={found.error} />
+      {found.isPending && <Waiting lines={2} />}
+      {found.data && (
+        <details>
+          <summary>{t("numbers.scenario.show", { version: number(found.data.version) })}</summary>
+          <Code>{found.data.script}</Code>
+        </details>
+      )}
+      {found.data && (
+        <div>
+          <Button icon="copy" onPress={() => void copy(found.data.script)}>
+            {t("numbers.scenario.copy")}
+          </Button>
+        </div>
+      )}
+    </div>
   );
 }
 

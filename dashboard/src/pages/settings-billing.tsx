@@ -12,6 +12,7 @@ import { Pages, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { clock, day, maybe, money, number, t } from "../words";
 import { useAgentNames } from "./calls";
+import { Prices } from "./settings-prices";
 
 const LIMIT = 50;
 const GROUPS = ["day", "agent", "phoneNumber", "meter"] as const;
@@ -67,6 +68,7 @@ export function Billing() {
         </div>
       )}
       {ledger.data && <Pages total={ledger.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+      <Prices />
     </div>
   );
 }

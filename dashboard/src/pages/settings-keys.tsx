@@ -65,7 +65,7 @@ const SCOPES: Record<OfResource, true> = {
   "webhook-endpoints:read": true, "webhook-endpoints:write": true, "webhook-deliveries:read": true, "webhook-deliveries:write": true,
   "publishable-tokens:read": true, "publishable-tokens:write": true, "webhook-secret:read": true, "webhook-secret:write": true,
   "provider-keys:read": true, "provider-keys:write": true, "voices:read": true, "voices:write": true, "slm-models:read": true,
-  "transcribers:read": true, "background-sounds:read": true, "balance:read": true, "balance:write": true, "ledger:read": true, "usage:read": true,
+  "transcribers:read": true, "background-sounds:read": true, "balance:read": true, "balance:write": true, "ledger:read": true, "usage:read": true, "prices:read": true,
   "organization:read": true, "organization:write": true, "members:read": true, "members:write": true, "api-keys:read": true, "api-keys:write": true, "audit-log:read": true,
 };
 const RESOURCES = [...new Set(Object.keys(SCOPES).map((scope) => scope.split(":")[0] as string))];

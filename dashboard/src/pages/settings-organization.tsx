@@ -1,11 +1,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Copy, Failure, Time, Waiting } from "../parts/basic";
 import { NumberField, TextField } from "../parts/fields";
-import { Pages, useOffset } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { Unsaved, useDirty } from "../parts/unsaved";
 import { number, t } from "../words";
@@ -114,37 +112,5 @@ export function Security() {
         </ul>
       </section>
     </div>
-  );
-}
-
-const LIMIT = 50;
-
-export function AuditLog() {
-  const search = useSearch({ strict: false }) as { offset?: number };
-  const [offset, setOffset] = useOffset();
-  const found = useQuery({ queryKey: ["audit", search], queryFn: () => body(api.GET("/v1/audit-log", { params: { query: { limit: LIMIT, offset } } })) });
-  if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
-  return (
-    <>
-      <div className="table-wrap">
-        <table className="list stacks">
-          <thead>
-            <tr><th>{t("audit.when")}</th><th>{t("audit.who")}</th><th>{t("audit.what")}</th><th>{t("audit.fields")}</th><th>{t("id")}</th></tr>
-          </thead>
-          <tbody>
-            {found.data.data.map((each) => (
-              <tr key={each.id}>
-                <td className="quiet"><Time iso={each.createdAt} /></td>
-                <td>{each.actorName} <span className="badge">{t(`actor.${each.actor}`)}</span></td>
-                <td className="mono small">{each.action}</td>
-                <td className="small quiet">{each.fields.join(", ")}</td>
-                <td>{each.resourceId && <Copy text={each.resourceId} short />}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />
-    </>
   );
 }

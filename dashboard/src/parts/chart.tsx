@@ -18,8 +18,9 @@ export function Bars({ rows, format, label, tone = "accent" }: { rows: { label: 
   );
 }
 
-/** Columns over time; the table behind them is for whoever does not see them. */
-export function Columns({ rows, format, label, unit }: { rows: { label: string; value: number; bad?: number }[]; format: (value: number) => string; label: string; unit: string }) {
+/** Columns over time, `within` a part of each from below, such as the median of what the whole is
+    p95 of; the table behind them is for whoever does not see them. */
+export function Columns({ rows, format, label, unit }: { rows: { label: string; value: number; within?: number }[]; format: (value: number) => string; label: string; unit: string }) {
   const most = Math.max(...rows.map((row) => row.value), 0.000001);
   return (
     <figure className="columns-chart">
@@ -28,8 +29,8 @@ export function Columns({ rows, format, label, unit }: { rows: { label: string; 
       </figcaption>
       <div aria-hidden="true">
         {rows.map((row, n) => (
-          <span key={`${row.label} ${n}`} title={`${row.label}: ${format(row.value)}`}>
-            <i style={{ height: `${(row.value / most) * 100}%` }}>{row.bad ? <b style={{ height: `${(row.bad / Math.max(row.value, 1)) * 100}%` }} /> : null}</i>
+          <span key={`${row.label} ${n}`} title={`${row.label}: ${told(row, format)}`}>
+            <i style={{ height: `${(row.value / most) * 100}%` }}>{row.within ? <b style={{ height: `${(row.within / Math.max(row.value, 1)) * 100}%` }} /> : null}</i>
           </span>
         ))}
       </div>
@@ -43,11 +44,15 @@ export function Columns({ rows, format, label, unit }: { rows: { label: string; 
           {rows.map((row, n) => (
             <tr key={`${row.label} ${n}`}>
               <th scope="row">{row.label}</th>
-              <td>{format(row.value)}</td>
+              <td>{told(row, format)}</td>
             </tr>
           ))}
         </tbody>
       </table>
     </figure>
   );
+}
+
+function told(row: { value: number; within?: number }, format: (value: number) => string): string {
+  return row.within === undefined ? format(row.value) : `p50 ${format(row.within)}, p95 ${format(row.value)}`;
 }

@@ -76,3 +76,12 @@ export function NumberField({ value, onChange, ...rest }: Omit<Typed, "value" | 
     />
   );
 }
+
+export function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {
+  return (
+    <label className="field">
+      <span className="label">{label}</span>
+      <input type="date" value={value ?? ""} onChange={(event) => onChange(event.target.value)} />
+    </label>
+  );
+}

@@ -1,8 +1,8 @@
 // Search over everything that has a name or an id: ⌘K.
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { type NavigateOptions, useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useId, useState } from "react";
-import { api, body } from "../api/client";
+import { ApiError, api, body, data } from "../api/client";
 import { t } from "../words";
 import { Dialog } from "./dialogs";
 
@@ -59,6 +59,30 @@ export function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
+type Named = { key: string; label: string; note: string; place: NavigateOptions };
+
+/** What has this id: ids do not say of what they are, so all are asked. */
+async function byId(id: string): Promise<Named[]> {
+  const path = { params: { path: { id } } };
+  const found = await Promise.all([
+    there(data(api.GET("/v1/calls/{id}", path)), (call): Named => ({ key: id, label: call.customerNumber, note: t("search.call"), place: { to: "/calls/$id", params: { id } } })),
+    there(data(api.GET("/v1/agents/{id}", path)), (agent): Named => ({ key: id, label: agent.name, note: t("search.agent"), place: { to: "/agents/$id", params: { id } } })),
+    there(data(api.GET("/v1/phone-numbers/{id}", path)), (number): Named => ({ key: id, label: `${number.number} ${number.name}`, note: t("search.number"), place: { to: "/numbers", search: { open: id } } })),
+    there(data(api.GET("/v1/tools/{id}", path)), (tool): Named => ({ key: id, label: tool.name, note: t("search.tool"), place: { to: "/tools", search: { open: id } } })),
+    there(data(api.GET("/v1/knowledge-bases/{id}", path)), (base): Named => ({ key: id, label: base.name, note: t("nav.knowledge"), place: { to: "/knowledge/$id", params: { id } } })),
+  ]);
+  return found.filter((each) => each !== null);
+}
+
+async function there<T>(asked: Promise<T>, named: (found: T) => Named): Promise<Named | null> {
+  try {
+    return named(await asked);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
+
 function useHits(search: string): Hit[] {
   const navigate = useNavigate();
   const enabled = search.length > 1;
@@ -84,9 +108,9 @@ function useHits(search: string): Hit[] {
   const settings = (["organization", "members", "keys", "pages", "providers", "webhooks", "billing", "security", "audit"] as const)
     .filter((section) => t(`settings.${section}`).toLowerCase().includes(search.toLowerCase()))
     .map((section) => ({ key: section, label: t(`settings.${section}`), note: t("nav.settings"), go: () => void navigate({ to: "/settings/$section", params: { section } }) }));
-  const exact: Hit[] = ID.test(search) ? [{ key: "id", label: search, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: search } }) }] : [];
+  const exact = useQuery({ queryKey: ["find", "id", search], enabled: ID.test(search), queryFn: () => byId(search) });
   return [
-    ...exact,
+    ...(exact.data ?? []).map((hit) => ({ ...hit, go: () => void navigate(hit.place) })),
     ...(agents.data?.data ?? []).map((a) => ({ key: a.id, label: a.name, note: t("search.agent"), go: () => void navigate({ to: "/agents/$id", params: { id: a.id } }) })),
     ...(calls.data?.data ?? []).map((c) => ({ key: c.id, label: c.customerNumber, note: t("search.call"), go: () => void navigate({ to: "/calls/$id", params: { id: c.id } }) })),
     ...(numbers.data?.data ?? []).map((n) => ({ key: n.id, label: `${n.number} ${n.name}`, note: t("search.number"), go: () => void navigate({ to: "/numbers", search: { open: n.id } }) })),

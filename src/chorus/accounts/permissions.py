@@ -56,6 +56,7 @@ TABLE: dict[str, Rule] = {
     "balance": Rule("the balance", "viewer", "admin"),
     "ledger": Rule("the ledger", "viewer", None),
     "usage": Rule("usage", "viewer", None),
+    "prices": Rule("prices", "viewer", None),
     "organization": Rule("the organization", "viewer", "admin"),
     "members": Rule("members", "viewer", "admin"),
     "api-keys": Rule("API keys", "developer", "admin"),

@@ -357,6 +357,13 @@ class CurrentSessionOut(SessionOut):
         list[SessionMembership],
         Field(description="All that the account is a member of, by name; at most 100."),
     ]
+    server_url: Annotated[
+        str,
+        Field(
+            description="Where this server is reached from outside, such as by carriers: "
+            "CHORUS_PUBLIC_URL, or else its own address. Without a slash at the end."
+        ),
+    ]
 
 
 class SessionsEnded(Out):

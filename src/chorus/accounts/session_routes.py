@@ -43,6 +43,7 @@ from chorus.accounts.schemas import (
 from chorus.accounts.tables import Identity, Member, MemberSession, Organization
 from chorus.process import Process
 from chorus.route import InPrincipal, InProcess, InSession, failures, member_router, public_router
+from chorus.settings import Settings
 from chorus.wire import Data, Deleted, Page, PageQuery, page
 
 routes = member_router("Sessions")
@@ -71,12 +72,14 @@ def _current(
     member: Member,
     organization: Organization,
     theirs: Sequence[Membership],
+    settings: Settings,
 ) -> CurrentSessionOut:
     return CurrentSessionOut(
         current=True,
         member=SessionMember.model_validate(member),
         organization=SessionOrganization.model_validate(organization),
         organizations=[SessionMembership.model_validate(each) for each in theirs],
+        server_url=settings.url,
         **{n: getattr(row, n) for n in SessionOut.model_fields.keys() - {"current"}},
     )
 
@@ -93,7 +96,13 @@ def _factor(identity: Identity) -> SecondFactorOut:
 def _entered(process: Process, response: Response, entered: Entered) -> Data[CurrentSessionOut]:
     sessions.set_cookie(response, process.settings, entered.token)
     return Data(
-        data=_current(entered.session, entered.member, entered.organization, entered.organizations)
+        data=_current(
+            entered.session,
+            entered.member,
+            entered.organization,
+            entered.organizations,
+            process.settings,
+        )
     )
 
 
@@ -281,13 +290,13 @@ async def list_sessions(
 
 @routes.get("/sessions/current", operation_id="getCurrentSession", summary="Say who is logged in")
 async def get_current_session(
-    session: InSession, principal: InPrincipal
+    process: InProcess, session: InSession, principal: InPrincipal
 ) -> Data[CurrentSessionOut]:
     row = await sessions.current(session, principal)
     member = await members.one(session, principal.organization_id, principal.id)
     organization = await organizations.one(session, principal.organization_id)
     theirs = await identities.memberships(session, principal.identity_id)
-    return Data(data=_current(row, member, organization, theirs))
+    return Data(data=_current(row, member, organization, theirs, process.settings))
 
 
 @routes.delete("/sessions/current", operation_id="deleteCurrentSession", summary="Log out")

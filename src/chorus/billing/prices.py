@@ -9,7 +9,7 @@ micro-dollars for a number of units, so that nothing is ever rounded but the amo
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,6 +34,7 @@ UNITS: dict[Meter, str] = {
 PACKAGED = Path(__file__).with_name("prices.toml")
 MILLION = 1_000_000
 _MOST = Decimal(1_000_000)
+_LONGEST = 500
 
 
 class WrongPrices(Exception):
@@ -65,6 +66,26 @@ class Telephony:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a price comes from, as the file says; nothing is calculated with it."""
+
+    where: str | None
+    read_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One price as it is shown. `direction` and `step_s` are those of telephony alone."""
+
+    meter: Meter
+    engine: str
+    price: Price
+    source: Source
+    direction: Literal["outbound", "inbound"] | None = None
+    step_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TypicalMinute:
     """What a minute of conversation is expected to use."""
 
@@ -82,6 +103,17 @@ class PriceList:
     typical_minute: TypicalMinute
     telephony: Mapping[str, Telephony]
     engines: Mapping[Meter, Mapping[str, Price]]
+    sources: Mapping[tuple[Meter, str], Source]
+
+    def rows(self) -> Iterator[Row]:
+        """All of it, in the order of the meters and of the file."""
+        for name, call in self.telephony.items():
+            source = self.sources["telephony", name]
+            yield Row("telephony", name, call.outbound, source, "outbound", call.step_s)
+            yield Row("telephony", name, call.inbound, source, "inbound", call.step_s)
+        for meter, prices in self.engines.items():
+            for name, price in prices.items():
+                yield Row(meter, name, price, self.sources[meter, name])
 
     def call(self, provider: str) -> Telephony | None:
         return _named(self.telephony, provider)
@@ -182,6 +214,14 @@ class _Table:
             raise _Wrong(f"{self.where}.{key} must be a whole number from 0 to {MILLION}")
         return value
 
+    def source(self) -> Source:
+        where, read_on = self.take("source"), self.take("read_on")
+        if where is not None and not (isinstance(where, str) and 1 <= len(where) <= _LONGEST):
+            raise _Wrong(f"{self.where}.source must be a text of 1 to {_LONGEST} characters")
+        if read_on is not None and (isinstance(read_on, datetime) or not isinstance(read_on, date)):
+            raise _Wrong(f"{self.where}.read_on must be a date such as 2025-01-31, without quotes")
+        return Source(where, read_on)
+
     def tables(self, key: str) -> dict[str, _Table]:
         where = f"{self.where}.{key}"
         inner = _Table(where, self.take(key, {}))
@@ -220,15 +260,21 @@ def _list(table: _Table) -> PriceList:
         minute.count("characters"), minute.count("input_tokens"), minute.count("output_tokens")
     )
     minute.done()
-    telephony = {name: _telephony(each) for name, each in table.tables("telephony").items()}
+    telephony: dict[str, Telephony] = {}
     engines: dict[Meter, dict[str, Price]] = {meter: {} for meter in METERS[1:]}
+    sources: dict[tuple[Meter, str], Source] = {}
+    for name, each in table.tables("telephony").items():
+        sources["telephony", name] = each.source()
+        telephony[name] = _telephony(each)
     for section, columns in _COLUMNS.items():
         for name, each in table.tables(section).items():
+            source = each.source()
             for meter, key, per in columns:
                 engines[meter][name] = Price(each.dollars(key), per)
+                sources[meter, name] = source
             each.done()
     table.done()
-    return PriceList(version, valid_from, typical, telephony, engines)
+    return PriceList(version, valid_from, typical, telephony, engines, sources)
 
 
 _COLUMNS: dict[str, tuple[tuple[Meter, str, int], ...]] = {

@@ -1,4 +1,5 @@
-"""/v1/balance, /v1/ledger, /v1/usage: what there is, what was charged, and for what."""
+"""/v1/balance, /v1/ledger, /v1/usage, /v1/prices: what there is, what was charged, for what, and
+at which prices."""
 
 from __future__ import annotations
 
@@ -6,15 +7,17 @@ from datetime import timedelta
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import Query
+from fastapi import Depends, Query, Request
 
 from chorus import errors
 from chorus.billing import balance, ledger, queries, usage
-from chorus.billing.prices import MILLION
+from chorus.billing.prices import MILLION, UNITS, Prices
 from chorus.billing.schemas import (
     BalanceOut,
     LedgerLineOut,
     LedgerQuery,
+    PriceOut,
+    PricesOut,
     TopUp,
     UsageOut,
     UsageQuery,
@@ -75,6 +78,40 @@ async def list_ledger(
     """The `amount`s of a call's lines add up to its `cost`."""
     lines, found = await queries.page(session, organization_id, query)
     return page(LedgerLineOut, lines, found, query)
+
+
+def _prices(request: Request) -> Prices:
+    return request.app.state.switchboard.admission.prices
+
+
+@routes.get("/prices", operation_id="getPrices", summary="Get the price list")
+async def get_prices(
+    process: InProcess, prices: Annotated[Prices, Depends(_prices)]
+) -> Data[PricesOut]:
+    """What a call that is answered now is charged by. An engine has its own price, else that of
+    its vendor, else that of `*`."""
+    now = prices.at(utcnow())
+    return Data(
+        data=PricesOut(
+            version=now.version,
+            valid_from=now.valid_from,
+            examples=process.settings.prices_file is None,
+            prices=[
+                PriceOut(
+                    meter=row.meter,
+                    engine=row.engine,
+                    direction=row.direction,
+                    price=row.price.micros / MILLION,
+                    per=row.price.per,
+                    unit=UNITS[row.meter],
+                    step_seconds=row.step_s,
+                    source=row.source.where,
+                    read_on=row.source.read_on,
+                )
+                for row in now.rows()
+            ],
+        )
+    )
 
 
 @routes.get("/usage", operation_id="getUsage", summary="Sum up what calls used")

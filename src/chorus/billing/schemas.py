@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
@@ -90,6 +91,48 @@ class LedgerQuery(ListQuery):
         TimeIn | None, Field(alias="from", description="Written at this time or later.")
     ] = None
     to: Annotated[TimeIn | None, Field(description="Written before this time.")] = None
+
+
+class PriceOut(Out):
+    """What one engine or carrier costs."""
+
+    meter: Meter
+    engine: Annotated[
+        str,
+        Field(
+            description="A carrier, an engine such as `openai/gpt-4.1-mini`, a vendor for all of "
+            "its engines that have no price of their own, or `*` for everything else."
+        ),
+    ]
+    direction: Annotated[
+        Literal["outbound", "inbound"] | None, Field(description="Of telephony alone.")
+    ]
+    price: Annotated[float, Field(description="Dollars for `per` units.")]
+    per: int
+    unit: Annotated[str, Field(description="second, character, token.")]
+    step_seconds: Annotated[
+        int | None,
+        Field(description="Of telephony: a started step of so many seconds counts as a whole."),
+    ]
+    source: Annotated[
+        str | None, Field(description="Where the price was read, if the price file says so.")
+    ]
+    read_on: Annotated[date | None, Field(description="On which day.")]
+
+
+class PricesOut(Out):
+    """The price list that is valid now."""
+
+    version: Annotated[str, Field(description="As in `priceVersion` of the ledger's lines.")]
+    valid_from: Time
+    examples: Annotated[
+        bool,
+        Field(
+            description="The list is the one that comes with Chorus: public prices for "
+            "orientation. Else it is the operator's own (CHORUS_PRICES_FILE)."
+        ),
+    ]
+    prices: list[PriceOut]
 
 
 class UsageQuery(BaseModel):

@@ -1,8 +1,8 @@
 """Sums over calls: how many there were, how they ended, and how long callers waited for answers.
 
 Counts come from sums that the database keeps by hours (`CallHour`). Latencies are read from the
-timelines of the latest `SAMPLE` calls of the time that is asked for, and counted in a thread: they
-are JSON, and no call may wait for its being parsed.
+timelines of the latest `SAMPLE` calls of the time that is asked for, and of as many that are spread
+over its buckets, and counted in a thread: they are JSON, and no call may wait for its being parsed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import asyncio
 import math
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal, cast
@@ -29,6 +29,8 @@ from chorus.talk.timeline import STAGES
 Interval = Literal["day", "hour"]
 
 SAMPLE = 1000
+BUCKETS = 100
+"""As many of a time, the newest, say how long answers took."""
 SLOWEST = 5
 REASONS = 50
 VENDORS = 20
@@ -76,6 +78,15 @@ class Latency:
     stages: dict[str, int | None]
     slowest: tuple[Wait, ...]
     vendors: tuple[VendorFailures, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How long the answers of a bucket took, of the calls that were looked at."""
+
+    turns: int
+    p50_ms: int | None
+    p95_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +177,16 @@ def total(found: Sequence[Sums]) -> dict[str, Any]:
     }
 
 
-def buckets(found: Sequence[Sums]) -> list[dict[str, Any]]:
+def starts(found: Sequence[Sums]) -> list[str]:
+    """Of the days or hours in which a call was made, in their order."""
+    return list(dict.fromkeys(each.start for each in found))
+
+
+def buckets(found: Sequence[Sums], waited: Mapping[str, Waited]) -> list[dict[str, Any]]:
     """One for each day or hour in which a call was made, in their order."""
+    nothing = Waited(0, None, None)
     return [
-        {"start": start, **total(list(some))}
+        {"start": start, **total(list(some)), **asdict(waited.get(start, nothing))}
         for start, some in groupby(found, key=lambda each: each.start)
     ]
 
@@ -195,6 +212,57 @@ async def latency(session: AsyncSession, conditions: Sequence[sa.ColumnElement[b
     )
     found = [(id, number, timeline) for id, number, timeline in rows]
     return await asyncio.to_thread(_counted, found)
+
+
+async def waits(
+    session: AsyncSession,
+    organization_id: uuid.UUID,
+    start: datetime,
+    end: datetime,
+    agent_id: uuid.UUID | None,
+    interval: Interval,
+    starts: Sequence[str],
+) -> dict[str, Waited]:
+    """How long answers took in each of the buckets that begin at `starts`, of the newest
+    `BUCKETS` of them. Of each the latest calls are looked at, answered or not, so that what is
+    read does not grow with the calls that there are: `SAMPLE` of all buckets together."""
+    newest = starts[-BUCKETS:]
+    if not newest:
+        return {}
+    each = max(1, SAMPLE // len(newest))
+    length = timedelta(days=1) if interval == "day" else _HOUR
+    parts: list[sa.Select[str, str]] = []
+    for at in newest:
+        begins = datetime.fromisoformat(at)
+        since, until = max(begins, start), min(begins + length, end)
+        latest = (
+            sa.select(sa.literal(at).label("start"), _calls.timeline.label("timeline"))
+            .where(*conditions(organization_id, since, until, agent_id))
+            .order_by(_calls.created_at.desc())
+            .limit(each)
+            .subquery()
+            .c
+        )
+        parts.append(
+            sa.select(latest.start, sa.cast(latest.timeline, sa.Text)).where(
+                latest.timeline.is_not(None)
+            )
+        )
+    found = await session.execute(sa.union_all(*parts))
+    return await asyncio.to_thread(_waited, [(start, timeline) for start, timeline in found])
+
+
+def _waited(rows: Sequence[tuple[str, str]]) -> dict[str, Waited]:
+    times: dict[str, list[int]] = {}
+    for start, timeline in rows:
+        for turn in orjson.loads(timeline).get("turns", ()):
+            if (sent := turn.get("sentMs")) is not None:
+                times.setdefault(start, []).append(int(sent))
+    return {start: _summed(sorted(some)) for start, some in times.items()}
+
+
+def _summed(times: Sequence[int]) -> Waited:
+    return Waited(len(times), _quantile(times, 0.5), _quantile(times, 0.95))
 
 
 def conditions(

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from chorus import errors
 from chorus.calls import latency, stats
 from chorus.calls.schemas import Status
-from chorus.calls.stats import SAMPLE, Interval
+from chorus.calls.stats import BUCKETS, SAMPLE, Interval
 from chorus.db import utcnow
 from chorus.route import InOrganization, InSession, router
 from chorus.wire import Data, Out, Time, TimeIn
@@ -50,6 +50,18 @@ class CallCounts(Out):
 
 class CallBucket(CallCounts):
     start: Annotated[Time, Field(description="Times without calls have no bucket.")]
+    turns: Annotated[
+        int,
+        Field(
+            description=f"Answers in the latest calls of the bucket: {SAMPLE} calls of all buckets "
+            f"together are looked at, those of the newest {BUCKETS}."
+        ),
+    ]
+    p50_ms: Annotated[
+        int | None,
+        Field(description="From the end of the caller's speech to the first sound of the answer."),
+    ]
+    p95_ms: Annotated[int | None, Field(description="95 of 100 answers came within it.")]
 
 
 class EndedCalls(Out):
@@ -138,6 +150,8 @@ async def get_call_stats(
     found = await stats.sums(session, organization_id, start, end, agent_id, interval)
     wanted = stats.conditions(organization_id, start, end, agent_id)
     waits = await stats.latency(session, wanted)
+    starts = stats.starts(found)
+    waited = await stats.waits(session, organization_id, start, end, agent_id, interval, starts)
     return Data(
         data=CallStatsOut.model_validate(
             {
@@ -145,7 +159,7 @@ async def get_call_stats(
                 "to": end,
                 "interval": interval,
                 "total": stats.total(found),
-                "buckets": stats.buckets(found),
+                "buckets": stats.buckets(found, waited),
                 "ended": stats.reasons(found),
                 "latency_target": await latency.kept(
                     session, organization_id, start, end, agent_id
