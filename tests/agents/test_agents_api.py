@@ -429,6 +429,10 @@ async def test_lists_page_newest_first_and_search_by_name(api: Api):
     assert await names("search=nobody") == ([], {"total": 0, "limit": 50, "offset": 0})
 
 
+def _desk(**fields: str) -> dict[str, str]:
+    return {"name": "Desk", "number": "+14155550177", "type": "warm", **fields}
+
+
 async def test_texts_that_cannot_be_right_are_refused_when_saved(sqlite_api: Api) -> None:
     """A name that is none, and a script that cannot be read, with its line and a sentence."""
     models = (await sqlite_api.get("/v1/slm-models")).json()["data"]
@@ -437,6 +441,15 @@ async def test_texts_that_cannot_be_right_are_refused_when_saved(sqlite_api: Api
     refused = await sqlite_api.post("/v1/agents", json=wish)
     assert refused.status_code == 400
     assert "{{first-name}}" in refused.text
+    unheard, unread = _desk(whenUnavailable="{{a-b}}"), _desk(briefing="{{a-b}}")
+    for field, wish in (
+        ("holdMessage", {"holdMessage": "One moment {{first-name}}"}),
+        ("transferTargets.0.whenUnavailable", {"transferTargets": [unheard]}),
+        ("transferTargets.0.briefing", {"transferTargets": [unread]}),
+    ):
+        refused = await sqlite_api.post("/v1/agents", json={"name": "a", **wish})
+        assert refused.status_code == 400
+        assert f'"{field}"' in refused.text
     wrong = {"name": "a", "slmModelId": script, "systemPrompt": 'script:\nat start say "hi\n'}
     refused = await sqlite_api.post("/v1/agents", json=wrong)
     assert refused.status_code == 400

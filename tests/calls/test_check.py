@@ -88,6 +88,18 @@ async def test_a_script_and_a_name_that_is_none_of_a_draft(api: Api):
     assert (await api.get(f"/v1/agents/{agent['id']}")).json()["data"] == agent
 
 
+async def test_variables_of_transfers(api: Api):
+    target = {"name": "Desk", "number": "+14155550177", "type": "warm"}
+    target |= {"briefing": "{{reason}} {{who}}", "whenUnavailable": "{{callerNumber}} {{what}}"}
+    wish = {"name": "a", "holdMessage": "One moment {{whom}}", "transferTargets": [target]}
+    _, found = await checked(api, await api.made("/v1/agents", wish))
+    assert "{{whom}}" in found["warning holdMessage"]
+    assert "{{who}}" in found["warning transferTargets.0.briefing"]
+    assert "{{what}}" in found["warning transferTargets.0.whenUnavailable"]
+    assert "reason" not in str(found)
+    assert "callerNumber" not in str(found)
+
+
 async def test_engines_that_are_gone(api: Api):
     agent = await api.made("/v1/agents", {"name": "a", "languageHint": "tlh"})
     async with api.process.database.writing() as session:

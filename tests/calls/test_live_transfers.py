@@ -277,6 +277,7 @@ async def what_is_refused(rig: Rig) -> None:
         (to("cold", number="12"), "to.number"),
         (to("cold", postDialDigits="1x"), "to.postDialDigits"),
         (to("cold", briefing="Hello"), "to"),
+        (to("warm", briefing="Hello {{first-name}}"), "to.briefing"),
         (to("cold", number="sip:200"), "to.number"),
         # What Twilio does not do for a number.
         (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.fakes.second import FakeExchange
-from tests.fakes.stage import Stage
-from tests.talk.test_transfers import YES, briefed, hold, target
+from tests.fakes.stage import Result, Stage, agent, play
+from tests.talk.test_transfers import SORRY, YES, Scene, briefed, hold, target
+
+from chorus.talk.transfer import Wish
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -55,3 +59,81 @@ def test_headers_are_filled_in_for_each_call() -> None:
         await stage.person.hang_up()
 
     hold(scene, exchange, target("cold", headers=headers))
+
+
+def wished(scene: Scene, exchange: FakeExchange, wish: Wish, **options: Any) -> Result:
+    """A call that is to be handed over at once, and then `scene`."""
+
+    async def whole(stage: Stage) -> None:
+        await stage.until("answered")
+        await stage.person.waits(100)
+        stage.call.transfer(wish)
+        await scene(stage)
+
+    return play(whole, exchange=exchange, **options)
+
+
+VALUES = {"name": "Anna", "card": "4711", "said": "{{card}} {{name}} {{nothing}}"}
+
+
+@pytest.mark.parametrize("type", ["warm", "warm_briefing"])
+@pytest.mark.parametrize(
+    ("briefing", "heard"),
+    [
+        ("It is {{name}}: {{said}}.", "It is Anna: {{card}} {{name}} {{nothing}}."),
+        ("{{reason}}", "Wants {{name}} and {{card}}"),
+        (None, "Wants {{name}} and {{card}}"),
+    ],
+)
+def test_values_are_data_to_the_person(type: Any, briefing: str | None, heard: str) -> None:
+    """Whatever braces a variable or a reason holds: they are heard, and show nothing else."""
+    exchange = FakeExchange(model=YES)
+
+    wish = Wish(target(type, briefing=briefing), "Wants {{name}} and {{card}}", "api")
+
+    async def scene(stage: Stage) -> None:
+        person = await briefed(exchange)
+        if type == "warm":
+            await person.says("what")  # it is said again, word for word
+            await exchange.timeline.until("reply_heard", 2)
+        person.press("1")
+        await stage.until("transfer_connected")
+        await stage.person.hang_up()
+
+    wished(scene, exchange, wish, variables=VALUES)
+    said = [str(each.data["heard"]) for each in exchange.timeline.of("reply_heard")]
+    if type == "warm_briefing" and briefing is None:  # the model has the reason as it is
+        assert heard in exchange.model.requests[-1].prompt.system
+        return
+    assert all(each.startswith(heard) for each in said), said
+    assert len(said) == (2 if type == "warm" else 1)
+
+
+def test_what_the_caller_hears_is_filled_in_once() -> None:
+    exchange = FakeExchange(refuses="no room")
+    wanted = target("warm", when_unavailable="{{name}}, nobody for {{reason}} {{callerNumber}}.")
+
+    async def scene(stage: Stage) -> None:
+        await stage.until("reply_heard", 2)
+        await stage.person.hang_up()
+
+    agent_of = agent(hold_message="One moment {{said}}.")
+    wish = Wish(wanted, "{{card}}", "api")
+    result = wished(scene, exchange, wish, agent=agent_of, variables=VALUES)
+    told = [content for role, content in result.transcript if role == "assistant"]
+    assert told[-2] == "One moment {{card}} {{name}} {{nothing}}."
+    assert told[-1] == "Anna, nobody for {{card}} +15551230000."
+
+
+def test_a_text_that_is_empty_without_its_variable_is_not_said() -> None:
+    exchange = FakeExchange(refuses="no room")
+
+    async def scene(stage: Stage) -> None:
+        await stage.until("hold_ended")
+        await stage.person.waits(8000)
+        await stage.person.hang_up()
+
+    wish = Wish(target("warm", when_unavailable="{{gone}}"), "", "api")
+    result = wished(scene, exchange, wish, agent=agent(hold_message="{{gone}}"))
+    assert result.transcript[-1] == ("assistant", SORRY)
+    assert result.of("variables_missing")[0]["names"] == ["gone"]

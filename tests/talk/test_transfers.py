@@ -55,7 +55,7 @@ Scene = Callable[[Stage], Awaitable[None]]
 
 def hold(scene: Scene, exchange: FakeExchange, to: TransferTarget = SALES, **fields: Any) -> Result:
     """A caller asks for a person, and then `scene`."""
-    options = {name: fields.pop(name) for name in ("recording_path",) if name in fields}
+    options = {name: fields.pop(name) for name in ("recording_path", "variables") if name in fields}
 
     async def whole(stage: Stage) -> None:
         await stage.person.says("sales please")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from chorus.agents import texts
+from chorus.agents.snapshot import transfer_target
 from chorus.agents.tables import Agent
 from chorus.catalogue.catalogue import LOCAL_EARS, Catalogue
 from chorus.db import utcnow
@@ -24,6 +25,7 @@ from chorus.speech.local import whisper_for
 from chorus.speech.weights.manifest import OTHER_LANGUAGES
 from chorus.talk.spec import AgentSpec, HttpTool
 from chorus.talk.tools.template import fill, variables_of
+from chorus.talk.transfer import OF_TRANSFER
 
 _CONNECT_MS = 3000
 _AT_ONCE = 10
@@ -45,6 +47,8 @@ def of_texts(catalogue: Catalogue, agent: Agent) -> list[Finding]:
     whole = {
         "system_prompt": agent.system_prompt,
         "agent_greeting": agent.agent_greeting,
+        "hold_message": agent.hold_message,
+        "transfer_targets": [transfer_target(each) for each in agent.transfer_targets],
         "slm_model_id": agent.slm_model_id,
     }
     problems = texts.problems(catalogue, agent.slm_model_id, agent.system_prompt, whole)
@@ -127,13 +131,20 @@ def of_variables(spec: AgentSpec, given: Mapping[str, Any]) -> list[Finding]:
     places: list[tuple[str, str]] = [("systemPrompt", spec.system_prompt)]
     if spec.greeting:
         places.append(("agentGreeting", spec.greeting))
+    if spec.hold_message:
+        places.append(("holdMessage", spec.hold_message))
     for place, tool in enumerate(spec.tools):
         each = [tool.url, *(value for _, value in tool.headers)]
         places += [(f"toolIds.{place}", template) for template in each]
+    for place, target in enumerate(spec.transfer_targets):
+        where = f"transferTargets.{place}"
+        places.append((f"{where}.briefing", target.briefing or ""))
+        places.append((f"{where}.whenUnavailable", target.when_unavailable or ""))
     found: dict[Finding, None] = {}
     for field, template in places:
+        of_transfer = field.startswith("transferTargets.")
         for name in variables_of(template):
-            if given.get(name) is None:
+            if given.get(name) is None and not (of_transfer and name in OF_TRANSFER):
                 message = f"{{{{{name}}}}} has no value unless a call's contextVariables give one"
                 found[Finding("warning", field, message)] = None
     return list(found)

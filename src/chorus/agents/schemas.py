@@ -270,7 +270,9 @@ class AgentCreate(In):
     background_sound_volume: Share = 0.15
     hold_message: Annotated[
         Annotated[Text, Field(max_length=500)] | None,
-        Field(description="Spoken to a caller before they are put on hold for a transfer."),
+        Field(
+            description="Spoken to a caller before they are put on hold for a transfer; a template."
+        ),
     ] = None
     hold_music_url: Annotated[
         Annotated[Url, Field(max_length=500)] | None,

@@ -141,7 +141,10 @@ class TransferTarget(In):
     ] = False
     when_unavailable: Annotated[
         Annotated[Text, Field(max_length=500)] | None,
-        Field(description="What the caller hears if nobody takes the call and the agent goes on."),
+        Field(
+            description="What the caller hears if nobody takes the call and the agent goes on; a "
+            "template as `briefing` is."
+        ),
     ] = None
 
     @model_validator(mode="after")

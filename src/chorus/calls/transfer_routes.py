@@ -12,6 +12,7 @@ from pydantic import Field
 from chorus import errors
 from chorus.accounts import audit
 from chorus.agents import queries as agents
+from chorus.agents import texts
 from chorus.agents.transfer_target import TransferTarget
 from chorus.calls import live, queries
 from chorus.calls.live_routes import Accepted
@@ -85,6 +86,8 @@ async def transfer_call(
         raise errors.conflict("call_is_transferred", "The second call of a transfer has no caller")
     if wish.to is not None:
         target = wish.to.model_dump(mode="json", by_alias=True)
+        if wrong := texts.of_target(wish.to, "to"):
+            raise errors.invalid(*wrong)
     else:
         assert wish.target is not None  # exactly one is given
         agent = await agents.find(session, organization_id, call.agent_id)

@@ -165,7 +165,7 @@ class Call:
         agent = self.spec.agent
         if agent.first_speaker != "agent":
             return
-        greeting = self._filled(agent.greeting) if agent.greeting else None
+        greeting = self.filled(agent.greeting) if agent.greeting else None
         opening = talk.open_with(greeting, uninterruptible=agent.first_message_uninterruptible)
         try:
             async with asyncio.timeout(FIRST_PACKET_TIMEOUT_S):
@@ -469,15 +469,19 @@ class Call:
             caller,
             self,
             tasks,
-            system=self._filled(self.spec.agent.system_prompt),
+            system=self.filled(self.spec.agent.system_prompt),
             acting=self._acting,
             keypad=self._keypad,
             look_ups=self._look_ups,
-            filled=self._filled,
+            filled=self.filled,
         )
 
-    def _filled(self, template: str) -> str:
-        filled = fill(template, self.spec.variables)
+    def filled(self, template: str, **more: str) -> str:
+        """With the call's variables and `more`, which go first. The texts of a transfer's second
+        call were filled before: what stands in them is data."""
+        if self._second is not None:
+            return template
+        filled = fill(template, {**self.spec.variables, **more})
         if filled.missing:
             self.note("variables_missing", names=list(filled.missing))
         return filled.text

@@ -58,8 +58,8 @@ TransferType = Literal["cold", "warm", "warm_briefing"]
 @dataclass(frozen=True, slots=True)
 class TransferTarget:
     """Somebody to whom the agent may hand a caller. `number` is E.164 or a SIP address;
-    `briefing`, a template, is what the person hears first; `when_unavailable` is what the caller
-    hears if nobody takes the call. `release`: the carrier connects the two and the call ends
+    `briefing` is what the person hears first; `when_unavailable` is what the caller hears if nobody
+    takes the call; both are templates. `release`: the carrier connects the two and the call ends
     here, of a warm transfer once the person has taken the caller; only where the line can.
     `headers` (names and templates) and `shows_caller` (the caller's number instead of our own) are
     for the call to them, where the carrier can. `transcribe`: the words of the two are the caller's
@@ -129,10 +129,11 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """`system_prompt` and `greeting` are templates; `talk/tools/template.py` fills them.
-    `language` is what is spoken at first, `languages` others that the caller may speak (BCP 47).
-    `pronunciations`: how to say what is written, by what is written. `latency_target_ms`: how long
-    callers may wait for an answer; it is measured by, and changes nothing in the conversation.
+    """`system_prompt`, `greeting` and `hold_message` are templates; `talk/tools/template.py` fills
+    them. `language` is what is spoken at first, `languages` others that the caller may speak
+    (BCP 47). `pronunciations`: how to say what is written, by what is written.
+    `latency_target_ms`: how long callers may wait for an answer; it is measured by, and changes
+    nothing in the conversation.
     `hedging`: which engines are asked beside one that is slow; None is the platform's.
     `filler_after_ms`: what is heard if no answer is there by then, one of `fillers` or else of the
     language's."""

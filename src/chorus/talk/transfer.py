@@ -41,8 +41,11 @@ Status = Literal[
     "no_answer",
     "cancelled",
 ]
+By = Literal["agent", "api"]
 FINAL: frozenset[Status] = frozenset({"completed", "failed", "declined", "no_answer", "cancelled"})
 
+OF_TRANSFER = frozenset({"reason", "callerNumber"})
+"""The variables that the texts of a target have besides the call's."""
 DECIDE_S = 90.0
 """From the answer to yes or no."""
 ANSWER_GRACE_S = 5.0
@@ -68,7 +71,7 @@ class Wish:
 
     target: TransferTarget
     reason: str = ""
-    by: Literal["agent", "api"] = "agent"
+    by: By = "agent"
 
 
 class NotPlaced(Exception):
@@ -121,9 +124,14 @@ class Transfer:
             wish.target,
             reason=wish.reason,
             customer_number=call.spec.customer_number,
-            variables=call.spec.variables,
+            filled=self._filled,
             transcript=talk.dialogue.transcript(),
         )
+
+    def _filled(self, template: str) -> str:
+        """The target's texts know why the caller is handed over, too."""
+        number = self._call.spec.customer_number
+        return self._call.filled(template, reason=self._wish.reason, callerNumber=number)
 
     @property
     def connected(self) -> bool:
@@ -235,10 +243,10 @@ class Transfer:
     # --- the caller -------------------------------------------------------------------------------
 
     def _put_on_hold(self) -> None:
-        agent = self._call.spec.agent
+        told = self._call.spec.agent.hold_message
         self._call.extend(LONGEST_S)
-        if agent.hold_message:
-            self._talk.say_first(agent.hold_message, self._begin_music)
+        if told and (told := self._call.filled(told)).strip():
+            self._talk.say_first(told, self._begin_music)
         else:
             self._begin_music()
         self._call.spawn(self._load_music(), "hold-music")
@@ -281,7 +289,8 @@ class Transfer:
             f"The transfer to {name} did not succeed ({status.replace('_', ' ')}"
             f"{f': {detail}' if detail else ''}). The caller was told so and is with you again."
         )
-        self._talk.say(self._target.when_unavailable or phrases.nobody_free(language))
+        told = self._filled(self._target.when_unavailable or "").strip()
+        self._talk.say(told or phrases.nobody_free(language))
         await self._let_go("not_accepted", politely=status == "declined")
 
     # --- the person -------------------------------------------------------------------------------
