@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from tests.calls.test_calls_api import FINISHED, stored
@@ -154,6 +155,12 @@ async def _listen_and_take_over(server: Server) -> None:
         supervisor.microphone += b"\x00\x20\x00\xe0" * 16000  # 2 s of a loud tone at 8 kHz
         await asyncio.sleep(1.5)
         assert rms(decode(caller.format, bytes(caller.heard[heard:]))) > 1000
+        desk = {"name": "Desk", "number": "+14155550177", "type": "warm"}
+        assert http.post(f"{call}/transfer", json={"to": desk}).status_code == 202
+        async with asyncio.timeout(20):
+            while not (tried := await _of_transfer(http, call)):
+                await asyncio.sleep(0.1)
+        assert tried == ["supervisor_mode", "transfer_initiated"]
         assert http.post(f"{call}/hangup").status_code == 202
         assert (await supervisor.told("ended"))["reason"] == "ended"
         events = http.get(f"{call}/events?limit=100").json()["data"]
@@ -161,3 +168,12 @@ async def _listen_and_take_over(server: Server) -> None:
         assert {"supervisor_joined", "supervisor_mode"} <= set(kinds)
         await caller.close()
         await supervisor.close()
+
+
+async def _of_transfer(http: httpx.Client, call: str) -> list[str]:
+    """The kinds of the two events with which it begins, once they are there."""
+    events = http.get(f"{call}/events?limit=100").json()["data"]
+    kinds = [each["kind"] for each in events]
+    if "transfer_initiated" not in kinds and "transfer_refused" not in kinds:
+        return []
+    return [kind for kind in kinds if kind.startswith(("supervisor_mode", "transfer_"))][1:3]

@@ -9,15 +9,16 @@ import pytest
 from tests.fakes.llm import FakeModel
 from tests.fakes.second import FakeExchange
 from tests.fakes.speech import tone
-from tests.fakes.stage import Result, Stage, play
-from tests.talk.test_transfers import hold, target
+from tests.fakes.stage import Result, Stage, agent, play
+from tests.talk.test_transfers import assert_connected, hold, target
 
 from chorus.audio.codec import decode, peak
 from chorus.audio.frame import MULAW_8K, PCM_16K, AudioFormat
 from chorus.lines.line import LineEnded, LineMove
 from chorus.lines.loopback.line import pair
 from chorus.talk.spec import KeyInput
-from chorus.talk.supervision import HANDED_BACK, MOST, Hears, NotSupervised
+from chorus.talk.supervision import HANDED_BACK, HANDED_ON, MOST, Hears, NotSupervised
+from chorus.talk.transfer import Wish
 
 
 class Listener:
@@ -264,3 +265,63 @@ def test_a_supervisor_hears_a_transfer_and_whispers_to_the_person() -> None:
     assert [each["detail"] for each in result.of("supervision_refused")] == [
         "the caller is being transferred"
     ]
+
+
+@pytest.mark.parametrize("hears", ["both", "agent"])
+def test_a_supervisor_who_has_taken_over_hands_the_caller_to_a_person(hears: Hears) -> None:
+    exchange = FakeExchange()
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(500)
+        listener = Listener(stage).join(hears)
+        listener.mode("talk")
+        await stage.person.waits(1000)
+        stage.call.transfer(Wish(target("warm"), "About a chair.", "api"))
+        person = await exchange.answers()
+        await exchange.timeline.until("reply_heard")
+        begun = now_s() + 0.1
+        listener.speaks(800)
+        await stage.person.waits(1200)
+        assert not stage.person.sound_between(begun, now_s()), "the supervisor is heard on hold"
+        person.press("1")
+        await stage.until("transfer_connected")
+        await assert_connected(stage.person, person)
+        await stage.person.hang_up()
+
+    result = play(scene, agent=agent(hold_message="One moment."), exchange=exchange)
+    assert [each["mode"] for each in result.of("supervisor_mode")] == ["talk", "listen"]
+    assert exchange.statuses == ["initiated", "briefing", "connected", "completed"]
+    assert result.of("transfer_refused") == []
+    assert ("assistant", "One moment.") in result.transcript
+
+
+def test_a_transfer_of_a_supervisor_that_fails_gives_the_caller_to_the_agent() -> None:
+    exchange = FakeExchange(refuses="no room")
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(500)
+        Listener(stage).join().mode("talk")
+        stage.call.transfer(Wish(target("warm"), "About a chair.", "api"))
+        await stage.until("reply_heard")
+        await stage.person.says("what now", 800)
+        await stage.until("reply_heard", 2)
+        await stage.person.hang_up()
+
+    result = play(scene, exchange=exchange)
+    assert exchange.statuses == ["initiated", "failed"]
+    assert ("user", "what now") in result.transcript
+    assert HANDED_ON in str(result.prompts[-1])
+
+
+def test_an_agent_transfers_nobody_while_a_supervisor_talks() -> None:
+    exchange = FakeExchange()
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.waits(500)
+        Listener(stage).join().mode("talk")
+        stage.call.transfer(Wish(target("warm")))
+        await stage.until("transfer_refused")
+        await stage.person.hang_up()
+
+    play(scene, exchange=exchange)
+    assert exchange.statuses == []

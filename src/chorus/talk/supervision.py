@@ -29,6 +29,7 @@ Hears = Literal["caller", "agent", "both"]
 Mode = Literal["listen", "whisper", "talk"]
 MOST = 5
 TOOK_OVER = "A colleague has taken over and speaks with the caller; you are not heard."
+HANDED_ON = "A colleague has spoken with the caller and hands them to somebody else."
 HANDED_BACK = (
     "A colleague has spoken with the caller and has handed them back to you. Go on from what the "
     "caller says."
@@ -106,6 +107,15 @@ class Supervisors:
         elif mode == "talk":
             self._take_over(here)
 
+    def hand_on(self) -> None:
+        """The caller is to be handed to a person: a supervisor who speaks with them stops, and
+        listens."""
+        for id, here in self._here.items():
+            if here.mode == "talk":
+                here.mode = "listen"
+                self._call.note("supervisor_mode", id=id, by=here.by, mode="listen")
+                self._hand_back(here, HANDED_ON)
+
     def person_joined(self, person: Leg) -> None:
         """The caller was handed to a person, who may be whispered to."""
         self._person = person
@@ -180,7 +190,7 @@ class Supervisors:
             call.bridge.route(call.caller, here.leg)
         here.unrecord = call.record(here.leg)
 
-    def _hand_back(self, here: _Supervisor) -> None:
+    def _hand_back(self, here: _Supervisor, told: str = HANDED_BACK) -> None:
         call = self._call
         call.bridge.cut(here.leg, call.caller)
         if here.hears == "agent":
@@ -190,4 +200,4 @@ class Supervisors:
             here.unrecord = None
         if call.talk is not None:
             call.talk.resume()
-            call.talk.advise(HANDED_BACK)
+            call.talk.advise(told)

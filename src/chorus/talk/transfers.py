@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chorus.lines.line import LineMove
 from chorus.talk.spec import TransferTarget
 from chorus.talk.tools.transfer_to import TransferTo
-from chorus.talk.transfer import Exchange, Transfer, Wish
+from chorus.talk.transfer import By, Exchange, Transfer, Wish
 
 if TYPE_CHECKING:
     from chorus.talk.call import Call
@@ -46,25 +46,27 @@ class Transfers:
         def begin(target: TransferTarget, reason: str) -> None:
             self.begin(Wish(target, reason))
 
-        return (TransferTo(targets, begin, self.why_not),)
+        return (TransferTo(targets, begin, lambda: self._why_not("agent")),)
 
-    def why_not(self) -> str | None:
-        """Why the caller cannot be handed to anybody now, in a sentence."""
+    def _why_not(self, by: By) -> str | None:
+        """Why the caller cannot be handed to anybody now, in a sentence. Who asks for it over the
+        API while a supervisor speaks with the caller is the supervisor, or knows of them."""
         if self._exchange is None:
             return "This call cannot be transferred."
         if self._call.talk is None:
             return "The call is not under way."
-        if self._call.supervisors.talking:
+        if by == "agent" and self._call.supervisors.talking:
             return "A supervisor speaks with the caller."
         return None if self._now is None else "A transfer is under way already."
 
     def begin(self, wish: Wish) -> None:
         """What comes of it is in the timeline."""
         exchange, talk = self._exchange, self._call.talk
-        why_not = self.why_not()
+        why_not = self._why_not(wish.by)
         if exchange is None or talk is None or why_not is not None:
             self._call.note("transfer_refused", name=wish.target.name, detail=why_not)
             return
+        self._call.supervisors.hand_on()
         self._now = Transfer(self._call, talk, exchange, wish)
         self._call.spawn(self._now.run(self._over), "transfer")
 
