@@ -282,8 +282,8 @@ class Told:
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []
 
-    def answered_by(self, who: str, *, is_machine: bool, message_ended: bool) -> None:
-        self.heard.append((who, is_machine, message_ended))
+    def answered_by(self, who: str, found: str | None, *, message_ended: bool) -> None:
+        self.heard.append((who, found, message_ended))
 
     def ended_at_carrier(self, ended: LineEnded) -> None:
         self.heard.append((ended.cause, ended.detail))
@@ -316,12 +316,13 @@ async def test_what_answered_before_the_stream_is_there(carrier: Carrier):
         assert answer.status_code == 204
     async with conversation(carrier.api, id) as told:
         assert await until(told, 2) == [
-            ("machine_start", True, False),
-            ("machine_end_beep", True, True),
+            ("machine_start", "machine", False),
+            ("machine_end_beep", "machine", True),
         ]
         # And at once where it is talked on.
-        await carrier.post(f"/twilio/amd/{id}", AnsweredBy="human")
-        assert told.heard[-1] == ("human", False, False)
+        for heard, found in (("human", "person"), ("fax", "fax"), ("unknown", None)):
+            await carrier.post(f"/twilio/amd/{id}", AnsweredBy=heard)
+            assert told.heard[-1] == (heard, found, False)
     assert await waiting(carrier.api) == []
 
 
@@ -341,7 +342,7 @@ async def test_news_of_a_call_that_another_process_holds(carrier: Carrier):
         await session.execute(sa.update(CallRow).values(lease_owner=board(api).heartbeat.name))
     async with conversation(api, id) as there:
         assert await until(there, 2) == [
-            ("machine_end_silence", True, True),
+            ("machine_end_silence", "machine", True),
             (LineCause.FAR_END, ""),
         ]
 

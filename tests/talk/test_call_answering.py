@@ -398,9 +398,9 @@ def test_a_fax_is_left_alone() -> None:
 
 def test_what_a_carrier_says_counts_too() -> None:
     async def scene(stage: Stage) -> None:
-        stage.call.answered_by("machine_start", is_machine=True)
+        stage.call.answered_by("machine_start", "machine")
         await stage.person.says(None, 1500)
-        stage.call.answered_by("machine_end_beep", is_machine=True, message_ended=True)
+        stage.call.answered_by("machine_end_beep", "machine", message_ended=True)
         await stage.person.waits(60_000)
 
     result = play(scene, agent=calls(message=MESSAGE), model=model())
@@ -456,7 +456,7 @@ def test_what_a_carrier_says_too_late_changes_nothing(state: str) -> None:
             await stage.person.says(None, 500)
             await stage.until("reply_heard")
             stage.call.suspend()
-        stage.call.answered_by("machine_end_beep", is_machine=True, message_ended=True)
+        stage.call.answered_by("machine_end_beep", "machine", message_ended=True)
         await stage.person.waits(30_000)
         await stage.person.hang_up()
 

@@ -71,7 +71,7 @@ def test_a_menu_that_is_heard_while_keys_are_pressed_says_nothing() -> None:
     async def scene(stage: Stage) -> None:
         person = await exchange.answers()
         assert exchange.call is not None
-        exchange.call.answered_by("machine_start", is_machine=True)
+        exchange.call.answered_by("machine_start", "machine")
         await person.says("welcome to a shop that has a very long announcement", 9000)
         await person.waits(2000)
         await person.says("sales tom speaking", 900)

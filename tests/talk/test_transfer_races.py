@@ -229,7 +229,7 @@ def test_the_carrier_takes_the_person_for_a_machine_after_they_said_yes() -> Non
         person.press("1")
         await stage.until("transfer_connected")
         assert exchange.call is not None
-        exchange.call.answered_by("machine_start", is_machine=True)
+        exchange.call.answered_by("machine_start", "machine")
         await stage.person.waits(1000)
         assert exchange.statuses[-1] == "connected"
         await person.hang_up()

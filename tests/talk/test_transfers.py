@@ -204,7 +204,7 @@ async def _mailbox(exchange: FakeExchange) -> None:
 async def _carrier_hears_a_mailbox(exchange: FakeExchange) -> None:
     await exchange.answers()
     assert exchange.call is not None
-    exchange.call.answered_by("machine_start", is_machine=True)
+    exchange.call.answered_by("machine_start", "machine")
 
 
 async def _hangs_up(exchange: FakeExchange) -> None:

@@ -163,7 +163,7 @@ class CallDesk:
             return
         told = {
             "who": result.heard,
-            "isMachine": result.is_machine,
+            "found": result.found,
             "messageEnded": result.message_ended,
         }
         await live.pass_on(self._switchboard, call, "answered_by", told)

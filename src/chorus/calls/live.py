@@ -74,7 +74,7 @@ async def pass_on(
     switchboard: Switchboard, row: CallRow, news: News, told: Mapping[str, Any]
 ) -> None:
     """Have the process that holds the call, or will hold it, take note of what its carrier said:
-    `answered_by` {who, isMachine, messageEnded}, `line_over` {legId, cause, detail},
+    `answered_by` {who, found, messageEnded}, `line_over` {legId, cause, detail},
     `line_transferred` {legId}."""
     text = orjson.dumps(told).decode()
     call = switchboard.live.get(row.id)
@@ -200,7 +200,7 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
             case "answered_by":
                 told = orjson.loads(text)
                 call.answered_by(
-                    told["who"], is_machine=told["isMachine"], message_ended=told["messageEnded"]
+                    told["who"], found=told["found"], message_ended=told["messageEnded"]
                 )
             case "line_over":
                 told = orjson.loads(text)

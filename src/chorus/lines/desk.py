@@ -120,16 +120,24 @@ class Progress:
     answered_s: int | None = None
 
 
+Detected = Literal["person", "machine", "fax"]
+
+
 @dataclass(frozen=True, slots=True)
 class MachineResult:
-    """What answering-machine detection found. `heard` is the carrier's own word, for the
-    timeline. `message_ended`: the greeting of the mailbox is over, so a message can be left."""
+    """What answering-machine detection found: `found`, None where it is not sure. `heard` is the
+    carrier's own word, for the timeline. `message_ended`: the greeting of the mailbox is over, so a
+    message can be left."""
 
     leg_id: str
     call_id: str
     heard: str
-    is_machine: bool
+    found: Detected | None
     message_ended: bool = False
+
+    @property
+    def is_machine(self) -> bool:
+        return self.found in ("machine", "fax")
 
 
 class Desk(Protocol):

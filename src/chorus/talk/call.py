@@ -20,6 +20,7 @@ from typing import Any, Literal, ParamSpec
 
 from chorus.audio.pace import Ticker, Ticket
 from chorus.audio.record import Recording, Side
+from chorus.lines.desk import Detected
 from chorus.lines.line import Line, LineCause, LineEnded, LineMove
 from chorus.outbound import Outbound
 from chorus.talk.answered.verdict import Verdict
@@ -293,13 +294,14 @@ class Call:
         """The carrier that the caller's line is of."""
         return self._line.provider
 
-    def answered_by(self, who: str, *, is_machine: bool, message_ended: bool = False) -> None:
-        """The carrier's detection has decided who picked up."""
+    def answered_by(self, who: str, found: Detected | None, *, message_ended: bool = False) -> None:
+        """The carrier's detection has decided who picked up; `who` is its word for it."""
+        is_machine = found in ("machine", "fax")
         self.note("answered_by", who=who, isMachine=is_machine, messageEnded=message_ended)
         if is_machine and self._second is not None:
             self._second.machine_detected(who)
         elif self._talk is not None and not self._ending.done():
-            self._talk.carrier_heard(is_machine=is_machine, greeting_over=message_ended)
+            self._talk.carrier_heard(found, greeting_over=message_ended)
 
     def who_answered(self, verdict: Verdict) -> None:
         """It was heard who answered, or that it is somebody else."""

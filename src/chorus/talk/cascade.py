@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from chorus.audio.codec import decode
+from chorus.lines.desk import Detected
 from chorus.lines.line import LineMove
 from chorus.llm.model import longest_sound_ms
 from chorus.speech.engines import VAD_FRAME_MS, EngineFailed, Hints, Words
@@ -194,8 +195,8 @@ class Cascade:
     def advise(self, text: str) -> None:
         self._conversation.advise(text)
 
-    def carrier_heard(self, *, is_machine: bool, greeting_over: bool) -> None:
-        self._reception.carrier(is_machine=is_machine, greeting_over=greeting_over)
+    def carrier_heard(self, found: Detected | None, *, greeting_over: bool) -> None:
+        self._reception.carrier(found, greeting_over=greeting_over)
 
     async def may_open(self) -> None:
         await self._reception.may_open()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
+from chorus.lines.desk import Detected
 from chorus.lines.line import LineMove
 from chorus.talk.answered.verdict import Verdict
 from chorus.talk.dialogue import Dialogue
@@ -107,9 +108,10 @@ class Talk(Protocol):
         """The model is told `text` with its next reply."""
         ...
 
-    def carrier_heard(self, *, is_machine: bool, greeting_over: bool) -> None:
-        """What the carrier's detection found; it may come twice, when a mailbox is heard and when
-        its greeting is over. To a mailbox the agent is silent until then, and leaves a message."""
+    def carrier_heard(self, found: Detected | None, *, greeting_over: bool) -> None:
+        """What the carrier's detection found, None if it is not sure; it may come twice, when a
+        mailbox is heard and when its greeting is over. To a mailbox the agent is silent until then,
+        and leaves a message."""
         ...
 
     async def may_open(self) -> None:

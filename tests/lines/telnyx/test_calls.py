@@ -25,6 +25,7 @@ from chorus.lines.line import (
     MoveRefused,
     TransferableLine,
 )
+from chorus.lines.telnyx.status import machine_result
 
 # Half a second of no silence.
 SOUND = bytes(random.Random(4).randrange(0, 0x70) for _ in range(4000))
@@ -338,11 +339,22 @@ async def test_mailboxes_are_told(board: Board) -> None:
     call = await board.dial(Dial("m-1", THEIRS, OURS, detect_machine=True))
     assert call.wish["answering_machine_detection"] == "greeting_end"
     await board.desk.until(lambda: len(board.desk.machines) == 2)
-    assert [(m.heard, m.is_machine, m.message_ended) for m in board.desk.machines] == [
-        ("machine", True, False),
-        ("beep_detected", True, True),
+    assert [(m.heard, m.found, m.message_ended) for m in board.desk.machines] == [
+        ("machine", "machine", False),
+        ("beep_detected", "machine", True),
     ]
     call.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [("human_residence", "person"), ("fax_detected", "fax"), ("not_sure", None), ("silence", None)],
+)
+def test_what_else_may_have_answered(result: str, found: str | None) -> None:
+    event = "call.machine.premium.detection.ended"
+    told = machine_result(event, {"result": result}, "leg", "call")
+    assert told is not None
+    assert told.found == found
 
 
 async def test_a_transfer_is_no_hang_up(board: Board) -> None:

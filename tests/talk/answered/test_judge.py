@@ -173,15 +173,21 @@ def test_somebody_picks_up_in_mid_greeting() -> None:
 
 def test_the_carrier_is_one_witness_of_several() -> None:
     scene = Scene().quiet(100)
-    scene.judge.carrier(is_machine=True, now=scene.now)
+    scene.judge.carrier("machine", now=scene.now)
     assert scene.who == "mailbox"
     said = Scene().says("Hello?", 400).quiet(800)
-    said.judge.carrier(is_machine=True, now=said.now)
+    said.judge.carrier("machine", now=said.now)
     assert said.who == "person"
     person = Scene()
-    person.judge.carrier(is_machine=False, now=0.0)
+    person.judge.carrier("person", now=0.0)
     assert person.who == "person"
     assert person.interim("leave a message after the tone", 2000).who == "mailbox"
+
+
+def test_a_carrier_that_hears_a_fax_means_no_mailbox() -> None:
+    scene = Scene().quiet(100)
+    scene.judge.carrier("fax", now=scene.now)
+    assert scene.who == "fax"
 
 
 def test_a_language_without_phrases_has_those_of_english() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chorus.lines.desk import MachineResult, Progress, Stage
+from chorus.lines.desk import Detected, MachineResult, Progress, Stage
 from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.causes import ended_by, printable
 from chorus.lines.webhook_body import whole_number
@@ -22,10 +22,15 @@ _CAUSES = {
     "no-answer": LineCause.NO_ANSWER,
 }
 
-_MACHINE = frozenset({"amd_machine_detected", "amd_machine_stopped_speaking", "amd_tone_detected"})
-_OTHERS = frozenset(
-    {"amd_human_detected", "amd_no_speech_detected", "amd_decision_timeout", "amd_error"}
-)
+_FOUND: dict[str, Detected | None] = {
+    "amd_machine_detected": "machine",
+    "amd_machine_stopped_speaking": "machine",
+    "amd_tone_detected": "machine",
+    "amd_human_detected": "person",
+    "amd_no_speech_detected": None,
+    "amd_decision_timeout": None,
+    "amd_error": None,
+}
 
 
 def progress_of(body: dict[str, Any], leg_id: str, call_id: str) -> Progress | None:
@@ -64,12 +69,12 @@ def machine_result(body: dict[str, Any], leg_id: str, call_id: str) -> MachineRe
     """Of a webhook of answering-machine detection; None for one that says nothing of who
     answered. https://docs.jambonz.org/docs/supporting-articles/answering-machine-detection"""
     heard = str(body.get("type"))
-    if heard not in _MACHINE | _OTHERS:
+    if heard not in _FOUND:
         return None
     return MachineResult(
         leg_id=leg_id,
         call_id=call_id,
         heard=heard.removeprefix("amd_"),
-        is_machine=heard in _MACHINE,
+        found=_FOUND[heard],
         message_ended=heard in ("amd_machine_stopped_speaking", "amd_tone_detected"),
     )

@@ -30,6 +30,7 @@ from chorus.lines.desk import (
     Admitted,
     Connection,
     Desk,
+    Detected,
     InboundCall,
     MachineResult,
     Progress,
@@ -190,8 +191,8 @@ class _FarEnd:
         told = await _body(request)
         if "answeredBy" in told:
             heard = _text(told, "answeredBy")
-            is_machine = heard.startswith("machine")
-            await self._desk.machine(MachineResult(leg_id, call_id, heard, is_machine))
+            found: Detected = "machine" if heard.startswith("machine") else "person"
+            await self._desk.machine(MachineResult(leg_id, call_id, heard, found))
             return Response(status_code=204)
         stage, answered = _text(told, "stage"), told.get("answered") is True
         if stage == "ringing":

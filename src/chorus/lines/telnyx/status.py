@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chorus.lines.desk import MachineResult, Progress, Stage
+from chorus.lines.desk import Detected, MachineResult, Progress, Stage
 from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.causes import ended_by, printable
 
@@ -30,7 +30,13 @@ _MACHINE_EVENTS = frozenset(
         "call.machine.premium.greeting.ended",
     }
 )
-_MACHINES = frozenset({"machine", "fax_detected"})
+_FOUND: dict[str, Detected] = {
+    "human": "person",
+    "human_residence": "person",
+    "human_business": "person",
+    "machine": "machine",
+    "fax_detected": "fax",
+}
 _ENDINGS = frozenset({"ended", "beep_detected"})
 
 
@@ -82,6 +88,6 @@ def machine_result(
         leg_id=leg_id,
         call_id=call_id,
         heard=heard,
-        is_machine=greeting or heard in _MACHINES,
+        found="machine" if greeting else _FOUND.get(heard),
         message_ended=greeting and heard in _ENDINGS,
     )

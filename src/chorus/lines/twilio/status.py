@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chorus.lines.desk import MachineResult, Progress, Stage
+from chorus.lines.desk import Detected, MachineResult, Progress, Stage
 from chorus.lines.line import LineCause, LineEnded
 
 
@@ -78,10 +78,15 @@ def machine_result(call_sid: str, call_id: str, answered_by: str) -> MachineResu
     """`answered_by` is Twilio's `AnsweredBy`: `human`, `fax`, `machine_start`,
     `machine_end_beep`, `machine_end_silence`, `machine_end_other`, `unknown`.
     https://www.twilio.com/docs/voice/answering-machine-detection"""
+    found: Detected | None = None
+    if answered_by.startswith("machine"):
+        found = "machine"
+    elif answered_by in ("human", "fax"):
+        found = "fax" if answered_by == "fax" else "person"
     return MachineResult(
         leg_id=call_sid,
         call_id=call_id,
         heard=answered_by,
-        is_machine=answered_by == "fax" or answered_by.startswith("machine"),
+        found=found,
         message_ended=answered_by.startswith("machine_end"),
     )

@@ -15,6 +15,7 @@ screening `again` has it begin anew.
 
 from __future__ import annotations
 
+from chorus.lines.desk import Detected
 from chorus.talk.answered.tones import Tone
 from chorus.talk.answered.verdict import Verdict, Who, Why
 from chorus.talk.answered.words import CERTAIN, Kind, Phrases
@@ -152,14 +153,14 @@ class Judge:
         ):
             self._decide("mailbox", 0.9, "beep", now)
 
-    def carrier(self, *, is_machine: bool, now: float) -> None:
+    def carrier(self, found: Detected, *, now: float) -> None:
         """It knows by timing, too, so words go before it."""
         verdict = self.verdict
         if verdict is not None and verdict.why == "words":
             return
-        if is_machine and (verdict is None or verdict.who in ("person", "silence")):
-            self._decide("mailbox", 0.8, "carrier", now)
-        elif not is_machine and verdict is None:
+        if found != "person" and (verdict is None or verdict.who in ("person", "silence")):
+            self._decide("fax" if found == "fax" else "mailbox", 0.8, "carrier", now)
+        elif found == "person" and verdict is None:
             self._decide("person", 0.75, "carrier", now)
 
     # --- what follows -------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from chorus.lines.desk import Detected
 from chorus.talk.answered import menu as menus
 from chorus.talk.answered.judge import SILENT_MS, Judge
 from chorus.talk.answered.mailbox import GREETING_MS, LEAVE_MESSAGE, Mailbox
@@ -173,15 +174,18 @@ class Reception:
         if tone == "beep" and self._state == "waiting_beep":
             self._mailbox.answered(self._now_ms, greeting_over=True)
 
-    def carrier(self, *, is_machine: bool, greeting_over: bool) -> None:
-        """The carrier's own detection."""
+    def carrier(self, found: Detected | None, *, greeting_over: bool) -> None:
+        """The carrier's own detection; None: it is not sure."""
         if self._wants is None:
-            if is_machine:
+            if found == "fax":
+                self._end("fax")
+            elif found == "machine":
                 self._mailbox.answered(self._now_ms, greeting_over=greeting_over)
             return
         if not self._acts:
             return
-        self._judge.carrier(is_machine=is_machine, now=self._now_ms)
+        if found is not None:
+            self._judge.carrier(found, now=self._now_ms)
         self._look()
         if greeting_over and self._state == "waiting_beep":
             self._mailbox.answered(self._now_ms, greeting_over=True)
