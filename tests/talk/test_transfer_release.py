@@ -16,11 +16,11 @@ from chorus.lines.loopback.line import LoopbackLine
 class Releasing(LoopbackLine):
     """A line whose carrier is asked, and does what `becomes` says."""
 
-    asked: list[str]
+    asked: list[tuple[str, int]]
     becomes: LineMove | MoveRefused
 
-    async def transfer(self, to: str) -> None:
-        self.asked.append(to)
+    async def transfer(self, to: str, ring_timeout_s: int = 0) -> None:
+        self.asked.append((to, ring_timeout_s))
         if isinstance(self.becomes, MoveRefused):
             raise self.becomes
         loop, becomes = asyncio.get_running_loop(), self.becomes
@@ -29,8 +29,8 @@ class Releasing(LoopbackLine):
             loop.call_later(2.5, self.ended_at_carrier, LineEnded(LineCause.TRANSFERRED))
 
 
-def released(becomes: LineMove | MoveRefused) -> tuple[Result, FakeExchange, list[str]]:
-    exchange, asked = FakeExchange(), list[str]()
+def released(becomes: LineMove | MoveRefused) -> tuple[Result, FakeExchange, list[tuple[str, int]]]:
+    exchange, asked = FakeExchange(), list[tuple[str, int]]()
 
     async def scene(stage: Stage) -> None:
         near = stage.person.near
@@ -41,12 +41,12 @@ def released(becomes: LineMove | MoveRefused) -> tuple[Result, FakeExchange, lis
             await stage.until("reply_heard", 2)
             await stage.person.hang_up()
 
-    return hold(scene, exchange, target("cold", release=True)), exchange, asked
+    return hold(scene, exchange, target("cold", release=True, ring_timeout_s=45)), exchange, asked
 
 
 def test_a_carrier_that_connects_the_two_ends_the_call_here() -> None:
     result, exchange, asked = released(LineMove.TRANSFERRED)
-    assert asked == ["+15557654321"]
+    assert asked == [("+15557654321", 45)]
     assert result.ending == ("completed", "transferred")
     assert exchange.statuses == ["initiated", "ringing", "connected", "completed"]
     assert exchange.running is None

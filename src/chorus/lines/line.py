@@ -20,6 +20,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from chorus.audio.frame import AudioFormat
 
+RING_TIMEOUT_S = 30
+"""How long a telephone rings to which a line is transferred."""
+
 
 class LineCause(StrEnum):
     """Why a line ended."""
@@ -151,8 +154,10 @@ class TransferableLine(Line, Protocol):
     """A line whose carrier can connect the far end with somebody else. A line has these methods
     only where its carrier can: ask with `isinstance`."""
 
-    async def transfer(self, to: str) -> None:
-        """Ask the carrier to connect the far end with `to`, an E.164 number or a SIP address.
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
+        """Ask the carrier to connect the far end with `to`, an E.164 number or a SIP address, and
+        to give up when nobody has answered for so long. Where a carrier takes no time and tells
+        nothing, the line gives up, and the far end may be connected all the same.
         That it was taken is not that anybody answered. `LineMove.TRANSFERRED` and the line's end
         follow, or `LineMove.NOT_TRANSFERRED` where the carrier tells of a failure. Raises
         `MoveRefused` where the carrier did not take it; the leg is then as before."""

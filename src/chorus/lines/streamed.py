@@ -22,7 +22,14 @@ from typing import Literal
 from chorus.audio.frame import AudioFormat
 from chorus.lines.dtmf import KEYS, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import LineCause, LineEnded, LineEvents, LineMove, MoveRefused
+from chorus.lines.line import (
+    RING_TIMEOUT_S,
+    LineCause,
+    LineEnded,
+    LineEvents,
+    LineMove,
+    MoveRefused,
+)
 from chorus.lines.playhead import Playhead
 
 log = logging.getLogger(__name__)
@@ -56,7 +63,8 @@ _TARGET = re.compile(r"\+[1-9]\d{1,14}|sips?:\S{1,250}")
 class StreamedLine:
     """Implements `MediaLine` and `TransferableLine`, up to the messages. `end_call` hangs up at the
     carrier; without it (no credentials) the socket's end does at most carriers, a little later.
-    `redirect` has the carrier connect the call with somebody else, or raises `MoveRefused`."""
+    `redirect` has the carrier connect the call with somebody else, who may ring for so many
+    seconds, or raises `MoveRefused`."""
 
     provider: str
     # The carrier plays from its own buffer, so audio must be there before it is due: 200 ms covers
@@ -72,7 +80,7 @@ class StreamedLine:
         leg_id: str,
         format: AudioFormat,
         end_call: Callable[[], Awaitable[None]] | None = None,
-        redirect: Callable[[str], Awaitable[None]] | None = None,
+        redirect: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._leg_id = leg_id
@@ -185,8 +193,8 @@ class StreamedLine:
             # The socket is closed now, which at most carriers ends the call too.
             self.end(LineCause.LOCAL)
 
-    async def transfer(self, to: str) -> None:
-        await self._ask_to_move(to)
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
+        await self._ask_to_move(to, ring_timeout_s)
         self._left()
 
     def _left(self) -> None:
@@ -199,11 +207,11 @@ class StreamedLine:
             # The stream stops at once, and says so.
             self._loop.call_later(STOP_GRACE_S, self.end, LineCause.TRANSFERRED)
 
-    async def _ask_to_move(self, to: str) -> None:
+    async def _ask_to_move(self, to: str, ring_timeout_s: int) -> None:
         self._movable()
         if self._redirect is None or not _TARGET.fullmatch(to):
             raise MoveRefused(f"{to} cannot be dialled: an E.164 number or a SIP address can")
-        await self._asked(self._redirect(to))
+        await self._asked(self._redirect(to, ring_timeout_s))
 
     def _movable(self) -> None:
         """Raises `MoveRefused` for a call that cannot be moved now."""

@@ -189,7 +189,7 @@ class Transfer:
         """The carrier connects the two: where it does, the caller's line ends, and the call with
         it. Raises `NotReached` where it does not."""
         try:
-            await line.transfer(self._target.number)
+            await line.transfer(self._target.number, self._target.ring_timeout_s)
         except MoveRefused as failure:
             raise NotReached("failed", str(failure)) from failure
         self._move("ringing", only_from="initiated")

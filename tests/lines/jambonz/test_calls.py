@@ -346,11 +346,11 @@ async def test_a_transfer_is_no_hang_up(board: Board, to: str, target: dict[str,
     await call.wait("listening")
     line = talk.line
     assert isinstance(line, TransferableLine)
-    await line.transfer(to)
+    await line.transfer(to, 45)
     assert (await talk.end()).cause is LineCause.TRANSFERRED
     assert talk.moves == [LineMove.TRANSFERRED]
     verb = await call.wait("verb", verb="dial")
-    assert (verb["target"], verb["callerId"]) == ([target], OURS)
+    assert (verb["target"], verb["callerId"], verb["timeout"]) == ([target], OURS, 45)
     with pytest.raises(MoveRefused):
         await line.transfer(to)
     call.hang_up()

@@ -168,10 +168,10 @@ async def test_a_status_is_of_the_calls_own_number(visitor: Visitor) -> None:
 
 async def test_the_target_of_a_transfer_cannot_be_made_up(visitor: Visitor) -> None:
     await visitor.post("/jambonz/call", RING | {"call_sid": "leg-123456"})
-    url = Links(PUBLIC, "").dial_url("call-123456", "+15551112222", SECRET)
+    url = Links(PUBLIC, "").dial_url("call-123456", "+15551112222", 30, SECRET)
     path = url.removeprefix(PUBLIC)
     assert (await visitor.post(path, RING)).json()[0]["target"][0]["number"] == "+15551112222"
-    other = Links(PUBLIC, "").dial_url("call-123456", "+19005551234", "guess")
+    other = Links(PUBLIC, "").dial_url("call-123456", "+19005551234", 30, "guess")
     assert (await visitor.post(other.removeprefix(PUBLIC), RING)).status_code == 403
     assert (await visitor.post(path, RING, secret="other")).status_code == 403
     assert dialled("call-1", *path.rsplit("/", 2)[1:], SECRET) is None

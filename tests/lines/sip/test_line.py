@@ -116,6 +116,29 @@ async def test_a_transfer_that_fails_later_leaves_the_call_as_it_is() -> None:
     assert (await talk.ended).cause is LineCause.FAR_END
 
 
+async def test_a_transfer_of_which_nobody_tells_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sip_line, "TOLD_S", 0.05)
+    line, session, talk = await call()
+    asking = asyncio.ensure_future(line.transfer(BOSS, 0))
+    await asyncio.sleep(0)
+    assert session.report is not None
+    session.report(202, False)
+    await asking
+    async with asyncio.timeout(20):
+        while not talk.moves:
+            await asyncio.sleep(0.01)
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
+    session.report(486, True)  # the news comes late, and is none
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
+    assert not line.over
+    # Whoever answers all the same has the caller.
+    await transferred(line, session, 200)
+    assert talk.moves == [LineMove.NOT_TRANSFERRED, LineMove.TRANSFERRED]
+    line.ended(LineEnded(LineCause.FAR_END))
+
+
 async def test_two_calls_are_joined_in_place_of_the_second() -> None:
     line, session, talk = await call()
     other, others, _ = await call()

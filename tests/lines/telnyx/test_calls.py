@@ -362,11 +362,11 @@ async def test_a_transfer_is_no_hang_up(board: Board) -> None:
     call = board.ring()
     talk = await streaming(board, call)
     assert isinstance(talk.line, TransferableLine)
-    await talk.line.transfer(to)
+    await talk.line.transfer(to, 45)
     assert (await talk.end()).cause is LineCause.TRANSFERRED
     assert talk.moves == [LineMove.TRANSFERRED]
     command = await call.wait("command", action="transfer")
-    assert (command["to"], command["from"]) == (to, OURS)
+    assert (command["to"], command["from"], command["timeout_secs"]) == (to, OURS, 45)
     # The two go on talking without Chorus, until one hangs up.
     assert call.bridged is not None
     await call.bridged.wait("webhook", event="call.answered", status=200)

@@ -30,7 +30,14 @@ from chorus.demo.carrier.person import (
 from chorus.demo.carrier.signature import sign
 from chorus.demo.carrier.sound import audible
 from chorus.lines.dtmf import tones
-from chorus.lines.line import Dial, LineCause, LineMove, MoveRefused, TransferableLine
+from chorus.lines.line import (
+    RING_TIMEOUT_S,
+    Dial,
+    LineCause,
+    LineMove,
+    MoveRefused,
+    TransferableLine,
+)
 from chorus.lines.streamed import MAX_BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -357,6 +364,20 @@ async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClie
         await line.transfer("+15551112222")
 
 
+async def test_who_is_dialled_rings_as_long_as_the_target_says(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    await carrier.expect("+15551116666", Person(ring_ms=20_000))
+    call = await carrier.call(OURS, THEIRS)
+    talk = await board.desk.talk()
+    assert isinstance(talk.line, TransferableLine)
+    await talk.line.transfer("+15551116666", 2)
+    await talk.until(lambda: bool(talk.moves))
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
+    assert (await call.wait("call.dialled"))["timeout_s"] == 2
+    await talk.line.hang_up()
+
+
 @pytest.mark.parametrize("answer", ["busy", "fail"])
 async def test_who_is_not_reached_brings_the_caller_back(
     board: Switchboard, carrier: CarrierClient, answer: Literal["busy", "fail"]
@@ -408,7 +429,7 @@ async def test_a_caller_who_leaves_while_somebody_is_called_has_hung_up(
 async def test_a_transfer_that_nobody_tells_of_is_over_some_time(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.stream.UNTOLD_S", 0.2)
+    monkeypatch.setattr("chorus.lines.twilio.stream.UNTOLD_S", 0.2 - RING_TIMEOUT_S)
     await carrier.expect("+15551115555", Person(ring_ms=1500))
     await carrier.call(OURS, THEIRS)
     talk = await board.desk.talk()

@@ -15,6 +15,7 @@ from tests.lines.twilio.switchboard import Talk
 
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.line import (
+    RING_TIMEOUT_S,
     HoldableLine,
     LineCause,
     LineMove,
@@ -206,7 +207,7 @@ class Redirected:
         self.line.start(self.talk)
         self.transfer = asyncio.ensure_future(self.line.transfer("+15551112222"))
 
-    async def dial(self, to: str) -> None:
+    async def dial(self, to: str, ring_timeout_s: int) -> None:
         self.asked.append(to)
         await self.answer
 
@@ -278,7 +279,7 @@ def test_a_redirect_after_which_nothing_comes_ends_the_line_all_the_same() -> No
         call.answer.set_result(None)
         await call.transfer
         assert call.causes == []
-        await asyncio.sleep(UNTOLD_S - 1)
+        await asyncio.sleep(RING_TIMEOUT_S + UNTOLD_S - 1)
         assert call.causes == []
         await asyncio.sleep(1.1)
         assert call.causes == [LineCause.TRANSFERRED]

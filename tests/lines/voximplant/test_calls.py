@@ -264,13 +264,17 @@ async def test_a_transfer_that_nobody_answers_comes_back(board: Board) -> None:
     assert not talk.ended
     talk.line.play(SOUND)
     await until_heard(board, id, SOUND)
+    # Nor may it ring for longer than was said.
+    await board.voximplant.do("board", person={"ring": 60_000})
+    await line.transfer("+15551112222", 1)
+    await talk.until(lambda: talk.moves == 2 * [LineMove.NOT_TRANSFERRED])
     # And a person who hangs up while somebody else rings has hung up.
     await board.voximplant.do("board", person={"ring": 30_000})
     await line.transfer("+15551112222")
-    await board.voximplant.until(id + 2, lambda call: call["state"] == "ringing")
+    await board.voximplant.until(id + 3, lambda call: call["state"] == "ringing")
     await board.voximplant.do("hangup", id=id)
     assert (await talk.end()).cause is LineCause.FAR_END
-    await board.voximplant.until(id + 2, lambda call: call["state"] == "over")
+    await board.voximplant.until(id + 3, lambda call: call["state"] == "over")
 
 
 @pytest.mark.parametrize(

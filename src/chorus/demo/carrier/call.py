@@ -226,7 +226,8 @@ class SimulatedCall:
         """Call somebody else for the person: as a script says, or they pick up at once. Returns
         `DialCallStatus` (https://www.twilio.com/docs/voice/twiml/dial#dialcallstatus-values)."""
         other = self.exchange.person_at(verb.to) or Person()
-        self._tell("call.dialled", to=verb.to, caller_id=verb.caller_id)
+        facts = {"to": verb.to, "caller_id": verb.caller_id, "timeout_s": verb.timeout_s}
+        self._tell("call.dialled", **facts)
         if other.answer == "no_answer" or other.ring_ms / 1000 > verb.timeout_s:
             await asyncio.sleep(verb.timeout_s)
             return "no-answer"

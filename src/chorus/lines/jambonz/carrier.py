@@ -69,12 +69,14 @@ class JambonzCarrier:
     async def aclose(self) -> None:
         await self._outbound.aclose()
 
-    async def _redirect(self, desk: Desk, call_id: str, call_sid: str, to: str) -> None:
+    async def _redirect(
+        self, desk: Desk, call_id: str, call_sid: str, to: str, ring_timeout_s: int
+    ) -> None:
         connection = await desk.connection_of_call(call_id)
         if connection is None:
             raise MoveRefused("the call's number is not at jambonz any more")
         account = JambonzAccount.of(connection)
-        url = self._links.dial_url(call_id, to, account.webhook_secret)
+        url = self._links.dial_url(call_id, to, ring_timeout_s, account.webhook_secret)
         hook = {"url": url, "method": "POST"}
         try:
             await self.api.update(account, call_sid, {"call_hook": hook})

@@ -37,21 +37,23 @@ class Links:
     def machine_url(self, call_id: str) -> str:
         return f"{self.public_url}{MACHINE_PATH}/{call_id}"
 
-    def dial_url(self, call_id: str, to: str, secret: str) -> str:
+    def dial_url(self, call_id: str, to: str, ring_timeout_s: int, secret: str) -> str:
         """Where jambonz asks how to connect the call with `to`. jambonz signs the body of its
         requests and not the address, so the address is signed by itself."""
-        target = urlsafe_b64encode(to.encode()).decode().rstrip("=")
+        target = urlsafe_b64encode(f"{ring_timeout_s} {to}".encode()).decode().rstrip("=")
         return f"{self.public_url}{DIAL_PATH}/{call_id}/{target}/{_mac(call_id, target, secret)}"
 
     def media_url(self, call_id: str, token: str) -> str:
         return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"
 
 
-def dialled(call_id: str, target: str, mac: str, secret: str) -> str | None:
-    """What a `dial_url` names; None if it is not one that this secret made."""
+def dialled(call_id: str, target: str, mac: str, secret: str) -> tuple[str, int] | None:
+    """Whom a `dial_url` names and how many seconds they may ring; None if it is not one that this
+    secret made."""
     if not mac.isascii() or not hmac.compare_digest(mac, _mac(call_id, target, secret)):
         return None
-    return urlsafe_b64decode(target + "=" * (-len(target) % 4)).decode()
+    seconds, _, to = urlsafe_b64decode(target + "=" * (-len(target) % 4)).decode().partition(" ")
+    return to, int(seconds)
 
 
 def _mac(call_id: str, target: str, secret: str) -> str:

@@ -27,7 +27,7 @@ from chorus.lines.media_socket import (
     NotOurs,
 )
 
-Redirect = Callable[[str, str, str], Awaitable[None]]
+Redirect = Callable[[str, str, str, int], Awaitable[None]]
 """The call with this id and SID, to this number or address. Raises `MoveRefused`."""
 
 

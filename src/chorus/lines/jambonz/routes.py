@@ -173,10 +173,10 @@ class _Webhooks:
         _, connection = await self._signed(request, self._of_call(call_id))
         parameters = request.path_params
         secret = JambonzAccount.of(connection).webhook_secret
-        to = dialled(call_id, parameters["target"], parameters["mac"], secret)
-        if to is None:
+        found = dialled(call_id, parameters["target"], parameters["mac"], secret)
+        if found is None:
             raise HTTPException(403, "the address of the transfer is not one of ours")
-        return JSONResponse(verbs.dial(to, connection.number))
+        return JSONResponse(verbs.dial(found[0], connection.number, found[1]))
 
     async def _signed(self, request: Request, whose: Whose) -> tuple[_Posted, Connection]:
         """What was posted, and by whom. Raises as `genuine` and `read_body`."""

@@ -44,7 +44,7 @@ class JambonzLine(StreamedLine):
         leg_id: str,
         rate_hz: int,
         end_call: Callable[[], Awaitable[None]] | None = None,
-        redirect: Callable[[str], Awaitable[None]] | None = None,
+        redirect: Callable[[str, int], Awaitable[None]] | None = None,
         press: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(leg_id, AudioFormat("pcm16", rate_hz), end_call, redirect)

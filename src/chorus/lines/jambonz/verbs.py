@@ -36,10 +36,16 @@ def decline(how: str) -> Verbs:
     return [{"verb": "sip:decline", "status": 603, "reason": "Decline"}]
 
 
-def dial(to: str, caller_id: str) -> Verbs:
+def dial(to: str, caller_id: str, ring_timeout_s: int) -> Verbs:
     """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
     return [
-        {"verb": "dial", "callerId": caller_id, "answerOnBridge": True, "target": [target(to)]},
+        {
+            "verb": "dial",
+            "callerId": caller_id,
+            "answerOnBridge": True,
+            "timeout": ring_timeout_s,
+            "target": [target(to)],
+        },
         {"verb": "hangup"},
     ]
 

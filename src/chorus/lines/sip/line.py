@@ -16,7 +16,15 @@ from chorus.audio.frame import AudioFormat
 from chorus.audio.pace import Ticker, Ticket
 from chorus.lines.dtmf import check_digits, tones
 from chorus.lines.inbox import Inbox
-from chorus.lines.line import Line, LineCause, LineEnded, LineEvents, LineMove, MoveRefused
+from chorus.lines.line import (
+    RING_TIMEOUT_S,
+    Line,
+    LineCause,
+    LineEnded,
+    LineEvents,
+    LineMove,
+    MoveRefused,
+)
 from chorus.lines.sip.grammar import Malformed
 from chorus.lines.sip.media.dtls import HandshakeFailed, Identity
 from chorus.lines.sip.media.ports import MediaSocket
@@ -34,6 +42,8 @@ MOVE_S = 12.0
 """For a hold to be answered: what crosses an offer of theirs is tried again a few times."""
 LET_GO_S = 1.0
 """From the last word about a transfer to the end of the call, for the other side's own goodbye."""
+TOLD_S = 5.0
+"""So much longer than somebody may ring the news of it is waited for."""
 NO_SOUND_S = 60.0
 """A call on which neither sound nor a report comes for so long is over."""
 
@@ -80,6 +90,8 @@ class SipLine:
         self._holding = False  # because we asked for it
         self._resumed_s = 0.0
         self._transferred = False
+        self._referred = False  # a transfer was taken, and what became of it was not told
+        self._giving_up: asyncio.TimerHandle | None = None
         self.on_ended: Callable[[LineEnded], None] | None = None
         self.quality: Quality | None = None
         socket.listen(self._packet, self._report)
@@ -127,12 +139,22 @@ class SipLine:
     def ended_at_carrier(self, ended: LineEnded) -> None:
         """The carrier's way is the session itself."""
 
-    async def transfer(self, to: str) -> None:
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
         """By REFER (RFC 3515): returns when the other side has taken it. Raises `MoveRefused` if
         it did not, or if the target could not be reached, which may be known only later: then the
-        call is as it was."""
+        call is as it was. A REFER takes no time, and some tell nothing of what came of one: then it
+        counts as failed. Who answers after that gets the far end all the same."""
         session = self._open_session()
         await self._refer(session, self._target(to, session))
+        if self._referred:
+            give_up_s = ring_timeout_s + TOLD_S
+            self._giving_up = self._loop.call_later(give_up_s, self._give_up_transfer)
+
+    def _give_up_transfer(self) -> None:
+        if self._referred and not self.over:
+            log.info("call %s: nobody told what became of its transfer", self._leg_id)
+            self._referred = False
+            self._inbox.moved(LineMove.NOT_TRANSFERRED)
 
     async def connect_with(self, other: Line) -> None:
         """By REFER with Replaces (RFC 3891, RFC 5589 §7): the other side calls whom `other` talks
@@ -149,6 +171,12 @@ class SipLine:
         def report(status: int, last: bool) -> None:
             if not taken.done():
                 taken.set_result(status)
+                self._referred = status < 300
+            was_referred = self._referred
+            if last:
+                self._referred = False
+                if self._giving_up is not None:
+                    self._giving_up.cancel()
             if last and status < 300 and not self.over:
                 self._transferred = True
                 self._inbox.moved(LineMove.TRANSFERRED)
@@ -156,7 +184,7 @@ class SipLine:
                 self._loop.call_later(LET_GO_S, self._let_go)
             elif last and status >= 300:
                 log.info("call %s: transfer to %s ended with %d", self._leg_id, target, status)
-                if taken.result() < 300 and not self.over:
+                if was_referred and not self.over:
                     self._inbox.moved(LineMove.NOT_TRANSFERRED)
 
         session.refer(target, report, replaces=replaces)

@@ -71,13 +71,16 @@ class TelnyxCarrier:
     async def aclose(self) -> None:
         await self._outbound.aclose()
 
-    async def _redirect(self, desk: Desk, call_id: str, leg_id: str, to: str) -> None:
+    async def _redirect(
+        self, desk: Desk, call_id: str, leg_id: str, to: str, ring_timeout_s: int
+    ) -> None:
         connection = await desk.connection_of_call(call_id)
         if connection is None:
             raise MoveRefused("the call's number is not at Telnyx any more")
         wish = {
             "to": to,
             "from": connection.number,
+            "timeout_secs": ring_timeout_s,
             "target_leg_client_state": State(call_id, leg_of=leg_id).written(),
             "webhook_url": self._links.events_url,
         }

@@ -26,9 +26,11 @@ from chorus.lines.media_socket import (
 )
 from chorus.lines.telnyx.stream import TelnyxLine
 
-Command = Callable[[str, str, str], Awaitable[None]]
-"""For the call with this id and this leg: whom to connect it with, or what keys to press. Raises
-`MoveRefused` or `CarrierFailed`."""
+Redirect = Callable[[str, str, str, int], Awaitable[None]]
+"""For the call with this id and this leg: whom to connect it with, and how many seconds they may
+ring. Raises `MoveRefused`."""
+Press = Callable[[str, str, str], Awaitable[None]]
+"""For the call with this id and this leg: what keys to press. Raises `CarrierFailed`."""
 
 
 class TelnyxMedia:
@@ -36,7 +38,7 @@ class TelnyxMedia:
 
     subprotocol = None
 
-    def __init__(self, redirect: Command, press: Command) -> None:
+    def __init__(self, redirect: Redirect, press: Press) -> None:
         self._redirect = redirect
         self._press = press
 

@@ -49,7 +49,7 @@ class TelnyxLine(JsonLine):
         stream_id: str,
         leg_id: str,
         end_call: Callable[[], Awaitable[None]] | None = None,
-        redirect: Callable[[str], Awaitable[None]] | None = None,
+        redirect: Callable[[str, int], Awaitable[None]] | None = None,
         press: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(leg_id, MULAW_8K, self._tell_to_hang_up if end_call else None, redirect)

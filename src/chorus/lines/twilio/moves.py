@@ -27,12 +27,13 @@ class Moves:
     call_id: str
     call_sid: str
 
-    async def dial(self, to: str) -> None:
+    async def dial(self, to: str, ring_timeout_s: int) -> None:
         """Call `to` for the person."""
         account, number = await self._of()
         document = twiml.dial(
             to,
             number,
+            ring_timeout_s,
             self.links.answered_url(self.call_id),
             self.links.dialled_url(self.call_id),
         )

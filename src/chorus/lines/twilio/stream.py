@@ -26,13 +26,13 @@ import orjson
 
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.json_line import JsonLine, field_of
-from chorus.lines.line import Line, LineCause, LineEnded, LineMove, MoveRefused
-from chorus.lines.twilio.twiml import RINGS_S
+from chorus.lines.line import RING_TIMEOUT_S, Line, LineCause, LineEnded, LineMove, MoveRefused
 
 log = logging.getLogger(__name__)
 
-UNTOLD_S = RINGS_S + 30.0
-"""Nobody was told that the person came back, so somebody has them: the news of it was lost."""
+UNTOLD_S = 30.0
+"""So much longer than somebody may ring the news of it is waited for. Then it was lost: nobody was
+told that the person came back, so somebody has them."""
 BACK_S = 10.0
 """Whoever is to come back from a conference does so at once, or is gone."""
 
@@ -40,7 +40,7 @@ BACK_S = 10.0
 class Moving(Protocol):
     """`Moves` of `lines/twilio/moves.py`."""
 
-    async def dial(self, to: str) -> None: ...
+    async def dial(self, to: str, ring_timeout_s: int) -> None: ...
     async def confer(self, room: str) -> None: ...
     async def come_back(self) -> None: ...
 
@@ -72,13 +72,13 @@ class TwilioLine(JsonLine):
         self._clear_text = f'{{"event":"clear","streamSid":{sid}}}'
         self._mark_head = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":"'
 
-    async def transfer(self, to: str) -> None:
-        await self._ask_to_move(to)
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
+        await self._ask_to_move(to, ring_timeout_s)
         # The stream has stopped, or will, and that is not the call's end.
         self._ended_meanwhile = None
         if self._move is not None:
             self._absent = True
-            self._loop.call_later(UNTOLD_S, self.transferred_at_carrier)
+            self._loop.call_later(ring_timeout_s + UNTOLD_S, self.transferred_at_carrier)
 
     async def connect_with(self, other: Line) -> None:
         """In a conference. Nobody is left alone there: the person comes back to Chorus if the

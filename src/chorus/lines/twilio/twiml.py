@@ -33,19 +33,16 @@ def reject(how: Literal["busy", "rejected"]) -> str:
     return _document(response)
 
 
-RINGS_S = 30
-
-
-def dial(to: str, caller_id: str, answered_url: str, dialled_url: str) -> str:
+def dial(to: str, caller_id: str, ring_timeout_s: int, answered_url: str, dialled_url: str) -> str:
     """Connect the person with `to`, an E.164 number or a SIP address, which sees `caller_id` and
-    may ring for `RINGS_S`. `answered_url` is told when somebody answers; `dialled_url` when that is
+    may ring for so long. `answered_url` is told when somebody answers; `dialled_url` when that is
     over, or nobody did: it is asked what to do then."""
     response = Xml.Element("Response")
     dialled = Xml.SubElement(
         response,
         "Dial",
         callerId=caller_id,
-        timeout=str(RINGS_S),
+        timeout=str(ring_timeout_s),
         answerOnBridge="true",
         action=dialled_url,
         method="POST",

@@ -1,4 +1,4 @@
-/* Chorus on Voximplant: scenario, version 2.
+/* Chorus on Voximplant: scenario, version 3.
  *
  * It brings calls of your numbers to Chorus, places the calls that Chorus asks for, and carries
  * their sound. Copy it into a scenario of your application, bind that scenario to one routing rule
@@ -11,7 +11,7 @@
  * Everything that it tells Chorus carries the secret, and it obeys nothing that does not.
  */
 
-const VERSION = 2;
+const VERSION = 3;
 const CHORUS_URL = "https://chorus.example.com";
 const MEDIA_URL = "wss://chorus.example.com";
 const SECRET = VoxEngine.getSecretValue("CHORUS_SECRET");
@@ -131,13 +131,16 @@ function obey(text) {
   } else if (asked.chorus === "press") {
     call.sendDigits(asked.digit);
   } else if (asked.chorus === "transfer" && other === null) {
-    connect(asked.to);
+    connect(asked.to, asked.seconds);
   }
 }
 
-function connect(to) {
-  other = dial(to);
+function connect(to, seconds) {
+  const called = (other = dial(to));
   let met = false;
+  setTimeout(() => {
+    if (!met && other === called) called.hangup();
+  }, seconds * 1000);
   other.addEventListener(CallEvents.Connected, () => {
     met = true;
     const gone = socket;

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the scenario changes in what it tells or obeys."""
 
 _FILE = Path(__file__).with_name("scenario.js")

@@ -19,7 +19,7 @@ import orjson
 from chorus.audio.frame import MULAW_8K
 from chorus.lines.json_line import JsonLine
 from chorus.lines.key_presses import KeyPresses
-from chorus.lines.line import LineCause, LineMove
+from chorus.lines.line import RING_TIMEOUT_S, LineCause, LineMove
 
 TAG = "agent"
 _CLEAR = '{"chorus":"clear"}'
@@ -93,16 +93,16 @@ class VoximplantLine(JsonLine):
     async def _press(self, digit: str) -> None:
         self._command({"chorus": "press", "digit": digit})
 
-    async def _ask_transfer(self, to: str) -> None:
+    async def _ask_transfer(self, to: str, ring_timeout_s: int) -> None:
         """The scenario calls `to` while the person stays here, and tells what came of it."""
-        self._command({"chorus": "transfer", "to": to})
+        self._command({"chorus": "transfer", "to": to, "seconds": ring_timeout_s})
 
-    def _command(self, command: dict[str, str]) -> None:
+    def _command(self, command: dict[str, str | int]) -> None:
         self._commands.append(orjson.dumps(command).decode())
         self.wake.set()
 
-    async def transfer(self, to: str) -> None:
-        await self._ask_to_move(to)
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
+        await self._ask_to_move(to, ring_timeout_s)
 
     def end(self, cause: LineCause, detail: str = "") -> None:
         # The stream goes on while somebody else is called, so its end is the call's.
