@@ -155,7 +155,7 @@ class Call:
                     await self._answer()
                     await self._listen(verb)
                 case "dial":
-                    await self._over.wait()
+                    await self._dial(verb)
                 case "hangup":
                     break
                 case other:
@@ -165,6 +165,33 @@ class Call:
             return
         lasted = round(time.monotonic() - self.answered_s)
         await self._is("completed", 200, duration=lasted, call_termination_by=self._by)
+
+    async def _dial(self, verb: dict[str, Any]) -> None:
+        """Somebody else is called, for as long as `timeout` says, and the two talk until one hangs
+        up. What the `actionHook` answers is done next, if it answers anything."""
+        callee, leg_sid, limit_s = self.board.callee, str(uuid.uuid4()), verb.get("timeout", 60)
+        rings_s = callee.ring_s if callee.answer else limit_s
+        leg = {"call_sid": leg_sid, "parent_call_sid": self.sid, "direction": "outbound"}
+        leg |= {"from": verb["callerId"], "to": "them"}
+        try:
+            async with asyncio.timeout(min(rings_s, limit_s)):
+                await self._over.wait()
+                return
+        except TimeoutError:
+            pass
+        if callee.answer == 200 and rings_s <= limit_s:
+            status, sip = "completed", 200
+            told = {"call_status": "in-progress", "sip_status": 200}
+            await self._post(self.status_hook, self._facts() | leg | told)
+            await self._over.wait()
+        elif rings_s > limit_s or not callee.answer:
+            status, sip = "no-answer", 487
+        else:
+            status, sip = ("busy" if callee.answer == 486 else "failed"), callee.answer
+        result = {"dial_call_status": status, "dial_sip_status": sip, "dial_call_sid": leg_sid}
+        verbs = await self._post(verb["actionHook"], self._facts() | result)
+        if isinstance(verbs, list) and verbs:
+            self._verbs = list(verbs)
 
     async def _answer(self) -> None:
         if self.answered_s is None:
@@ -276,6 +303,8 @@ class Jambonz:
         self.http = http
         self.secret = SECRET
         self.person = Person()
+        self.callee = Person()
+        """Whom a `dial` calls."""
         self.start: dict[str, Any] = {}
         """Laid over what a stream begins with."""
         self.calls: dict[str, Call] = {}

@@ -16,6 +16,7 @@ from chorus.audio.frame import PCM_8K
 from chorus.lines.desk import Refused
 from chorus.lines.dtmf import tones
 from chorus.lines.line import (
+    AbsentLine,
     Dial,
     DialFailed,
     LineCause,
@@ -355,6 +356,52 @@ async def test_a_transfer_is_no_hang_up(board: Board, to: str, target: dict[str,
         await line.transfer(to)
     call.hang_up()
     await call.wait("over", status="completed")
+
+
+@pytest.mark.parametrize(
+    "callee", [Person(answer=486), Person(answer=503), Person(answer=0), Person(ring_s=60)]
+)
+async def test_who_is_not_reached_brings_the_caller_back(board: Board, callee: Person) -> None:
+    """On a stream of its own: the same line goes on, in its own time."""
+    board.jambonz.callee = callee
+    call = board.ring()
+    talk = await board.desk.talk()
+    await call.wait("listening")
+    line = talk.line
+    assert isinstance(line, AbsentLine)
+    await talk.until(lambda: bool(talk.audio))
+    await line.transfer("+15551112222", 1)
+    line.play(bytes(8000))  # music for somebody who does not hear it
+    await talk.until(lambda: bool(talk.moves))
+    assert talk.moves == [LineMove.NOT_TRANSFERRED]
+    assert not talk.ended
+    heard = len(talk.audio)
+    await talk.until(lambda: len(talk.audio) > heard + 5)
+    times = [at_ms for _, at_ms in talk.audio]
+    assert times == sorted(times)
+    # The agent is heard again, and the caller may be transferred once more.
+    assert call.stream is not None
+    stream = call.stream
+    line.play(SOUND.tobytes())
+    await talk.until(lambda: any(stream.heard))
+    board.jambonz.callee = Person()
+    await line.transfer("+15551112222")
+    assert (await talk.end()).cause is LineCause.TRANSFERRED
+    call.hang_up()
+    await call.wait("over", status="completed")
+
+
+async def test_a_caller_who_leaves_while_somebody_is_called_has_hung_up(board: Board) -> None:
+    board.jambonz.callee = Person(ring_s=60)
+    call = board.ring()
+    talk = await board.desk.talk()
+    await call.wait("listening")
+    assert isinstance(talk.line, TransferableLine)
+    await talk.line.transfer("+15551112222")
+    await call.wait("verb", verb="dial")
+    call.hang_up()
+    assert (await talk.end()).cause is LineCause.FAR_END
+    assert talk.moves == []
 
 
 async def test_a_refused_transfer_leaves_the_call(board: Board) -> None:

@@ -429,7 +429,7 @@ async def test_a_caller_who_leaves_while_somebody_is_called_has_hung_up(
 async def test_a_transfer_that_nobody_tells_of_is_over_some_time(
     board: Switchboard, carrier: CarrierClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chorus.lines.twilio.stream.UNTOLD_S", 0.2 - RING_TIMEOUT_S)
+    monkeypatch.setattr("chorus.lines.absent.UNTOLD_S", 0.2 - RING_TIMEOUT_S)
     await carrier.expect("+15551115555", Person(ring_ms=1500))
     await carrier.call(OURS, THEIRS)
     talk = await board.desk.talk()

@@ -14,6 +14,7 @@ from tests.fakes.virtual import run_virtual
 from tests.lines.twilio.switchboard import Talk
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.absent import UNTOLD_S
 from chorus.lines.line import (
     RING_TIMEOUT_S,
     HoldableLine,
@@ -23,7 +24,7 @@ from chorus.lines.line import (
     TransferableLine,
 )
 from chorus.lines.streamed import HANG_UP_S, MAX_UNSENT_MS, STALL_S
-from chorus.lines.twilio.stream import UNTOLD_S, TwilioLine
+from chorus.lines.twilio.stream import TwilioLine
 
 SID = "MZ1"
 
@@ -294,7 +295,7 @@ def test_a_call_that_comes_back_goes_on_by_its_new_stream(stopped: bool) -> None
     async def main() -> None:
         call = Redirected()
         line = call.line
-        assert not line.returned("MZ2")  # the answer to the request is still out
+        assert not line.returned_on("MZ2")  # the answer to the request is still out
         call.answer.set_result(None)
         await call.transfer
         if stopped:
@@ -303,8 +304,8 @@ def test_a_call_that_comes_back_goes_on_by_its_new_stream(stopped: bool) -> None
             line.play(bytes(1600))
             await asyncio.sleep(0.2)
         assert line.next_message() is None
-        assert line.returned("MZ2")
-        assert not line.returned("MZ3")
+        assert line.returned_on("MZ2")
+        assert not line.returned_on("MZ3")
         assert call.talk.moves == [LineMove.NOT_TRANSFERRED]
         assert line.ahead_ms == 0
         line.play(bytes(160))

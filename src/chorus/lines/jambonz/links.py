@@ -11,6 +11,7 @@ STATUS_PATH = "/jambonz/status"
 DONE_PATH = "/jambonz/done"
 MACHINE_PATH = "/jambonz/amd"
 DIAL_PATH = "/jambonz/dial"
+DIALLED_PATH = "/jambonz/dialled"
 MEDIA_PATH = "/jambonz/media"
 
 
@@ -42,6 +43,9 @@ class Links:
         requests and not the address, so the address is signed by itself."""
         target = urlsafe_b64encode(f"{ring_timeout_s} {to}".encode()).decode().rstrip("=")
         return f"{self.public_url}{DIAL_PATH}/{call_id}/{target}/{_mac(call_id, target, secret)}"
+
+    def dialled_url(self, call_id: str) -> str:
+        return f"{self.public_url}{DIALLED_PATH}/{call_id}"
 
     def media_url(self, call_id: str, token: str) -> str:
         return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"

@@ -23,6 +23,7 @@ from chorus.lines.media_socket import (
     POLICY,
     UNSUPPORTED,
     HangUp,
+    MediaLine,
     MediaStart,
     NotOurs,
 )
@@ -57,7 +58,15 @@ class JambonzMedia:
             raise NotOurs(NOT_UTF8, "it did not begin with the call's data in JSON") from None
         if not isinstance(leg_id, str) or not 0 < len(leg_id) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its callSid is no short text")
-        return MediaStart(leg_id, partial(_line, leg_id, rate_hz, mix, self._redirect, self._press))
+        line = partial(_line, leg_id, rate_hz, mix, self._redirect, self._press)
+        return MediaStart(leg_id, line, partial(_again, leg_id, rate_hz, mix))
+
+
+def _again(leg_id: str, rate_hz: object, mix: object, line: MediaLine) -> bool:
+    """A stream of another rate than the one before could not go on with it."""
+    if not isinstance(line, JambonzLine) or line.leg_id != leg_id or mix != "mono":
+        return False
+    return line.format.rate_hz == rate_hz and line.returned()
 
 
 def _line(

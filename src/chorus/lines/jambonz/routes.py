@@ -5,6 +5,7 @@ POST /jambonz/status               how a call fares
 POST /jambonz/done/{call_id}       its stream is over: nothing to add, the next verb hangs up
 POST /jambonz/amd/{call_id}        what answering-machine detection heard
 POST /jambonz/dial/{call_id}/…     a transfer was asked for: connect the call with that target
+POST /jambonz/dialled/{call_id}    what came of it: where nobody was reached, stream again
 
 Each POST is read within limits, then its signature is checked, and only then is anything
 believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
@@ -28,6 +29,7 @@ from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import (
     CALL_PATH,
     DIAL_PATH,
+    DIALLED_PATH,
     DONE_PATH,
     MACHINE_PATH,
     STATUS_PATH,
@@ -56,6 +58,7 @@ def webhook_routes(desk: Desk, links: Links) -> Sequence[Route]:
         Route(STATUS_PATH, webhooks.status, methods=post),
         Route(DONE_PATH + "/{call_id}", webhooks.done, methods=post),
         Route(MACHINE_PATH + "/{call_id}", webhooks.machine, methods=post),
+        Route(DIALLED_PATH + "/{call_id}", webhooks.dialled, methods=post),
         Route(DIAL_PATH + "/{call_id}/{target}/{mac}", webhooks.dial, methods=post),
     )
 
@@ -85,6 +88,12 @@ class _Posted:
             if right_account and signed(header, self._raw, account.webhook_secret):
                 return connection
         return None
+
+    @property
+    def parent_id(self) -> str:
+        """The call for which a leg was dialled; empty of any other."""
+        value = self.body.get("parent_call_sid")
+        return value if isinstance(value, str) and len(value) <= 256 else ""
 
     def tag(self, name: str) -> str:
         """What a call that we placed was tagged with; empty on any other."""
@@ -143,14 +152,18 @@ class _Webhooks:
 
     async def status(self, request: Request) -> Response:
         posted, ours = await self._signed(request, self._of_status)
+        if parent_id := posted.parent_id:
+            # Of the leg that a transfer dialled.
+            call_id = await self._desk.call_of_leg(parent_id, ours.phone_number_id)
+            if call_id and posted.body.get("call_status") == "in-progress":
+                await self._desk.transferred(call_id, parent_id)
+            return Response(status_code=204)
         call_id = posted.tag(CALL_TAG)
         if not call_id:
             call_id = await self._desk.call_of_leg(posted.leg_id, ours.phone_number_id)
             if not call_id:
                 # A call that was refused, or one that another application holds.
                 return Response(status_code=204)
-        if posted.body.get("parent_call_sid"):
-            return Response(status_code=204)  # of the leg that a transfer dialled
         progress = progress_of(posted.body, posted.leg_id, call_id)
         if progress is not None:
             await self._desk.progress(progress)
@@ -176,7 +189,18 @@ class _Webhooks:
         found = dialled(call_id, parameters["target"], parameters["mac"], secret)
         if found is None:
             raise HTTPException(403, "the address of the transfer is not one of ours")
-        return JSONResponse(verbs.dial(found[0], connection.number, found[1]))
+        (to, ring_timeout_s), again = found, self._links.dialled_url(call_id)
+        return JSONResponse(verbs.dial(to, connection.number, ring_timeout_s, again))
+
+    async def dialled(self, request: Request) -> Response:
+        """https://docs.jambonz.org/verbs/verbs/dial"""
+        call_id = _call_id(request)
+        posted, connection = await self._signed(request, self._of_call(call_id))
+        if posted.body.get("dial_call_status") == "completed":
+            await self._desk.transferred(call_id, posted.leg_id)  # and they have talked
+        elif (token := await self._desk.returns(call_id, posted.leg_id)) is not None:
+            return self._listen(call_id, token, connection)
+        return Response(status_code=204)
 
     async def _signed(self, request: Request, whose: Whose) -> tuple[_Posted, Connection]:
         """What was posted, and by whom. Raises as `genuine` and `read_body`."""

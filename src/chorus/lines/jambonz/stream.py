@@ -24,9 +24,10 @@ import numpy as np
 import orjson
 
 from chorus.audio.frame import AudioFormat
+from chorus.lines.absent import AbsentStreamedLine
 from chorus.lines.key_presses import KeyPresses
 from chorus.lines.line import LineCause
-from chorus.lines.streamed import MAX_MESSAGE_CHARS, StreamedLine
+from chorus.lines.streamed import MAX_MESSAGE_CHARS
 
 FLUSH_MS = 160
 """Of silence after what was said; part of no position."""
@@ -36,7 +37,7 @@ _CLEAR = '{"type":"killAudio"}'
 _CLOSED_IN_ORDER = (1000, 1001)
 
 
-class JambonzLine(StreamedLine):
+class JambonzLine(AbsentStreamedLine):
     provider = "jambonz"
 
     def __init__(
@@ -86,6 +87,9 @@ class JambonzLine(StreamedLine):
     def clear(self) -> None:
         super().clear()
         self._flush_due = False
+
+    def _anew(self) -> None:
+        self._flush_due = self._flush_waits = False
 
     def _audio_message(self, piece: bytes) -> bytes:
         if not self._flush_waits:

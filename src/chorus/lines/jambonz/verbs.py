@@ -36,14 +36,17 @@ def decline(how: str) -> Verbs:
     return [{"verb": "sip:decline", "status": 603, "reason": "Decline"}]
 
 
-def dial(to: str, caller_id: str, ring_timeout_s: int) -> Verbs:
-    """Connect the person with `to`, an E.164 number or a SIP address; the call ends with that."""
+def dial(to: str, caller_id: str, ring_timeout_s: int, dialled_url: str) -> Verbs:
+    """Connect the person with `to`, an E.164 number or a SIP address. `dialled_url` is told when
+    that is over, or nobody answered, and asked what to do then; where it says nothing the call
+    ends."""
     return [
         {
             "verb": "dial",
             "callerId": caller_id,
             "answerOnBridge": True,
             "timeout": ring_timeout_s,
+            "actionHook": dialled_url,
             "target": [target(to)],
         },
         {"verb": "hangup"},

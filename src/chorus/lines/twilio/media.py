@@ -92,7 +92,7 @@ def _parse(body: dict[str, Any], moves: MovesOf) -> MediaStart:
 
 
 def _again(stream_sid: str, call_sid: str, line: MediaLine) -> bool:
-    return isinstance(line, TwilioLine) and line.leg_id == call_sid and line.returned(stream_sid)
+    return isinstance(line, TwilioLine) and line.leg_id == call_sid and line.returned_on(stream_sid)
 
 
 def _line(

@@ -25,14 +25,12 @@ from typing import Any, Protocol
 import orjson
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.absent import AbsentStreamedLine
 from chorus.lines.json_line import JsonLine, field_of
-from chorus.lines.line import RING_TIMEOUT_S, Line, LineCause, LineEnded, LineMove, MoveRefused
+from chorus.lines.line import Line, LineCause, LineEnded, LineMove, MoveRefused
 
 log = logging.getLogger(__name__)
 
-UNTOLD_S = 30.0
-"""So much longer than somebody may ring the news of it is waited for. Then it was lost: nobody was
-told that the person came back, so somebody has them."""
 BACK_S = 10.0
 """Whoever is to come back from a conference does so at once, or is gone."""
 
@@ -45,7 +43,7 @@ class Moving(Protocol):
     async def come_back(self) -> None: ...
 
 
-class TwilioLine(JsonLine):
+class TwilioLine(AbsentStreamedLine, JsonLine):
     """Implements `AbsentLine` and `JoinableLine`."""
 
     provider = "twilio"
@@ -59,7 +57,6 @@ class TwilioLine(JsonLine):
     ) -> None:
         super().__init__(leg_id, MULAW_8K, end_call, None if moves is None else moves.dial)
         self._moves = moves
-        self._absent = False
         self._gone_there = False
         """The carrier has said that the call is over; the line ends a moment later."""
         self._ending: asyncio.Task[None] | None = None
@@ -71,14 +68,6 @@ class TwilioLine(JsonLine):
         self._media_head = f'{{"event":"media","streamSid":{sid},"media":{{"payload":"'
         self._clear_text = f'{{"event":"clear","streamSid":{sid}}}'
         self._mark_head = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":"'
-
-    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
-        await self._ask_to_move(to, ring_timeout_s)
-        # The stream has stopped, or will, and that is not the call's end.
-        self._ended_meanwhile = None
-        if self._move is not None:
-            self._absent = True
-            self._loop.call_later(ring_timeout_s + UNTOLD_S, self.transferred_at_carrier)
 
     async def connect_with(self, other: Line) -> None:
         """In a conference. Nobody is left alone there: the person comes back to Chorus if the
@@ -146,44 +135,16 @@ class TwilioLine(JsonLine):
         except Exception as failure:
             log.error("call %s may still be open at Twilio: %s", self._leg_id, failure)
 
-    def transferred_at_carrier(self) -> None:
-        if self._move is None or self.over:
-            return
-        self._absent = False
-        self._inbox.moved(LineMove.TRANSFERRED)
-        self.end(LineCause.TRANSFERRED)
-
-    def returned(self, stream_sid: str) -> bool:
-        """Nobody was reached, and the person is back on this stream. False if they were here."""
-        if self.over or self._move is None:
+    def returned_on(self, stream_sid: str) -> bool:
+        """As `returned`; the new stream is this one."""
+        if not self.returned():
             return False
-        self._absent, self._move, self._ended_meanwhile = False, None, None
         self._use(stream_sid)
-        # The line's own time went on; the new stream's begins at nothing.
-        self._next_ms = max(self._next_ms, (self._loop.time() - self._began_s) * 1000)
-        self._first_ms = None
-        self.clear()
-        self._inbox.moved(LineMove.NOT_TRANSFERRED)
         return True
 
-    def play(self, audio: bytes) -> None:
-        if self._absent:
-            # Nobody hears it. The position goes on, so that whoever plays keeps time.
-            self._head.sent(self._format.ms(len(audio)), self._loop.time())
-        else:
-            super().play(audio)
-
     def ended_at_carrier(self, ended: LineEnded) -> None:
-        # Of the whole call, so the person has left while somebody else was called.
-        if self._move is not None:
-            self._absent, self._move, self._ended_meanwhile = False, None, None
         self._gone_there = True
         super().ended_at_carrier(ended)
-
-    def end(self, cause: LineCause, detail: str = "") -> None:
-        if self._absent and cause in (LineCause.FAR_END, LineCause.DROPPED) and not self._leaving:
-            return
-        super().end(cause, detail)
 
     def _audio_message(self, piece: bytes) -> str:
         return f'{self._media_head}{b2a_base64(piece, newline=False).decode("ascii")}"}}}}'
