@@ -138,9 +138,10 @@ function obey(text) {
 function connect(to, seconds) {
   const called = (other = dial(to));
   let met = false;
-  setTimeout(() => {
+  const ringsTooLong = () => {
     if (!met && other === called) called.hangup();
-  }, seconds * 1000);
+  };
+  if (seconds) setTimeout(ringsTooLong, seconds * 1000);
   other.addEventListener(CallEvents.Connected, () => {
     met = true;
     const gone = socket;
