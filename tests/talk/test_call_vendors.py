@@ -134,6 +134,30 @@ def test_another_model_answers_when_the_first_fails_before_its_first_word() -> N
     assert "apology" not in [f["remedy"] for f in result.of("engine_failed")]
 
 
+def test_a_sentence_that_a_model_has_begun_is_not_ended_by_another_which_has_the_next_turn() -> (
+    None
+):
+    dropped = ModelFailed("fake", "dropped")
+    first = FakeModel([Scripted("One moment, it was going to", error=dropped, error_after=4)])
+    other = FakeModel(["From the second."], name="other")
+
+    async def scene(stage: Stage) -> None:
+        await stage.person.says("hello there", 700)
+        await stage.until("reply_heard", 2)
+        assert other.requests == []
+        await stage.person.says("are you there", 700)
+        await stage.until("reply_heard", 3)
+        await stage.person.hang_up()
+
+    still = agent(turns_speculative_silence_ms=0)
+    result = play(scene, model=first, agent=still, stand_ins=StandIns(models=(other,)))
+    said = [text for role, text in result.transcript if role == "assistant"]
+    assert said[0] == "One moment,"
+    assert said[1].startswith("Sorry, something went wrong")
+    assert said[2:] == ["From the second."]
+    assert [failed["remedy"] for failed in result.of("engine_failed")] == ["apology"]
+
+
 def test_another_transcriber_takes_over_and_hears_what_was_not_understood() -> None:
     first = FakeTranscriber(name="first", final_after_ms=None)
     other = FakeTranscriber(name="other")
