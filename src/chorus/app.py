@@ -190,17 +190,18 @@ def _life(
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         try:
             await switchboard.start()
-            await end_own_calls(switchboard)
-            if "media" in process.settings.roles:
-                for carrier_name, carrier in switchboard.carriers.items():
-                    await carrier.start(CallDesk(switchboard, carrier_name))
-                if not process.settings.is_sqlite:  # else there is no other process
-                    await switchboard.relay.listen(app)
-            if "work" in process.settings.roles:
-                name = switchboard.heartbeat.name
-                await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
-            if switchboard.has_siblings:
-                await switchboard.loaded()
+            async with switchboard.heartbeat.beating():
+                await end_own_calls(switchboard)
+                if "media" in process.settings.roles:
+                    for carrier_name, carrier in switchboard.carriers.items():
+                        await carrier.start(CallDesk(switchboard, carrier_name))
+                    if not process.settings.is_sqlite:  # else there is no other process
+                        await switchboard.relay.listen(app)
+                if "work" in process.settings.roles:
+                    name = switchboard.heartbeat.name
+                    await switchboard.durable.launch(name, switchboard, WORKFLOWS, PERIODIC)
+                if switchboard.has_siblings:
+                    await switchboard.loaded()
             async with asyncio.TaskGroup() as tasks:
                 started = chores.start(Running(process, switchboard, archive), tasks)
                 yield

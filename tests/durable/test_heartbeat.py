@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from chorus import clock
 from chorus.db import Database
+from chorus.durable import heartbeat
 from chorus.durable.heartbeat import BEAT_S, DEAD_AFTER_S, Heartbeat
 from chorus.durable.tables import Executor
 
@@ -45,6 +47,25 @@ async def test_one_that_stops_beating_is_dead(database: Database):
     assert await other.beat() is False
     assert await other.beat() is True
     assert await one.dead() == []
+
+
+async def test_one_that_starts_slowly_is_not_dead(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.01)
+    one = Heartbeat(database, "one")
+    await one.start()
+
+    async def beats() -> int:
+        async with database.reading() as session:
+            return await session.scalar(sa.select(Executor.beat)) or 0
+
+    async with asyncio.timeout(20), one.beating():
+        while await beats() < 3:
+            await asyncio.sleep(0)
+    counted = await beats()
+    await asyncio.sleep(0.1)
+    assert await beats() == counted, "it beats on, beside whoever beats now"
 
 
 async def test_others_know_where_one_listens(database: Database):

@@ -8,12 +8,15 @@ may do all of this at once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.db import Database, utcnow
 from chorus.durable.pulse import Stillness
@@ -85,6 +88,25 @@ class Heartbeat:
             raise
         self._failed, self._wrote_at = False, self._monotonic()
         return mine
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncGenerator[None]:
+        """Beat inside the block: while a process loads what its calls need, which on a busy machine
+        takes longer than the others wait."""
+        task = asyncio.create_task(self._keep_beating(), name="heartbeat of the start")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                await self.beat()
+            except (SQLAlchemyError, OSError) as failure:
+                log.error("this process cannot show that it lives: %s", failure)
 
     async def _beat(self) -> bool:
         async with self._database.writing() as session:
