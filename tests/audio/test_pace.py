@@ -8,7 +8,7 @@ import logging
 import pytest
 from tests.fakes.virtual import VirtualLoop, run_virtual
 
-from chorus.audio.pace import Lag, Ticker
+from chorus.audio.pace import Beat, Lag, Ticker
 
 
 def running() -> VirtualLoop:
@@ -233,3 +233,30 @@ def test_lag_is_a_histogram_that_forgets_slowly():
         lag.record(0.1)
     assert lag.p99_ms == 0.5
     assert lag.max_ms == 40
+
+
+def test_a_beat_shows_a_blocked_loop_without_a_call():
+    async def main() -> None:
+        lag = Lag()
+        beat = Beat(lag)
+        beat.start()
+        beat.start()  # once is enough
+        await asyncio.sleep(2.6)
+        assert lag.count == 10
+        assert lag.max_ms < 0.01
+        running().jump(0.4)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert lag.count == 11
+        assert lag.max_ms == pytest.approx(250, abs=1)  # 150 ms before it was due
+        await asyncio.sleep(1)
+        assert lag.count == 15
+        beat.stop()
+        await asyncio.sleep(1)
+        assert lag.count == 15
+        beat.start()
+        await asyncio.sleep(0.3)
+        assert lag.count == 16
+        beat.stop()
+
+    run_virtual(main())

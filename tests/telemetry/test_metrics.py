@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import httpx
@@ -72,6 +74,18 @@ async def test_the_queues_are_in_it(api: Api):
     assert told["chorus_webhooks_oldest_seconds"] == told["chorus_calls_live"] == 0
     assert told["chorus_write_seconds_count"] >= 1
     assert told["chorus_loop_lag_seconds_bucket{le=+Inf}"] == told["chorus_loop_lag_seconds_count"]
+
+
+async def test_a_blocked_loop_shows_without_a_call(sqlite_api: Api):
+    time.sleep(0.7)
+    lag = sqlite_api.app.state.switchboard.ticker.lag
+    async with asyncio.timeout(20):
+        while lag.max_ms < 250:
+            await asyncio.sleep(0.05)
+    told = values((await read(sqlite_api)).text)
+    late = told["chorus_loop_lag_seconds_count"] - told["chorus_loop_lag_seconds_bucket{le=0.25}"]
+    assert late >= 1
+    assert (await sqlite_api.get("/healthz")).json()["loopLagMs"] > 250
 
 
 async def test_what_accounts_have_at_their_vendors_is_in_it(sqlite_api: Api):

@@ -20,7 +20,10 @@ from chorus.audio.pace import Lag
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, WaitQuiet
 from chorus.llm.model import ToolCall, ToolSpec
+from chorus.outbound import Outbound
 from chorus.settings import Settings, SettingsError
+from chorus.speech.vendor.failures import Failures
+from chorus.speech.vendor.limits import limits_of
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import Acting
 from chorus.talk.tools.tool import CallControl, ToolResult
@@ -42,6 +45,19 @@ async def _no_queues() -> Queues:
 def telemetry(folder: Path, url: str | None) -> Telemetry:
     settings = settings_for(folder, otlp_endpoint=url)
     return Telemetry(settings, Lag(), lambda: 1, _no_queues)
+
+
+async def test_what_is_looked_up_is_exported_too(tmp_path: Path):
+    with collector() as collected:
+        seen = telemetry(tmp_path, collected.url)
+        net, failures = Outbound(), Failures("acme/exported", "k")
+        limit = limits_of(net).of(failures, "socket")
+        for _ in range(2):
+            await limit.take(failures, "open")
+        limit.refused(failures.status("open", 429, "too many"), others=1)
+        await seen.aclose()
+    names = {"info", "loop.lag.p99", "vendor.under.way", "vendor.limit", "vendor.full"}
+    assert {f"chorus.{name}" for name in names} <= collected.metrics
 
 
 @pytest.mark.timeout(120)

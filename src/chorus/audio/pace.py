@@ -8,7 +8,8 @@ counted from the start of the ticker, never from the last tick, so they do not d
 After a stall, slots that are late by less than an interval are run late, one per pass of
 the loop so that sockets get their turn in between; beyond that ticks are lost for good and
 the wheel goes on from now. Nobody is called twice to make up: a callback is told the true
-time and sends what has become due. How late ticks are is the loop's lag, measured here.
+time and sends what has become due. How late ticks are is the loop's lag, measured here; so it is
+while nobody plays (`Beat`), a few times a second.
 """
 
 from __future__ import annotations
@@ -150,13 +151,45 @@ class Ticker:
                 return
 
 
+class Beat:
+    """Measures the loop's lag while nothing ticks: one timer in `EVERY_S`, that calls nobody. A
+    ticker without calls sets none, and a process that holds no calls has nothing else that would
+    show that its loop is blocked."""
+
+    EVERY_S = 0.25
+
+    def __init__(self, lag: Lag) -> None:
+        self._lag = lag
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        if self._timer is None:
+            self._set(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, loop: asyncio.AbstractEventLoop) -> None:
+        due_s = loop.time() + self.EVERY_S
+        self._timer = loop.call_at(due_s, self._fire, loop, due_s)
+
+    def _fire(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
+        self._lag.record((loop.time() - due_s) * 1000)
+        self._set(loop)
+
+
 class Lag:
     """How late ticks were, in milliseconds: `max_ms` since ever, and a histogram of which
     `buckets` counts since ever (for a metrics export) and `p99_ms` the recent ones only.
-    Measured while somebody is registered; uvloop's timers count in whole milliseconds."""
+    A ticker measures while somebody is registered, a `Beat` always; uvloop's timers count in whole
+    milliseconds."""
 
     BOUNDS_MS = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 250.0, 1000.0)
-    # Recent counts are halved after so many: a minute at one busy slot, 15 s at four.
+    # Recent counts are halved after so many: a minute at one busy slot, 15 s at four, and
+    # twelve minutes of nothing but beats.
     _HALVE_AFTER = 3000
 
     def __init__(self) -> None:

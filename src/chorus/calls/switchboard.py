@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chorus.accounts.secrets import Secrets
-from chorus.audio.pace import Ticker
+from chorus.audio.pace import Beat, Ticker
 from chorus.billing.admission import Admission
 from chorus.billing.readings import Readings
 from chorus.calls.chat_stream import ChatStreams
@@ -60,6 +60,7 @@ class Switchboard:
         self.engines = EngineRoom(settings, catalogues.base)
         self.previews = Previews(self.engines.voice)
         self.ticker = Ticker()
+        self._beat = Beat(self.ticker.lag)
         self.outbound = Outbound(allow_private=settings.allow_private_addresses)
         self.hold_sounds = HoldSounds(self.outbound)
         self.carriers = running(settings)
@@ -135,6 +136,7 @@ class Switchboard:
         self.heartbeat.media_url = self.settings.media_base
         await self.heartbeat.start()
         self.ticker.start()
+        self._beat.start()
         if "media" in self.settings.roles:
             self._loading = asyncio.create_task(self.engines.start(), name="engines")
             self._loading.add_done_callback(_tell_failure)
@@ -218,6 +220,7 @@ class Switchboard:
         await self.library.aclose()
         await self.journals.flush()
         self.ticker.stop()
+        self._beat.stop()
         for carrier in self.carriers.values():
             await carrier.aclose()
         await self.previews.aclose()

@@ -110,6 +110,23 @@ class Export:
         if (meter := self.meter()) is not None:
             meter.create_observable_gauge(name, [observe], unit, help)
 
+    def labelled(
+        self,
+        name: str,
+        help: str,
+        read: Callable[[], Iterable[tuple[float, dict[str, str]]]],
+        *,
+        grows: bool = False,
+    ) -> None:
+        """Values by their labels, read as those of `gauge` are. `grows`: they are a counter's."""
+
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(value, labels) for value, labels in read()]
+
+        if (meter := self.meter()) is not None:
+            make = meter.create_observable_counter if grows else meter.create_observable_gauge
+            make(name, [observe], "1", help)
+
     def call(self, call_id: uuid.UUID, attributes: dict[str, Value]) -> CallSpans | None:
         """The spans of a call that begins now; None if nothing is traced."""
         if self._tracers is None:

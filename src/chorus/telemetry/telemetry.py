@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from prometheus_client import generate_latest
 from prometheus_client.core import (
@@ -72,6 +72,7 @@ class Telemetry:
         self.queues: Queues | None = None
         self._looked_s = float("-inf")
         self._looking = asyncio.Lock()
+        self._vendors = _Vendors.now(self.metrics.bounded)
         self.metrics.registry.register(_State(self))
         if self._export is not None:
             self._add_gauges(self._export)
@@ -134,12 +135,14 @@ class Telemetry:
         if self._export is None or self._export.meters is None:
             return
         while True:
+            self._vendors = _Vendors.now(self.metrics.bounded)
             await self.look()
             await asyncio.sleep(EXPORT_LOOK_S)
 
     async def aclose(self) -> None:
         """Send what was not sent yet, in bounded time."""
         if self._export is not None:
+            self._vendors = _Vendors.now(self.metrics.bounded)
             await asyncio.to_thread(self._export.close)
 
     def _add_gauges(self, export: Export) -> None:
@@ -152,10 +155,57 @@ class Telemetry:
         export.gauge("chorus.calls.waiting", "{call}", _WAITING, lambda: queue("calls_waiting"))
         export.gauge("chorus.webhooks.due", "{webhook}", _DUE, lambda: queue("webhooks_due"))
         export.gauge("chorus.webhooks.oldest", "s", _OLDEST, lambda: queue("webhook_age_s"))
+        export.labelled("chorus.info", _INFO, lambda: [(1.0, {"version": chorus.__version__})])
+
+        def by_vendor(of: Callable[[_Vendors], dict[str, int]]) -> Read:
+            def read() -> list[tuple[float, dict[str, str]]]:
+                known = of(self._vendors)
+                return [(float(value), {"vendor": vendor}) for vendor, value in known.items()]
+
+            return read
+
+        def full() -> list[tuple[float, dict[str, str]]]:
+            return [
+                (float(count), {"vendor": vendor, "outcome": outcome})
+                for (vendor, outcome), count in self._vendors.full.items()
+            ]
+
+        export.labelled("chorus.vendor.under.way", _UNDER_WAY, by_vendor(lambda v: v.under_way))
+        export.labelled("chorus.vendor.limit", _LIMIT, by_vendor(lambda v: v.least))
+        export.labelled("chorus.vendor.full", _FULL, full, grows=True)
 
 
+Read = Callable[[], list[tuple[float, dict[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Vendors:
+    """What accounts have under way at their vendors, and what was too much: by vendor, and
+    `full` by outcome too."""
+
+    under_way: dict[str, int]
+    least: dict[str, int]
+    full: dict[tuple[str, str], int]
+
+    @classmethod
+    def now(cls, bounded: Callable[[tuple[str, ...], tuple[str, ...]], tuple[str, ...]]) -> Self:
+        under_way, least = dict[str, int](), dict[str, int]()
+        for limit in all_limits():
+            (vendor,) = bounded(("vendor",), (limit.vendor,))
+            under_way[vendor] = under_way.get(vendor, 0) + limit.under_way
+            if limit.most is not None:
+                least[vendor] = min(limit.most, least.get(vendor, limit.most))
+        full = Counter[tuple[str, str]]()
+        for (vendor, outcome), count in list(counts.items()):
+            (vendor,) = bounded(("vendor",), (vendor,))
+            full[vendor, outcome] += count
+        return cls(under_way, least, full)
+
+
+_INFO = "Which version this is."
 _LIVE = "Calls that are talked on in this process."
-_LAG = "Ninety-nine of a hundred recent ticks of the media clock were at most this late."
+_LAG = "Ninety-nine of a hundred recent timers of the event loop were at most this late."
+_LATE = "How late timers of the event loop were: one in 250 ms, and with calls one in 5 to 20 ms."
 _WAITING = "Outbound calls of all organizations that are due and wait to be dialled."
 _DUE = "Webhooks of all organizations that are due."
 _OLDEST = "How long the oldest webhook that is due has waited."
@@ -178,13 +228,11 @@ class _State(Collector):
 
     def collect(self) -> Iterable[Metric]:
         seen, lag = self._telemetry, self._telemetry.lag
-        info = GaugeMetricFamily("chorus_info", "Which version this is.", labels=["version"])
+        info = GaugeMetricFamily("chorus_info", _INFO, labels=["version"])
         info.add_metric([chorus.__version__], 1)
         yield info
         yield GaugeMetricFamily("chorus_calls_live", _LIVE, seen.live())
-        late = HistogramMetricFamily(
-            "chorus_loop_lag_seconds", "How late ticks of the media clock were, every 20 ms."
-        )
+        late = HistogramMetricFamily("chorus_loop_lag_seconds", _LATE)
         buckets = [
             ("+Inf" if bound == float("inf") else str(bound / 1000), float(count))
             for bound, count in lag.buckets
@@ -198,24 +246,14 @@ class _State(Collector):
         yield from self._accounts()
 
     def _accounts(self) -> Iterable[Metric]:
-        """What accounts have under way at their vendors, and what was too much."""
-        bounded = self._telemetry.metrics.bounded
-        under_way, least = dict[str, int](), dict[str, int]()
-        for limit in all_limits():
-            (vendor,) = bounded(("vendor",), (limit.vendor,))
-            under_way[vendor] = under_way.get(vendor, 0) + limit.under_way
-            if limit.most is not None:
-                least[vendor] = min(limit.most, least.get(vendor, limit.most))
+        known = _Vendors.now(self._telemetry.metrics.bounded)
         live = GaugeMetricFamily("chorus_vendor_under_way", _UNDER_WAY, labels=["vendor"])
         most = GaugeMetricFamily("chorus_vendor_limit", _LIMIT, labels=["vendor"])
         full = CounterMetricFamily("chorus_vendor_full", _FULL, labels=["vendor", "outcome"])
-        for family, known in ((live, under_way), (most, least)):
-            for vendor, value in known.items():
+        for family, values in ((live, known.under_way), (most, known.least)):
+            for vendor, value in values.items():
                 family.add_metric([vendor], value)
-        totals = Counter[tuple[str, ...]]()
-        for (vendor, outcome), count in list(counts.items()):
-            totals[(*bounded(("vendor",), (vendor,)), outcome)] += count
-        for labels, count in totals.items():
+        for labels, count in known.full.items():
             full.add_metric(labels, count)
         yield from (live, most, full)
 
