@@ -244,4 +244,6 @@ def _add_health(app: FastAPI, switchboard: Switchboard, archive: Archive) -> Non
         if archive.tried:
             # No reason to take no calls: their recordings wait on this machine.
             found["storage"] = archive.trouble or "ok"
-        return JSONResponse(status | found, 200 if fine else 503)
+        if fine:
+            return JSONResponse(status | found)
+        return JSONResponse(status | found, 503, {"Retry-After": errors.RETRY_AFTER_S})

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from chorus.errors import Error
+from chorus.errors import RETRY_AFTER_S, Error
 from chorus.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def add_routes(app: FastAPI, settings: Settings, media: MediaUrls) -> None:
             raise Error(404, "not_found", "Not found")
         headers = page_headers(settings, await _known(media))
         if _INDEX not in files:
-            return HTMLResponse(_MISSING, 503, headers)
+            return HTMLResponse(_MISSING, 503, {**headers, "retry-after": RETRY_AFTER_S})
         return _answer(request, files[_INDEX], {"cache-control": "no-cache", **headers})
 
     async def embedded(request: Request) -> Response:

@@ -105,8 +105,12 @@ def rate_limited(retry_after_s: int) -> Error:
     )
 
 
+RETRY_AFTER_S = "5"
+"""Of a 503, where nothing says how long it lasts."""
+
+
 def unavailable(message: str) -> Error:
-    return Error(503, "unavailable", message, headers={"Retry-After": "5"})
+    return Error(503, "unavailable", message, headers={"Retry-After": RETRY_AFTER_S})
 
 
 @dataclass(frozen=True, slots=True)

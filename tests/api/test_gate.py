@@ -73,6 +73,7 @@ async def test_health(api: Api):
     assert (await api.client_with(None).get("/healthz")).json()["status"] == "ok"
     ready = await api.client_with(None).get("/readyz")
     assert (ready.status_code, ready.json()["database"]) == (200, "ok")
+    assert "Retry-After" not in ready.headers
     # What watches servers often asks like this.
     for path in ("/healthz", "/readyz"):
         assert (await api.client.head(path)).status_code == 200
@@ -89,6 +90,7 @@ async def test_readiness_says_what_is_missing(sqlite_api: Api, monkeypatch: pyte
     monkeypatch.setattr("chorus.ready.access", refused)
     missing = await sqlite_api.get("/readyz")
     assert missing.status_code == 503
+    assert int(missing.headers["Retry-After"]) > 0
     assert missing.json()["database"] == "ok"
     assert "chorus migrate" in missing.json()["schema"]
     assert "cannot be written" in missing.json()["recordings"]

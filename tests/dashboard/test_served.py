@@ -130,5 +130,6 @@ async def test_without_a_build_it_says_how_to_make_one(
     async with browser(settings_for(tmp_path)) as client:
         page = await client.get("/dashboard/agents")
         assert page.status_code == 503
+        assert int(page.headers["retry-after"]) > 0
         assert "make setup" in page.text
         assert (await client.get("/")).headers["location"] == "/docs"
