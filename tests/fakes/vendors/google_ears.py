@@ -60,6 +60,9 @@ class GoogleEars:
         self.talks: list[Talk] = []
         self.unasked: deque[str] = deque()  # final as soon as somebody speaks
         self.url = ""
+        self.most: int | None = None
+        """So many streams it takes at once; one more is refused."""
+        self.live = 0
         self._server: Any = None
 
     def understands(self, *texts: str) -> None:
@@ -91,6 +94,17 @@ class GoogleEars:
         told = dict(context.invocation_metadata())
         if not is_signed(str(told.get("authorization", ""))):
             await context.abort(Status.UNAUTHENTICATED, "invalid authentication credentials")
+        if self.most is not None and self.live >= self.most:
+            told_so = "Quota exceeded for quota metric 'Concurrent streaming sessions'"
+            await context.abort(Status.RESOURCE_EXHAUSTED, told_so)
+        self.live += 1
+        try:
+            async for message in self._talk(requests, context):
+                yield message
+        finally:
+            self.live -= 1
+
+    async def _talk(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         talk: Talk | None = None
         interim = ""
         async for request in requests:

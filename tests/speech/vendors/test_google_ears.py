@@ -15,6 +15,7 @@ from chorus.audio.frame import MULAW_8K, PCM_16K, AudioFormat
 from chorus.outbound import Outbound
 from chorus.speech.engines import EngineFailed, Hints, Transcription
 from chorus.speech.stt import google
+from chorus.speech.vendor import limits
 from chorus.speech.vendor.options import HearingOptions
 from chorus.speech.vendors import VENDORS
 
@@ -227,3 +228,61 @@ async def test_another_accounts_key_is_refused_and_kept() -> None:
         await heard.until(lambda: bool(heard.failures))
         assert heard.failures[0].kind == "key"
         assert not any(line in str(heard.failures[0]) for line in private_lines())
+
+
+async def test_a_stream_that_is_one_too_many_gives_way_and_the_next_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WAIT_S", 0.05)
+    outbound = Outbound()
+    ears = GoogleEars()
+    ears.most = 1
+    async with ears:
+        adapter = GOOGLE.transcriber(key_file(), HearingOptions(), net=outbound, base_url=ears.url)
+
+        async def opened(heard: Heard) -> Transcription:
+            return await adapter.open(
+                MULAW_8K, Hints(("en",)), heard.words.append, heard.failures.append
+            )
+
+        failure: EngineFailed | None = None
+        first = Heard()
+        stream = await opened(first)
+        feed(stream, first, 200)
+        await first.until(lambda: bool(ears.talks))
+        for _ in range(50):  # grpcio may say no more than that the stream broke: see `_OF_GRPCIO`
+            second = Heard()
+            refused = await opened(second)
+            feed(refused, second, 100)
+            await second.until(lambda heard=second: bool(heard.failures))
+            await refused.close()
+            [failure] = second.failures
+            assert failure.stage == "lost"
+            if "from Core" not in failure.detail:
+                break
+        assert failure is not None
+        assert failure.kind == "full"
+        with pytest.raises(EngineFailed) as caught:
+            await opened(Heard())
+        assert (caught.value.stage, caught.value.kind) == ("open", "full")
+        assert len(ears.talks) == 1
+        await stream.close()
+        assert all(limit.under_way == 0 for limit in limits.limits_of(outbound))
+        third = Heard()  # there is a place again
+        stream = await opened(third)
+        await stream.close()
+        assert not first.failures
+        assert not third.failures
+    await outbound.aclose()
+
+
+async def test_a_stream_that_cannot_be_had_leaves_its_place() -> None:
+    ears = GoogleEars()
+    async with ears:
+        url = ears.url
+    outbound = Outbound()
+    adapter = GOOGLE.transcriber(key_file(), HearingOptions(), net=outbound, base_url=url)
+    with pytest.raises(EngineFailed):
+        await adapter.open(MULAW_8K, Hints(), lambda _: None, lambda _: None)
+    [limit] = limits.limits_of(outbound)
+    assert limit.under_way == 0

@@ -36,6 +36,7 @@ from chorus.speech.vendor.google import (
     location,
 )
 from chorus.speech.vendor.google_messages import METHOD, Result
+from chorus.speech.vendor.limits import Limit, limits_of
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import HearingOptions
 
@@ -81,6 +82,7 @@ class GoogleTranscriber:
         self._keyterms = options.keyterms[:_KEYTERMS]
         self._api_key = api_key
         self._url = base_url
+        self._net = net
         self._failures = GoogleFailures(self.name, api_key)
 
     @property
@@ -97,9 +99,16 @@ class GoogleTranscriber:
         on_words: Callable[[Words], None],
         on_failed: Callable[[EngineFailed], None],
     ) -> Transcription:
-        """Connects; a key that is refused is told of with the first audio."""
+        """Connects; a key that is refused is told of with the first audio. If the account has as
+        many streams as it may, it waits a moment for a place."""
         account = await account_of(self._api_key, self._failures, "open")
-        channel = await _connect(self._url, self._failures)
+        limit = limits_of(self._net).of(self._failures, "socket")
+        await limit.take(self._failures, "open")
+        try:
+            channel = await _connect(self._url, self._failures)
+        except BaseException:
+            limit.give()
+            raise
         languages = [locale(language) for language in hints.languages] or [locale(None)]
         if len(languages) > 1:
             languages = ["auto"] if self._model.startswith("chirp") else languages[:1]
@@ -108,7 +117,7 @@ class GoogleTranscriber:
             f"{place}/recognizers/_", self._model, format, languages, self._keyterms
         )
         return GoogleTranscription(
-            channel, account, begin, self._failures, format, on_words, on_failed
+            channel, limit, account, begin, self._failures, format, on_words, on_failed
         )
 
 
@@ -201,11 +210,13 @@ class _Stream:
 
 
 class GoogleTranscription:
-    """`Transcription`."""
+    """`Transcription`. It has its place at `limit`, of the account's streams, until it is lost or
+    closed, and not for each of its own: no other call is to take it between two turns."""
 
     def __init__(
         self,
         channel: grpc.aio.Channel,
+        limit: Limit,
         account: ServiceAccount,
         begin: bytes,
         failures: Failures,
@@ -214,6 +225,8 @@ class GoogleTranscription:
         on_failed: Callable[[EngineFailed], None],
     ) -> None:
         self._channel = channel
+        self._limit = limit
+        self._holds = True
         self._method: Any = channel.stream_stream(METHOD)
         self._account = account
         self._begin = begin
@@ -271,6 +284,12 @@ class GoogleTranscription:
         await asyncio.gather(self._reader, return_exceptions=True)
         await asyncio.gather(*(stream.close() for stream in self._streams))
         await self._channel.close()
+        self._give()
+
+    def _give(self) -> None:
+        if self._holds:
+            self._holds = False
+            self._limit.give()
 
     # --- to the vendor ----------------------------------------------------------------------
 
@@ -323,6 +342,7 @@ class GoogleTranscription:
             name, details = self._streams[0].status
             kind = "gone" if details == _OF_GRPCIO else _KINDS.get(name, "other")
             failure = self._failures.of("lost", kind, f"{name} {details}")
+            failure = self._limit.refused(failure, others=self._limit.under_way - self._holds)
         except EngineFailed as failed:
             failure = failed
         except GARBAGE as error:
@@ -387,6 +407,7 @@ class GoogleTranscription:
     def _lose(self, failure: EngineFailed) -> None:
         if not self._lost:
             self._lost = True
+            self._give()
             self._on_failed(failure)
 
 
