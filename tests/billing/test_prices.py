@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -19,14 +18,6 @@ from chorus.catalogue.catalogue import Catalogue
 from chorus.prepare import NotReady, prepare
 from chorus.settings import Settings
 from chorus.speech.vendors import VENDORS
-
-# A price of speech or of a model, with the lines of comment right above it.
-ENTRY = re.compile(
-    r"(?P<above>(?:^#.*\n)*)^\[price_list\.(?P<engine>(?:transcription|voice|model)\..+?)\].*\n"
-    r"per_\w+ = (?P<price>\S+)",
-    re.M,
-)
-SOURCE = re.compile(r"^# https://\S+, 20\d\d-\d\d(-\d\d)?\b", re.M)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -71,10 +62,13 @@ def test_the_packaged_file_prices_all_that_vendors_hear_and_speak_with_or_says_w
 
 def test_every_price_of_a_vendor_names_its_page_and_its_day():
     """What costs nothing runs on this machine, or is a server of one's own."""
+    [prices] = Prices.read(PACKAGED).lists
     unnamed = [
-        named.group("engine")
-        for named in ENTRY.finditer(PACKAGED.read_text())
-        if named["price"] != "0" and not SOURCE.search(named["above"])
+        (row.meter, row.engine)
+        for row in prices.rows()
+        if row.meter != "telephony"
+        and row.price.micros
+        and not (row.source.where and row.source.read_on)
     ]
     assert unnamed == []
 
@@ -144,6 +138,7 @@ def test_the_list_that_was_valid_then(tmp_path: Path):
         ("per_minute = 0.014", "per_hour = 1", "twilio has no per_minute"),
         ("per_minute = 0.014", "per_minute = 0.014\nsource = 7", "twilio.source must be a text"),
         ("per_minute = 0.014", 'per_minute = 0.014\nread_on = "may"', "read_on must be a date"),
+        ("per_minute = 0.014", "per_minute = 0.014\nread_on = 2025", "read_on must be a date"),
         ('billed = "second"', 'billed = "hour"', "billed must be minute or second, not 'hour'"),
         ('billed = "second"', "bill = 1", "telephony.sip has an unknown key: bill"),
         ("[price_list.voice.espeak]", "[price_list.voices.espeak]", "unknown key: voices"),

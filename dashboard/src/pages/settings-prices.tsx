@@ -62,7 +62,8 @@ function named(price: Price): string {
 }
 
 function Source({ of }: { of: Price }) {
-  const read = of.readOn ? day(of.readOn) : null;
+  // A day, or a month alone.
+  const read = of.readOn && of.readOn.length === 10 ? day(of.readOn) : of.readOn;
   if (!of.source) return <>{read ?? "—"}</>;
   const link = /^https:\/\//.test(of.source);
   return (

@@ -8,6 +8,7 @@ micro-dollars for a number of units, so that nothing is ever rounded but the amo
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ PACKAGED = Path(__file__).with_name("prices.toml")
 MILLION = 1_000_000
 _MOST = Decimal(1_000_000)
 _LONGEST = 500
+_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])(-\d\d)?")
 
 
 class WrongPrices(Exception):
@@ -67,10 +69,11 @@ class Telephony:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a price comes from, as the file says; nothing is calculated with it."""
+    """Where a price comes from, as the file says; nothing is calculated with it. `read_on` is a
+    day or a month of ISO 8601."""
 
     where: str | None
-    read_on: date | None
+    read_on: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +221,13 @@ class _Table:
         where, read_on = self.take("source"), self.take("read_on")
         if where is not None and not (isinstance(where, str) and 1 <= len(where) <= _LONGEST):
             raise _Wrong(f"{self.where}.source must be a text of 1 to {_LONGEST} characters")
-        if read_on is not None and (isinstance(read_on, datetime) or not isinstance(read_on, date)):
-            raise _Wrong(f"{self.where}.read_on must be a date such as 2025-01-31, without quotes")
+        if isinstance(read_on, date) and not isinstance(read_on, datetime):
+            read_on = read_on.isoformat()
+        if read_on is not None and not (isinstance(read_on, str) and _MONTH.fullmatch(read_on)):
+            raise _Wrong(
+                f"{self.where}.read_on must be a date such as 2025-01-31, without quotes, or a "
+                'month such as "2025-01"'
+            )
         return Source(where, read_on)
 
     def tables(self, key: str) -> dict[str, _Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
@@ -117,7 +116,9 @@ class PriceOut(Out):
     source: Annotated[
         str | None, Field(description="Where the price was read, if the price file says so.")
     ]
-    read_on: Annotated[date | None, Field(description="On which day.")]
+    read_on: Annotated[
+        str | None, Field(description="On which day, or in which month: 2026-11-28, 2026-11.")
+    ]
 
 
 class PricesOut(Out):
