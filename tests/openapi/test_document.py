@@ -86,6 +86,11 @@ async def test_every_answer_has_its_headers_and_every_error_the_envelope(sqlite_
                 assert schema == {"$ref": "#/components/schemas/Failure"}, where
 
 
+async def test_who_may_ask_again_is_always_told_when(sqlite_api: Api):
+    found = await document(sqlite_api)
+    assert found["components"]["headers"]["Retry-After"]["required"] is True
+
+
 async def test_every_tag_is_explained(sqlite_api: Api):
     found = await document(sqlite_api)
     told = {tag["name"]: tag.get("description") for tag in found["tags"]}

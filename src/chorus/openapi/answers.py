@@ -113,8 +113,8 @@ _HEADERS: dict[str, tuple[str, Node]] = {
     ),
 }
 _ALWAYS = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-# A 429 for too many calls knows no time to wait, and logging in with a password no scheme.
-_SOMETIMES = ("Retry-After", "WWW-Authenticate", "Idempotency-Replayed")
+# Logging in with a password knows no scheme.
+_SOMETIMES = ("WWW-Authenticate", "Idempotency-Replayed")
 _OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 _IDEMPOTENCY_KEY = {
