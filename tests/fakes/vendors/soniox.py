@@ -94,6 +94,10 @@ class SonioxMouth(Mouth):
     most_contexts = 5
     context_per_clause = True
     errors_by_context = True
+    cancels_ended = True
+    """Whether a stream whose text has ended can be cancelled is open: Soniox's page on termination
+    does not say, and the pipecat project holds that it cannot. If not, it is refused, and spoken to
+    its end."""
 
     def authorized(self, asked: Asked) -> bool:
         assert asked.path == "/tts-websocket"
@@ -108,7 +112,7 @@ class SonioxMouth(Mouth):
             return (Wish("other"),)
         stream = event["stream_id"]
         if event.get("cancel"):
-            return (Wish("cancel", stream),)
+            return (Wish("cancel" if self.cancels_ended else "refused", stream),)
         if "model" in event:
             assert (event["audio_format"], event["sample_rate"]) == ("pcm_mulaw", 8000)
             assert event["api_key"] == KEY

@@ -38,9 +38,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a client's message means. `end`: no more text; `flush`: speak what there is."""
+    """What a client's message means. `end`: no more text; `flush`: speak what there is;
+    `refused`: it is answered with an error, and nothing else changes."""
 
-    kind: Literal["text", "flush", "end", "cancel", "bye", "other"]
+    kind: Literal["text", "flush", "end", "cancel", "refused", "bye", "other"]
     context: str = ""
     text: str = ""
 
@@ -131,6 +132,9 @@ class Mouth:
                         return
                     if wish.kind == "other":
                         self.control.append(message)
+                        continue
+                    if wish.kind == "refused":
+                        await peer.send(self.error(wish.context))
                         continue
                     found = contexts.get(wish.context)
                     if wish.kind == "cancel":

@@ -14,6 +14,7 @@ from tests.fakes.vendors.deepgram import AuraMouth
 from tests.fakes.vendors.elevenlabs import ElevenLabsMouth
 from tests.fakes.vendors.hearing import KEY
 from tests.fakes.vendors.net import MemoryNet, Peer
+from tests.fakes.vendors.soniox import SonioxMouth
 from tests.fakes.vendors.speaking import MS_PER_CHAR
 from tests.fakes.virtual import run_virtual
 from tests.speech.vendors.cases import EARS, MOUTHS, EarsCase, MouthCase
@@ -29,6 +30,7 @@ from chorus.speech.engines import (
 )
 from chorus.speech.tts.deepgram import DeepgramVoice
 from chorus.speech.tts.elevenlabs import ElevenLabsVoice
+from chorus.speech.tts.soniox import SonioxVoice
 from chorus.speech.vendor import stream as vendor_stream
 from chorus.speech.vendor.options import SpeakingOptions
 
@@ -251,6 +253,25 @@ def test_a_reply_that_waits_for_its_model_keeps_its_context() -> None:
         assert pieces[-1].clause == 1
         assert len(mouth.contexts) == 1
         assert 4 <= len(mouth.control) <= 8  # keepalives of the context, every 15 s or so
+        await session.aclose()
+
+    virtual(scene())
+
+
+def test_a_cancel_that_soniox_refuses_costs_nothing_but_what_it_speaks() -> None:
+    """The stream goes on to its end, its audio is thrown away, and the next replies are clean."""
+
+    async def scene() -> None:
+        mouth = SonioxMouth()
+        mouth.cancels_ended = False
+        mouth.pace = 8.0
+        voice = SonioxVoice(KEY, SpeakingOptions(), net=MemoryNet({"": mouth}))
+        session = await voice.open(MULAW_8K, VoiceStyle(language="en"))
+        for _ in range(10):
+            texts = ("A rather long sentence.", " And one more.", " And a third.")
+            async with aclosing(session.speak(Clauses(*texts))) as speech:
+                await anext(speech)
+            assert await spoken_ms(session, "Fine.") == pytest.approx(5 * MS_PER_CHAR, abs=60)
         await session.aclose()
 
     virtual(scene())

@@ -4,7 +4,8 @@ By Soniox's documentation of `/tts-websocket` and of "Stream termination" (sonio
 November 2026). There is no flush: a stream is spoken to its end when `text_end` is sent. So each
 clause is a stream of its own, and the audio of those that follow is held until the one before is
 over. At most five streams are open on a socket. A stream that is cancelled sends no more audio, and
-says that it has terminated like any other.
+says that it has terminated like any other. Whether one whose text has ended can be cancelled is not
+documented; where that is refused, the stream counts as open until it says that it has terminated.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class SonioxSpeechWire(SpeechWire):
         """What a message of the stream that is being spoken means."""
         stream = self._streams[0]
         context = stream.partition("/")[0]
+        if event.get("error_code") and self._cancelled:
+            return ()
         if event.get("error_code"):
             self._streams.pop(0)
             return (ContextFailed(context, self._failure(event)),)
