@@ -50,13 +50,15 @@ UNPRICED = {
 
 def test_the_packaged_file_prices_all_that_vendors_hear_and_speak_with_or_says_why_not():
     [prices] = Prices.read(PACKAGED).lists
-    offered: list[tuple[Meter, str]] = [
-        (meter, f"{vendor.id}/{model.id}")
-        for vendor in VENDORS.values()
-        for meter, models in (("transcription", vendor.hears), ("voice", vendor.speaks))
-        for model in models
-    ]
-    unpriced = {engine for meter, engine in offered if prices.price(meter, engine) is None}
+    unpriced: set[str] = set()
+    for vendor in VENDORS.values():
+        offered: tuple[tuple[Meter, tuple[str, ...]], ...] = (
+            ("transcription", tuple(model.id for model in vendor.hears)),
+            ("voice", tuple(model.id for model in vendor.speaks)),
+        )
+        for meter, ids in offered:
+            names = {f"{vendor.id}/{id}" for id in ids}
+            unpriced |= {name for name in names if prices.price(meter, name) is None}
     assert unpriced == set(UNPRICED)
 
 

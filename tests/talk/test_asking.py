@@ -49,6 +49,9 @@ class Note:
     def hedged(self, engine: LanguageModel, by: LanguageModel, waited_ms: float) -> None:
         raise AssertionError("nobody is to be asked beside another here")
 
+    def lost(self, engine: LanguageModel) -> None:
+        raise AssertionError("where nobody was asked beside another nobody loses")
+
 
 @pytest.fixture
 async def servers() -> AsyncGenerator[tuple[OpenAIServer, OpenAIServer]]:
