@@ -113,7 +113,8 @@ async def test_faseeh_speaks_a_clause_at_a_time_and_is_checked_with_a_word() -> 
             KEY, SpeakingOptions("faseeh-mini-v1-preview"), net=outbound, base_url=peer.url
         )
         assert voice.name == "faseeh/faseeh-mini-v1-preview"
-        asked = peer.requests[0]
+        opening, asked = peer.requests
+        assert (opening.method, opening.target) == ("GET", "/api/v1/models")
         assert asked.target == "/api/v1/text-to-speech/faseeh-v1-preview"
         assert asked.headers["x-api-key"] == KEY
         assert json.loads(asked.body) == {
