@@ -115,3 +115,20 @@ async def test_what_is_refused(api: Api):
 async def test_no_number_can_be_of_a_browser(api: Api):
     number = {"number": "+14155550001", "provider": "browser"}
     assert (await api.post("/v1/phone-numbers", json=number)).status_code == 400
+
+
+async def test_a_token_that_is_made_up_takes_no_turn_of_the_writer(sqlite_api: Api):
+    """Strangers can send as many as they like; what writes waits for its turn on SQLite."""
+    begun = (await begin(sqlite_api)).json()["data"]
+    writes: list[float] = []
+    database = sqlite_api.process.database
+    watch, database.watch = database.watch, lambda waited_s, took_s: writes.append(took_s)
+    try:
+        desk = CallDesk(board(sqlite_api), "browser")
+        for id in (begun["callId"], str(uuid.uuid4()), "no id"):
+            assert not await desk.claim(id, "made up")
+        assert writes == []
+        assert await desk.claim(begun["callId"], begun["token"])
+        assert len(writes) == 1
+    finally:
+        database.watch = watch
