@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def temporary_files() -> Iterator[dict[str, str]]:
+def temporary_files() -> Generator[dict[str, str]]:
     """The environment of the tests: their files in memory where it has room for them.
 
     A commit to a slow disk costs more than all else in many of them.
