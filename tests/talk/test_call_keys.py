@@ -338,3 +338,13 @@ def test_a_secret_that_was_taken_back_is_known_no_more() -> None:
     assert keypad.unmasked("{{pin}}") == "{{pin}}"
     assert keypad.masked(f"order {SECRET}") == f"order {SECRET}"
     assert keypad.values == {}
+
+
+def test_a_secret_is_masked_as_a_url_has_it() -> None:
+    """What is wrong with a request may hold its URL, in which `*` and `#` are written otherwise."""
+    keypad = Keypad(lambda: 0.0, lambda *_, **__: None)
+    for name, digits in (("part", "8*1"), ("pin", "8*137")):
+        keypad.begin(KeyInput(name, "", terminator=None, secret=True))
+        keypad.turn_over(digits)
+    for form in ("8*137", "8%2A137", "8%2a137"):
+        assert keypad.masked(f"{form}, {form}") == "•••••, •••••"

@@ -12,6 +12,7 @@ heard as tones, so the caller is not recorded then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 from chorus.talk.spec import KeyInput
 from chorus.talk.turns.events import KeyRule
@@ -146,10 +147,12 @@ class Keypad:
         return arguments
 
     def masked(self, text: str) -> str:
-        """`text` without what was entered in secret."""
-        for digits in self._secrets.values():
+        """`text` without what was entered in secret, nor as a URL has it (`*` is `%2A` there)."""
+        # The longest first: one may be a part of another.
+        for digits in sorted(self._secrets.values(), key=len, reverse=True):
             if len(digits) >= SHORTEST_MASKED:
-                text = text.replace(digits, HIDDEN * len(digits))
+                for form in (digits, (in_url := quote(digits, safe="")), in_url.lower()):
+                    text = text.replace(form, HIDDEN * len(digits))
         return text
 
     def _end(self) -> None:
