@@ -7,9 +7,6 @@ from tests.lines.sip.net import Heard, Net, Phone, Time, pair
 
 from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.sip.message import Message, Request, Response
-from chorus.lines.sip.transactions import ServerTransaction
-from chorus.lines.sip.uri import Uri
-from chorus.lines.sip.wire import Hop
 
 
 def _lose(net: Net, *what: str) -> list[str]:
@@ -31,7 +28,7 @@ def _lose(net: Net, *what: str) -> list[str]:
     return left
 
 
-def _empty(*phones: Phone) -> None:
+def empty(*phones: Phone) -> None:
     """Nothing is left of the calls, and no timer runs, once all transactions have ended."""
     net = phones[0].net
     net.time.advance(100)
@@ -58,7 +55,7 @@ def test_a_call_is_placed_answered_and_hung_up_by_the_caller(transport: str) -> 
     assert bob.heard[0].end.cause is LineCause.FAR_END
     assert alice.heard[0].end is not None
     assert alice.heard[0].end.cause is LineCause.LOCAL
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_the_called_side_hangs_up() -> None:
@@ -71,7 +68,7 @@ def test_the_called_side_hangs_up() -> None:
     end = alice.heard[0].end
     assert end is not None
     assert (end.cause, end.detail) == (LineCause.FAR_END, "Q.850 cause 16 Normal")
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +87,7 @@ def test_any_message_may_be_lost_once(lost: str) -> None:
     assert len(bob.calls) == 1
     assert bob.heard[0].end is not None
     assert bob.heard[0].end.cause is LineCause.FAR_END
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_every_message_comes_twice() -> None:
@@ -107,7 +104,7 @@ def test_every_message_comes_twice() -> None:
     call.session.bye()
     net.time.advance(1)
     assert bob.heard[0].log[-1] == "ended far_end"
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +131,7 @@ def test_each_refusal_is_told_with_its_status(status: int, cause: LineCause) -> 
     assert end.cause is cause
     assert end.detail.startswith(f"SIP {status} ")
     assert net.said(alice.ip)[-1] == "ACK"
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_the_refusal_is_repeated_until_it_is_acknowledged() -> None:
@@ -146,7 +143,7 @@ def test_the_refusal_is_repeated_until_it_is_acknowledged() -> None:
     bob.calls[0].reject(486)
     net.time.advance(10)
     assert net.said(bob.ip).count("486 INVITE") == 3
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_nobody_answers_the_invite() -> None:
@@ -160,7 +157,7 @@ def test_nobody_answers_the_invite() -> None:
     assert "did not answer" in end.detail
     # 0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5 s (RFC 3261 §17.1.1.2)
     assert net.said(alice.ip).count("INVITE") == 7
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_it_rings_for_as_long_as_it_may() -> None:
@@ -171,7 +168,7 @@ def test_it_rings_for_as_long_as_it_may() -> None:
     assert alice.heard[0].log == ["ringing 180", "ended no_answer"]
     assert bob.heard[0].log == ["ended canceled"]
     assert net.said(alice.ip) == ["INVITE", "CANCEL", "ACK"]
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_a_cancel_waits_for_the_first_provisional_response() -> None:
@@ -187,7 +184,7 @@ def test_a_cancel_waits_for_the_first_provisional_response() -> None:
     assert "CANCEL" in net.said(alice.ip)
     assert alice.heard[0].end is not None
     assert alice.heard[0].end.cause is LineCause.CANCELED
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_an_answer_that_crosses_the_cancel_is_hung_up() -> None:
@@ -202,7 +199,7 @@ def test_an_answer_that_crosses_the_cancel_is_hung_up() -> None:
     assert alice.heard[0].log[-1] == "ended canceled"
     assert bob.heard[0].log[-1] == "ended far_end"
     assert net.said(alice.ip) == ["INVITE", "CANCEL", "ACK", "BYE"]
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_hanging_up_before_the_ack_waits_for_it() -> None:
@@ -216,7 +213,7 @@ def test_hanging_up_before_the_ack_waits_for_it() -> None:
     net.time.advance(3)
     assert net.said(bob.ip)[-1] == "BYE"
     assert alice.heard[0].log[-1] == "ended far_end"
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_an_answer_that_is_never_acknowledged_ends_the_call() -> None:
@@ -227,7 +224,7 @@ def test_an_answer_that_is_never_acknowledged_ends_the_call() -> None:
     end = bob.heard[0].end
     assert end is not None
     assert (end.cause, end.detail) == (LineCause.DROPPED, "our answer was never acknowledged")
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_hold_and_resume() -> None:
@@ -245,7 +242,7 @@ def test_hold_and_resume() -> None:
     net.time.advance(1)
     assert bob.heard[0].agreed.direction == "sendrecv"
     call.session.bye()
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_two_offers_at_once_are_tried_again() -> None:
@@ -264,7 +261,7 @@ def test_two_offers_at_once_are_tried_again() -> None:
     assert alice.heard[0].agreed is not None
     assert alice.heard[0].agreed.direction == "sendonly"
     call.session.bye()
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_a_refused_hold_leaves_the_call_as_it_was() -> None:
@@ -278,7 +275,7 @@ def test_a_refused_hold_leaves_the_call_as_it_was() -> None:
     assert "488 INVITE" in net.said(bob.ip)
     assert alice.heard[0].end is None
     call.session.bye()
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_a_lost_dialog_ends_the_call() -> None:
@@ -306,94 +303,6 @@ def test_the_session_is_refreshed_and_ends_without_refresh() -> None:
     assert alice.heard[0].end is not None
 
 
-def test_nobody_transfers_us() -> None:
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    call.session.refer(Uri.sip("boss", "192.0.2.9"), lambda s, last: reports.append((s, last)))
-    net.time.advance(1)
-    # Ours is a user agent that calls nobody because somebody else says so.
-    assert reports == [(603, True)]
-    assert net.said(bob.ip)[-1] == "603 REFER"
-    call.session.bye()
-    _empty(alice, bob)
-
-
-@pytest.mark.parametrize(
-    ("fragments", "expected"),
-    [
-        (["SIP/2.0 100 Trying", "SIP/2.0 200 OK"], [(202, False), (100, False), (200, True)]),
-        (["SIP/2.0 180 Ringing", "SIP/2.0 486 Busy"], [(202, False), (180, False), (486, True)]),
-        # A subscription that ends without a word, after it rang or before.
-        (["SIP/2.0 180 Ringing", ""], [(202, False), (180, False), (200, True)]),
-        ([""], [(202, False), (500, True)]),
-        # Nothing is ever told.
-        ([], [(202, False), (408, True)]),
-    ],
-)
-def test_how_a_transfer_goes(fragments: list[str], expected: list[tuple[int, bool]]) -> None:
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    session = bob.heard[0].session
-    assert session is not None
-    handle = session.handle
-
-    def notify(fragment: str) -> None:
-        def build(hop: Hop) -> Request:
-            request = session._request("NOTIFY", hop)
-            request.headers.add("Event", "refer")
-            last = fragment == fragments[-1]
-            state = "terminated;reason=noresource" if last else "active"
-            request.headers.add("Subscription-State", state)
-            request.carry("message/sipfrag", fragment.encode())
-            return request
-
-        session._send(build, lambda _: None)
-
-    def referred(transaction: ServerTransaction) -> None:
-        if transaction.request.method != "REFER":
-            handle(transaction)
-            return
-        assert transaction.request.headers.get("Refer-To") == "<sip:boss@192.0.2.9>"
-        transaction.reject(202)
-        for number, fragment in enumerate(fragments):
-            net.time.call_later(1 + number, notify, fragment)
-
-    session.handle = referred  # type: ignore[method-assign]
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    target = Uri.sip("boss", "192.0.2.9")
-    call.session.refer(target, lambda status, last: reports.append((status, last)))
-    net.time.advance(70)
-    assert reports == expected
-    assert alice.heard[0].end is None
-    call.session.bye()
-    _empty(alice, bob)
-
-
-def test_a_bye_after_the_transfer_was_taken_is_success() -> None:
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    session = bob.heard[0].session
-    assert session is not None
-
-    def referred(transaction: ServerTransaction) -> None:
-        transaction.reject(202)
-        net.time.call_later(0.3, session.bye)
-
-    session.handle = referred  # type: ignore[method-assign]
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    target = Uri.sip("boss", "192.0.2.9")
-    call.session.refer(target, lambda status, last: reports.append((status, last)))
-    net.time.advance(2)
-    assert reports == [(202, False), (200, True)]
-
-
 def test_a_hold_tells_what_came_of_it() -> None:
     net, alice, bob = pair()
     call = alice.dial(bob)
@@ -419,7 +328,7 @@ def test_a_stranger_gets_no_answer_and_no_call() -> None:
     assert bob.calls == []
     assert net.said(bob.ip) == []
     assert bob.agent.refused > 0
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_the_first_of_several_telephones_wins() -> None:
@@ -443,7 +352,7 @@ def test_the_first_of_several_telephones_wins() -> None:
     call.session.bye()
     net.time.advance(1)
     assert all(phone.heard[0].end is not None for phone in (bob, carol))
-    _empty(alice, bob, carol)
+    empty(alice, bob, carol)
 
 
 def test_a_goodbye_whose_reason_cannot_be_read_is_a_goodbye() -> None:
@@ -454,7 +363,7 @@ def test_a_goodbye_whose_reason_cannot_be_read_is_a_goodbye() -> None:
     call.session.bye('SIP;cause=200;text="never closed')
     net.time.advance(1)
     assert bob.heard[0].end == LineEnded(LineCause.FAR_END)
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_lists_that_cannot_be_read_do_not_stop_a_call() -> None:
@@ -469,7 +378,7 @@ def test_lists_that_cannot_be_read_do_not_stop_a_call() -> None:
     net.time.advance(1)
     assert refused.session is None
     assert net.said(bob.ip)[-1] == "420 INVITE"
-    _empty(alice, bob)
+    empty(alice, bob)
 
 
 def test_a_contact_that_cannot_be_read_moves_nobody() -> None:
@@ -488,4 +397,4 @@ def test_a_contact_that_cannot_be_read_moves_nobody() -> None:
     call.session.bye()
     net.time.advance(1)
     assert bob.heard[0].end == LineEnded(LineCause.FAR_END)
-    _empty(alice, bob)
+    empty(alice, bob)

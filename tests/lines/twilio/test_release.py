@@ -164,3 +164,51 @@ async def test_a_call_that_is_given_up_meanwhile_ends_both(two: Two) -> None:
     for talk in (two.caller, two.person):
         await talk.line.hang_up()
     await two.over()
+
+
+UNSURE = '{"code": 20500, "message": "Try again", "status": 503}'
+LEFT = '{"code": 21220, "message": "Call is not in-progress. Cannot redirect.", "status": 400}'
+UNKNOWN = '{"code": 20404, "message": "The requested resource was not found", "status": 404}'
+
+
+async def test_a_caller_whom_the_carrier_fails_to_move_once_is_moved(
+    carrier: CarrierClient, two: Two
+) -> None:
+    await carrier.fault(status=503, body=UNSURE, after=1)
+    await two.connected()
+    for talk in (two.caller, two.person):
+        assert (await talk.end()).cause is LineCause.TRANSFERRED
+    await two.in_conference(two.calls)
+    await two.in_conference(two.called)
+    await two.calls.do(HangUp())
+    await two.over()
+
+
+async def test_a_person_comes_back_if_the_carrier_fails_to_move_the_caller_twice(
+    carrier: CarrierClient, two: Two
+) -> None:
+    await carrier.fault(status=503, body=UNSURE, times=2, after=1)
+    with pytest.raises(MoveRefused, match="Try again"):
+        await two.connected()
+    await two.in_conference(two.called)
+    await two.person.until(lambda: two.person.moves == [LineMove.NOT_TRANSFERRED])
+    await still_heard(two.caller, two.person)
+    await two.caller.line.hang_up()
+    await two.person.line.hang_up()
+    await two.over()
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, LEFT), (404, UNKNOWN)], ids=["left", "unknown"])
+async def test_a_person_is_not_left_where_a_caller_who_has_gone_does_not_come(
+    carrier: CarrierClient, two: Two, status: int, body: str
+) -> None:
+    """The caller's goodbye comes only after the carrier has said that they are not there."""
+    await carrier.fault(status=status, body=body, after=1)
+    with pytest.raises(MoveRefused):
+        await two.connected()
+    await two.calls.do(HangUp())
+    await two.person.until(lambda: two.person.moves == [LineMove.NOT_TRANSFERRED])
+    await still_heard(two.person)
+    assert (await two.caller.end()).cause is LineCause.FAR_END
+    await two.person.line.hang_up()  # as a call does, when it has told them
+    await two.over()
