@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from tests.knowledge.papers import docx, lying_zip, packed, pdf, zip_bomb
 
 from chorus.knowledge import reading
-from chorus.knowledge.reader import formats
+from chorus.knowledge.reader import chunks, formats
 from chorus.knowledge.reader.blocks import Block, Unreadable
 from chorus.knowledge.reader.chunks import LONGEST, cut
 from chorus.knowledge.reading import ReadDocument, read
@@ -188,3 +189,44 @@ def test_a_told_charset_is_heeded():
     assert read_as.blocks == [Block("Müller")]
     page = b'<html><head><meta charset="windows-1251"></head><body>' + "Привет".encode("cp1251")
     assert formats.read(page, "html", None).blocks == [Block("Привет")]
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "limit", "says"),
+    [
+        (pdf([["One"], ["Two"], ["Three"]]), "pdf", "MAX_PAGES", "has 3 pages, and 2 are read"),
+        (b"Name;Price\nOak;1\nFir;2\nElm;3\n", "csv", "MAX_ROWS", "more than 2 rows"),
+    ],
+    ids=["pages", "rows"],
+)
+def test_more_than_is_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, format: str, limit: str, says: str
+):
+    monkeypatch.setattr(formats, limit, 3)
+    assert formats.read(content, format, None).blocks
+    monkeypatch.setattr(formats, limit, 2)
+    with pytest.raises(Unreadable, match=says):
+        formats.read(content, format, None)
+
+
+def test_more_characters_than_are_kept_are_refused(monkeypatch: pytest.MonkeyPatch):
+    text = [Block("An oak grows for centuries.")] * 40
+    characters = sum(len(piece.text) for piece in cut(text))
+    assert characters >= 40 * len(text[0].text)
+    monkeypatch.setattr(chunks, "MAX_CHARACTERS", characters)
+    assert cut(text)
+    monkeypatch.setattr(chunks, "MAX_CHARACTERS", characters - 1)
+    with pytest.raises(Unreadable, match=f"more than {characters - 1} characters"):
+        cut(text)
+
+
+def test_the_kernel_ends_a_process_that_has_had_its_processor_time():
+    code = """
+from chorus.knowledge.reader import limits
+limits.CPU_S = 1
+limits.lock()
+while True:
+    pass
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGXCPU

@@ -212,3 +212,22 @@ async def test_a_person_is_not_left_where_a_caller_who_has_gone_does_not_come(
     assert (await two.caller.end()).cause is LineCause.FAR_END
     await two.person.line.hang_up()  # as a call does, when it has told them
     await two.over()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_caller_who_was_moved_without_the_carrier_saying_so_is_not_left_alone(
+    carrier: CarrierClient, two: Two, times: int
+) -> None:
+    """Once: they are sent there again. Twice: nobody knows where they are, and both are let go."""
+    await carrier.fault(status=503, body=UNSURE, times=times, after=1, done=True)
+    if times == 1:
+        await two.connected()
+        await two.in_conference(two.calls)
+        await two.in_conference(two.called)
+        await two.calls.do(HangUp())
+    else:
+        with pytest.raises(MoveRefused):
+            await two.connected()
+        await two.caller.end()
+        await two.person.line.hang_up()  # as a call does, one of whose two lines has ended
+    await two.over()

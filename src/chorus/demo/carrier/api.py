@@ -60,6 +60,8 @@ class Api:
         fault = self._exchange.next_fault()
         if fault is not None:
             await asyncio.sleep(fault.delay_s)
+            if fault.done:
+                do(request, self._account(request), form)
             return Response(fault.body, fault.status, media_type="application/json")
         try:
             return do(request, self._account(request), form)

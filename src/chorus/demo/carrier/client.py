@@ -104,11 +104,13 @@ class CarrierClient:
         delay_s: float = 0,
         times: int = 1,
         after: int = 0,
+        *,
+        done: bool = False,
     ) -> None:
         """The REST API answers this instead of what it should, once it has done `after` requests
-        more."""
+        more. `done`: it does what it was asked for all the same."""
         fault = {"status": status, "body": body, "delay_s": delay_s, "times": times, "after": after}
-        await self.post("faults", fault)
+        await self.post("faults", fault | {"done": done})
 
     async def wait(
         self, kind: str, timeout_s: float = WAIT_TIMEOUT_S, after: int = -1, **facts: Any

@@ -9,7 +9,7 @@ POST /control/calls/{sid}/steps      {steps}                    more for the per
 GET  /control/calls/{sid}            state, figures
 GET  /control/calls/{sid}/heard      what the person heard, as it was played: 8 kHz µ-law
 GET  /control/calls/{sid}/said       what the person said, sample for sample beside it
-POST /control/faults                 {status, body?, delay_s?, times?, after?}   the API breaks
+POST /control/faults                 {status, body?, delay_s?, times?, after?, done?}   it breaks
 GET  /control/events?after=n         everything that happens, one JSON object a line, for ever
 """
 
@@ -67,6 +67,7 @@ class NewFault(BaseModel):
     delay_s: float = 0
     times: int = Field(default=1, ge=1)
     after: int = Field(default=0, ge=0)
+    done: bool = False
 
 
 class Control:

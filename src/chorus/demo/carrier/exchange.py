@@ -36,13 +36,15 @@ class Number:
 
 @dataclass(slots=True)
 class Fault:
-    """The REST API answers this instead, `times` times, once it has done `after` requests."""
+    """The REST API answers this instead, `times` times, once it has done `after` requests. `done`:
+    what was asked for is done all the same."""
 
     status: int = 500
     body: str = ""
     delay_s: float = 0.0
     times: int = 1
     after: int = 0
+    done: bool = False
 
 
 @dataclass(slots=True)

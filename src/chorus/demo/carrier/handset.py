@@ -95,7 +95,7 @@ class Handset(ABC):
 
     def end(self, why: str) -> None:
         """The first reason stands; but who hangs up while they are sent elsewhere has hung up."""
-        if self.over in (None, "redirected"):
+        if self.over is None or (self.over == "redirected" and why == "hung_up"):
             self.over = why
 
     async def until(self, true: Callable[[], bool], timeout_s: float) -> bool:

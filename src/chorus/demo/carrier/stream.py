@@ -231,7 +231,9 @@ class MediaStream(Handset):
                     await self._send({"event": "stop", "streamSid": self.stream_sid, "stop": ids})
                 await ws.close()
             except ConnectionClosed:
-                self.over = "closed"
+                # Chorus closes it, too, when the call was sent elsewhere.
+                if self.over not in ("redirected", "hung_up"):
+                    self.over = "closed"
         if self.over == "closed":
             self._tell("stream.closed", code=ws.close_code, reason=ws.close_reason)
         self._tell("stream.over", why=self.over or "hung_up")
