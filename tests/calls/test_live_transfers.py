@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.calls.test_live_calls import post, servers, stored
-from tests.soak.rig import FINAL, Rig
+from tests.soak.rig import FINAL, OURS, Rig
 
 from chorus.demo.carrier.client import CarrierCall
 from chorus.demo.carrier.person import HangUp, Person, Press, Say, Wait, WaitQuiet
@@ -187,6 +187,28 @@ async def somebody_behind_a_menu(rig: Rig) -> None:
     said = [line["content"] for line in leg["transcript"] if line["role"] == "assistant"]
     assert len(said) == 1
     assert said[0].startswith("Chairs. To take the call, press one.")
+
+
+async def an_address_with_headers_and_an_extension(rig: Rig) -> None:
+    """All that a target says of the second call reaches the carrier that places it."""
+    address = "sip:200@pbx.example.com"
+    asked_for = f"{address}?X-Team=chairs%20and%20beds"
+    headers = [{"key": "X-Team", "value": "chairs and beds"}]
+    wish = to("cold", number=address, headers=headers, postDialDigits="w204", ringTimeoutSeconds=25)
+    id, caller = await talking(rig)
+    await rig.carrier.expect(asked_for, Person(ring_ms=50))
+    answer = await post(rig, f"{id}/transfer", wish)
+    assert answer.status_code == 202, answer.text
+    await until(rig, id, "transfer_connected")
+    dialled = [event for event in rig.carrier.events if event["kind"] == "api"]
+    [form] = [e["form"] for e in dialled if address in e["form"].get("To", [""])[0]]
+    assert form["To"] == [asked_for]
+    assert form["From"] == [OURS]
+    assert (form["SendDigits"], form["Timeout"]) == (["w204"], ["25"])
+    await caller.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+    assert shown["transferCalls"][0]["customerNumber"] == address
 
 
 async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:
