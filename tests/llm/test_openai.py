@@ -367,6 +367,7 @@ async def test_http_errors_become_sentences(
     _, error = await failure(OpenAIModel(endpoint, "m"))
     assert says in error.detail
     assert error.retryable is retryable
+    assert error.kind == str(status)
     assert len(server.replies) == 1, "retrying is the caller's decision"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import uuid
@@ -19,9 +20,10 @@ from chorus import logs
 from chorus.audio.pace import Lag
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, WaitQuiet
-from chorus.llm.model import ToolCall, ToolSpec
+from chorus.llm.model import ModelFailed, ToolCall, ToolSpec
 from chorus.outbound import Outbound
 from chorus.settings import Settings, SettingsError
+from chorus.speech.engines import EngineFailed
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.limits import limits_of
 from chorus.talk.timeline import Happening
@@ -108,6 +110,9 @@ def _check_spans(collected: Collected, call_id: uuid.UUID) -> None:
     assert {span.trace for span in collected.spans} == {root.trace}
     assert root.attributes["chorus.call.id"] == str(call_id)
     assert root.attributes["chorus.call.status"] == "completed"
+    assert root.attributes["gen_ai.operation.name"] == "invoke_agent"
+    genai = [span for span in collected.spans if "gen_ai.operation.name" in span.attributes]
+    assert {span.attributes.get("gen_ai.conversation.id") for span in genai} == {str(call_id)}
     [turn, *_] = collected.of("turn")
     assert turn.parent == root.id
     assert root.start_ns <= turn.start_ns < turn.end_ns <= root.end_ns
@@ -118,14 +123,19 @@ def _check_spans(collected: Collected, call_id: uuid.UUID) -> None:
         if before.parent == after.parent:
             assert before.end_ns == after.start_ns
     chats = [span for span in collected.spans if span.name.startswith("chat ")]
-    assert any(span.parent == turn.id for span in chats)
+    thought = {span.id for span in collected.of("think") if span.parent == turn.id}
+    assert any(span.parent in thought for span in chats)
+    spoken = {span.id for span in collected.of("synthesize") if span.parent == turn.id}
+    assert any(span.parent in spoken for span in collected.spans if span.name.startswith("speak "))
+    ids = {span.id for span in collected.spans}
+    assert {span.parent for span in collected.spans} <= ids | {""}
     assert chats[0].attributes["gen_ai.operation.name"] == "chat"
     assert chats[0].attributes["gen_ai.usage.output_tokens"] > 0
-    assert any(span.name.startswith("speak ") for span in collected.spans)
     tries = [span for span in collected.spans if span.name.startswith("webhook call.")]
     assert tries
     assert {span.parent for span in tries} == {root.id}
     assert all(span.failed for span in tries)
+    assert {span.attributes["error.type"] for span in tries} == {"OutboundFailed"}
     # What was said, and whose number it is, is nowhere.
     everything = str(collected.spans)
     assert "+1557" not in everything
@@ -167,8 +177,86 @@ async def test_a_tool_is_told_the_trace_that_it_is_part_of(tmp_path: Path):
     assert shown == f"00-{ids_of(call_id)[0]:032x}-{tool.id}-01"
     assert tool.parent == turn.id
     assert tool.failed
+    assert tool.attributes["error.type"] == "500"
     assert tool.attributes["gen_ai.tool.name"] == "look_up"
+    assert tool.attributes["gen_ai.conversation.id"] == str(call_id)
     assert turn.end_ns - turn.start_ns == 895_000_000
+
+
+def heard(turn: int) -> Happening:
+    """The reply sounds: the model's first word came 300 ms after the caller's last."""
+    reached = {"wordsMs": 100, "verdictMs": None, "committedMs": 200}
+    reached |= {"tokenMs": 300, "audioMs": 400, "sentMs": 500}
+    return Happening(700, "turn_latency", {"turn": turn, "speechEndedAtMs": 100, **reached})
+
+
+def ask(watch: CallWatch, turn: int, failure: Exception | None = None) -> None:
+    """What thinks asks a model, and what speaks a voice."""
+    token = spans.current.set(watch)
+    try:
+        spans.within_turn(turn, "think")
+        with (
+            contextlib.suppress(ModelFailed, EngineFailed),
+            spans.span("chat m", "client", **{"gen_ai.operation.name": "chat"}),
+        ):
+            if failure is not None:
+                raise failure
+        spans.within_turn(turn, "synthesize")
+        with spans.span("speak v", "client"):
+            pass
+    finally:
+        spans.current.reset(token)
+
+
+async def test_a_request_hangs_on_the_stage_of_the_turn_that_it_was_made_in(tmp_path: Path):
+    with collector() as collected:
+        seen = telemetry(tmp_path, collected.url)
+        watch = seen.call(uuid.uuid4(), "inbound", {})
+        watch.told(Happening(10, "speech_started", {"turn": 1, "onsetMs": 5}))
+        ask(watch, 1)  # before the times of the stages are known
+        watch.told(heard(1))
+        ask(watch, 1)  # and after
+        watch.told(Happening(900, "reply_heard", {"turn": 1, "heard": "…"}))
+        watch.told(Happening(1000, "speech_started", {"turn": 2, "onsetMs": 1000}))
+        ask(watch, 2)
+        watch.told(Happening(60_000, "turn_dropped", {"turn": 2}))
+        watch.ended("completed", "customer_ended", 60_000)
+        await seen.aclose()
+    one, two = collected.of("turn")
+    for asked, doing in (("chat m", "think"), ("speak v", "synthesize")):
+        [first, second] = collected.of(doing)
+        assert (first.parent, second.parent) == (one.id, two.id)
+        assert [span.parent for span in collected.of(asked)] == [first.id, first.id, second.id]
+        assert first.end_ns - first.start_ns == 100_000_000
+        # What nobody heard has no times of its own: it goes from its first request to the end.
+        assert second.start_ns == collected.of(asked)[2].start_ns
+        assert second.end_ns == two.end_ns
+    ids = [span.id for span in collected.spans]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (ModelFailed("m", "secret words"), "_OTHER"),
+        (EngineFailed("v", "tts", "secret words", "busy"), "busy"),
+    ],
+)
+async def test_what_failed_says_of_which_kind_it_was(tmp_path: Path, failure: Exception, kind: str):
+    with collector() as collected:
+        seen = telemetry(tmp_path, collected.url)
+        watch = seen.call(uuid.uuid4(), "inbound", {})
+        ask(watch, 1, failure)
+        watch.ended("failed", "worker_lost", 1000)
+        tried = seen.webhook_began(uuid.uuid4(), "call.completed", 1)
+        tried.ended(503, None, 0.1)
+        await seen.aclose()
+    [chat], [call] = collected.of("chat m"), collected.of("call")
+    [webhook] = collected.of("webhook call.completed")
+    assert (chat.attributes["error.type"], call.attributes["error.type"]) == (kind, "worker_lost")
+    assert webhook.attributes["error.type"] == "503"
+    assert "secret words" not in str(collected.spans)
+    assert "error.type" not in collected.of("speak v")[0].attributes
 
 
 async def test_what_is_sampled_is_decided_alike_everywhere(
@@ -182,7 +270,7 @@ async def test_what_is_sampled_is_decided_alike_everywhere(
         flags: set[tuple[str, ...]] = set()
         for call_id in calls:
             watch = holds.call(call_id, "inbound", {})
-            begun = watch.begin("x", "internal", None, {})
+            begun = watch.begin("x", "internal", None, None, {})
             begun.end()
             watch.ended("completed", "customer_ended", 1)
             tried = delivers.webhook_began(call_id, "call.completed", 1)

@@ -107,13 +107,15 @@ ModelItem = TextDelta | ToolCall | Usage
 
 class ModelFailed(Exception):
     """The model did not answer. `detail` carries no secrets; `retryable` says whether another
-    try, or another vendor, may help."""
+    try, or another vendor, may help; `kind` is what traces tell of it: HTTP's status, or the name
+    of an error."""
 
     def __init__(self, vendor: str, detail: str, *, retryable: bool = True) -> None:
         super().__init__(f"{vendor}: {detail}")
         self.vendor = vendor
         self.detail = detail
         self.retryable = retryable
+        self.kind = "_OTHER"
 
 
 class LanguageModel(Protocol):

@@ -260,6 +260,12 @@ class OpenAIModel:
         return ModelFailed(self.name, safe, retryable=retryable)
 
     def _failure(self, error: Exception, parts: Parts) -> ModelFailed:
+        failure = self._why(error, parts)
+        refused = isinstance(error, _Refused)
+        failure.kind = str(error.status) if refused else type(error).__name__
+        return failure
+
+    def _why(self, error: Exception, parts: Parts) -> ModelFailed:
         """What went wrong, in a sentence without secrets."""
         import httpx2
 

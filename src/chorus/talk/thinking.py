@@ -225,7 +225,7 @@ class Reply:
     # --- the model ----------------------------------------------------------------------------
 
     async def _think(self, messages: tuple[Message, ...]) -> None:
-        within_turn(self.turn)
+        within_turn(self.turn, "think")
         try:
             await self._look_up()
             for _ in range(MAX_ROUNDS):
@@ -328,7 +328,7 @@ class Reply:
     # --- the voice ----------------------------------------------------------------------------
 
     async def _speak(self) -> None:
-        within_turn(self.turn)
+        within_turn(self.turn, "synthesize")
         try:
             async with aclosing(self._mind.voicing.speak(self._script)) as pieces:
                 async for piece in pieces:

@@ -3,9 +3,10 @@
 A call is one trace. Its ids are made from the call's id alone (`ids_of`), so every process knows
 them without asking: the one that delivers a webhook an hour later writes into the same trace.
 
-    call → turn → transcribe, judge end of turn, think, synthesize, play     as the turn had them
-                → chat MODEL, speak VOICE, execute_tool NAME                  each request
-         → webhook EVENT                                                      each try
+    call → turn → transcribe, judge end of turn, play                 as the turn had them
+                → think      → chat MODEL, execute_tool NAME          each request
+                → synthesize → speak VOICE                            each request
+         → webhook EVENT                                              each try
 
 Names of attributes are those of OpenTelemetry's GenAI conventions where it has any (`gen_ai.*`,
 https://opentelemetry.io/docs/specs/semconv/gen-ai/), else `chorus.*`. No attribute holds what was
@@ -18,6 +19,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry import trace
@@ -35,10 +37,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 
 import chorus
 from chorus.settings import Settings
-from chorus.telemetry.spans import Kind, Value
+from chorus.telemetry.spans import Doing, Kind, Value
 
 _KINDS = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT}
 _MS = 1_000_000
+_CONVERSATION = "gen_ai.conversation.id"
 
 
 def ids_of(call_id: uuid.UUID) -> tuple[int, int]:
@@ -132,10 +135,15 @@ class Export:
         if self._tracers is None:
             return None
         self._ids.given = ids_of(call_id)
-        attributes = {"chorus.call.id": str(call_id), **attributes}
+        attributes = {
+            "chorus.call.id": str(call_id),
+            "gen_ai.operation.name": "invoke_agent",
+            _CONVERSATION: str(call_id),
+            **attributes,
+        }
         root = self._tracer.start_span("call", Context(), attributes=attributes)
         self._ids.given = None  # one that is not sampled takes none
-        return CallSpans(self._tracer, root)
+        return CallSpans(self._tracer, self._ids, root, str(call_id))
 
     def afterwards(
         self, call_id: uuid.UUID, name: str, attributes: dict[str, Value]
@@ -171,8 +179,8 @@ class _Open:
     def put(self, name: str, value: Value) -> None:
         self.span.set_attribute(name, value)
 
-    def failed(self, why: str) -> None:
-        self.span.set_status(Status(StatusCode.ERROR, why))
+    def failed(self, why: str, kind: str) -> None:
+        _fail(self.span, why, kind)
 
     def given_up(self) -> None:
         self.span.set_attribute("chorus.cancelled", True)
@@ -181,45 +189,96 @@ class _Open:
         self.span.end()
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """`promised`: stages that requests hang on already, and when the first of these began. Such a
+    stage is made, with the id that was promised, when its times are known."""
+
+    span: trace.Span
+    promised: dict[str, tuple[SpanContext, int]] = field(
+        default_factory=dict[str, tuple[SpanContext, int]]
+    )
+    made: dict[str, SpanContext] = field(default_factory=dict[str, SpanContext])
+
+    def stage(self, doing: Doing, at_ns: int) -> trace.Span:
+        """What a request that begins at `at_ns` hangs on."""
+        if (context := self.made.get(doing)) is None:
+            if doing not in self.promised:
+                of = self.span.get_span_context()
+                id = RandomIdGenerator().generate_span_id()
+                context = SpanContext(of.trace_id, id, is_remote=False, trace_flags=of.trace_flags)
+                self.promised[doing] = context, at_ns
+            context, _ = self.promised[doing]
+        return NonRecordingSpan(context)
+
+
 class CallSpans:
     """Of one call. Times are its milliseconds since it was answered."""
 
-    def __init__(self, tracer: trace.Tracer, root: trace.Span) -> None:
+    def __init__(self, tracer: trace.Tracer, ids: _Ids, root: trace.Span, call_id: str) -> None:
         self._tracer = tracer
+        self._ids = ids
         self._root = root
+        self._call_id = call_id
         self._began_ns = time.time_ns()
-        self._turns: dict[int, trace.Span] = {}
+        self._turns: dict[int, _Turn] = {}
         self.trace_id = f"{root.get_span_context().trace_id:032x}"
 
-    def begin(self, name: str, kind: Kind, turn: int | None, attributes: dict[str, Value]) -> _Open:
-        parent = self._root if turn is None else self._turns.get(turn, self._root)
-        return _begin(self._tracer, name, kind, parent, attributes, time.time_ns())
+    def begin(
+        self,
+        name: str,
+        kind: Kind,
+        turn: int | None,
+        doing: Doing | None,
+        attributes: dict[str, Value],
+    ) -> _Open:
+        now_ns = time.time_ns()
+        of = None if turn is None else self._turns.get(turn)
+        parent = self._root
+        if of is not None:
+            parent = of.span if doing is None else of.stage(doing, now_ns)
+        if "gen_ai.operation.name" in attributes:
+            attributes = {_CONVERSATION: self._call_id, **attributes}
+        return _begin(self._tracer, name, kind, parent, attributes, now_ns)
 
     def turn_began(self, turn: int, at_ms: float) -> None:
         """Once; later ones change nothing."""
         if turn not in self._turns:
-            self._turns[turn] = self._tracer.start_span(
+            span = self._tracer.start_span(
                 "turn",
                 trace.set_span_in_context(self._root, Context()),
                 attributes={"chorus.turn": turn},
                 start_time=self._ns(at_ms),
             )
+            self._turns[turn] = _Turn(span)
 
     def turn_committed(self, turn: int, by: str, *, drafted: bool) -> None:
-        span = self._turns[turn]
+        span = self._turns[turn].span
         span.set_attributes({"chorus.turn.by": by, "chorus.turn.drafted": drafted})
 
     def turn_ended(self, turn: int, at_ms: float, how: str) -> None:
-        span = self._turns.pop(turn, None)
-        if span is not None:
-            span.set_attribute("chorus.turn.ended", how)
-            span.end(self._ns(at_ms))
+        of = self._turns.pop(turn, None)
+        if of is not None:
+            end_ns = self._ns(at_ms)
+            for doing, (_, began_ns) in list(of.promised.items()):
+                # Nobody heard what came of it, so nothing but its requests tells when it was.
+                self._stage(of, doing, began_ns, max(began_ns, end_ns))
+            of.span.set_attribute("chorus.turn.ended", how)
+            of.span.end(end_ns)
 
     def stage(self, turn: int, doing: str, from_ms: float, to_ms: float) -> None:
-        parent = self._turns.get(turn, self._root)
-        _begin(self._tracer, doing, "internal", parent, {}, self._ns(from_ms)).span.end(
-            self._ns(to_ms)
-        )
+        self._stage(self._turns.get(turn), doing, self._ns(from_ms), self._ns(to_ms))
+
+    def _stage(self, of: _Turn | None, doing: str, from_ns: int, to_ns: int) -> None:
+        parent = self._root if of is None else of.span
+        promised = None if of is None else of.promised.pop(doing, None)
+        if promised is not None:
+            self._ids.given = promised[0].trace_id, promised[0].span_id
+        span = _begin(self._tracer, doing, "internal", parent, {}, from_ns).span
+        self._ids.given = None
+        if of is not None:
+            of.made[doing] = span.get_span_context()
+        span.end(to_ns)
 
     def event(self, at_ms: float, name: str, attributes: dict[str, Value]) -> None:
         self._root.add_event(name, attributes, self._ns(at_ms))
@@ -229,11 +288,16 @@ class CallSpans:
             self.turn_ended(turn, duration_ms, "call over")
         self._root.set_attributes({"chorus.call.status": status, "chorus.call.reason": reason})
         if status == "failed":
-            self._root.set_status(Status(StatusCode.ERROR, reason))
+            _fail(self._root, reason, reason)
         self._root.end(self._ns(duration_ms))
 
     def _ns(self, at_ms: float) -> int:
         return self._began_ns + round(at_ms * _MS)
+
+
+def _fail(span: trace.Span, why: str, kind: str) -> None:
+    span.set_status(Status(StatusCode.ERROR, why))
+    span.set_attribute("error.type", kind)
 
 
 def _begin(

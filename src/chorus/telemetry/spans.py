@@ -1,8 +1,9 @@
 """Where work of a call tells what it does and for how long; nothing happens unless somebody traces.
 
 `current` is the `Spans` of the call that the running task belongs to; None elsewhere. `span` wraps
-a piece of work, `within_turn` says which turn what follows in this task is for. Nothing here knows
-OpenTelemetry (`otel.py` does), so whatever is part of a call may use it at no cost.
+a piece of work, `within_turn` says which turn, and which stage of it, what follows in this task is
+for. Nothing here knows OpenTelemetry (`otel.py` does), so whatever is part of a call may use it at
+no cost.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Literal, Protocol
 
 Value = str | int | float | bool
 Kind = Literal["internal", "client"]
+Doing = Literal["think", "synthesize"]
+"""The stages of a turn in which others are asked, by the names of their spans."""
 
 
 class Span(Protocol):
@@ -28,8 +31,9 @@ class Span(Protocol):
         """Add an attribute."""
         ...
 
-    def failed(self, why: str) -> None:
-        """It came to nothing. `why` is a sentence without secrets."""
+    def failed(self, why: str, kind: str) -> None:
+        """It came to nothing. `why` is a sentence without secrets, `kind` one of few words: the
+        `error.type` of OpenTelemetry."""
         ...
 
     def given_up(self) -> None:
@@ -48,7 +52,12 @@ class Spans(Protocol):
         ...
 
     def begin(
-        self, name: str, kind: Kind, turn: int | None, attributes: dict[str, Value]
+        self,
+        name: str,
+        kind: Kind,
+        turn: int | None,
+        doing: Doing | None,
+        attributes: dict[str, Value],
     ) -> Span: ...
 
 
@@ -56,7 +65,7 @@ class _Untraced:
     headers: tuple[tuple[str, str], ...] = ()
 
     def put(self, name: str, value: Value) -> None: ...
-    def failed(self, why: str) -> None: ...
+    def failed(self, why: str, kind: str) -> None: ...
     def given_up(self) -> None: ...
     def end(self) -> None: ...
 
@@ -65,28 +74,33 @@ UNTRACED: Span = _Untraced()
 
 current: ContextVar[Spans | None] = ContextVar("spans", default=None)
 _turn: ContextVar[int | None] = ContextVar("turn", default=None)
+_doing: ContextVar[Doing | None] = ContextVar("doing", default=None)
 _tool: ContextVar[Span] = ContextVar("tool", default=UNTRACED)
 
 
-def within_turn(turn: int | None) -> None:
-    """What this task does from now on is for this turn; None: for none."""
+def within_turn(turn: int | None, doing: Doing | None = None) -> None:
+    """What this task does from now on, and the tasks that it starts, is for this turn and this
+    stage of it; None: for none."""
     if current.get() is not None:
         _turn.set(turn)
+        _doing.set(doing)
 
 
 @contextmanager
 def span(name: str, kind: Kind = "internal", /, **attributes: Value) -> Generator[Span]:
     """Around a piece of work. An exception ends it as failed; its text is not kept, since it may
-    hold what callers said."""
+    hold what callers said. Its `error.type` is the `kind` of an engine's failure, else the name of
+    its class."""
     spans = current.get()
     if spans is None:
         yield UNTRACED
         return
-    begun = spans.begin(name, kind, _turn.get(), attributes)
+    begun = spans.begin(name, kind, _turn.get(), _doing.get(), attributes)
     try:
         yield begun
     except Exception as failure:
-        begun.failed(type(failure).__name__)
+        name = type(failure).__name__
+        begun.failed(name, str(getattr(failure, "kind", name)))
         raise
     except BaseException:
         begun.given_up()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chorus.talk.timeline import STAGES, Happening
 from chorus.telemetry.instruments import Metrics
-from chorus.telemetry.spans import UNTRACED, Kind, Span, Value
+from chorus.telemetry.spans import UNTRACED, Doing, Kind, Span, Value
 
 if TYPE_CHECKING:
     # Imports OpenTelemetry, which is there only where it is wanted.
@@ -48,8 +48,17 @@ class CallWatch:
     def trace_id(self) -> str:
         return "" if self.spans is None else self.spans.trace_id
 
-    def begin(self, name: str, kind: Kind, turn: int | None, attributes: dict[str, Value]) -> Span:
-        begun = UNTRACED if self.spans is None else self.spans.begin(name, kind, turn, attributes)
+    def begin(
+        self,
+        name: str,
+        kind: Kind,
+        turn: int | None,
+        doing: Doing | None,
+        attributes: dict[str, Value],
+    ) -> Span:
+        spans, begun = self.spans, UNTRACED
+        if spans is not None:
+            begun = spans.begin(name, kind, turn, doing, attributes)
         model = attributes.get("gen_ai.request.model")
         return begun if model is None else _Request(begun, self._metrics, str(model))
 
@@ -136,9 +145,9 @@ class _Request:
     def put(self, name: str, value: Value) -> None:
         self._span.put(name, value)
 
-    def failed(self, why: str) -> None:
+    def failed(self, why: str, kind: str) -> None:
         self._outcome = "failed"
-        self._span.failed(why)
+        self._span.failed(why, kind)
 
     def given_up(self) -> None:
         self._outcome = "given_up"
@@ -158,8 +167,8 @@ class WebhookWatch:
         self._span = span
         self.headers = span.headers
 
-    def ended(self, status: int | None, error: str | None, took_s: float) -> None:
-        """`status` None: there was no answer; `error` says why."""
+    def ended(self, status: int | None, error: Exception | None, took_s: float) -> None:
+        """`status` None: there was no answer; `error` says why, without secrets."""
         delivered = status is not None and 200 <= status < 300
         outcome = "delivered" if delivered else "no_answer" if status is None else "refused"
         self._metrics.webhooks.add(1, outcome)
@@ -167,5 +176,6 @@ class WebhookWatch:
         if status is not None:
             self._span.put("http.response.status_code", status)
         if not delivered:
-            self._span.failed(error or f"HTTP {status}")
+            why = f"HTTP {status}" if error is None else str(error)
+            self._span.failed(why, str(status) if error is None else type(error).__name__)
         self._span.end()

@@ -184,7 +184,7 @@ class Deliveries:
             )
         except (OutboundRefused, OutboundFailed) as failure:
             took_ms = round((time.monotonic() - started) * 1000)
-            watch.ended(None, str(failure), took_ms / 1000)
+            watch.ended(None, failure, took_ms / 1000)
             return Result(found.url, told, error=str(failure), duration_ms=took_ms)
         watch.ended(answer.status, None, answer.elapsed_ms / 1000)
         return Result(

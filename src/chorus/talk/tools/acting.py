@@ -152,6 +152,9 @@ class Acting:
             with tool_span(call.name, call.id) as running:
                 result = await tool.run(call.arguments, control)
                 if not result.ok:
-                    status = "" if result.status is None else f" HTTP {result.status}"
-                    running.failed(f"the tool failed{status}")
+                    status = result.status
+                    if status is None:
+                        running.failed("the tool failed", "_OTHER")
+                    else:
+                        running.failed(f"the tool failed HTTP {status}", str(status))
             action.finish(result)
