@@ -241,7 +241,7 @@ async def _transact(
 ) -> Response:
     await change.route.before(process, request)
     writes = request.method not in ("GET", "HEAD")
-    async with process.database.session(writes=writes) as session:
+    async with process.database.session(writes=writes, by=change.route.endpoint) as session:
         request.state.session = session
         if request.method in ("PATCH", "PUT", "DELETE"):
             await _compare(change.route, request)

@@ -122,7 +122,11 @@ async def test_a_token_that_is_made_up_takes_no_turn_of_the_writer(sqlite_api: A
     begun = (await begin(sqlite_api)).json()["data"]
     writes: list[float] = []
     database = sqlite_api.process.database
-    watch, database.watch = database.watch, lambda waited_s, took_s: writes.append(took_s)
+
+    def wrote(waited_s: float, took_s: float, by: str) -> None:
+        writes.append(took_s)
+
+    watch, database.watch = database.watch, wrote
     try:
         desk = CallDesk(board(sqlite_api), "browser")
         for id in (begun["callId"], str(uuid.uuid4()), "no id"):

@@ -66,13 +66,22 @@ def test_a_token_that_is_short_is_refused():
         Settings.read({"CHORUS_METRICS_TOKEN": "short"})
 
 
+async def _write(api: Api) -> None:
+    async with api.process.database.writing():
+        pass
+
+
 async def test_the_queues_are_in_it(api: Api):
     """On both databases: their length is a question to the database."""
     await api.made("/v1/agents", {"name": "Anna"})  # a write
     told = values((await read(api)).text)
     assert told["chorus_calls_waiting"] == told["chorus_webhooks_due"] == 0
     assert told["chorus_webhooks_oldest_seconds"] == told["chorus_calls_live"] == 0
-    assert told["chorus_write_seconds_count"] >= 1
+    # Who wrote: the function of a route, and one that runs by itself.
+    await asyncio.gather(*(_write(api) for _ in range(3)))
+    told = values((await read(api)).text)
+    assert told["chorus_write_seconds_count{by=agents.routes.create_agent}"] == 1
+    assert told[f"chorus_write_seconds_count{{by={__name__}._write}}"] == 3
     assert told["chorus_loop_lag_seconds_bucket{le=+Inf}"] == told["chorus_loop_lag_seconds_count"]
 
 

@@ -126,7 +126,12 @@ class Metrics:
         self.writes_waited_s = measured(
             "write_wait", "Wait of a transaction for its turn to write (SQLite).", _WRITE_S
         )
-        self.writes_s = measured("write", "Length of a writing transaction.", _WRITE_S)
+        self.writes_s = measured(
+            "write",
+            "Length of a writing transaction, by the function that asked for it.",
+            _WRITE_S,
+            "by",
+        )
         self.webhooks = counted("webhook_tries", "Tries to deliver a webhook.", "outcome")
         self.webhook_s = measured("webhook", "Time of a try to deliver a webhook.", _REQUEST_S)
         self.webhook_delay_s = measured(

@@ -105,10 +105,10 @@ class Telemetry:
         """It is written down that a webhook was."""
         self.metrics.webhook_delay_s.observe(max(0.0, (now - announced_at).total_seconds()))
 
-    def wrote(self, waited_s: float, took_s: float) -> None:
+    def wrote(self, waited_s: float, took_s: float, by: str) -> None:
         """A writing transaction is over. See `Database.watch`."""
         self.metrics.writes_waited_s.observe(waited_s)
-        self.metrics.writes_s.observe(took_s)
+        self.metrics.writes_s.observe(took_s, by.removeprefix("chorus."))
 
     # --- what is asked --------------------------------------------------------------------------
 
