@@ -250,7 +250,10 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     import asyncio
 
+    from sqlalchemy.exc import SQLAlchemyError
+
     from chorus.db import Database
+    from chorus.db_trouble import trouble
     from chorus.migrations import run as migrations
 
     async def migrate() -> int:
@@ -258,6 +261,11 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
         database = Database(settings)
         try:
             before, after = await migrations.upgrade(database)
+        except SQLAlchemyError as error:
+            found = trouble(settings, error)
+            says = f"The database could not be migrated: {found.says}.\n→ {found.advice}"
+            print(says, file=sys.stderr)
+            return 1
         except Exception as error:
             print(f"The database could not be migrated: {error}", file=sys.stderr)
             return 1

@@ -34,6 +34,7 @@ from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.catalogues import Catalogues
 from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
+from chorus.db_trouble import trouble
 from chorus.doctor_beside import beside
 from chorus.finding import Finding, Findings
 from chorus.llm.model import ModelFailed
@@ -53,6 +54,8 @@ from chorus.speech.weights.store import Store as WeightsStore
 from chorus.speech.weights.store import missing_for_a_call
 
 _ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
+_DATABASE_S = 15
+"""Longer than SQLite waits for a lock, so that it can say that it did."""
 _LOCAL = "pip install 'chorus-voice[local]'"
 
 
@@ -118,7 +121,7 @@ async def _database(settings: Settings) -> Iterable[Finding]:
         return [Finding("ok", "database", f"SQLite at {settings.sqlite_path} (will be made)")]
     database = Database(settings)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_DATABASE_S):
             current, head = await migrations.current(database), migrations.head()
             if current != head:
                 advice = "run `chorus migrate`" + (
@@ -146,10 +149,11 @@ async def _database(settings: Settings) -> Iterable[Finding]:
                     .where(ApiKey.revoked_at.is_(None))
                 )
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        text = str(cause).strip() or type(cause).__name__
-        advice = "check CHORUS_DATABASE_URL, and that the server runs"
-        return [Finding("problem", "database", f"{kind} does not answer: {text}", advice)]
+        found = trouble(settings, error)
+        says = f"{kind} cannot be used: {found.says}"
+        if isinstance(error, TimeoutError):
+            says = f"{kind} does not answer within {_DATABASE_S} s"
+        return [Finding("problem", "database", says, found.advice)]
     finally:
         await database.close()
     found = [Finding("ok", "database", f"{kind}, schema {head}, organizations: {organizations}")]

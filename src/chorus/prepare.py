@@ -7,6 +7,8 @@ Postgres, which others may be using, is changed only by `chorus migrate`.
 
 from __future__ import annotations
 
+import errno
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.accounts import seal
@@ -14,6 +16,7 @@ from chorus.accounts.bootstrap import bootstrap
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
 from chorus.billing.prices import Prices, WrongPrices
 from chorus.db import Database
+from chorus.db_trouble import trouble
 from chorus.migrations import run as migrations
 from chorus.migrations.schema import metadata
 from chorus.settings import Settings
@@ -40,14 +43,16 @@ async def prepare(settings: Settings) -> str | None:
     except (SecretsUnreadable, WrongPrices, migrations.MigrationFailed) as error:
         raise NotReady(str(error)) from error
     except SQLAlchemyError as error:
-        cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        where = "" if settings.is_sqlite else " Check CHORUS_DATABASE_URL, and that it runs."
-        raise NotReady(f"The database cannot be used: {cause}{where}") from error
+        found = trouble(settings, error)
+        advice = found.advice[0].upper() + found.advice[1:]
+        raise NotReady(f"The database cannot be used: {found.says}. {advice}.") from error
     except OSError as error:
         folder = settings.data_dir.absolute()
+        advice = "Set CHORUS_DATA_DIR to a folder that this user may write to."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "Make room on its disk."
         raise NotReady(
-            f"The data folder {folder} cannot be used: {error.strerror or error}. "
-            "Set CHORUS_DATA_DIR to a folder that this user may write to."
+            f"The data folder {folder} cannot be used: {error.strerror or error}. {advice}"
         ) from error
     finally:
         await database.close()
