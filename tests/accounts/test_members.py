@@ -64,11 +64,25 @@ async def test_by_invitation(api: Api):
     assert (await log_in(stranger(api), "new@example.com")).status_code == 401
 
 
-@pytest.mark.parametrize("email", ["", "a", "a@", "@b", "a b@c", "a@b@c"])
+@pytest.mark.parametrize(
+    "email",
+    [
+        *("", "a", "a@", "@b", "a b@c", "a@b@c"),
+        # Not of the form that the document tells.
+        *("a..b@c.de", ".a@c.de", "a(b@c.de", "a@c-.de", "a@c..de", "a@[127.0.0.1]"),
+        *("jos\u00e9@c.de", "a@c\u00e9.de", "a" * 65 + "@c.de", "a@" + "b" * 64 + ".de"),
+    ],
+)
 async def test_what_is_no_address(sqlite_api: Api, email: str):
     answer = await sqlite_api.post("/v1/members", json={**NEW, "email": email})
     assert answer.status_code == 400
     assert answer.json()["details"][0]["field"] == "email"
+
+
+@pytest.mark.parametrize("email", ["o'neil{x}+a@example.com", "a.b@localhost", "a" * 64 + "@c.de"])
+async def test_what_is_an_address(sqlite_api: Api, email: str):
+    made = await sqlite_api.made("/v1/members", {**NEW, "email": email})
+    assert made["email"] == email
 
 
 async def test_a_change_of_role_counts_at_once(api: Api):

@@ -63,6 +63,12 @@ async def test_in_and_out(api: Api):
     assert (await client.get("/v1/agents")).status_code == 401
 
 
+async def test_who_has_an_address_that_is_taken_no_more_logs_in_with_it(api: Api):
+    prepared(api)
+    await member(api.process, await api.organization_id(), "owner", email="jos\u00e9@example.com")
+    assert (await log_in(stranger(api), "JOS\u00c9@example.com")).status_code == 201
+
+
 async def test_with_https_the_cookie_is_secure(tmp_path: Path):
     settings = settings_for(tmp_path, public_url="https://chorus.example")
     async with running(settings) as api:

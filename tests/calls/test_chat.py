@@ -148,6 +148,18 @@ async def test_a_failure_is_told_as_the_caller_would_hear_it(api: Api, server: O
     assert found[0][1]["spoken"].startswith("Entschuldigung")
 
 
+async def test_an_id_that_is_empty_is_none(api: Api, server: OpenAIServer):
+    agent = await api.made("/v1/agents", {"name": "a"})
+    path = f"/v1/agents/{agent['id']}/chat"
+    for none in ("", None):
+        server.answer(Answer(say("Bye.")))
+        history = [{**HELLO[0], "toolCallId": none}]
+        assert said(events(await api.post(path, json={"messages": history}))) == "Bye."
+    # A result has to say of which call it is, all the same.
+    answer = await api.post(path, json={"messages": [{"role": "tool", "toolCallId": ""}]})
+    assert "results of tool calls" in answer.text
+
+
 @pytest.mark.parametrize(
     ("messages", "says"),
     [

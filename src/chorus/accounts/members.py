@@ -31,12 +31,25 @@ from chorus.errors import Problem, not_found
 from chorus.wire import Found, SearchQuery
 
 INVITATION_LASTS = timedelta(days=7)
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
+"""RFC 5321's dot-string and domain: no quotes, comments, numeric hosts or letters beyond ASCII."""
+_LOCAL_PART = 64
+KNOWN_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+"""What was taken as an address before: who has such a one logs in with it."""
 
 
 def email_address(value: str) -> str:
     """The address in lower case. Raises `ValueError`."""
-    if not _EMAIL.fullmatch(value):
+    if not EMAIL.fullmatch(value) or value.index("@") > _LOCAL_PART:
+        raise ValueError("must be an e-mail address such as ada@example.com")
+    return value.lower()
+
+
+def known_email(value: str) -> str:
+    """The address of somebody who may be a member already, in lower case. Raises `ValueError`."""
+    if not KNOWN_EMAIL.fullmatch(value):
         raise ValueError("must be an e-mail address such as ada@example.com")
     return value.lower()
 

@@ -10,7 +10,13 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from chorus.accounts.members import email_address, good_password
+from chorus.accounts.members import (
+    EMAIL,
+    KNOWN_EMAIL,
+    email_address,
+    good_password,
+    known_email,
+)
 from chorus.accounts.passwords import LONGEST, SHORTEST
 from chorus.accounts.permissions import SCOPES_OF_RESOURCES
 from chorus.accounts.principal import SCOPES, Role
@@ -26,13 +32,15 @@ from chorus.wire import (
     TimeIn,
     Whole,
     patch_of,
+    told,
 )
 
 Email = Annotated[
     Text,
-    Field(max_length=254, json_schema_extra={"format": "email"}),
+    Field(max_length=254, json_schema_extra={"format": "email", "pattern": f"^{EMAIL.pattern}$"}),
     AfterValidator(email_address),
 ]
+KnownEmail = Annotated[Text, Field(max_length=254), told(KNOWN_EMAIL), AfterValidator(known_email)]
 NewPassword = Annotated[
     Text,
     # Told, not enforced, by the schema: the sentence of a refusal does not repeat the value.
@@ -253,7 +261,7 @@ class OwnerCreate(In):
 
 
 class SessionCreate(In):
-    email: Email
+    email: KnownEmail
     password: Password
     organization_id: Annotated[
         UUID | None,

@@ -54,7 +54,7 @@ class ChatMessage(In):
     role: Literal["user", "assistant", "tool"]
     content: Annotated[Text, Field(max_length=_CONTENT)] = ""
     tool_calls: Annotated[list[ChatToolCall], Field(max_length=50)] = []
-    tool_call_id: Annotated[OneLine, Field(max_length=200)] = ""
+    tool_call_id: Annotated[OneLine, Field(min_length=1, max_length=200)] | None = None
 
 
 def _in_order(messages: list[ChatMessage]) -> list[ChatMessage]:
@@ -154,7 +154,7 @@ def _message(message: ChatMessage) -> Message:
         message.role,
         message.content,
         tool_calls=tuple(_call(call) for call in message.tool_calls),
-        tool_call_id=message.tool_call_id,
+        tool_call_id=message.tool_call_id or "",
     )
 
 

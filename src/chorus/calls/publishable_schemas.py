@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -13,18 +14,22 @@ from pydantic import AfterValidator, Field, StrictStr
 from chorus.wire import In, Name, Out, Time, Variables, Whole, patch_of, web_url
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_PATTERN = r"^(https://[^ /?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)/?$"
+_PORT = r"(:[1-9][0-9]{0,4})?"
+_ORIGIN = re.compile(
+    rf"https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]){_PORT}/?"
+    rf"|http://(localhost|127\.0\.0\.1|\[::1\]){_PORT}/?"
+)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def _origin(value: str) -> str:
     """As browsers write it: lower case, without the port that is the scheme's own."""
     parts = urlsplit(web_url(value))
-    if value.rstrip("/") != f"{parts.scheme}://{parts.netloc}" or not value.isascii():
-        raise ValueError("must be an origin such as https://www.example.com, without a path")
     host = (parts.hostname or "").lower()
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise ValueError("must begin with https://: browsers give other pages no microphone")
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("must be an origin such as https://www.example.com, without a path")
     written = f"[{host}]" if ":" in host else host
     if parts.port in (None, _DEFAULT_PORTS[parts.scheme]):
         return f"{parts.scheme}://{written}"
@@ -39,7 +44,7 @@ def _unique(values: list[str]) -> list[str]:
 
 Origin = Annotated[
     StrictStr,
-    Field(max_length=255, json_schema_extra={"pattern": _PATTERN}),
+    Field(max_length=255, json_schema_extra={"pattern": f"^({_ORIGIN.pattern})$"}),
     AfterValidator(_origin),
 ]
 
@@ -55,6 +60,7 @@ class PublishableTokenCreate(In):
             min_length=1,
             max_length=20,
             description="Whose pages may use it, exactly: https, or http on this machine.",
+            json_schema_extra={"uniqueItems": True},
         ),
         AfterValidator(_unique),
     ]

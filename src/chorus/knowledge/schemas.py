@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from chorus.wire import In, Name, OneLine, Out, Text, Time, Url, Whole, patch_of
+from chorus.wire import In, Name, Out, Text, Time, Url, Whole, patch_of
 
 MAX_TEXT = 1_000_000
 SourceKind = Literal["text", "file", "url"]
@@ -17,7 +17,7 @@ Refresh = Annotated[Whole, Field(ge=1, le=8760)]
 
 
 EmbeddingModel = Annotated[
-    OneLine,
+    Text,  # a pattern behind a check of our own is not in the document
     Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.:@/-]+)?$"),
 ]
 
