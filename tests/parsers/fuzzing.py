@@ -1,6 +1,7 @@
 """Everything that a stranger, a carrier or a client writes and Chorus parses, given what is nearly
 right: bodies of requests and webhooks, first messages and frames of media streams, signatures,
-cursors, scripts, templates. SIP and SDP have their own (`tests/lines/sip/fuzzing.py`).
+cursors, scripts, templates, handshakes and tokens (`entrances.py`). SIP and SDP have their own
+(`tests/lines/sip/fuzzing.py`).
 
 `python -m tests.parsers.fuzzing [--examples N] [--seed N]` is the long form (`make fuzz-parsers`);
 `test_fuzz_parsers.py` is the short one. Hypothesis makes the inputs. A parser may refuse, by the
@@ -23,10 +24,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from tests.fakes.virtual import run_virtual
+from tests.parsers import entrances
 
 from chorus import json_body
 from chorus.errors import Error
 from chorus.lines import webhook_body
+from chorus.lines.browser import messages
 from chorus.lines.jambonz.media import JambonzMedia
 from chorus.lines.jambonz.signature import signed
 from chorus.lines.jambonz.stream import JambonzLine
@@ -215,6 +218,30 @@ TARGETS = (
         [_MEDIA, _VOX, b'{"event":"stop"}', b'{"customEvent":"dtmf","digit":"5"}'],
         _frames(lambda: VoximplantLine("l")),
     ),
+    Target(
+        "first message of a browser",
+        entrances.FIRST_MESSAGES,
+        entrances.first_message,
+        messages.WrongMessage,
+    ),
+    Target(
+        "messages of a browser",
+        [
+            b'{"type":"played","epoch":1,"played":480,"received":960,"plays":true,"rttMs":12.5}',
+            *(b'{"type":"skip","ms":20}', b'{"type":"digit","digit":"5"}'),
+            *(b'{"type":"ping","t":1.5}', b'{"type":"stop"}'),
+        ],
+        lambda data: messages.read(_text(data)),
+        messages.WrongMessage,
+    ),
+    Target(
+        "token of a supervisor",
+        entrances.FIRST_MESSAGES,
+        entrances.supervision,
+        messages.WrongMessage,
+    ),
+    Target("handshake of a peer", entrances.HANDSHAKES, entrances.handshake),
+    Target("form of Twilio", entrances.FORMS, entrances.form, HTTPException),
     Target("cursor", [b"AAYOz3sYgAD" + b"A" * 21], lambda data: Cursor.of(_text(data)), ValueError),
     Target(
         "script",
