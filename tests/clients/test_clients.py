@@ -74,7 +74,7 @@ def test_typescript(server: Server, document: Path, tmp_path: Path):
     assert found == EXPECTED
 
 
-def tested(name: str, **more: str) -> None:
+def in_node(name: str, **more: str) -> None:
     """A file of the tests that the client for pages has in Node, without a page."""
     env = clients.node_environment() | more
     node = shutil.which("node", path=env["PATH"])
@@ -91,12 +91,12 @@ def tested(name: str, **more: str) -> None:
 
 
 def test_the_sound_of_the_client_for_pages():
-    tested("sound.test.mjs")
+    in_node("sound.test.mjs")
 
 
 @pytest.mark.skipif(not (EMBED / "call.js").exists(), reason="it is not built (make setup)")
 def test_the_client_for_pages_leaves_a_network_that_stands_still():
-    tested("call.test.mjs", CHORUS_CLIENT=str(EMBED))
+    in_node("call.test.mjs", CHORUS_CLIENT=str(EMBED))
 
 
 def test_the_npm_lock_file_names_no_other_registry():
