@@ -150,9 +150,14 @@ class Office:
         return agent.id
 
     async def begins(
-        self, organization_id: uuid.UUID, agent_id: uuid.UUID, direction: str = "outbound"
+        self,
+        organization_id: uuid.UUID,
+        agent_id: uuid.UUID,
+        direction: str = "outbound",
+        parent_id: uuid.UUID | None = None,
     ) -> uuid.UUID | None:
-        """Let a call in as `place` and `answer` do; None where there is no money for it."""
+        """Let a call in as `place` and `answer` do, or `exchange` the second call of `parent_id`;
+        None where there is no money for it."""
         async with self.database.writing() as session:
             call = CallRow(
                 id=uuid.uuid4(),
@@ -163,6 +168,7 @@ class Office:
                 status="in_progress",
                 customer_number="+14155551234",
                 answered_at=ANSWERED,
+                parent_call_id=parent_id,
             )
             if not await self.admission.admit(session, call):
                 return None

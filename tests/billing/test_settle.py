@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis
-from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 from tests.billing.office import FIRST_MINUTE, Crashed, Office, opened, usage
 
@@ -24,8 +20,6 @@ from chorus.billing.settle import NotOver, settle, settle_overdue
 from chorus.billing.tables import LedgerLine, UsageDay, UsageMonth
 from chorus.billing.usage import totals
 from chorus.db import utcnow
-from chorus.knowledge.charging import Spent
-from chorus.knowledge.tables import Document, KnowledgeBase
 
 
 @pytest.fixture
@@ -291,145 +285,6 @@ async def test_a_hold_goes_with_a_transaction_that_fails(office: Office):
         async with office.crashing_at(5):
             await office.begins(organization_id, agent_id)
     assert await office.holds(organization_id) == {}
-
-
-# --- whatever happens ------------------------------------------------------------------------
-
-small = st.integers(0, 5000)
-usages = st.builds(usage, small, small, small, discarded=st.booleans())
-
-
-@dataclass(frozen=True)
-class Life:
-    """A call: what it notes before and after its first settling, when it ends (0: it is lost),
-    and at which statements those who settle it die."""
-
-    notes: list[tuple[int, dict[str, object]]]
-    end_ms: int
-    late: list[dict[str, object]]
-    deaths: list[int]
-    at_once: int
-
-
-@dataclass(frozen=True)
-class Read:
-    """A reading of a document: what a vendor counted, at which statements those who charge it
-    die, and how many do it at once."""
-
-    tokens: int
-    by_operator: bool
-    deaths: list[int]
-    at_once: int
-
-
-reads = st.builds(
-    Read,
-    st.integers(0, 3_000_000),
-    st.booleans(),
-    st.lists(st.integers(1, 9), max_size=2),
-    st.integers(1, 3),
-)
-
-
-async def read(
-    office: Office, other: Office, organization_id: uuid.UUID, document: Document, one: Read
-) -> int:
-    """Returns what it has to cost."""
-    spent = Spent(
-        organization_id,
-        document.knowledge_base_id,
-        document.id,
-        "openai/small-vectors",
-        one.by_operator,
-        one.tokens,
-    )
-    # With a key of its own there is nothing to charge, and nothing that could be charged twice.
-    for statement in one.deaths if one.by_operator else ():
-        try:
-            async with office.crashing_at(statement):
-                await office.account(spent)
-        except Crashed:
-            pass
-    at_once = one.at_once if one.by_operator else 1
-    await asyncio.gather(*((office, other)[n % 2].account(spent) for n in range(at_once)))
-    return (one.tokens * 13 + 50) // 100
-
-
-lives = st.builds(
-    Life,
-    st.lists(st.tuples(st.integers(0, 200_000), usages), max_size=5),
-    st.one_of(st.just(0), st.integers(1, 400_000)),
-    st.lists(usages, max_size=2),
-    st.lists(st.integers(1, 12), max_size=3),
-    st.integers(1, 3),
-)
-
-
-async def live(
-    office: Office, other: Office, agent_id: uuid.UUID, organization_id: uuid.UUID, life: Life
-) -> uuid.UUID | None:
-    call_id = await office.begins(organization_id, agent_id)
-    if call_id is None:
-        return None
-    await office.notes(call_id, (0, "answered", {"transcriber": "pocketsphinx"}))
-    await office.notes(call_id, *((at, "usage", data) for at, data in life.notes))
-    await office.ends(call_id, life.end_ms)
-    for late in (*([data] for data in life.late), []):
-        for statement in life.deaths:
-            try:
-                async with office.crashing_at(statement):
-                    await office.settle(call_id)
-            except Crashed:
-                pass
-        settling = [(office, other)[n % 2].settle(call_id) for n in range(life.at_once)]
-        await asyncio.gather(*settling)
-        await office.notes(call_id, *((0, "usage", data) for data in late))
-    await office.settle(call_id)
-    return call_id
-
-
-def test_whatever_happens_the_sum_of_the_lines_is_the_cost(tmp_path: Path, database_url: str):
-    with asyncio.Runner() as runner:
-        opening = opened(tmp_path, database_url)
-        office = runner.run(opening.__aenter__())
-        other = office.colleague()
-
-        @hypothesis(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(
-            st.lists(lives, min_size=1, max_size=3),
-            st.lists(st.integers(1, 400_000)),
-            st.lists(reads, max_size=2),
-        )
-        def check(calls: list[Life], top_ups: list[int], readings: list[Read]) -> None:
-            async def main() -> None:
-                organization_id = await office.organization()
-                agent_id = await office.agent(organization_id)
-                for micros in top_ups:
-                    await office.top_up(organization_id, micros)
-                begun = [
-                    await live(office, other, agent_id, organization_id, life) for life in calls
-                ]
-                settled = [id for id in begun if id is not None]
-                document = await office.document(organization_id)
-                costs = [await read(office, other, organization_id, document, x) for x in readings]
-                async with office.database.reading() as session:
-                    document = await session.get_one(Document, document.id)
-                    base = await session.get_one(KnowledgeBase, document.knowledge_base_id)
-                assert document.embedding_tokens == sum(one.tokens for one in readings)
-                assert document.embedding_cost_micros == base.embedding_cost_micros == sum(costs)
-                of_operator = [one for one in readings if one.by_operator and one.tokens]
-                lines = await office.lines(organization_id)
-                assert len(of_operator) == sum(line.kind == "embedding" for line in lines)
-                await office.check(organization_id, settled)
-                assert await office.holds(organization_id) == {}
-
-            runner.run(main())
-
-        try:
-            check()
-        finally:
-            runner.run(other.database.close())
-            runner.run(opening.__aexit__(None, None, None))
 
 
 async def sums_of(office: Office) -> list[tuple[object, ...]]:
