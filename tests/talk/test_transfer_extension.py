@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.fakes.second import FakeExchange
 from tests.fakes.stage import Person, Stage
-from tests.talk.test_transfers import YES, assert_connected, hold, target
+from tests.talk.test_transfers import assert_connected, hold, target, yes
 
 from chorus.audio.codec import encode
 from chorus.audio.frame import MULAW_8K
@@ -37,7 +37,7 @@ def said(exchange: FakeExchange) -> list[str]:
 
 @pytest.mark.parametrize("type", ["warm", "warm_briefing"])
 def test_somebody_behind_a_menu_hears_who_calls_once_they_answer(type: Any) -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         person = await exchange.answers()

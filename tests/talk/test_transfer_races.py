@@ -8,7 +8,7 @@ import asyncio
 import pytest
 from tests.fakes.second import FakeExchange, music
 from tests.fakes.stage import Person, Stage
-from tests.talk.test_transfers import NO, SORRY, YES, briefed, hears, hold, target
+from tests.talk.test_transfers import SORRY, briefed, hears, hold, no, target, yes
 
 from chorus.lines.line import LineCause
 from chorus.talk.second_leg import SecondLeg
@@ -68,7 +68,7 @@ def test_the_caller_hangs_up_while_told_to_hold() -> None:
 
 def test_the_caller_hangs_up_while_the_agent_takes_them_back() -> None:
     """The person who declined is still being told goodbye: they are let go all the same."""
-    exchange = FakeExchange(model=NO)
+    exchange = FakeExchange(model=no())
     people: list[Person] = []
 
     async def scene(stage: Stage) -> None:
@@ -148,7 +148,7 @@ def test_somebody_answers_when_the_agent_has_the_caller_again() -> None:
 
 @pytest.mark.parametrize("keys", ["12", "11"])
 def test_no_after_yes_is_too_late(keys: str) -> None:
-    exchange = FakeExchange(model=NO)
+    exchange = FakeExchange(model=no())
 
     async def scene(stage: Stage) -> None:
         person = await briefed(exchange)
@@ -163,7 +163,7 @@ def test_no_after_yes_is_too_late(keys: str) -> None:
 
 
 def test_yes_after_no_is_too_late() -> None:
-    exchange = FakeExchange(model=YES, music=music())
+    exchange = FakeExchange(model=yes(), music=music())
     people: list[Person] = []
 
     async def scene(stage: Stage) -> None:

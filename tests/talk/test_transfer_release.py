@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.fakes.second import FakeExchange
 from tests.fakes.stage import Result, Stage
-from tests.talk.test_transfers import SORRY, YES, briefed, hold, target
+from tests.talk.test_transfers import SORRY, briefed, hold, target, yes
 
 from chorus.lines.line import Line, LineCause, LineEnded, LineMove, MoveRefused
 from chorus.lines.loopback.line import LoopbackLine
@@ -81,7 +81,7 @@ class Joining(Releasing):
 
 def joined(becomes: LineMove | MoveRefused | None) -> tuple[Result, FakeExchange, list[Line]]:
     """A person takes the caller, and the carrier is to connect the two. None: it cannot."""
-    exchange, others = FakeExchange(model=YES), list[Line]()
+    exchange, others = FakeExchange(model=yes()), list[Line]()
 
     async def scene(stage: Stage) -> None:
         near = stage.person.near
@@ -137,7 +137,7 @@ def test_a_carrier_that_does_not_connect_them_leaves_them_bridged(
 
 
 def test_who_hangs_up_while_the_carrier_is_asked_ends_both() -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         near = stage.person.near

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.fakes.second import FakeExchange
 from tests.fakes.stage import Result, Stage, agent, play
-from tests.talk.test_transfers import SORRY, YES, Scene, briefed, hold, target
+from tests.talk.test_transfers import SORRY, Scene, briefed, hold, target, yes
 
 from chorus.talk.transfer import Wish
 
@@ -16,7 +16,7 @@ from chorus.talk.transfer import Wish
 def test_two_people_are_written_down_where_it_is_wanted_and_not_listened_to_else(
     wanted: bool,
 ) -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         person = await briefed(exchange)
@@ -48,7 +48,7 @@ def test_two_people_are_written_down_where_it_is_wanted_and_not_listened_to_else
 
 
 def test_headers_are_filled_in_for_each_call() -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
     headers = (("X-Why", "{{reason}}"), ("X-Who", "{{callerNumber}}"), ("X-Id", "{{order}}"))
 
     async def scene(stage: Stage) -> None:
@@ -87,7 +87,7 @@ VALUES = {"name": "Anna", "card": "4711", "said": "{{card}} {{name}} {{nothing}}
 )
 def test_values_are_data_to_the_person(type: Any, briefing: str | None, heard: str) -> None:
     """Whatever braces a variable or a reason holds: they are heard, and show nothing else."""
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     wish = Wish(target(type, briefing=briefing), "Wants {{name}} and {{card}}", "api")
 

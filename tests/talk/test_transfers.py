@@ -46,9 +46,17 @@ def briefs(answer: ToolCall) -> FakeModel:
     return FakeModel(reply)
 
 
-YES = briefs(ToolCall("y", ACCEPT, "{}"))
-NO = briefs(ToolCall("n", DECLINE, '{"reason": "I am at lunch."}'))
-MACHINE = briefs(ToolCall("m", DECLINE, '{"answered_by": "mailbox"}'))
+def yes() -> FakeModel:
+    return briefs(ToolCall("y", ACCEPT, "{}"))
+
+
+def no() -> FakeModel:
+    return briefs(ToolCall("n", DECLINE, '{"reason": "I am at lunch."}'))
+
+
+def machine() -> FakeModel:
+    return briefs(ToolCall("m", DECLINE, '{"answered_by": "mailbox"}'))
+
 
 Scene = Callable[[Stage], Awaitable[None]]
 
@@ -93,7 +101,7 @@ async def assert_connected(one: Person, other: Person) -> None:
 
 @pytest.mark.parametrize("how", ["by voice", "by key"])
 def test_a_person_is_briefed_takes_the_caller_and_both_talk(how: str) -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         leg = await exchange.placed()
@@ -122,7 +130,7 @@ def test_a_person_is_briefed_takes_the_caller_and_both_talk(how: str) -> None:
 
 
 def test_the_briefing_knows_the_caller_and_takes_no_orders_from_them() -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         person = await briefed(exchange)
@@ -234,22 +242,24 @@ async def _carrier_fails(exchange: FakeExchange) -> None:
 @pytest.mark.parametrize(
     ("person", "model", "ended"),
     [
-        (_declines_by_voice, NO, ("declined", "I am at lunch.")),
-        (_declines_by_key, NO, ("declined", "by key")),
-        (_mailbox, MACHINE, ("no_answer", "a mailbox or a menu answered")),
-        (_carrier_hears_a_mailbox, NO, ("no_answer", "a mailbox or a menu answered")),
-        (_hangs_up, NO, ("declined", "customer ended")),
-        (_says_nothing, NO, ("no_answer", f"nobody took the caller within {DECIDE_S:.0f} s")),
-        (_never_answers, NO, ("no_answer", "nobody answered in 30 s")),
-        (_busy, NO, ("no_answer", "busy")),
-        (_rejects, NO, ("declined", "rejected: SIP 603")),
-        (_carrier_fails, NO, ("failed", "provider error: no route")),
+        (_declines_by_voice, no, ("declined", "I am at lunch.")),
+        (_declines_by_key, no, ("declined", "by key")),
+        (_mailbox, machine, ("no_answer", "a mailbox or a menu answered")),
+        (_carrier_hears_a_mailbox, no, ("no_answer", "a mailbox or a menu answered")),
+        (_hangs_up, no, ("declined", "customer ended")),
+        (_says_nothing, no, ("no_answer", f"nobody took the caller within {DECIDE_S:.0f} s")),
+        (_never_answers, no, ("no_answer", "nobody answered in 30 s")),
+        (_busy, no, ("no_answer", "busy")),
+        (_rejects, no, ("declined", "rejected: SIP 603")),
+        (_carrier_fails, no, ("failed", "provider error: no route")),
     ],
 )
 def test_the_agent_takes_the_caller_back_and_says_so(
-    person: Callable[[FakeExchange], Awaitable[None]], model: FakeModel, ended: tuple[str, str]
+    person: Callable[[FakeExchange], Awaitable[None]],
+    model: Callable[[], FakeModel],
+    ended: tuple[str, str],
 ) -> None:
-    exchange = FakeExchange(model=model, music=music())
+    exchange = FakeExchange(model=model(), music=music())
 
     async def scene(stage: Stage) -> None:
         await stage.until("hold_started")
@@ -338,7 +348,7 @@ def test_the_caller_hangs_up_in_the_moment_of_the_answer() -> None:
 
 
 def test_the_caller_hangs_up_during_the_briefing_and_the_person_is_told() -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
     people: list[Person] = []
 
     async def scene(stage: Stage) -> None:
@@ -401,7 +411,7 @@ def test_both_hang_up_during_the_briefing() -> None:
 
 
 def test_the_person_says_yes_to_a_caller_who_is_gone() -> None:
-    exchange = FakeExchange(model=YES)
+    exchange = FakeExchange(model=yes())
 
     async def scene(stage: Stage) -> None:
         person = await briefed(exchange)
