@@ -44,6 +44,7 @@ def test_what_is_beyond_the_first_hundred_is_named_and_can_be_chosen(
             made("/v1/tools", TOOL | {"name": f"tool_{n:03}"})
             made("/v1/knowledge-bases", {"name": f"Base {n:03}"})
             made("/v1/phone-numbers", {"number": f"+1415555{n:04}", "provider": "loopback"})
+            made("/v1/api-keys", {"name": f"Key {n:03}", "scopes": ["calls:read"]})
         made("/v1/calls/test", {"agentId": agents[0]["id"]})
 
         visit.open("/calls")
@@ -55,6 +56,10 @@ def test_what_is_beyond_the_first_hundred_is_named_and_can_be_chosen(
         page.get_by_role("button", name="Any Number").click()
         expect(page.get_by_role("option", name="+14155550000")).to_be_attached()
         page.keyboard.press("Escape")
+
+        visit.open("/settings/keys")
+        for n in (0, MANY - 1):
+            expect(page.get_by_text(f"Key {n:03}", exact=True)).to_be_attached()
 
         visit.open(f"/agents/{agents[0]['id']}?group=tools")
         expect(page.get_by_role("checkbox", name="tool_000")).to_be_attached()

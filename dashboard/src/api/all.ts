@@ -27,3 +27,8 @@ export const allModels = () => everything((query) => body(api.GET("/v1/slm-model
 export const numbersQuery = { queryKey: ["numbers", "all"], queryFn: () => everything((query) => body(api.GET("/v1/phone-numbers", { params: { query } }))) };
 export const toolsQuery = { queryKey: ["tools", "all"], queryFn: () => everything((query) => body(api.GET("/v1/tools", { params: { query } }))) };
 export const basesQuery = { queryKey: ["knowledge-bases", "all"], queryFn: () => everything((query) => body(api.GET("/v1/knowledge-bases", { params: { query } }))) };
+export const keysQuery = { queryKey: ["keys"], queryFn: () => everything((query) => body(api.GET("/v1/api-keys", { params: { query } }))) };
+export const membersQuery = { queryKey: ["members"], queryFn: () => everything((query) => body(api.GET("/v1/members", { params: { query } }))) };
+export const tokensQuery = { queryKey: ["publishable-tokens"], queryFn: () => everything((query) => body(api.GET("/v1/publishable-tokens", { params: { query } }))) };
+export const providerKeysQuery = { queryKey: ["provider-keys"], queryFn: () => everything((query) => body(api.GET("/v1/provider-keys", { params: { query } }))) };
+export const endpointsQuery = { queryKey: ["endpoints"], queryFn: () => everything((query) => body(api.GET("/v1/webhook-endpoints", { params: { query } }))) };

@@ -2,7 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Suspense } from "react";
-import { numbersQuery } from "../api/all";
+import { membersQuery, numbersQuery } from "../api/all";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
@@ -58,12 +58,12 @@ export function useSetup() {
   const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
   const models = useQuery(modelsQuery);
   const numbers = useQuery(numbersQuery);
-  const members = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
+  const members = useQuery(membersQuery);
   const model = useModelKey();
   const first = useSigned(numbers.data?.find((each) => each.agentId !== null));
   if ([any, agents, models, numbers, members].some((each) => each.isLoadingError)) return null;
   if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data || model.waits || first.waits) return undefined;
-  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.pagination.total, key: model.key, signed: first.signed };
+  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.length, key: model.key, signed: first.signed };
 }
 
 /** Steps to the first call. Each looks at the server whether it is done. */

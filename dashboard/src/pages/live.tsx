@@ -2,7 +2,7 @@
 import { useSearch } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import { type LiveCall, useLiveCalls } from "../api/live";
-import { Badge, curl, Empty, Head, Waiting } from "../parts/basic";
+import { Badge, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
 import { useParameters } from "../parts/lists";
 import { useNow } from "../parts/now";
 import { clock, maybe, ms, number, t } from "../words";
@@ -13,7 +13,7 @@ const SLOW_MS = 1500;
 export function Live() {
   const { call: open } = useSearch({ strict: false }) as { call?: string };
   const change = useParameters();
-  const { calls, total, broken } = useLiveCalls();
+  const { calls, total, broken, error } = useLiveCalls();
   const rows = calls ? [...calls.values()].sort(worst) : [];
   return (
     <div className="page">
@@ -25,6 +25,7 @@ export function Live() {
         )}
       </Head>
       {broken && <p className="note warn" role="status">{t("live.broken")}</p>}
+      <Failure error={error} />
       {!calls && <Waiting />}
       {calls && rows.length === 0 && !open && <Empty title={t("live.none")} code={curl("GET", "/v1/calls/live")}>{t("live.none.text")}</Empty>}
       <div className={open ? "live-columns" : undefined}>

@@ -1,6 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { keysQuery } from "../api/all";
+import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Code, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
@@ -12,7 +13,7 @@ export function Keys() {
   const may = useMay("admin");
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<Schemas["ApiKey"] | null>(null);
-  const found = useQuery({ queryKey: ["keys"], queryFn: () => body(api.GET("/v1/api-keys", { params: { query: { limit: 100 } } })) });
+  const found = useQuery(keysQuery);
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
   return (
     <>
@@ -26,7 +27,7 @@ export function Keys() {
             <tr><th>{t("name")}</th><th>{t("keys.begins")}</th><th>{t("keys.scopes")}</th><th>{t("keys.used")}</th><th>{t("keys.expires")}</th><th><span className="hidden">{t("more")}</span></th></tr>
           </thead>
           <tbody>
-            {found.data.data.map((key) => (
+            {found.data.map((key) => (
               <tr key={key.id}>
                 <td><strong>{key.name}</strong></td>
                 <td className="mono small">{key.prefix}…</td>

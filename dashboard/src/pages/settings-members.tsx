@@ -1,6 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { membersQuery } from "../api/all";
+import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, type Role, useMay, useSession } from "../api/session";
 import { Badge, Button, Code, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
@@ -19,7 +20,7 @@ export function Members() {
   const [inviting, setInviting] = useState(false);
   const [removing, setRemoving] = useState<Schemas["Member"] | null>(null);
   const [token, setToken] = useState<string | null>(null);
-  const found = useQuery({ queryKey: ["members"], queryFn: () => body(api.GET("/v1/members", { params: { query: { limit: 100 } } })) });
+  const found = useQuery(membersQuery);
   const again = () => queries.invalidateQueries({ queryKey: ["members"] });
   const change = useMutation({ mutationFn: ({ id, role }: { id: string; role: Role }) => data(api.PATCH("/v1/members/{id}", { params: { path: { id } }, body: { role } })), onSuccess: again });
   const invite = useMutation({
@@ -43,7 +44,7 @@ export function Members() {
             <tr><th>{t("members.who")}</th><th>{t("members.role")}</th><th>{t("state")}</th><th>{t("members.seen")}</th><th><span className="hidden">{t("more")}</span></th></tr>
           </thead>
           <tbody>
-            {found.data.data.map((member) => (
+            {found.data.map((member) => (
               <tr key={member.id}>
                 <td>
                   <strong>{member.name ?? member.email}</strong>

@@ -1,7 +1,8 @@
 // Publishable tokens: which pages of other sites may call which agent, and how much.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { tokensQuery } from "../api/all";
+import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog } from "../parts/dialogs";
@@ -23,9 +24,9 @@ export function Pages() {
   const [shown, setShown] = useState<Token | null>(null);
   const [revoking, setRevoking] = useState<Token | null>(null);
   const [ends, setEnds] = useState(false);
-  const found = useQuery({ queryKey: ["publishable-tokens"], queryFn: () => body(api.GET("/v1/publishable-tokens", { params: { query: { limit: 100 } } })) });
+  const found = useQuery(tokensQuery);
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
-  const none = found.data.data.length === 0;
+  const none = found.data.length === 0;
   return (
     <>
       <div className="bar">
@@ -39,7 +40,7 @@ export function Pages() {
             <tr><th>{t("name")}</th><th>{t("embeds.agent")}</th><th>{t("embeds.origins")}</th><th>{t("embeds.limits")}</th><th>{t("keys.used")}</th><th><span className="hidden">{t("more")}</span></th></tr>
           </thead>
           <tbody>
-            {found.data.data.map((token) => (
+            {found.data.map((token) => (
               <tr key={token.id}>
                 <td><strong>{token.name}</strong></td>
                 <td>{agents.get(token.agentId) ?? "—"}</td>

@@ -1,7 +1,8 @@
 // Keys of vendors that hear, think and speak: brought, tried, replaced and taken away.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, api, body, data, type Schemas } from "../api/client";
+import { providerKeysQuery } from "../api/all";
+import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
@@ -42,9 +43,9 @@ const again = () => {
 export function ProviderKeys() {
   const may = useMay("admin");
   const [making, setMaking] = useState(false);
-  const found = useQuery({ queryKey: ["provider-keys"], queryFn: () => body(api.GET("/v1/provider-keys", { params: { query: { limit: 100 } } })) });
+  const found = useQuery(providerKeysQuery);
   if (!found.data) return found.error ? <Failure error={found.error} /> : <Waiting />;
-  const rows = found.data.data;
+  const rows = found.data;
   const add = may && (
     <Button look="strong" icon="plus" onPress={() => setMaking(true)}>
       {t("providers.new")}

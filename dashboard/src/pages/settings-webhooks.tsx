@@ -1,6 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { endpointsQuery } from "../api/all";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
@@ -24,7 +25,7 @@ export function Webhooks() {
   const may = useMay("developer");
   const [editing, setEditing] = useState<Endpoint | "new" | null>(null);
   const [secret, setSecret] = useState<string | null>(null);
-  const found = useQuery({ queryKey: ["endpoints"], queryFn: () => body(api.GET("/v1/webhook-endpoints", { params: { query: { limit: 100 } } })) });
+  const found = useQuery(endpointsQuery);
   const test = useMutation({
     mutationFn: (id: string) => data(api.POST("/v1/webhook-endpoints/{id}/test", { params: { path: { id } } })),
     onSuccess: () => {
@@ -38,16 +39,16 @@ export function Webhooks() {
     <>
       <div className="bar">
         <p className="quiet grow">{t("webhooks.lead")}</p>
-        {may && found.data.data.length > 0 && <Button look="strong" icon="plus" onPress={() => setEditing("new")}>{t("webhooks.new")}</Button>}
+        {may && found.data.length > 0 && <Button look="strong" icon="plus" onPress={() => setEditing("new")}>{t("webhooks.new")}</Button>}
       </div>
       <Failure error={test.error ?? rotate.error} />
-      {found.data.data.length === 0 && (
+      {found.data.length === 0 && (
         <Empty title={t("webhooks.none")} code={curl("POST", "/v1/webhook-endpoints", { url: "https://example.com/chorus", events: ["call.completed"] })} action={may && <Button look="strong" onPress={() => setEditing("new")}>{t("webhooks.new")}</Button>}>
           {t("webhooks.none.text")}
         </Empty>
       )}
       <div className="stack">
-        {found.data.data.map((each) => (
+        {found.data.map((each) => (
           <div key={each.id} className="card row">
             <span className="grow">
               <strong className="mono cut" style={{ display: "block" }} dir="ltr">{each.url}</strong>
