@@ -54,9 +54,9 @@ def main(arguments: list[str]) -> int:
         return 1 if failed else 0
     for fetch in fetching:
         fetch.wait()
-    with temporary_files() as environment:
+    with temporary_files() as (environment, where):
         tests = subprocess.run(
-            [BIN / TESTS[0], *TESTS[1:], SLOWEST],
+            [BIN / TESTS[0], *TESTS[1:], *where, SLOWEST],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             env=environment,
@@ -65,19 +65,19 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def temporary_files() -> Generator[dict[str, str]]:
-    """The environment of the tests: their files in memory where it has room for them.
-
-    A commit to a slow disk costs more than all else in many of them.
+def temporary_files() -> Generator[tuple[dict[str, str], list[str]]]:
+    """The environment of the tests and pytest's arguments: their files in memory where it has room
+    for them. A commit to a slow disk costs more than all else in many of them.
     """
     environment = dict(os.environ)
     if "TMPDIR" in environment or not room_in_memory():
-        yield environment
+        yield environment, []
         return
-    with tempfile.TemporaryDirectory(prefix="chorus-tests-", dir=IN_MEMORY) as folder:
+    with tempfile.TemporaryDirectory(prefix="chorus-", dir=IN_MEMORY) as folder:
         # A test's Postgres runs as another user, who has to reach its folder.
         Path(folder).chmod(0o755)
-        yield environment | {"TMPDIR": folder}
+        # A short one: paths of sound files and sockets that other programs are given are bounded.
+        yield environment | {"TMPDIR": folder}, ["--basetemp", f"{folder}/t"]
 
 
 def room_in_memory() -> bool:
