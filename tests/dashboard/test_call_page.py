@@ -47,7 +47,8 @@ def test_a_recording_is_played_and_its_words_are_followed(
         pause = page.get_by_role("button", name="Pause", exact=True)
         expect(pause).to_be_visible()
         # It plays at the speed that was asked for, and the words go with it.
-        page.wait_for_function("document.querySelector('audio').currentTime > 1")
+        while page.evaluate("document.querySelector('audio').currentTime") < 1:
+            page.wait_for_timeout(50)
         assert page.evaluate("document.querySelector('audio').playbackRate") == 2
         expect(word).to_have_count(1)
         pause.click()

@@ -145,7 +145,8 @@ def test_a_person_is_heard_and_the_answer_is_understood(
         lines = page.get_by_role("list", name="Transcript")
         expect(lines).to_contain_text(ANSWER, timeout=60_000)
         heard = lines.locator("li.caller").all_inner_texts()
-        page.wait_for_function(SPOKEN)
+        while not page.evaluate(SPOKEN):
+            page.wait_for_timeout(100)
         answer = understood(page)
         page.get_by_role("button", name="Hang up").click()
         assert visit.complaints == []

@@ -25,6 +25,7 @@ def test_a_session_that_ends_takes_nothing_with_it(browser: Browser, server: Ser
     with visiting(browser, server, owner) as here:
         page, id = here.page, an_agent(server)
         here.open(f"/agents/{id}")
+        expect(prompt_of(page)).to_have_value("One.")
         page.context.clear_cookies()
         prompt_of(page).fill("Two.")  # a draft of it is to be kept, and the server refuses
         again = page.get_by_role("dialog", name="Your session has ended")
