@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _MOST_PROBLEMS = 100
 _LONGEST_NAME = 100  # of a name that whoever asks has made up
-_RETRY_AFTER_S = 5
+RETRY_AFTER_S = "5"
+"""Of a 429 or 503, where nothing says how long it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,8 @@ def rate_limited(retry_after_s: int) -> Error:
     )
 
 
-RETRY_AFTER_S = "5"
-"""Of a 503, where nothing says how long it lasts."""
-
-
 def unavailable(message: str) -> Error:
-    return Error(503, "unavailable", message, headers={"Retry-After": RETRY_AFTER_S})
+    return Error(503, "unavailable", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ def envelope(error: Error, request_id: str) -> Envelope:
     headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers}
     if error.status in (429, 503):
         # Whoever may ask again is always told when.
-        headers.setdefault("Retry-After", str(_RETRY_AFTER_S))
+        headers.setdefault("Retry-After", RETRY_AFTER_S)
         if error.status == 429:
             body.setdefault("retryAfter", int(headers["Retry-After"]))
     return Envelope(error.status, orjson.dumps(body), headers)

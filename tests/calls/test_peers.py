@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.calls.test_relay import KEY, Far, Known, Near
+from tests.calls.test_relay import KEY, Far, Known, Near, talk_until_the_holder_closes
 from tests.soak.rig import free_port
 
 from chorus.accounts.secrets import Secrets
@@ -111,19 +111,7 @@ async def test_messages_go_both_ways_until_the_holder_closes(machines: Machines)
     async with machines.holding() as (_, far):
         near = Near()
         other, passing = await machines.passed_on(near)
-        assert await near.next() == {"type": "websocket.accept", "subprotocol": "audio.example"}
-        assert not other.emptied.is_set()
-        near.says(text="a start")
-        near.says(bytes=b"\x00" * 70_000)
-        assert (await near.next())["text"] == "a start"
-        assert (await near.next())["bytes"] == b"\x00" * 70_000
-        near.says(text="bye")
-        assert (await near.next())["code"] == 4004
-        await asyncio.wait_for(passing, 20)
-        assert other.emptied.is_set()
-    [scope] = far.scopes
-    assert (scope["path"], scope["client"]) == ("/twilio/media/1/t", ("203.0.113.9", 0))
-    assert dict(scope["headers"])[b"x-twilio-signature"] == b"signed"
+        await talk_until_the_holder_closes(near, far, other, passing)
 
 
 @pytest.mark.parametrize(("code", "told"), [(1001, 1001), (1006, 1005)])

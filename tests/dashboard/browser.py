@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,23 @@ def chromium(*more: str) -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def microphone(folder: Path, sound: bytes, rate_hz: int = 8000) -> Iterator[Browser]:
+    """A browser whose microphone plays `sound` (16-bit PCM, mono) once it is opened."""
+    path = folder / "microphone.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(sound)
+    with chromium(
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={path}%noloop",
+        "--autoplay-policy=user-gesture-required",
+    ) as made:
+        yield made
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.dashboard.browser import BUILT, WAIT_MS, chromium, needed, visiting
+from tests.dashboard.browser import BUILT, WAIT_MS, microphone, needed, visiting
 from tests.dashboard.test_talk import recording
 from tests.fakes.server import Server, serving
 
@@ -61,13 +61,7 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    microphone = tmp_path_factory.mktemp("microphone") / "microphone.wav"
-    recording(microphone)
-    with chromium(
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
-        "--autoplay-policy=user-gesture-required",
-    ) as made:
+    with microphone(tmp_path_factory.mktemp("microphone"), recording()) as made:
         yield made
 
 

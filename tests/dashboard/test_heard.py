@@ -4,7 +4,6 @@ that know nothing of the call understand it."""
 from __future__ import annotations
 
 import base64
-import wave
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +12,7 @@ import soxr
 from bench.prompts import RATE_HZ, Prompt, pcm16, prompts, word_errors
 from playwright.sync_api import Browser, Page, expect
 from scripts.material import MODELS
-from tests.dashboard.browser import become_owner, chromium, needed, visiting
+from tests.dashboard.browser import become_owner, microphone, needed, visiting
 from tests.fakes.server import Server, serving
 from tests.material import needs_model, needs_speech
 
@@ -82,18 +81,9 @@ def said() -> Prompt:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory, said: Prompt) -> Iterator[Browser]:
-    microphone = tmp_path_factory.mktemp("microphone") / "person.wav"
-    with wave.open(str(microphone), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        silence = bytes(2 * RATE_HZ)
-        file.writeframes(silence * BEFORE_S + pcm16(said.audio) + silence * 60)
-    with chromium(
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
-        "--autoplay-policy=user-gesture-required",
-    ) as made:
+    silence = bytes(2 * RATE_HZ)
+    sound = silence * BEFORE_S + pcm16(said.audio) + silence * 60
+    with microphone(tmp_path_factory.mktemp("microphone"), sound, RATE_HZ) as made:
         yield made
 
 

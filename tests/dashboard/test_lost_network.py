@@ -3,13 +3,12 @@ network that goes away without a word."""
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.dashboard.browser import become_owner, chromium, log_in, needed, visiting
+from tests.dashboard.browser import become_owner, log_in, microphone, needed, visiting
 from tests.dashboard.network import Network, network
 from tests.fakes.server import Server, serving
 
@@ -28,17 +27,8 @@ otherwise: say "Sorry?"
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    silence = tmp_path_factory.mktemp("microphone") / "silence.wav"
-    with wave.open(str(silence), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(2 * 8000 * 60))
-    with chromium(
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={silence}",
-        "--autoplay-policy=user-gesture-required",
-    ) as made:
+    silence = bytes(2 * 8000 * 60)
+    with microphone(tmp_path_factory.mktemp("microphone"), silence) as made:
         yield made
 
 

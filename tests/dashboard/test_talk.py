@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import wave
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
-from tests.dashboard.browser import become_owner, chromium, log_in, needed, visiting
+from tests.dashboard.browser import become_owner, log_in, microphone, needed, visiting
 from tests.fakes.server import Server, serving
 from websockets.sync.client import connect
 
@@ -35,15 +33,11 @@ otherwise: say "Sorry?"
 """
 
 
-def recording(path: Path) -> None:
-    """A microphone into which somebody says their sentence once, after the greeting."""
+def recording() -> bytes:
+    """Somebody who says their sentence once, after the greeting."""
     words = asyncio.run(recite([SAID]))[SAID]
     silence = MULAW_8K.silence
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(decode(MULAW_8K, silence(BEFORE_MS) + words + silence(60_000)))
+    return decode(MULAW_8K, silence(BEFORE_MS) + words + silence(60_000))
 
 
 def made(http: httpx.Client, path: str, wish: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +57,7 @@ def script_bytes(page: Page) -> int:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    microphone = tmp_path_factory.mktemp("microphone") / "microphone.wav"
-    recording(microphone)
-    with chromium(
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
-        "--autoplay-policy=user-gesture-required",
-    ) as made:
+    with microphone(tmp_path_factory.mktemp("microphone"), recording()) as made:
         yield made
 
 

@@ -194,6 +194,19 @@ class Clauses:
         return self._texts.popleft()
 
 
+class HeldClauses(Clauses):
+    """The last of them comes when `more` is set."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__(*texts)
+        self.more = asyncio.Event()
+
+    async def __anext__(self) -> str:
+        if len(self._texts) == 1:
+            await self.more.wait()
+        return await super().__anext__()
+
+
 def tone(format: AudioFormat, ms: float, hz: float = 220.0, amplitude: int = 6000) -> bytes:
     """`ms` of a sine wave in `format`."""
     count = int(ms * format.rate_hz / 1000)

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from tests.fakes.http_peer import Asked, HttpPeer, but_posts, posts, respond
-from tests.fakes.speech import Clauses, tone
+from tests.fakes.speech import Clauses, HeldClauses, tone
 from tests.speech.vendors.test_mouths import lengths_ms
 
 from chorus.audio.frame import MULAW_8K, AudioFormat
@@ -118,25 +118,8 @@ async def test_an_agent_without_a_voice_or_a_model_has_its_first() -> None:
 
 
 async def test_clauses_one_after_the_other_are_spoken_over_one_connection() -> None:
-    class Thinking:
-        """The second clause comes when the first is spoken."""
-
-        def __init__(self) -> None:
-            self.texts = ["أهلا.", " تفضل."]
-            self.more = asyncio.Event()
-
-        def __aiter__(self) -> Thinking:
-            return self
-
-        async def __anext__(self) -> str:
-            if not self.texts:
-                raise StopAsyncIteration
-            if len(self.texts) == 1:
-                await self.more.wait()
-            return self.texts.pop(0)
-
     async with session(speech) as (opened, peer):
-        clauses = Thinking()
+        clauses = HeldClauses("أهلا.", " تفضل.")
         async with aclosing(opened.speak(clauses)) as pieces:
             async for piece in pieces:
                 if piece.last:

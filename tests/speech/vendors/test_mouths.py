@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
-from tests.fakes.speech import Clauses
+from tests.fakes.speech import Clauses, HeldClauses
 from tests.fakes.vendors.hearing import KEY
 from tests.fakes.vendors.net import MemoryNet, Refusal, Served
 from tests.fakes.vendors.speaking import MS_PER_CHAR, At, Fault, Kind, Mouth
@@ -89,23 +89,8 @@ async def test_one_connection_for_all_replies_and_none_left_open(case: MouthCase
 
 
 async def test_the_first_audio_does_not_wait_for_the_second_clause(case: MouthCase) -> None:
-    class Slow:
-        def __init__(self) -> None:
-            self.texts = ["Well then.", " That is it."]
-            self.more = asyncio.Event()
-
-        def __aiter__(self) -> Slow:
-            return self
-
-        async def __anext__(self) -> str:
-            if not self.texts:
-                raise StopAsyncIteration
-            if len(self.texts) == 1:
-                await self.more.wait()
-            return self.texts.pop(0)
-
     async with session(case, case.mouth()) as (opened, _):
-        clauses = Slow()
+        clauses = HeldClauses("Well then.", " That is it.")
         async with aclosing(opened.speak(clauses)) as speech:
             # The end of the first is told too: nothing is owed while the model thinks.
             while not (await anext(speech)).last:
