@@ -3,6 +3,8 @@ begins anew if that comes to nothing (`returned`). What became of it the carrier
 
 from __future__ import annotations
 
+import asyncio
+
 from chorus.lines.line import RING_TIMEOUT_S, LineCause, LineEnded, LineMove
 from chorus.lines.streamed import StreamedLine
 
@@ -15,6 +17,7 @@ class AbsentStreamedLine(StreamedLine):
     """Implements `AbsentLine`, up to the messages."""
 
     _absent = False
+    _untold: asyncio.TimerHandle | None = None
 
     async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
         await self._ask_to_move(to, ring_timeout_s)
@@ -22,7 +25,8 @@ class AbsentStreamedLine(StreamedLine):
         self._ended_meanwhile = None
         if self._move is not None:
             self._absent = True
-            self._loop.call_later(ring_timeout_s + UNTOLD_S, self.transferred_at_carrier)
+            untold_s = ring_timeout_s + UNTOLD_S
+            self._untold = self._loop.call_later(untold_s, self.transferred_at_carrier)
 
     def transferred_at_carrier(self) -> None:
         if self._move is None or self.over:
@@ -35,6 +39,8 @@ class AbsentStreamedLine(StreamedLine):
         """Nobody was reached, and the person is back on another stream. False if they were here."""
         if self.over or self._move is None:
             return False
+        if self._untold is not None:
+            self._untold.cancel()
         self._absent, self._move, self._ended_meanwhile = False, None, None
         # The line's own time went on; the new stream's begins at nothing.
         self._next_ms = max(self._next_ms, (self._loop.time() - self._began_s) * 1000)

@@ -323,6 +323,21 @@ def test_a_call_that_comes_back_goes_on_by_its_new_stream(stopped: bool) -> None
     run_virtual(main())
 
 
+def test_who_comes_back_and_is_moved_again_is_not_given_up_by_the_first_time() -> None:
+    async def main() -> None:
+        call = Redirected()
+        call.answer.set_result(None)
+        await call.transfer
+        assert call.line.returned_on("MZ2")
+        await asyncio.sleep(RING_TIMEOUT_S + UNTOLD_S - 10)
+        await call.line.transfer("+15551112222")
+        await asyncio.sleep(20)  # the first time's news would be overdue by now
+        assert call.causes == []
+        assert call.line.returned_on("MZ3")
+
+    run_virtual(main())
+
+
 def test_a_line_says_whether_it_can_be_moved() -> None:
     async def main() -> None:
         line = TwilioLine(SID, "CA1")
