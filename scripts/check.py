@@ -36,10 +36,10 @@ FETCHED = ["scripts/peers.py", "scripts/material.py"]
 # By file, so that what a module's tests share (a database server, a peer) starts once; in the
 # order of `tests/conftest.py`, which begins with the longest.
 TESTS = ["pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-SLOWEST = "--durations=5"
-# What the tests write: some hundreds of databases and recordings.
+TESTS += ["--durations=5"]
 IN_MEMORY = Path("/dev/shm")
 ROOM = 6 << 30
+"""Bytes: the tests write some hundreds of databases and recordings."""
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         fetch.wait()
     with temporary_files() as (environment, where):
         tests = subprocess.run(
-            [BIN / TESTS[0], *TESTS[1:], *where, SLOWEST],
+            [BIN / TESTS[0], *TESTS[1:], *where],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             env=environment,
@@ -83,6 +83,7 @@ def temporary_files() -> Generator[tuple[dict[str, str], list[str]]]:
 def room_in_memory() -> bool:
     if not IN_MEMORY.is_dir() or not os.access(IN_MEMORY, os.W_OK):
         return False
+    # Some tests write programs and run them.
     if os.statvfs(IN_MEMORY).f_flag & os.ST_NOEXEC:
         return False
     return shutil.disk_usage(IN_MEMORY).free >= ROOM

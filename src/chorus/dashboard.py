@@ -98,7 +98,8 @@ async def _known(media: MediaUrls) -> Collection[str]:
             return await media()
     except (SQLAlchemyError, OSError) as failure:  # a timeout is an OSError
         # The page itself can be had without a database, and says what is wrong.
-        log.warning("where calls of other processes arrive is not known: %s", failure)
+        why = str(failure) or "no answer"
+        log.warning("where calls of other processes arrive is not known: %s", why)
         return ()
 
 

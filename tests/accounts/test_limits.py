@@ -65,7 +65,9 @@ def client_from(api: Api, address: str, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://chorus", headers=headers)
 
 
-async def test_a_flood_of_wrong_keys_keeps_no_genuine_one_out(tmp_path: Path) -> None:
+async def test_a_flood_of_wrong_keys_keeps_no_genuine_one_out(
+    tmp_path: Path, now: list[float]
+) -> None:
     async with running(settings_for(tmp_path, rate_limit_per_minute=2)) as api:
         # Two for each /64: no address is refused for what it did itself.
         statuses: list[int] = []

@@ -202,7 +202,10 @@ async def test_one_with_another_key_is_not_served(machines: Machines):
         assert far.scopes == []
 
 
-async def test_strangers_are_sent_away_without_a_word(machines: Machines):
+async def test_strangers_are_sent_away_without_a_word(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(peers, "OPEN_S", 60.0)  # nobody is sent away for being late
     async with machines.holding() as (_, far):
         begun = await machines.connect()
         for said in (
@@ -254,6 +257,7 @@ async def test_what_was_recorded_opens_nothing(machines: Machines):
 
 async def test_so_many_strangers_and_no_more(machines: Machines, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(strangers, "AT_ONCE_OF_ADDRESS", 2)
+    monkeypatch.setattr(peers, "OPEN_S", 60.0)  # nobody is sent away for being late
     async with machines.holding() as (holder, _):
         waiting = [await machines.connect() for _ in range(2)]
         port = holder._port  # pyright: ignore[reportPrivateUsage]

@@ -155,7 +155,7 @@ async def test_what_was_read_already_is_said_again(tmp_path: Path):
         assert (await near.next())["text"] == "the start"
         near.says(text="bye")
         assert (await near.next())["code"] == 4004
-        await asyncio.wait_for(passing, 5)
+        await asyncio.wait_for(passing, 20)
 
 
 # 1005 is how the server has a connection that broke.
@@ -179,7 +179,7 @@ async def test_a_holder_that_dies_ends_the_socket(tmp_path: Path):
         for connection in list(holder._state.connections):  # pyright: ignore[reportPrivateUsage]
             connection.transport.abort()  # pyright: ignore[reportAttributeAccessIssue]
         assert (await near.next())["code"] == 1011
-        await asyncio.wait_for(passing, 5)
+        await asyncio.wait_for(passing, 20)
 
 
 async def test_what_the_holder_refuses_is_refused(tmp_path: Path):
@@ -188,7 +188,7 @@ async def test_what_the_holder_refuses_is_refused(tmp_path: Path):
         near.scope.update(path="/twilio/media/wrong", raw_path=b"/twilio/media/wrong")
         _, passing = await passed_on(tmp_path, near)
         assert await near.next() == {"type": "websocket.close", "code": 1008}
-        await asyncio.wait_for(passing, 5)
+        await asyncio.wait_for(passing, 20)
 
 
 async def test_a_stranger_is_refused(tmp_path: Path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from tests.fakes.server import Server
+
+from chorus.audio.wav import wav_file
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "src" / "chorus" / "web" / "static" / "index.html"
@@ -61,11 +62,7 @@ def chromium(*more: str) -> Iterator[Browser]:
 def microphone(folder: Path, sound: bytes, rate_hz: int = 8000) -> Iterator[Browser]:
     """A browser whose microphone plays `sound` (16-bit PCM, mono) once it is opened."""
     path = folder / "microphone.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(sound)
+    path.write_bytes(wav_file(sound, rate_hz))
     with chromium(
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={path}%noloop",

@@ -68,7 +68,7 @@ def test_acme_passes_what_every_vendor_has_to(tree: Path) -> None:
     program, *arguments = command.split()
     assert program == ".venv/bin/python"
     done = subprocess.run(
-        [sys.executable, *arguments, "-rp"],
+        [sys.executable, *arguments, "-rps"],
         cwd=tree,
         env=os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"},
         capture_output=True,

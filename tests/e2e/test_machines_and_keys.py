@@ -37,7 +37,7 @@ GREETING = "please leave a message after the tone"
 OPTIONS = "for sales press one for support press two"
 ASKS = "please check my order"
 TEMPLATE = "Your roses are ready, {{name}}. Thank you."
-MESSAGE = "Your roses are ready, Anna. Thank you."
+MESSAGE = TEMPLATE.replace("{{name}}", "Anna")
 BEEP = codec.encode(
     MULAW_8K, (9000 * np.sin(2 * np.pi * 1000 / 8000 * np.arange(4000))).astype("<i2").tobytes()
 )
@@ -58,10 +58,7 @@ otherwise: say "What do you want?"
 AGENTS: dict[str, dict[str, Any]] = {
     MAILBOX: {
         "systemPrompt": LISTENS,
-        "answering": {
-            "mailbox": "leave_message",
-            "message": "Your roses are ready, {{name}}. Thank you.",
-        },
+        "answering": {"mailbox": "leave_message", "message": TEMPLATE},
     },
     MENU: {"systemPrompt": LISTENS, "answering": {"menu": "navigate"}, "allowPressKeys": True},
     CALLER: {

@@ -2,7 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Suspense } from "react";
-import { membersQuery, numbersQuery } from "../api/all";
+import { membersQuery, numbersQuery, providerKeysQuery } from "../api/all";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
@@ -18,7 +18,7 @@ import { DEMO } from "./templates";
 /** The organization's key of a language model: one that was tried, if any was. */
 function useModelKey(): { key: Schemas["ProviderKey"] | undefined; waits: boolean } {
   const developer = useMay("developer");
-  const found = useQuery({ queryKey: ["provider-keys", "setup"], enabled: developer, queryFn: async () => (await body(api.GET("/v1/provider-keys", { params: { query: { limit: 100 } } }))).data });
+  const found = useQuery({ ...providerKeysQuery, enabled: developer });
   const of = (found.data ?? []).filter((each) => each.usedFor.includes("model"));
   return { key: of.find((each) => each.lastTest?.ok) ?? of[0], waits: found.isLoading };
 }

@@ -4,7 +4,7 @@ For a day, a POST that is repeated gets its first answer again (`accounts/idempo
 answer may tell of a call: of one that was placed or cancelled, its variables; of a test case that
 was made of it, and of a webhook that was sent again, all that was said. When the texts of the call
 are deleted, they are emptied in there too: whoever repeats the request is told what a GET would
-tell now.
+tell now; of a test case that was deleted with it, that there was one.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ SIGNED_FOR_S = CLOCKS_S
 PING_S = 20.0
 """A holder that answers nothing for as long as two of these is taken for dead."""
 MOST = 1000
-"""Passed on at the same moment, and taken."""
+"""Passed on at the same moment; and taken, before one more of another machine is sent away."""
 MAX_MESSAGE = 1024 * 1024
 _LONGEST_PATH = 100
 """Bytes: `sockaddr_un` holds 108 on Linux and 104 elsewhere, with what ends it."""

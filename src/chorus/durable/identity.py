@@ -20,7 +20,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PLACES = 256
+from chorus.settings_peers import PLACES
 
 
 class Identity:
@@ -37,7 +37,7 @@ class Identity:
         folder = data_dir / "executors"
         folder.mkdir(parents=True, exist_ok=True)
         node = f"{_hostname()}-{_number(folder / 'node')}"
-        for place in range(_PLACES):
+        for place in range(PLACES):
             lock = os.open(folder / f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,7 +45,7 @@ class Identity:
                 os.close(lock)
                 continue
             return cls(f"{node}-{place}", folder, lock)
-        raise OSError(f"{_PLACES} processes use the data folder {data_dir} already")
+        raise OSError(f"{PLACES} processes use the data folder {data_dir} already")
 
     @contextmanager
     def vacant(self, name: str) -> Generator[bool]:

@@ -135,10 +135,6 @@ class MachineResult:
     found: Detected | None
     message_ended: bool = False
 
-    @property
-    def is_machine(self) -> bool:
-        return self.found in ("machine", "fax")
-
 
 class Desk(Protocol):
     """Implemented by `calls/`, once for each carrier. Whatever it raises is a failure of this

@@ -127,7 +127,8 @@ class Telemetry:
                     self.queues = await self._ask()
             except (SQLAlchemyError, OSError, TimeoutError) as failure:
                 self.queues = None
-                log.warning("how long the queues are is not known: %s", failure or "no answer")
+                why = str(failure) or "no answer"
+                log.warning("how long the queues are is not known: %s", why)
             self._looked_s = time.monotonic()
 
     async def run(self) -> None:

@@ -320,9 +320,9 @@ async def test_with_an_application_mailboxes_are_told(board: Board) -> None:
     call = await board.dial(Dial("m-1", THEIRS, OURS, detect_machine=True))
     assert "call_hook" not in call.wish
     await board.desk.until(lambda: len(board.desk.machines) == 2)
-    assert [(m.heard, m.is_machine, m.message_ended) for m in board.desk.machines] == [
-        ("machine_detected", True, False),
-        ("tone_detected", True, True),
+    assert [(m.heard, m.found, m.message_ended) for m in board.desk.machines] == [
+        ("machine_detected", "machine", False),
+        ("tone_detected", "machine", True),
     ]
     await (await board.desk.talk()).line.hang_up()
     await call.wait("over")

@@ -343,7 +343,7 @@ async def test_an_outbound_call_is_answered_and_reported(
     assert last.answered
     await board.desk.until(lambda: bool(board.desk.machines))
     machine = board.desk.machines[0]
-    assert (machine.call_id, machine.is_machine) == ("out-1", True)
+    assert (machine.call_id, machine.found) == ("out-1", "machine")
 
 
 async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClient) -> None:

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 FIRST_TIMEOUT_S = 10.0
 STARTS_WITHIN_S = 75.0
-"""After its address was made: what a token lasts, and what two machines' clocks may differ by."""
+"""After its address was made: what a token lasts, and a little more, for clocks that differ."""
 WAITING_OF_CALL = 6
 """Sockets that have not said their first message. A page that comes back may have left some."""
 # Of RFC 6455 §7.4.2, for what is between us and our pages.

@@ -25,6 +25,7 @@ class CallStatus(StrEnum):
 
 
 # Declined by the person or by their network's policy (RFC 3261 §21, RFC 8197, RFC 8688).
+_FOUND: dict[str, Detected] = {"human": "person", "fax": "fax"}
 _DECLINED_SIP = frozenset({403, 603, 607, 608})
 
 _CAUSES = {
@@ -78,15 +79,10 @@ def machine_result(call_sid: str, call_id: str, answered_by: str) -> MachineResu
     """`answered_by` is Twilio's `AnsweredBy`: `human`, `fax`, `machine_start`,
     `machine_end_beep`, `machine_end_silence`, `machine_end_other`, `unknown`.
     https://www.twilio.com/docs/voice/answering-machine-detection"""
-    found: Detected | None = None
-    if answered_by.startswith("machine"):
-        found = "machine"
-    elif answered_by in ("human", "fax"):
-        found = "fax" if answered_by == "fax" else "person"
     return MachineResult(
         leg_id=call_sid,
         call_id=call_id,
         heard=answered_by,
-        found=found,
+        found="machine" if answered_by.startswith("machine") else _FOUND.get(answered_by),
         message_ended=answered_by.startswith("machine_end"),
     )

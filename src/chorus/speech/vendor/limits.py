@@ -1,11 +1,11 @@
 """How much an account may have under way at its vendor at once, learnt from what it refuses.
 
-Vendors bound what an account has open: sockets (Deepgram, AssemblyAI, Soniox), replies in the
-making (Cartesia, ElevenLabs, Soniox), requests (those over HTTP). How many depends on the plan, and
-few say it, so it is learnt: what is refused for this reason was one too many. From then on what is
-more waits here for a place, in order and not for long; then, or where too many wait already, the
-call goes to its next vendor at once. Other processes use the same account, and plans change: after
-a while without a refusal one more is tried.
+Vendors bound what an account has open: sockets (Deepgram, AssemblyAI, Soniox, Google's streams),
+replies in the making (Cartesia, ElevenLabs, Soniox), requests (those over HTTP). How many depends
+on the plan, and few say it, so it is learnt: what is refused for this reason was one too many. From
+then on what is more waits here for a place, in order and not for long; then, or where too many wait
+already, the call goes to its next vendor at once. Other processes use the same account, and plans
+change: after a while without a refusal one more is tried.
 
 Refusals as they are documented: HTTP 429, at a handshake too (Deepgram, Cartesia, ElevenLabs with
 `too_many_concurrent_requests` and `maximum-concurrent-requests`), the close 1008 "Too many
