@@ -35,8 +35,8 @@ STATIC = {
 FETCHED = ["scripts/peers.py", "scripts/material.py"]
 # By file, so that what a module's tests share (a database server, a peer) starts once; in the
 # order of `tests/conftest.py`, which begins with the longest.
-TESTS = ["pytest", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-TESTS += ["--durations=5"]
+TESTS = ["pytest", "-m", "not slow", "--durations=5", "-n", "2"]
+TESTS_IN_ORDER = ["--dist", "loadfile", "--no-loadscope-reorder"]
 IN_MEMORY = Path("/dev/shm")
 ROOM = 6 << 30
 """Bytes: the tests write some hundreds of databases and recordings."""
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         fetch.wait()
     with temporary_files() as (environment, where):
         tests = subprocess.run(
-            [BIN / TESTS[0], *TESTS[1:], *where],
+            [BIN / TESTS[0], *TESTS[1:], *TESTS_IN_ORDER, *where],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             env=environment,

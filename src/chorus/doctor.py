@@ -13,7 +13,8 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections import Counter
+import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -197,13 +198,14 @@ async def _heard_here(
     query = sa.select(Agent).options(
         load_only(Agent.organization_id, Agent.transcriber_id, Agent.language_hint, Agent.languages)
     )
-    agents = (await session.scalars(query)).all()
+    agents = defaultdict[uuid.UUID, list[Agent]](list)
+    for agent in await session.scalars(query):
+        agents[agent.organization_id].append(agent)
     counts = Counter[str]()
-    for organization_id in {agent.organization_id for agent in agents}:
+    for organization_id, of_it in agents.items():
         catalogue = await catalogues.of(session, organization_id)
-        for agent in agents:
-            if agent.organization_id == organization_id:
-                counts.update(heard_here(catalogue, agent))
+        for agent in of_it:
+            counts.update(heard_here(catalogue, agent))
     return counts
 
 

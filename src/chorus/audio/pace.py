@@ -152,7 +152,7 @@ class Ticker:
 
 
 class Beat:
-    """Measures the loop's lag while nothing ticks: one timer in `EVERY_S`, that calls nobody. A
+    """Measures the loop's lag, also while nothing ticks: one timer in `EVERY_S`, calling nobody. A
     ticker without calls sets none, and a process that holds no calls has nothing else that would
     show that its loop is blocked."""
 

@@ -27,10 +27,10 @@ from chorus.speech.vendor.openai_audio import (
     OPENAI_URL,
     authorization,
     multipart,
-    warm_openai,
     words_of,
 )
 from chorus.speech.vendor.options import HearingOptions, bare
+from chorus.speech.vendor.rest import warm
 
 _FINAL_WITHIN_MS = 4000.0
 _TIMEOUT_MS = 10_000
@@ -92,7 +92,7 @@ class OpenAITranscriber:
     ) -> Transcription:
         """Opens a connection by asking for the models, so that the first turn does not wait for
         one, and a server that is not there, or a key that is refused, is found before it."""
-        await warm_openai(self.net, self._base_url, self.failures)
+        await warm(self.net, f"{self._base_url}/models", self.headers, self.failures)
         language = bare(hints.language) if len(hints.languages) == 1 else None
         return TurnTranscription(self, format, language, on_words, on_failed)
 

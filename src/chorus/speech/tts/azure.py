@@ -34,7 +34,8 @@ class AzureVoice:
 
     def __init__(self, api_key: str, options: SpeakingOptions, *, net: Net, base_url: str) -> None:
         self.name = f"azure_speech/{options.model or SPEAKS[0].id}"
-        self._headers = (*headers_of(api_key), ("Content-Type", "application/ssml+xml"))
+        self._key = headers_of(api_key)
+        self._headers = (*self._key, ("Content-Type", "application/ssml+xml"))
         self._net = net
         self._url = f"{address(base_url, 'tts')}/cognitiveservices/v1"
         self._voices = voices_url(base_url)
@@ -46,7 +47,6 @@ class AzureVoice:
     async def open(self, format: AudioFormat, style: VoiceStyle) -> VoiceSession:
         """Opens a connection by asking for the region's voices, and so learns of a key that is
         refused before anything is to be said."""
-        asked = headers_of(self._failures.account)
         voice = style.voice or default_voice(style.language)
         headers = (*self._headers, ("X-Microsoft-OutputFormat", _FORMATS[format]))
         rate = f"{round(min(2.0, max(0.5, style.speed)) * 100 - 100):+d}%"
@@ -61,4 +61,4 @@ class AzureVoice:
             return ClauseRequest(self._url, headers, ssml.encode())
 
         session = RequestSession(self._net, self._failures, format, request)
-        return await session.start(lambda: warm(self._net, self._voices, asked, self._failures))
+        return await session.start(lambda: warm(self._net, self._voices, self._key, self._failures))

@@ -22,9 +22,9 @@ from chorus.speech.vendor.openai_audio import (
     OPENAI_SPEAKS,
     OPENAI_URL,
     authorization,
-    warm_openai,
 )
 from chorus.speech.vendor.options import SpeakingOptions
+from chorus.speech.vendor.rest import warm
 
 FORMAT = AudioFormat("pcm16", 24000)
 _DEFAULT_VOICES = {OPENAI_URL: "marin", GROQ_URL: "autumn"}
@@ -78,7 +78,8 @@ class OpenAISpeech:
             return WavReader(FORMAT) if self._wav else bytes
 
         session = RequestSession(self._net, self._failures, format, request, decoder)
-        return await session.start(lambda: warm_openai(self._net, self._base_url, self._failures))
+        url, asked = f"{self._base_url}/models", authorization(self._api_key)
+        return await session.start(lambda: warm(self._net, url, asked, self._failures))
 
 
 class GroqSpeech(OpenAISpeech):

@@ -12,7 +12,7 @@ from chorus.speech.engines import EngineFailed
 from chorus.speech.vendor.failures import GARBAGE, Failures
 from chorus.speech.vendor.net import Net
 from chorus.speech.vendor.options import HearingModel, SpeakingModel, VendorVoice
-from chorus.speech.vendor.rest import get_json, warm
+from chorus.speech.vendor.rest import get_json
 
 OPENAI_URL = "https://api.openai.com/v1"
 GROQ_URL = "https://api.groq.com/openai/v1"
@@ -81,11 +81,6 @@ async def check_openai_audio(net: Net, api_key: str, base_url: str) -> None:
     """Whether the key is taken: asks for the models. Raises `EngineFailed`."""
     failures = Failures("openai_audio", api_key)
     await get_json(net, f"{base_url}/models", authorization(api_key), failures)
-
-
-async def warm_openai(net: Net, base_url: str, failures: Failures) -> None:
-    """Asks for the models. Raises `EngineFailed`."""
-    await warm(net, f"{base_url}/models", authorization(failures.account), failures)
 
 
 async def openai_voices(net: Net, api_key: str, base_url: str) -> tuple[VendorVoice, ...]:
