@@ -54,9 +54,15 @@ async def _hears(here: Exchange, talk: Talk, hz: float, seconds: float = 20) -> 
 
 async def _heard(phone: Baresip, hz: float, seconds: float = 20) -> None:
     """The same of what the telephone heard, of its newest call."""
-    async with asyncio.timeout(seconds):
-        while abs(loudest_hz(phone.heard()[-8000:]) - hz) > 10:
-            await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(seconds):
+            while abs(loudest_hz(phone.heard()[-8000:]) - hz) > 10:
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(
+            f"no tone of {hz:g} Hz, but {loudest_hz(phone.heard()[-8000:]):g} Hz; "
+            f"the telephone's log ends with\n{phone.log()[-4000:]}"
+        )
 
 
 async def _transfer_attended(here: Exchange) -> None:
