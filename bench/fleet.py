@@ -139,8 +139,8 @@ def table(runs: list[dict[str, Any]]) -> str:
         cores = max(most["server_cpu"], 0.01)
         rows += [
             "",
-            f"With {workers} workers {most['calls']} calls at once were served, on "
-            f"{cores} cores: {most['calls'] / cores:.0f} a core.",
+            f"With {workers} worker{'s' * (workers > 1)} {most['calls']} calls at once were "
+            f"served, on {cores} cores: {most['calls'] / cores:.0f} a core.",
         ]
     return "\n".join(rows)
 
