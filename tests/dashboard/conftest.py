@@ -38,8 +38,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, str]) -
     # A process of its own: Playwright's loop runs in this thread.
     command = [sys.executable, "-m", "tests.dashboard.seed", str(folder), API_KEY]
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **database})
-    # A vendor's stand-in is at a private address; callers come over a simulated network.
-    more = {"CHORUS_ALLOW_PRIVATE_ADDRESSES": "true", "CHORUS_SIMULATED": "1"}
+    # A vendor's stand-in is at a private address; callers come over a simulated network; and a
+    # balance may be topped up from its page.
+    more = {
+        "CHORUS_ALLOW_PRIVATE_ADDRESSES": "true",
+        "CHORUS_SIMULATED": "1",
+        "CHORUS_ALLOW_TOP_UP": "1",
+    }
     with serving(folder, **more, **database) as running:
         yield running
 
