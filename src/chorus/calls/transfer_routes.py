@@ -86,7 +86,7 @@ async def transfer_call(
         raise errors.conflict("call_is_transferred", "The second call of a transfer has no caller")
     if wish.to is not None:
         target = wish.to.model_dump(mode="json", by_alias=True)
-        if wrong := texts.of_target(wish.to, "to"):
+        if wrong := texts.of_target(target, "to"):
             raise errors.invalid(*wrong)
     else:
         assert wish.target is not None  # exactly one is given
