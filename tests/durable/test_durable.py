@@ -20,11 +20,19 @@ from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
 from chorus.durable import durable as durable_module
 from chorus.durable import work
-from chorus.durable.durable import POLL_S, Durable
+from chorus.durable.durable import Durable
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 from chorus.migrations import run as migrations
 
 pytestmark = pytest.mark.timeout(60)
+
+POLL_S = 0.2
+SEVERAL_POLLS_S = 4 * POLL_S
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable_module, "POLL_S", POLL_S)
 
 
 class Log:
@@ -203,12 +211,12 @@ async def test_the_work_of_a_dead_process_is_taken_over(database: Database):
     assert before.done == [("one", 1)]
     after.gate.set()
     async with working(database, after, "lives") as durable:
-        await asyncio.sleep(POLL_S * 1.5)
+        await asyncio.sleep(SEVERAL_POLLS_S)
         assert after.done == []
         await durable.take_over("dies")
         await durable.take_over("dies")
         await after.until(lambda: "end" in after.done)
-        await asyncio.sleep(POLL_S * 1.5)
+        await asyncio.sleep(SEVERAL_POLLS_S)
     assert after.done == [("gated", 2), "end"]
 
 
@@ -230,7 +238,7 @@ async def test_by_the_calendar(database: Database):
     # It is not in the list any more: nobody does it.
     quiet = Log()
     async with working(database, quiet):
-        await asyncio.sleep(POLL_S * 2.5)
+        await asyncio.sleep(1 + SEVERAL_POLLS_S)  # it would be due once more
     assert quiet.done == []
 
 
@@ -316,7 +324,7 @@ async def test_work_goes_on_when_a_full_disk_has_room_again(tmp_path: Path):
 
         await enqueue(durable, database, workflow)
         await log.until(lambda: "long" in log.done)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(SEVERAL_POLLS_S)
         assert log.done == ["long"]
         most_pages[0] = 1_000_000
         await log.until(lambda: "end" in log.done)

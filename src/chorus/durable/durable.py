@@ -43,6 +43,9 @@ be raised when a workflow's steps change so that one that is half done could not
 old version began must then be done by the old version."""
 
 POLL_S = 1.0
+_LISTENER_S = 0.1
+"""On SQLite the library's listener sleeps so long between two looks, and a stop waits until it
+wakes. Nothing here sends what it listens for."""
 KEPT_FOR = timedelta(days=30)
 """How long what was done is remembered, for people who look for what went wrong."""
 
@@ -116,6 +119,7 @@ class Durable:
             system_database_engine=self._engine,
             serializer=DBOSPortableJSON,
             run_migrations=False,
+            notification_listener_polling_interval_sec=_LISTENER_S,
             log_level="WARNING",
         )
         self._dbos = DBOS(config=config)
