@@ -98,6 +98,7 @@ async def test_transfers(tmp_path: Path):
             the_carrier_has_nobody_and_the_agent_goes_on(rig),
             released_and_the_carrier_keeps_the_two(rig),
             an_address_with_headers_and_an_extension(rig),
+            the_person_sees_the_number_of_a_caller_who_called(rig),
             what_is_refused(rig),
         )
         await somebody_behind_a_menu(rig)  # alone: to make its voice keeps the carrier busy
@@ -212,6 +213,29 @@ async def an_address_with_headers_and_an_extension(rig: Rig) -> None:
     assert shown["transferCalls"][0]["customerNumber"] == address
 
 
+async def the_person_sees_the_number_of_a_caller_who_called(rig: Rig) -> None:
+    """By the token that Twilio gave to that call."""
+    theirs = "+15572220001"
+    caller = await rig.carrier.call(OURS, theirs, CALLER)
+    async with asyncio.timeout(40):
+        while not (found := [c for c in await rig.calls() if c["customerNumber"] == theirs]):
+            await asyncio.sleep(0.1)
+    id = found[0]["id"]
+    await until(rig, id, "reply_started")
+    wish = to("cold", callerId="caller")
+    number = wish["to"]["number"]
+    await rig.carrier.expect(number, Person(ring_ms=50))
+    answer = await post(rig, f"{id}/transfer", wish)
+    assert answer.status_code == 202, answer.text
+    await until(rig, id, "transfer_connected")
+    asked = [event["form"] for event in rig.carrier.events if event["kind"] == "api"]
+    [form] = [form for form in asked if form.get("To") == [number]]
+    assert form["From"] == [theirs]
+    await caller.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+
+
 async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:
     id, caller = await transferred(rig, Person(ring_ms=30_000), to("cold"))
     await until(rig, id, "transfer_ringing")
@@ -302,7 +326,7 @@ async def what_is_refused(rig: Rig) -> None:
         (to("cold", briefing="Hello"), "to"),
         (to("warm", briefing="Hello {{first-name}}"), "to.briefing"),
         (to("cold", number="sip:200"), "to.number"),
-        # What Twilio does not do for a number.
+        # What Twilio does not do for a number, and not in a call that goes out.
         (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),
         (to("cold", callerId="caller"), "to.callerId"),
     ):

@@ -95,7 +95,8 @@ class CarrierKind:
     answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
     `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
     addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
-    address. `shows_any_number`: a call may show a number that is not the account's own.
+    address. `shows_caller`: a call to a person may show the number of the caller who is handed to
+    them, always or where the caller's call brought a token for it (`InboundCall.forward_token`).
     `joins_calls`: it can connect the far ends of two calls that are talked on (`JoinableLine`).
     `webhook_path`: where the carrier has to post that somebody calls; empty for one that is told
     another way."""
@@ -111,7 +112,7 @@ class CarrierKind:
     takes_keys: bool = True
     calls_addresses: bool = False
     sends_headers: Literal["always", "to_addresses", "never"] = "never"
-    shows_any_number: bool = False
+    shows_caller: Literal["always", "with_token", "never"] = "never"
     joins_calls: bool = False
     webhook_path: str = ""
 

@@ -99,7 +99,8 @@ class Api:
         if not _E164.fullmatch(from_):
             raise _Refused(400, 21212, f"The 'From' number {from_} is not a valid phone number.")
         number = self._exchange.numbers.get(from_)
-        if number is None or number.account.sid != account.sid:
+        is_ours = number is not None and number.account.sid == account.sid
+        if not is_ours and not self._forwards(account, from_, _text(form, "CallToken")):
             raise _Refused(400, 21210, f"'From' phone number not verified: {from_}")
         call = SimulatedCall(
             exchange=self._exchange,
@@ -114,6 +115,17 @@ class Api:
         created = call.resource()
         self._exchange.spawn(call.run(call.outbound()))
         return JSONResponse(created, 201)
+
+    def _forwards(self, account: Account, from_: str, token: str) -> bool:
+        """Whether the token is that of a call from this number that came in for the account: "a
+        forwarded call should bear the same CallerID of the original incoming call"."""
+        return any(
+            call.direction == "inbound"
+            and call.account.sid == account.sid
+            and call.from_ == from_
+            and hmac.compare_digest(call.call_token.encode(), token.encode())
+            for call in self._exchange.calls.values()
+        )
 
     def _fetch(self, request: Request, account: Account, form: FormData) -> Response:
         return JSONResponse(self._call(request, account).resource())

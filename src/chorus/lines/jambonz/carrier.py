@@ -125,6 +125,6 @@ JAMBONZ = CarrierKind(
     detects_machines=True,
     calls_addresses=True,
     sends_headers="always",
-    shows_any_number=True,
+    shows_caller="always",
     webhook_path=CALL_PATH,
 )

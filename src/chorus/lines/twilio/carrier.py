@@ -90,6 +90,7 @@ TWILIO = CarrierKind(
     presses_on_answer=True,
     calls_addresses=True,
     sends_headers="to_addresses",
+    shows_caller="with_token",
     joins_calls=True,
     webhook_path=links.VOICE_PATH,
 )

@@ -224,6 +224,8 @@ class TwilioDialler:
             "status_callback_event": STATUS_EVENTS,
             "status_callback_method": "POST",
         }
+        if dial.forward_token:
+            fields["call_token"] = dial.forward_token
         if dial.digits:
             # Twilio does not detect machines where it presses keys: what answers is a menu.
             fields["send_digits"] = dial.digits
