@@ -111,7 +111,8 @@ async def transfer_call(
         person,
         target,
         named=wish.to is None,
-        has_forward_token=call.forward_token is not None,
+        # Of a call that is not live `live.send` says so; it has no token any more.
+        has_forward_token=call.forward_token is not None or call.status != "in_progress",
     )
     told = live.transfer_text(target, wish.reason)
     await live.send(session, switchboard, organization_id, id, "transfer", told)

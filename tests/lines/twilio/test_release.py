@@ -155,8 +155,11 @@ async def test_who_hangs_up_while_the_carrier_is_asked_leaves_nobody_alone(
     await two.over()
 
 
-async def test_a_call_that_is_given_up_meanwhile_ends_both(two: Two) -> None:
+async def test_a_call_that_is_given_up_meanwhile_ends_both(
+    carrier: CarrierClient, two: Two
+) -> None:
     """The operator hangs up while the caller is to follow the person."""
+    await carrier.fault(status=503, body=UNSURE, delay_s=2, after=1)
     joining = asyncio.ensure_future(two.connected())
     await two.in_conference(two.called)
     joining.cancel()
