@@ -5,7 +5,7 @@ import { allAgents, numbersQuery } from "../api/all";
 import { api, body } from "../api/client";
 import { save } from "../api/files";
 import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
-import { DateField } from "../parts/fields";
+import { DayFields } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
 import { CursorPages, dayBegins, dayEnds, SearchBox, useParameters } from "../parts/lists";
@@ -87,8 +87,7 @@ export function Calls() {
         <SelectField label={t("search.agent")} value={search.agent ?? ""} onChange={set("agent")} choices={[{ id: "", label: t("any") }, ...[...agents].map(([id, label]) => ({ id, label }))]} />
         <SelectField label={t("search.number")} value={search.number ?? ""} onChange={set("number")} choices={[{ id: "", label: t("any") }, ...(numbers.data ?? []).map((each) => ({ id: each.id, label: each.number, note: each.name }))]} />
         <SelectField label={t("calls.filter.reason")} value={search.reason ?? ""} onChange={set("reason")} choices={[{ id: "", label: t("any") }, ...[...new Set([...REASONS, ...(search.reason ? [search.reason] : [])])].map((id) => ({ id, label: reason(id) }))]} />
-        <DateField label={t("from")} value={search.from} onChange={set("from")} />
-        <DateField label={t("to")} value={search.to} onChange={set("to")} />
+        <DayFields from={search.from} to={search.to} set={set} />
         {filtered && (
           <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, reason: undefined, from: undefined, to: undefined, after: undefined })}>
             {t("filters.clear")}
