@@ -38,12 +38,13 @@ from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
 from chorus.calls.lost import END_LEG
+from chorus.calls.lost_release import DECIDE
 from chorus.calls.number_check import routes as number_checks
 from chorus.calls.ongoing_routes import ongoing_routes
 from chorus.calls.publishable_routes import page_routes
 from chorus.calls.publishable_routes import routes as publishable
 from chorus.calls.recover import end_own_calls, let_go
-from chorus.calls.released import COUNT_RELEASED, OVER_THERE
+from chorus.calls.released import ASK_OVER, COUNT_RELEASED, OVER_THERE
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
@@ -125,7 +126,7 @@ ROUTERS = (
 )
 
 # What is done whatever happens to this process, and what is done by the calendar.
-WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, END_LEG, INGEST, OVER_THERE)
+WORKFLOWS = (AFTER_CALL, ASK_OVER, COUNT_RELEASED, DECIDE, END_LEG, INGEST, OVER_THERE)
 PERIODIC: tuple[Periodic, ...] = (RETENTION, REFRESH)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from starlette.routing import BaseRoute
 
@@ -82,6 +82,24 @@ class Carrier(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class AskableCarrier(Carrier, Protocol):
+    """A carrier that says how a leg fares when it is asked, whoever held it. A carrier has these
+    methods only where it does: ask with `isinstance`. Both raise `CarrierFailed`."""
+
+    async def lasted_s(self, connection: Connection, leg_id: str) -> int | None:
+        """Seconds from the answer to the end of a leg that is over; None while it goes on."""
+        ...
+
+    async def has_connected(
+        self, connection: Connection, call_id: str, leg_id: str, other_leg_id: str | None
+    ) -> bool:
+        """Whether the far end of the call's leg is connected with somebody else now: with that of
+        `other_leg_id` (`JoinableLine.connect_with` of the first), or, for None, with whom a
+        transfer has called (`TransferableLine.transfer`)."""
+        ...
 
 
 class CarrierFailed(Exception):

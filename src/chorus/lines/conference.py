@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from secrets import token_urlsafe
 from typing import Protocol
 
 from chorus.audio.frame import AudioFormat
@@ -25,6 +24,10 @@ class Moving(Protocol):
 
     async def dial(self, to: str, ring_timeout_s: int) -> None:
         """Call `to` for the person."""
+        ...
+
+    def room(self) -> str:
+        """Names the conference in which this call is to be connected with another."""
         ...
 
     async def confer(self, room: str) -> None:
@@ -59,7 +62,7 @@ class ConferenceLine(AbsentStreamedLine):
             raise MoveRefused(f"the other call is not at {self.provider}")
         self._movable()
         other._movable()
-        room = f"chorus-{token_urlsafe(24)}"
+        room = self._moves.room()
         try:
             await other._asked(other._confer(other._moves, room))
         except BaseException:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from secrets import token_urlsafe
 
 from chorus.lines.carrier import CarrierFailed
 from chorus.lines.desk import Desk
@@ -46,6 +47,10 @@ class Moves:
             await self._ask_at(account, url)
         except ApiFailed as failed:
             raise MoveRefused(f"jambonz did not move the call: {failed.detail}") from failed
+
+    def room(self) -> str:
+        """Another one each time."""
+        return f"chorus-{token_urlsafe(24)}"
 
     async def confer(self, room: str) -> None:
         """Returns as well if jambonz gave no clear answer: that it was done shows in the end of the

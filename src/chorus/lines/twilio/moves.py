@@ -16,6 +16,11 @@ from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import ApiFailed, TwilioApi
 
 
+def room_of(call_id: str) -> str:
+    """By the call alone, so that whoever comes after a process that died can ask who is there."""
+    return f"chorus-{call_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Moves:
     """Implements `lines.conference.Moving` for one call."""
@@ -26,6 +31,9 @@ class Moves:
     desk: Desk
     call_id: str
     call_sid: str
+
+    def room(self) -> str:
+        return room_of(self.call_id)
 
     async def dial(self, to: str, ring_timeout_s: int) -> None:
         account, number = await self._of()
