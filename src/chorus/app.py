@@ -25,6 +25,7 @@ from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
 from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
+from chorus.accounts.sso import routes as sso
 from chorus.accounts.view_routes import view_routes
 from chorus.addresses import is_public
 from chorus.agents.routes import routes as agents
@@ -120,6 +121,9 @@ ROUTERS = (
     ("/v1", sessions),
     ("/v1", public_sessions),
     ("/v1", own_sessions),
+    ("/v1", sso.routes),
+    ("/v1", sso.asking_routes),
+    ("/v1", sso.public_routes),
     ("/v1", view_routes),
     ("/v1", webhooks),
     ("/v1", billing),

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, expect
 from tests.dashboard.answering import answering
-from tests.dashboard.browser import needed, visiting
+from tests.dashboard.browser import EMAIL, PASSWORD, needed, visiting
 from tests.dashboard.seed import AGENT, CALL
+from tests.fakes.identity_provider import CLIENT, SECRET, identity_provider
 from tests.fakes.server import Server
 
 pytestmark = needed
@@ -96,6 +97,77 @@ def test_the_audit_log_is_narrowed_and_exported(browser: Browser, server: Server
         expect(page.get_by_text("Nothing was done")).to_be_visible()
         page.get_by_role("button", name="Clear filters").click()
         expect(page.get_by_text("createOwner")).to_be_visible()
+
+
+def test_people_come_by_the_organizations_provider(browser: Browser, server: Server, owner: Any):
+    with identity_provider("localhost") as provider:
+        with visiting(browser, server, owner) as visit:
+            page = visit.page
+            visit.open("/settings/security")
+            card = page.get_by_role("region", name="Single sign-on")
+            redirect = card.locator("code").inner_text()
+            assert redirect.startswith(f"{server.url}/dashboard/sso/")
+            card.get_by_label("Issuer").fill(provider.issuer + "/")
+            card.get_by_role("button", name="Test").click()
+            expect(card.get_by_text("the issuer must be exactly this")).to_be_visible()
+            card.get_by_label("Issuer").fill(provider.issuer)
+            card.get_by_role("button", name="Test").click()
+            expect(card.get_by_text(f"sent to {provider.issuer}/authorize")).to_be_visible()
+            card.get_by_label("Client ID").fill(CLIENT)
+            card.get_by_label("Client secret").fill(SECRET)
+            card.get_by_label("Domains").fill("acme.example\nexample.com")
+            card.get_by_role("button", name="Who comes without").click()
+            page.get_by_role("option", name="Viewer").click()
+            assert visit.problems() == []
+            card.get_by_role("button", name="Save").click()
+            # What it takes to be found by a domain, and that nobody has said so yet.
+            expect(card.get_by_text('_chorus-sso.acme.example TXT "chorus-sso=')).to_be_visible()
+            expect(card.get_by_label("Client secret")).to_have_value("")
+            assert visit.problems() == []
+            way = card.locator("code").filter(has_text="/login?organization=").inner_text()
+            assert visit.complaints == []
+        with visiting(browser, server) as visit:
+            page = visit.page
+            page.goto(f"{server.url}/dashboard/agents")
+            page.get_by_role("button", name="Sign in with your organization").click()
+            page.get_by_label("E-mail at your organization").fill("carl@acme.example")
+            page.get_by_role("button", name="Go to your identity provider").click()
+            expect(page.get_by_text("No organization has verified this domain")).to_be_visible()
+            assert visit.problems() == []
+            # By the organization's own page; first the provider does not want to.
+            provider.error = "access_denied"
+            page.goto(f"{way}&next=/agents")
+            for error in ("access_denied", ""):
+                provider.error = error
+                page.get_by_role("button", name="Go to your identity provider").click()
+                page.get_by_label("Who are you?").fill("carl@acme.example")
+                page.get_by_role("button", name="Go on").click()
+                if error:
+                    expect(page.get_by_text("ask whoever runs it for access")).to_be_visible()
+                    assert visit.problems() == []
+                    page.get_by_role("link", name="Back to the log-in").click()
+            page.get_by_role("heading", name="Home").wait_for()
+            assert "code=" not in page.url
+            visit.open("/settings/members")
+            expect(page.get_by_role("row").filter(has_text="carl@acme.example")).to_contain_text(
+                "Viewer"
+            )
+            assert visit.complaints == []
+        # Who has a password shows it the first time.
+        with visiting(browser, server) as visit:
+            page = visit.page
+            page.goto(f"{way}&next=/agents")
+            page.get_by_role("button", name="Go to your identity provider").click()
+            page.get_by_label("Who are you?").fill(EMAIL)
+            page.get_by_role("button", name="Go on").click()
+            page.get_by_role("heading", name="Is this you?").wait_for()
+            assert visit.problems() == []
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Link and log in").click()
+            page.get_by_role("heading", name="Agents").wait_for()
+            visit.open("/settings/security")
+            expect(page.get_by_text("by the identity provider").first).to_be_visible()
+            assert visit.complaints == []
 
 
 def test_a_carrier_is_told_the_public_address_and_asked_about_a_number(
