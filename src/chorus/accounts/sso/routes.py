@@ -17,21 +17,21 @@ from chorus.accounts.sso import connections, domains, flows, provider, sign_in
 from chorus.accounts.sso.policy import domain_of
 from chorus.accounts.sso.provider import ProviderFailed
 from chorus.accounts.sso.schemas import (
-    SsoBegin,
+    SsoBeginWish,
     SsoBegunOut,
     SsoConnectionOut,
     SsoDeleted,
     SsoDomainOut,
-    SsoDomainVerify,
-    SsoFind,
-    SsoFinish,
+    SsoDomainWish,
+    SsoFindWish,
     SsoFoundOut,
     SsoLinkWish,
     SsoOrganizationsOut,
     SsoOut,
     SsoPut,
-    SsoTest,
+    SsoReturnWish,
     SsoTestOut,
+    SsoTestWish,
 )
 from chorus.accounts.throttle import Attempt
 from chorus.errors import invalid_field, unavailable
@@ -134,7 +134,7 @@ async def delete_sso(
     summary="Test an identity provider",
     responses=failures(403),
 )
-async def test_sso(request: Request, process: InProcess, wish: SsoTest) -> Data[SsoTestOut]:
+async def test_sso(request: Request, process: InProcess, wish: SsoTestWish) -> Data[SsoTestOut]:
     """Reads the provider's discovery document and its keys, for up to twenty seconds. Client and
     secret are seen to be right only when somebody signs in."""
     started, net = time.monotonic(), _net(request)
@@ -158,7 +158,7 @@ async def test_sso(request: Request, process: InProcess, wish: SsoTest) -> Data[
     responses=failures(403),
 )
 async def verify_sso_domain(
-    request: Request, process: InProcess, principal: InPrincipal, wish: SsoDomainVerify
+    request: Request, process: InProcess, principal: InPrincipal, wish: SsoDomainWish
 ) -> Data[SsoOut]:
     """Looks for the TXT record that the domain's `recordName` and `recordValue` say. 400 while it
     is not there."""
@@ -192,7 +192,7 @@ async def verify_sso_domain(
     summary="Find who signs in by an identity provider",
 )
 async def find_sso_organizations(
-    request: Request, process: InProcess, wish: SsoFind
+    request: Request, process: InProcess, wish: SsoFindWish
 ) -> Data[SsoOrganizationsOut]:
     """By the domain of an e-mail address, if an organization has verified it. Whether the address
     is a member's makes no difference."""
@@ -215,7 +215,7 @@ async def find_sso_organizations(
     responses=failures(403, 404),
 )
 async def begin_sso(
-    request: Request, response: Response, process: InProcess, wish: SsoBegin
+    request: Request, response: Response, process: InProcess, wish: SsoBeginWish
 ) -> Data[SsoBegunOut]:
     """Sets a cookie that the return must come with, in the same browser within ten minutes. 503
     says what the provider answered instead."""
@@ -234,7 +234,7 @@ async def begin_sso(
     responses=failures(403),
 )
 async def create_sso_session(
-    request: Request, response: Response, process: InProcess, wish: SsoFinish
+    request: Request, response: Response, process: InProcess, wish: SsoReturnWish
 ) -> Data[CurrentSessionOut]:
     """Once for each beginning, in the browser that began. Sets the session's cookie; the session
     lasts a day and reaches this organization alone. Who has a password here and comes so for the

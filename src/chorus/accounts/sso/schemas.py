@@ -120,7 +120,7 @@ class SsoDeleted(Out):
     deleted: bool = True
 
 
-class SsoTest(In):
+class SsoTestWish(In):
     issuer: Issuer
 
 
@@ -132,11 +132,11 @@ class SsoTestOut(Out):
     elapsed_ms: int
 
 
-class SsoDomainVerify(In):
+class SsoDomainWish(In):
     domain: Domain
 
 
-class SsoFind(In):
+class SsoFindWish(In):
     email: KnownEmail
 
 
@@ -153,7 +153,7 @@ class SsoOrganizationsOut(Out):
     ]
 
 
-class SsoBegin(In):
+class SsoBeginWish(In):
     organization_id: UUID
 
 
@@ -161,7 +161,7 @@ class SsoBegunOut(Out):
     url: Annotated[str, Field(description="Of the provider: go there with the browser.")]
 
 
-class SsoFinish(In):
+class SsoReturnWish(In):
     """What the provider sent back with the browser, as it stands in the address."""
 
     organization_id: Annotated[
