@@ -19,7 +19,7 @@ import hashlib
 import secrets as random
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -187,6 +187,7 @@ async def link(
     code where there is a second factor. Raises `Error` 400 for what is wrong of these, 401, 403,
     429."""
     now = process.clock.utcnow()
+    known: tuple[flows.Purpose, uuid.UUID, str, str | None, datetime]
     known = ("link", organization_id, challenge, browser, now)
     async with process.database.reading() as session:
         kept = await flows.look(session, process.secrets, *known)
