@@ -343,7 +343,7 @@ def name_server(records: dict[str, list[str]]) -> Generator[int]:
             found = records.get(name.to_text(omit_final_dot=True))
             if found is None:
                 answer.set_rcode(dns.rcode.NXDOMAIN)
-            else:
+            elif found:
                 texts = [f'"{each}"' for each in found]
                 answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *texts))
             opened.sendto(answer.to_wire(), peer)

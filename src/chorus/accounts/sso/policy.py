@@ -29,7 +29,7 @@ def requires(
         .where(
             SsoConnection.organization_id == organization_id,
             SsoConnection.required.is_(True),
-            SsoDomain.organization_id == organization_id,
+            SsoDomain.organization_id == SsoConnection.organization_id,
             SsoDomain.domain == domain_of(email),
         )
         .correlate(Member)
