@@ -1,6 +1,6 @@
 """What a carrier wants to see when a call of ours shows the number of a caller
 
-Revision ID: 0049
+Revision ID: 0048
 Revises: 0047
 """
 
@@ -13,7 +13,7 @@ from alembic import op
 
 from chorus.accounts.encrypted import Encrypted
 
-revision: str = "0049"
+revision: str = "0048"
 down_revision: str | None = "0047"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None

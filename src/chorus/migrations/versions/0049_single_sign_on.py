@@ -1,7 +1,7 @@
 """Signing in by an organization's identity provider
 
-Revision ID: 0050
-Revises: 0047
+Revision ID: 0049
+Revises: 0048
 
 An identity has no password from now on if its person comes by a provider alone.
 """
@@ -15,8 +15,8 @@ from alembic import op
 
 from chorus.db import UtcDateTime
 
-revision: str = "0050"
-down_revision: str | None = "0047"
+revision: str = "0049"
+down_revision: str | None = "0048"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
