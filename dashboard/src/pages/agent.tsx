@@ -6,6 +6,7 @@ import { api, data } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
+import { useDrawn } from "../parts/drawn";
 import { useParameters } from "../parts/lists";
 import { useInSight } from "../parts/tabs";
 import { failed } from "../parts/toasts";
@@ -51,11 +52,12 @@ export function AgentPage() {
   const [publishing, setPublishing] = useState(false);
   const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty && draft.is !== "kept", withResolver: true });
   const group = GROUPS.find((each) => each.id === search.group) ?? GROUPS[0];
-  if (!form || !group) {
+  const drawn = useDrawn(!!form);
+  if (!form || !group || !drawn) {
     return (
       <div className="page">
         <Failure error={found.error} />
-        {found.isPending && <Waiting lines={8} />}
+        {!found.error && <Waiting lines={8} />}
       </div>
     );
   }
