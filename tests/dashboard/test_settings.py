@@ -115,7 +115,7 @@ def test_people_come_by_the_organizations_provider(browser: Browser, server: Ser
             expect(card.get_by_text(f"sent to {provider.issuer}/authorize")).to_be_visible()
             card.get_by_label("Client ID").fill(CLIENT)
             card.get_by_label("Client secret").fill(SECRET)
-            card.get_by_label("Domains").fill("acme.example\nexample.com")
+            card.get_by_role("textbox", name="Domains").fill("acme.example\nexample.com")
             card.get_by_role("button", name="Who comes without").click()
             page.get_by_role("option", name="Viewer").click()
             assert visit.problems() == []
