@@ -169,6 +169,28 @@ async def test_it_waits_for_its_delay(database: Database):
         assert time.monotonic() - began >= 1
 
 
+async def test_what_was_claimed_is_begun_although_reading_it_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    # The library's own look comes too late, and would not find what is claimed.
+    monkeypatch.setattr(durable_module, "POLL_S", 60.0)
+    log = Log()
+    log.gate.set()
+    async with working(database, log) as durable:
+        book = durable._dbos._sys_db  # pyright: ignore
+        read, failures = book.get_workflow_statuses, [OSError("the database is away")]
+
+        def fails_once(ids: list[str]) -> Any:
+            if failures:
+                raise failures.pop()
+            return read(ids)
+
+        monkeypatch.setattr(book, "get_workflow_statuses", fails_once)
+        await enqueue(durable, database, TWO_STEPS, 1)
+        await log.until(lambda: "end" in log.done)
+    assert failures == []
+
+
 async def test_a_step_is_tried_again(database: Database):
     log = Log()
     async with working(database, log) as durable:
