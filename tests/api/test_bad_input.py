@@ -77,6 +77,7 @@ def keys_may(method: str, route: APIRoute) -> bool:
     return rule.keys or rule.open
 
 
+@pytest.mark.timeout(300)  # thousands of requests
 async def test_every_field_of_every_route(sqlite_api: Api):
     api = sqlite_api
     clients = await people(api)
@@ -95,7 +96,8 @@ async def test_every_field_of_every_route(sqlite_api: Api):
             tried[route.path] += 1
             named = [detail["field"] for detail in answer.json().get("details", [])]
             if answer.status_code != 400 or case.field not in named:
-                wrong.append(f"{method} {route.path} {case}: {answer.status_code} {named}")
+                said = f"{answer.status_code} {answer.json().get('code')} {named}"
+                wrong.append(f"{method} {route.path} {case}: {said}")
     assert not wrong, "\n".join(wrong)
     assert await stored(api) == before
     assert len(tried) >= 10
