@@ -39,7 +39,9 @@ TESTS = ["pytest", "-m", "not slow", "--durations=5", "-n", "2"]
 TESTS_IN_ORDER = ["--dist", "loadfile", "--no-loadscope-reorder"]
 SITE = ROOT / "site"
 # Whatever wants to fetch something while the documentation is built is refused by this proxy.
-NOWHERE = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+NOWHERE: dict[str, str] = dict.fromkeys(
+    ("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"
+)
 IN_MEMORY = Path("/dev/shm")
 ROOM = 6 << 30
 """Bytes: the tests write some hundreds of databases and recordings."""
@@ -114,7 +116,7 @@ def passes(name: str, command: list[str]) -> bool:
             **os.environ,
             "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
             "NO_MKDOCS_2_WARNING": "1",
-            **(NOWHERE if name == "docs" else {}),
+            **(NOWHERE if name == "docs" else dict[str, str]()),
         },
     )
     ok = done.returncode == 0
