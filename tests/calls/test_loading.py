@@ -12,7 +12,6 @@ from unittest.mock import patch
 import pytest
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
-from tests.fakes.ringing import rings
 
 from chorus.calls import answer as answering
 from chorus.calls.answer import Declined, Taken, answer
@@ -69,11 +68,11 @@ async def test_a_caller_hears_it_ring_until_then(tmp_path: Path, monkeypatch: py
     async with loading(tmp_path) as (api, enough):
         switchboard: Switchboard = api.app.state.switchboard
         route = await route_to_an_agent(api)
-        call = asyncio.create_task(answer(switchboard, route, rings()))
-        await asyncio.wait({call}, timeout=0.05)
-        assert not call.done()
+        rings = asyncio.create_task(answer(switchboard, route, "CA1", "+15550001", {}))
+        await asyncio.wait({rings}, timeout=0.05)
+        assert not rings.done()
         enough.set()
-        assert isinstance(await call, Taken)
+        assert isinstance(await rings, Taken)
 
 
 async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
@@ -83,7 +82,7 @@ async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
     async with loading(tmp_path) as (api, _):
         switchboard: Switchboard = api.app.state.switchboard
         route = await route_to_an_agent(api)
-        declined = await answer(switchboard, route, rings())
+        declined = await answer(switchboard, route, "CA1", "+15550001", {})
     assert isinstance(declined, Declined)
     assert declined.busy
     assert "loaded" in declined.reason

@@ -27,6 +27,7 @@ from chorus.calls import kept
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.doctor import _storage  # pyright: ignore[reportPrivateUsage]
+from chorus.prepare import prepare
 from chorus.recordings.archive import Archive, mp3_key, wav_key
 from chorus.recordings.retention import keep_to_rules
 from chorus.recordings.store import Store, StoreFailed
@@ -48,7 +49,8 @@ class House:
 
 
 async def house(settings: Settings) -> House:
-    await schema.prepared(settings)
+    schema.give(settings)
+    await prepare(settings)
     database = Database(settings)
     async with database.reading() as session:
         organization_id = await session.scalar(sa.select(Organization.id))

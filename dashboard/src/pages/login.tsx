@@ -8,7 +8,6 @@ import { TextField } from "../parts/fields";
 import { Mark } from "../parts/icons";
 import { t } from "../words";
 import { CodeField } from "./second-factor";
-import { ByOrganization, Going, safe } from "./sso-begin";
 
 /** The page around a form by which one comes in. */
 export function Door({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
@@ -35,13 +34,12 @@ const entering = (onDone: () => void) => (entered: Schemas["CurrentSession"]) =>
   onDone();
 };
 
-export function LoginForm({ email: known, next, onDone }: { email?: string; /** Where an identity provider's return leads to; without it none is offered here. */ next?: string; onDone: () => void }) {
+export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
   const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), onSuccess: entering(onDone) });
   // The password was right, and there is a second factor.
-  const refused = enter.error instanceof ApiError ? enter.error : undefined;
-  const challenge = refused?.challenge;
+  const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
   if (challenge) return <CodeForm challenge={challenge} onDone={onDone} onEnded={enter.reset} />;
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -55,7 +53,6 @@ export function LoginForm({ email: known, next, onDone }: { email?: string; /** 
       <Button type="submit" look="strong" isDisabled={enter.isPending}>
         {t("login")}
       </Button>
-      {next !== undefined && refused?.organizationId && <Going organization={refused.organizationId} next={next} />}
     </form>
   );
 }
@@ -87,14 +84,13 @@ export function CodeForm({ challenge, onDone, onEnded }: { challenge: string; on
 }
 
 export function Login() {
-  const { next, organization } = useSearch({ from: "/login" });
+  const { next } = useSearch({ from: "/login" });
   const navigate = useNavigate();
-  const then = safe(next);
+  // Only a path of this dashboard: a link from elsewhere must not choose where one goes.
+  const safe = next?.startsWith("/") && !next.startsWith("//") ? next : "/";
   return (
     <Door title={t("login")} lead={t("login.lead")}>
-      {organization && <Going organization={organization} next={then} />}
-      <LoginForm next={then} onDone={() => void navigate({ href: then } as never)} />
-      {!organization && <ByOrganization next={then} />}
+      <LoginForm onDone={() => void navigate({ href: safe } as never)} />
     </Door>
   );
 }

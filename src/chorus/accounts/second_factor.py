@@ -107,13 +107,11 @@ class Challenge:
     password: str = field(repr=False)
 
     def is_of(self, identity: Identity) -> bool:
-        stored = identity.password_hash
-        return stored is not None and hmac.compare_digest(self.password, digest(stored))
+        return hmac.compare_digest(self.password, digest(identity.password_hash))
 
 
 def required(secrets: Secrets, member: Member, identity: Identity, now: datetime) -> Error:
-    """401, with what to send along with the code, after a right password."""
-    assert identity.password_hash is not None
+    """401, with what to send along with the code."""
     ends = now + CHALLENGE_LASTS
     challenge = secrets.encrypt(
         {

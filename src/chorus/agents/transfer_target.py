@@ -129,8 +129,7 @@ class TransferTarget(In):
         Literal["own", "caller"],
         Field(
             description="The number that the person is shown: the one that the call came in or "
-            "went out on, or the caller's where the carrier allows it (SIP and jambonz; Twilio, of "
-            "a call that came in)."
+            "went out on, or the caller's where the carrier allows it (SIP and jambonz)."
         ),
     ] = "own"
     transcribe: Annotated[

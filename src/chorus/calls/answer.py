@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets as random
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -24,7 +25,6 @@ from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
-from chorus.lines.desk import InboundCall
 from chorus.numbers.routing import Route
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,13 @@ class Declined:
     busy: bool = False
 
 
-async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -> Taken | Declined:
+async def answer(
+    switchboard: Switchboard,
+    route: Route,
+    call_sid: str,
+    customer_number: str,
+    variables: Mapping[str, str],
+) -> Taken | Declined:
     if switchboard.refuses:
         return Declined("the server is stopping", busy=True)
     if route.agent_id is None:
@@ -64,9 +70,6 @@ async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -
     except TimeoutError:
         return Declined("the engines are still being loaded", busy=True)
     token = random.token_urlsafe(32)
-    forward_token = None
-    if inbound.forward_token:
-        forward_token = switchboard.secrets.encrypt(inbound.forward_token)
     async with switchboard.database.writing() as session:
         if await is_suspended(session, route.organization_id):
             return Declined("the organization is suspended")
@@ -78,7 +81,7 @@ async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -
             sa.select(CallRow).where(
                 CallRow.organization_id == route.organization_id,
                 CallRow.provider == route.provider,
-                CallRow.call_sid == inbound.leg_id,
+                CallRow.call_sid == call_sid,
             )
         )
         if known is not None:
@@ -87,7 +90,6 @@ async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -
             if utcnow() > known.created_at + _ASKED_AGAIN_WITHIN:
                 return Declined("the call was announced before, and long ago")
             known.token_hash = digest(token)
-            known.forward_token = forward_token
             known.lease_owner = switchboard.heartbeat.name
             return Taken(known.id, token)
         if not room.for_a_call:
@@ -97,16 +99,15 @@ async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -
             organization_id=route.organization_id,
             agent_id=route.agent_id,
             phone_number_id=route.phone_number_id,
-            call_sid=inbound.leg_id,
+            call_sid=call_sid,
             provider=route.provider,
             direction="inbound",
             status="queued",
-            customer_number=_printable(inbound.from_)[:64],
+            customer_number=_printable(customer_number)[:64],
             token_hash=digest(token),
-            forward_token=forward_token,
             lease_owner=switchboard.heartbeat.name,
             started_at=utcnow(),
-            context_variables=dict(inbound.variables),
+            context_variables=dict(variables),
         )
         if not await switchboard.admission.admit(session, call):
             return Declined("the balance does not suffice for a call")

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from chorus.extras import how_to_install
-
 ModelName = Literal["silero_vad", "smart_turn"]
+
+_INSTALL = "pip install 'chorus-voice[local]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,11 @@ def _state(name: ModelName) -> ModelState:
     advice = None
     if path is None:
         have = find_spec("pipecat") is not None
-        lacks = f"pipecat-ai is installed but holds no {_PLACES[name].pattern}"
-        advice = f"{lacks if have else 'not installed'}; {how_to_install('local')}"
+        advice = (
+            f"pipecat-ai is installed but holds no {_PLACES[name].pattern}; reinstall: {_INSTALL}"
+            if have
+            else f"not installed; {_INSTALL}"
+        )
     elif find_spec("onnxruntime") is None:
-        advice = f"the file is there but onnxruntime is not; {how_to_install('local')}"
+        advice = f"the file is there but onnxruntime is not; {_INSTALL}"
     return ModelState(name, _PLACES[name].does, path, advice)

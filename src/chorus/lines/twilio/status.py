@@ -35,7 +35,6 @@ _CAUSES = {
     CallStatus.CANCELED: LineCause.CANCELED,
     CallStatus.FAILED: LineCause.FAILED,
 }
-FINAL = frozenset(_CAUSES)
 _STAGES = {CallStatus.RINGING: Stage.RINGING, CallStatus.IN_PROGRESS: Stage.ANSWERED}
 
 
