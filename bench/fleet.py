@@ -132,15 +132,16 @@ def table(runs: list[dict[str, Any]]) -> str:
         )
     for workers in dict.fromkeys(run["workers"] for run in runs):
         best = [run for run in runs if run["workers"] == workers and keeps_up(run)]
+        among = f"With {workers} worker{'s' * (workers > 1)}"
         if not best:
-            rows += ["", f"With {workers} workers no run kept up."]
+            rows += ["", f"{among} no run kept up."]
             continue
         most = max(best, key=lambda run: run["calls"])
         cores = max(most["server_cpu"], 0.01)
         rows += [
             "",
-            f"With {workers} worker{'s' * (workers > 1)} {most['calls']} calls at once were "
-            f"served, on {cores} cores: {most['calls'] / cores:.0f} a core.",
+            f"{among} {most['calls']} calls at once were served, on {cores} cores: "
+            f"{most['calls'] / cores:.0f} a core.",
         ]
     return "\n".join(rows)
 
