@@ -1,7 +1,7 @@
 """Many short calls, and then a look at what did not go away.
 
     python -m bench.soak                    300 calls
-    python -m bench.soak --calls 20         the short form, some 15 s
+    python -m bench.soak --calls 20 --talks-on 1        the short form, half a minute
     python -m bench.soak --webhook http://127.0.0.1:8000 --api-key … --pid 4711
 
 A few calls at once, one after another, each ending in its own way: hung up after an answer, cut
@@ -36,6 +36,8 @@ from bench.tally import Tally
 
 ROUNDS = 4
 IDLE_WITHIN_S = 60
+TALKS_ON_S = 6.0
+"""After the first answer, of most calls."""
 # Allocators keep what they once had, and a pool or a log may open a file or two.
 MEMORY_ALLOWED_MB, MEMORY_ALLOWED_MB_PER_CALL = 12.0, 0.02
 FILES_ALLOWED, TASKS_ALLOWED = 4, 2
@@ -53,13 +55,22 @@ class Holdings:
 
 
 class Soak:
-    def __init__(self, number: ChorusNumber, pid: int, *, at_once: int, seed: int) -> None:
+    def __init__(
+        self,
+        number: ChorusNumber,
+        pid: int,
+        *,
+        at_once: int,
+        seed: int,
+        talks_on_s: float = TALKS_ON_S,
+    ) -> None:
         self.tally = Tally(measuring=True, stopping=True)
         self.refused: list[str] = []
         self.cut_off = 0
         """Calls that were over before their callers hung up."""
         self._number = number
         self._pid = pid
+        self._talks_on_s = talks_on_s
         self._room = asyncio.Semaphore(at_once)
         self._dice = random.Random(seed)
         self._grid = Grid(self.tally)
@@ -107,7 +118,7 @@ class Soak:
         if end == "over-agent":
             await asyncio.sleep(self._dice.uniform(0, 1))
         else:
-            await asyncio.sleep(6)
+            await asyncio.sleep(self._talks_on_s)
 
     async def idle(self) -> Holdings:
         """Once the server has no call. Raises `Refused` if it does not come to rest."""
@@ -149,7 +160,13 @@ def grown(rounds: list[Holdings], calls: int) -> list[str]:
 
 async def soak(server: Server, options: argparse.Namespace) -> int:
     number = await chorus_number(server.base_url, server.api_key, agent={})
-    run = Soak(number, server.pid, at_once=options.at_once, seed=options.seed)
+    run = Soak(
+        number,
+        server.pid,
+        at_once=options.at_once,
+        seed=options.seed,
+        talks_on_s=options.talks_on,
+    )
     rounds = [options.calls // ROUNDS + (i < options.calls % ROUNDS) for i in range(ROUNDS)]
     held: list[Holdings] = []
     async with run.ticking():
@@ -186,6 +203,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--at-once", type=int, default=20)
+    parser.add_argument(
+        "--talks-on",
+        type=float,
+        default=TALKS_ON_S,
+        help="seconds after the first answer, of most calls",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--webhook", help="of a running server; else one is started")
     parser.add_argument("--api-key")

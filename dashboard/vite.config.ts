@@ -34,8 +34,18 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // it would be an inline script, which the policy forbids
     assetsInlineLimit: 0,
     reportCompressedSize: false,
-    // What every page needs is one file: each further one costs a telephone a round trip.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "first", tags: ["$initial"] }] } } },
+    // Each file costs a telephone a round trip, and it asks for six at a time: what every page needs is
+    // one file, and what several of them share is another.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "first", tags: ["$initial"], priority: 1 },
+            { name: "shared", test: /src\/(api|parts)\/(?!prompt|difference)/, minShareCount: 2 },
+          ],
+        },
+      },
+    },
   },
   // `npm run dev` beside a server on its usual port. The client of calls is beside this folder.
   server: { fs: { allow: [".."] }, proxy: { "/browser": { target: "http://127.0.0.1:8000", ws: true }, "/v1": "http://127.0.0.1:8000", "/docs": "http://127.0.0.1:8000", "/recordings": "http://127.0.0.1:8000" } },

@@ -105,16 +105,21 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
     )
 
 
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A database with the schema, as a server's operator writes its address."""
+    url = postgres.new()
+    yield url
+    postgres.drop(url)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An address with nothing (SQLite) or the schema (Postgres) behind it."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address with nothing (SQLite) or the schema (Postgres) behind it, as settings hold it."""
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'chorus.db'}"
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    url = server.new()
-    yield Settings.read({"CHORUS_DATABASE_URL": url}).database_url
-    server.drop(url)
+        return f"sqlite+aiosqlite:///{tmp_path / 'chorus.db'}"
+    url = request.getfixturevalue("postgres_url")
+    return Settings.read({"CHORUS_DATABASE_URL": url}).database_url
 
 
 @pytest.fixture

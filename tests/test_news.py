@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
-from tests.conftest import Postgres, settings_for
+from tests.conftest import settings_for
 from tests.fakes.api import running
 
 from chorus import news
@@ -58,10 +58,9 @@ async def processes(folder: Path, url: str, count: int) -> AsyncGenerator[list[P
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield Settings.read({"CHORUS_DATABASE_URL": url}).database_url
-    postgres.drop(url)
+def shared_url(postgres_url: str) -> str:
+    """A Postgres for all processes of a test, as settings hold its address."""
+    return Settings.read({"CHORUS_DATABASE_URL": postgres_url}).database_url
 
 
 async def test_in_one_process_it_is_told_with_the_commit(tmp_path: Path):
@@ -78,10 +77,10 @@ async def test_in_one_process_it_is_told_with_the_commit(tmp_path: Path):
 
 
 async def test_other_processes_hear_of_what_was_committed(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shared_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(news, "RETRY_S", 0.05)
-    async with processes(tmp_path, postgres_url, 2) as [one, two]:
+    async with processes(tmp_path, shared_url, 2) as [one, two]:
         await asyncio.gather(one.arrives(), two.arrives())
         for event in two.news.events.values():
             event.clear()  # set when it began to listen: something may have been missed
@@ -110,10 +109,10 @@ async def test_other_processes_hear_of_what_was_committed(
 
 
 async def test_a_key_that_one_process_revokes_is_refused_by_the_other(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shared_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ring, "CACHE_S", 3600.0)  # so that nothing but the news is in time
-    settings = settings_for(tmp_path, database_url=postgres_url)
+    settings = settings_for(tmp_path, database_url=shared_url)
     async with running(settings) as one, running(settings) as two:
         async with asyncio.timeout(20):
             while not two.app.state.switchboard.news.arrives:

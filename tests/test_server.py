@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Postgres, settings_for
 from tests.fakes.server import API_KEY, Server, serving, start
 
-from chorus.opening import unsafe
+from chorus.opening import served, unsafe
 
 # A start takes some seconds, on a busy machine many; nothing here measures it.
 pytestmark = pytest.mark.timeout(400)
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server") / "data"
-    with serving(folder, CHORUS_LOG_FORMAT="json", CHORUS_MAX_REQUEST_BYTES="5000") as running:
+    env = {"CHORUS_LOG_FORMAT": "json", "CHORUS_MAX_REQUEST_BYTES": "5000"}
+    with serving(folder, empty=True, **env) as running:
         yield running
 
 
@@ -43,7 +44,9 @@ def test_it_serves(server: Server):
 def test_the_key_given_is_not_repeated(server: Server):
     with server.client() as client:
         client.get("/v1/agents")
-    assert API_KEY not in server.output.read_text()
+    said = server.output.read_text()
+    assert API_KEY not in said
+    assert said.count("The first API key") == 1
 
 
 def test_a_request_that_lies_about_its_length(server: Server):
@@ -63,14 +66,17 @@ def test_garbage_is_answered_and_forgotten(server: Server):
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
-def test_it_stops_and_goes_on_where_it_was(tmp_path: Path):
-    with serving(tmp_path) as first, first.client() as client:
-        id = client.post("/v1/agents", json={"name": "Ada"}).json()["data"]["id"]
+def test_it_stops_and_goes_on_where_it_was_and_the_first_key_is_printed_once(tmp_path: Path):
+    with serving(tmp_path, CHORUS_BOOTSTRAP_API_KEY="") as first:
+        [key] = re.findall(r"^ {4}(sk_live_[\w-]{32,})$", first.output.read_text(), re.M)
+        headers = {"Authorization": f"Bearer {key}"}
+        made = httpx.post(f"{first.url}/v1/agents", json={"name": "Ada"}, headers=headers)
+        id = made.json()["data"]["id"]
         assert first.stop() == 0
     assert "Traceback" not in first.output.read_text()
-    with serving(tmp_path) as second, second.client() as client:
-        assert client.get(f"/v1/agents/{id}").status_code == 200
-    assert second.output.read_text().count("The first API key") == 1
+    with serving(tmp_path, CHORUS_BOOTSTRAP_API_KEY="") as second:
+        assert httpx.get(f"{second.url}/v1/agents/{id}", headers=headers).status_code == 200
+    assert second.output.read_text().count("sk_live_") == 1
 
 
 def test_a_load_balancer_is_told_before_anything_stops(tmp_path: Path):
@@ -94,16 +100,24 @@ def test_a_port_that_is_taken(tmp_path: Path):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(RuntimeError, match=rf"ended with 1:\nCannot listen on .* {port}"):
-            start(tmp_path, "--port", str(port), CHORUS_BOOTSTRAP_API_KEY="")
+            start(tmp_path, "--port", str(port), empty=True, CHORUS_BOOTSTRAP_API_KEY="")
     # Whoever has the port may have the database too; and a key that was made was shown.
     assert not (tmp_path / "chorus.db").exists()
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 70, "256.0.0.1"])
-def test_a_host_that_is_none(tmp_path: Path, host: str):
+def test_a_host_that_is_none(tmp_path: Path):
     with pytest.raises(RuntimeError, match="ended with 1:\nCannot listen on ") as caught:
-        start(tmp_path, "--host", host)
+        start(tmp_path, "--host", "no-such-host.invalid")
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "256.0.0.1"])
+def test_a_host_that_no_name_has(tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]):
+    def run(*_: object) -> int:
+        pytest.fail("it would have run")
+
+    assert served(settings_for(tmp_path, host=host), run) == 1
+    assert capsys.readouterr().err.startswith(f"Cannot listen on {host} port ")
 
 
 def test_a_database_that_is_away_is_a_sentence(tmp_path: Path):
@@ -120,14 +134,6 @@ def test_a_postgres_that_was_not_migrated(tmp_path: Path, postgres: Postgres):
             start(tmp_path, CHORUS_DATABASE_URL=url)
     finally:
         postgres.drop(url)
-
-
-def test_the_first_key_is_printed_once(tmp_path: Path):
-    with serving(tmp_path, CHORUS_BOOTSTRAP_API_KEY="") as first:
-        [key] = re.findall(r"^ {4}(sk_live_[\w-]{32,})$", first.output.read_text(), re.M)
-        headers = {"Authorization": f"Bearer {key}"}
-        assert httpx.get(f"{first.url}/v1/agents", headers=headers).status_code == 200
-        assert first.output.read_text().count("sk_live_") == 1
 
 
 def test_the_module_and_the_command_are_the_same():

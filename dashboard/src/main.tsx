@@ -3,6 +3,7 @@ import { type AnyRoute, RouterProvider } from "@tanstack/react-router";
 import { StrictMode, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 import { I18nProvider } from "react-aria-components/I18nProvider";
+import { askAhead } from "./api/ahead";
 import { queries } from "./api/session";
 import { Again } from "./pages/again";
 import { Toasts } from "./parts/toasts";
@@ -24,10 +25,13 @@ function App() {
 }
 
 applyTheme();
-// Who asks, the page's code and the words of the language are fetched side by side.
+// Who asks, the page's code, what it shows and the words of the language are fetched side by side.
 const routes: Record<string, AnyRoute> = router.routesById;
-for (const { routeId } of router.matchRoutes(router.latestLocation)) void router.loadRouteChunk(routes[routeId as string]!);
+const matches = router.matchRoutes(router.latestLocation);
+for (const { routeId } of matches) void router.loadRouteChunk(routes[routeId as string]!);
 void router.load();
+const page = matches.at(-1);
+if (page) askAhead(page.fullPath, page.params.id, page.search);
 void speak(preferred()).then(() => {
   const root = document.getElementById("root");
   if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);

@@ -1,6 +1,7 @@
 // Every address of the dashboard. Pages come in pieces of their own; what is needed to draw the
 // first is asked for while its code is still on the way.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import "./api/arrived";
 import { ApiError } from "./api/client";
 import { queries, session } from "./api/session";
 import { Crash, NotFound } from "./pages/wrong";
@@ -46,12 +47,13 @@ const settingsFront = createRoute({
   },
 });
 
-const login = createRoute({ getParentRoute: () => root, path: "/login", component: lazyRouteComponent(() => import("./pages/login"), "Login"), validateSearch: (search: Search): { next?: string } => (typeof search.next === "string" ? { next: search.next } : {}) });
+const login = createRoute({ getParentRoute: () => root, path: "/login", component: lazyRouteComponent(() => import("./pages/login"), "Login"), validateSearch: (search: Search): { next?: string; organization?: string } => ({ ...(typeof search.next === "string" && { next: search.next }), ...(typeof search.organization === "string" && { organization: search.organization }) }) });
+const returned = createRoute({ getParentRoute: () => root, path: "/sso/$organization", component: lazyRouteComponent(() => import("./pages/sso"), "Returned"), validateSearch: any });
 const welcome = createRoute({ getParentRoute: () => root, path: "/welcome", component: lazyRouteComponent(() => import("./pages/welcome"), "Welcome") });
 const invitation = createRoute({ getParentRoute: () => root, path: "/invitation", component: lazyRouteComponent(() => import("./pages/welcome"), "Invitation") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, agents, agent, calls, call, live, numbers, tools, bases, base, settings, settingsFront]), login, welcome, invitation]),
+  routeTree: root.addChildren([inside.addChildren([home, agents, agent, calls, call, live, numbers, tools, bases, base, settings, settingsFront]), login, returned, welcome, invitation]),
   basepath: "/dashboard",
   defaultPreload: "intent",
   scrollRestoration: true,

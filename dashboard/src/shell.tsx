@@ -1,8 +1,9 @@
 // What stands around every page: where one can go, search, and who is logged in.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useState } from "react";
-import { api, body, data } from "./api/client";
+import { lazy, Suspense, useDeferredValue, useEffect, useState } from "react";
+import { liveCount } from "./api/calls";
+import { api, data } from "./api/client";
 import { queries, useSession } from "./api/session";
 import { OpenMenu, useOpening } from "./parts/open";
 import { Button, Waiting } from "./parts/basic";
@@ -25,13 +26,6 @@ const Palette = lazy(async () => ({ default: (await import("./parts/palette")).P
 
 const ORGANIZATION = "chorus-organization";
 
-/** How many calls are being talked on now. */
-export const liveCount = {
-  queryKey: ["calls", "live-count"],
-  queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { status: "in_progress", limit: 1 } } }))).pagination.total,
-  refetchInterval: 5_000,
-};
-
 export function Shell() {
   const [open, setOpen] = useState(false);
   const [searching, setSearching] = useState(false);
@@ -41,6 +35,8 @@ export function Shell() {
     window.addEventListener("storage", changed);
     return () => window.removeEventListener("storage", changed);
   }, []);
+  // What is around a page is there first, and the page is drawn in pieces (`parts/drawn.ts`).
+  const drawn = useDeferredValue(true, false);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => setOpen(false), [path]);
   useEffect(() => {
@@ -90,7 +86,7 @@ export function Shell() {
       </aside>
       <main id="content" tabIndex={-1} style={{ outline: "none", minWidth: 0 }}>
         <Suspense fallback={<div className="page"><Waiting /></div>}>
-          <Outlet />
+          {drawn ? <Outlet /> : <div className="page"><Waiting /></div>}
         </Suspense>
       </main>
       {searching && (

@@ -8,11 +8,12 @@ need, and it closes everything when the server stops. The database must have bee
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 
@@ -24,6 +25,7 @@ from chorus.accounts.member_routes import routes as members
 from chorus.accounts.routes import routes as accounts
 from chorus.accounts.session_routes import own_sessions, public_sessions
 from chorus.accounts.session_routes import routes as sessions
+from chorus.accounts.sso import routes as sso
 from chorus.accounts.view_routes import view_routes
 from chorus.addresses import is_public
 from chorus.agents.routes import routes as agents
@@ -38,12 +40,13 @@ from chorus.calls.desk import CallDesk
 from chorus.calls.export_routes import export_routes
 from chorus.calls.live_routes import live_routes
 from chorus.calls.lost import END_LEG
+from chorus.calls.lost_release import DECIDE
 from chorus.calls.number_check import routes as number_checks
 from chorus.calls.ongoing_routes import ongoing_routes
 from chorus.calls.publishable_routes import page_routes
 from chorus.calls.publishable_routes import routes as publishable
 from chorus.calls.recover import end_own_calls, let_go
-from chorus.calls.released import COUNT_RELEASED, OVER_THERE
+from chorus.calls.released import ASK_OVER, COUNT_RELEASED, OVER_THERE
 from chorus.calls.routes import one_call_routes, outbound_routes
 from chorus.calls.routes import routes as calls
 from chorus.calls.stats_routes import stats_routes
@@ -118,6 +121,9 @@ ROUTERS = (
     ("/v1", sessions),
     ("/v1", public_sessions),
     ("/v1", own_sessions),
+    ("/v1", sso.routes),
+    ("/v1", sso.asking_routes),
+    ("/v1", sso.public_routes),
     ("/v1", view_routes),
     ("/v1", webhooks),
     ("/v1", billing),
@@ -125,7 +131,7 @@ ROUTERS = (
 )
 
 # What is done whatever happens to this process, and what is done by the calendar.
-WORKFLOWS = (AFTER_CALL, COUNT_RELEASED, END_LEG, INGEST, OVER_THERE)
+WORKFLOWS = (AFTER_CALL, ASK_OVER, COUNT_RELEASED, DECIDE, END_LEG, INGEST, OVER_THERE)
 PERIODIC: tuple[Periodic, ...] = (RETENTION, REFRESH)
 
 
@@ -160,12 +166,21 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _add_api(app: FastAPI, settings: Settings) -> None:
+@functools.cache
+def _api() -> APIRouter:
+    """Of all applications of a process: with the first request FastAPI builds every route, which
+    takes 100 to 200 ms."""
+    api = APIRouter(redirect_slashes=False)
     for prefix, routes in ROUTERS:
-        app.include_router(routes, prefix=prefix)
+        api.include_router(routes, prefix=prefix)
     # For clients whose base URL ends in /v1, as the examples of the API have it.
-    app.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
-    app.include_router(recording_links)
+    api.include_router(outbound_routes, prefix="/v1/api", include_in_schema=False)
+    api.include_router(recording_links)
+    return api
+
+
+def _add_api(app: FastAPI, settings: Settings) -> None:
+    app.router.routes.extend(_api().routes)
     served.add_routes(app, settings.url)
     process: Process = app.state.process
     dashboard.add_routes(app, settings, lambda: media_urls(process.database))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from chorus.accounts import audit_export, idempotency, leases, throttle
 from chorus.accounts.leases import GIVE_BACK_EVERY_S
+from chorus.accounts.sso import flows
 from chorus.billing.watch import Watch
 from chorus.calls import latency_watch
 from chorus.calls.dispatch import Dispatch
@@ -89,6 +90,7 @@ async def _sweep(running: Running) -> None:
         await process.sessions.sweep()
         await audit_export.purge(process.database, process.clock.utcnow())
         await throttle.sweep(process.database, process.clock.utcnow())
+        await flows.sweep(process.database, process.clock.utcnow())
         await leases.sweep(process.database)
         await webhook_log.sweep(process.database)
         await process.database.optimize()

@@ -218,6 +218,9 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
     password.add_argument("email")
     factor = verbs.add_parser("drop-second-factor", help="for a member who lost it")
     factor.add_argument("email")
+    passwords = verbs.add_parser(
+        "allow-passwords", help="where the identity provider that is required is out of order"
+    )
     suspend = verbs.add_parser("suspend", help="refuse an organization's keys and members")
     suspend.add_argument("id")
     suspend.add_argument("--resume", action="store_true", help="let them in again")
@@ -229,6 +232,7 @@ def _add_orgs(orgs: argparse.ArgumentParser) -> None:
         (add, "add_member"),
         (password, "set_password"),
         (factor, "drop_second_factor"),
+        (passwords, "allow_passwords"),
         (limit, "limit"),
     ):
         verb.add_argument("--organization", help="id, needed only where there are several")

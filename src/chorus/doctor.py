@@ -37,6 +37,7 @@ from chorus.catalogue.engines import hears_too_little
 from chorus.db import Database
 from chorus.db_trouble import trouble
 from chorus.doctor_beside import beside
+from chorus.extras import how_to_install
 from chorus.finding import Finding, Findings
 from chorus.llm.model import ModelFailed
 from chorus.llm.openai import Endpoint
@@ -57,7 +58,6 @@ from chorus.speech.weights.store import missing_for_a_call
 _ENOUGH_BYTES, _LEAST_BYTES = 1024**3, 32 * 1024**2
 _DATABASE_S = 15
 """Longer than SQLite waits for a lock, so that it can say that it did."""
-_LOCAL = "pip install 'chorus-voice[local]'"
 
 
 def report(settings: Settings, *, as_json: bool) -> int:
@@ -326,7 +326,7 @@ def _unusable(state: ModelState) -> Finding:
 
 def _unloadable(state: ModelState, instead: str) -> Finding:
     says = f"{state.path} cannot be loaded; {instead}"
-    return Finding("note", state.name, says, f"install it anew: {_LOCAL}")
+    return Finding("note", state.name, says, f"install it anew: {how_to_install('local')}")
 
 
 async def _hearing(settings: Settings) -> Findings:
@@ -348,12 +348,13 @@ async def _hearing(settings: Settings) -> Findings:
     try:
         engine = local.local_transcriber(workers=1)
     except EngineFailed:
-        return [*pull, Finding(bad, what, "not installed: no caller can be understood", _LOCAL)]
+        says = "not installed: no caller can be understood"
+        return [*pull, Finding(bad, what, says, how_to_install("local"))]
     try:
         await engine.warm()
     except EngineFailed as failure:
         says = f"installed, but {failure.detail}"
-        return [*pull, Finding(bad, what, says, f"reinstall: {_LOCAL}")]
+        return [*pull, Finding(bad, what, says, f"reinstall: {how_to_install('local')}")]
     finally:
         await engine.aclose()
     found = [*pull, Finding("ok", what, f"{engine.name} starts; English")]
@@ -364,7 +365,7 @@ async def _hearing(settings: Settings) -> Findings:
 
 async def _speaking(settings: Settings, catalogue: Catalogue) -> Findings:
     if not catalogue.voices:
-        return [Finding("problem", "voices", "there is none", _LOCAL)]
+        return [Finding("problem", "voices", "there is none", how_to_install("local"))]
     default = catalogue.voices[0]
     ok = Finding("ok", "voices", f"{len(catalogue.voices)}, the default is {default.name}")
     if default.engine not in ("espeak", "piper"):
@@ -377,7 +378,7 @@ async def _speaking(settings: Settings, catalogue: Catalogue) -> Findings:
             await piper.warm(default.engine_id)
     except EngineFailed as failure:
         says = f"{default.name} is installed, but {failure.detail}"
-        return [Finding("problem", "voices", says, f"reinstall: {_LOCAL}")]
+        return [Finding("problem", "voices", says, f"reinstall: {how_to_install('local')}")]
     finally:
         await espeak.aclose()
         await threads.aclose()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chorus.db import Database
+from chorus.extras import how_to_install
 from chorus.finding import Finding, Findings
 from chorus.outbound import Outbound
 from chorus.providers import trial
@@ -47,7 +48,7 @@ async def _tried(net: Outbound, key: KeyInForce) -> Finding:
     verdict = await trial.test(net, trial.Tried(vendor, key.api_key, key.base_url, key.models))
     if verdict.ok and vendor.name == "google_speech" and not google.INSTALLED:
         says = f"{vendor.title}: its key is accepted; it speaks, and hears nobody"
-        return Finding("note", WHAT, says, "pip install 'chorus-voice[google]', which is grpcio")
+        return Finding("note", WHAT, says, f"install grpcio: {how_to_install('google')}")
     if verdict.ok:
         return Finding("ok", WHAT, f"{vendor.title} ({does}): its key is accepted")
     says = f"{vendor.title} ({does}): {verdict.message}"

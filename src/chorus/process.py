@@ -16,6 +16,7 @@ from chorus.accounts.passwords import Passwords
 from chorus.accounts.reads import Reads
 from chorus.accounts.secrets import Secrets
 from chorus.accounts.sessions import SessionRing
+from chorus.accounts.sso.domains import TxtRecords
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.catalogues import Catalogues
 from chorus.clock import Clock, SystemClock
@@ -57,6 +58,10 @@ class Process:
     @cached_property
     def passwords(self) -> Passwords:
         return Passwords()
+
+    @cached_property
+    def txt_records(self) -> TxtRecords:
+        return TxtRecords()
 
     @cached_property
     def secrets(self) -> Secrets:

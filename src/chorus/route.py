@@ -477,9 +477,9 @@ def streaming_router(tag: str) -> APIRouter:
     return _router(tag, _Streaming, bearer)
 
 
-def member_router(tag: str) -> APIRouter:
-    """For members, who are known by their session."""
-    return _router(tag, Route, cookie)
+def member_router(tag: str, *, reading: bool = False) -> APIRouter:
+    """For members, who are known by their session; `reading` as in `reading_router`."""
+    return _router(tag, _Reading if reading else Route, cookie)
 
 
 def public_router(tag: str, *, known: bool) -> APIRouter:

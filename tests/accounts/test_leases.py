@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from tests.conftest import Postgres, settings_for
+from tests.conftest import settings_for
 
 from chorus.accounts.leases import LEASE_S, SHARE, Leases, sweep
 from chorus.accounts.limits import RateLimits
@@ -38,12 +38,10 @@ class Clock:
 
 
 @pytest.fixture
-def url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+def url(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     # A machine that does much else at the time is slow, not away.
     monkeypatch.setattr("chorus.accounts.leases.WITHIN_S", 20.0)
-    url = postgres.new()
-    yield Settings.read({"CHORUS_DATABASE_URL": url}).database_url
-    postgres.drop(url)
+    return Settings.read({"CHORUS_DATABASE_URL": postgres_url}).database_url
 
 
 @asynccontextmanager

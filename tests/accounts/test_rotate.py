@@ -30,6 +30,8 @@ NOT_ENCRYPTED = {
     "publishable_calls.address_hash",
     "publishable_tokens.token",  # stands in pages for everybody to read
     "sessions.token_hash",
+    "sso_flows.browser_hash",
+    "sso_flows.state_hash",
     "idempotent_requests.key",
     "idempotent_requests.request_hash",
 }

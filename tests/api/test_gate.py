@@ -21,6 +21,7 @@ from chorus import logs, ready
 from chorus.accounts.limits import RateLimits
 from chorus.calls.switchboard import Switchboard
 from chorus.gate import Gate
+from chorus.migrations import run as migrations
 
 
 async def test_every_response_of_the_api_tells_what_is_left(sqlite_api: Api):
@@ -102,6 +103,7 @@ async def test_readiness_blames_the_migrations_and_not_the_database(
     config = Config()
     config.set_main_option("script_location", str(tmp_path / "gone"))
     monkeypatch.setattr("chorus.migrations.run.config", lambda: config)
+    migrations.head.cache_clear()  # as in a process that has not asked yet
     missing = await sqlite_api.get("/readyz")
     assert missing.status_code == 503
     assert missing.json()["database"] == "ok"

@@ -12,6 +12,7 @@ import pytest
 from tests.billing.office import FIRST_MINUTE, PRICES, Office, usage
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
+from tests.fakes.ringing import rings
 
 from chorus import cli
 from chorus.billing.prices import METERS
@@ -165,12 +166,12 @@ async def test_an_inbound_call_is_refused_and_leaves_nothing(paid: Api):
     switchboard: Switchboard = paid.app.state.switchboard
     async with paid.process.database.reading() as session:
         (route,) = await routing.of_number(session, "twilio", NUMBER["number"], switchboard.secrets)
-    declined = await answer(switchboard, route, "CA1", "+14155551234", {})
+    declined = await answer(switchboard, route, rings())
     assert isinstance(declined, Declined)
     assert "balance" in declined.reason
     assert (await paid.get("/v1/calls")).json()["pagination"]["total"] == 0
     await paid.made("/v1/balance/top-ups", {"amount": FIRST_MINUTE["inbound"] / 1_000_000})
-    taken = [await answer(switchboard, route, "CA1", "+14155551234", {}) for _ in range(2)]
+    taken = [await answer(switchboard, route, rings()) for _ in range(2)]
     # Asked again, it is the same call and the same hold.
     assert all(isinstance(each, Taken) for each in taken)
     assert (await paid.get("/v1/balance")).json()["data"]["available"] == 0

@@ -88,16 +88,53 @@ async def test_a_script_and_a_name_that_is_none_of_a_draft(api: Api):
     assert (await api.get(f"/v1/agents/{agent['id']}")).json()["data"] == agent
 
 
-async def test_variables_of_transfers(api: Api):
-    target = {"name": "Desk", "number": "+14155550177", "type": "warm"}
+async def test_variables_of_transfers_and_of_who_answers(api: Api):
+    target: dict[str, Any] = {"name": "Desk", "number": "+14155550177", "type": "warm"}
     target |= {"briefing": "{{reason}} {{who}}", "whenUnavailable": "{{callerNumber}} {{what}}"}
+    target["headers"] = [
+        {"key": "X-Reason", "value": "{{reason}}"},
+        {"key": "X-Order", "value": "{{order}} {{callerNumber}}"},
+    ]
+    answering = {"message": "{{a}}", "menuGoal": "{{b}}", "introduction": "{{c}}"}
     wish = {"name": "a", "holdMessage": "One moment {{whom}}", "transferTargets": [target]}
-    _, found = await checked(api, await api.made("/v1/agents", wish))
-    assert "{{whom}}" in found["warning holdMessage"]
-    assert "{{who}}" in found["warning transferTargets.0.briefing"]
-    assert "{{what}}" in found["warning transferTargets.0.whenUnavailable"]
-    assert "reason" not in str(found)
-    assert "callerNumber" not in str(found)
+    _, found = await checked(api, await api.made("/v1/agents", wish | {"answering": answering}))
+    named = {
+        where.removeprefix("warning "): message.partition("{{")[2].partition("}}")[0]
+        for where, message in found.items()
+    }
+    assert named == {
+        "holdMessage": "whom",
+        "answering.message": "a",
+        "answering.menuGoal": "b",
+        "answering.introduction": "c",
+        "transferTargets.0.briefing": "who",
+        "transferTargets.0.whenUnavailable": "what",
+        "transferTargets.0.headers.1.value": "order",
+    }
+
+
+async def test_what_callers_enter_is_a_variable_of_tools(api: Api):
+    config = {"url": f"{CLOSED}/{{{{order}}}}/{{{{other}}}}"}
+    tool = await api.made("/v1/tools", {"name": "t", "description": "d", "config": config})
+    wish = {"name": "a", "systemPrompt": "{{order}}", "toolIds": [tool["id"]]}
+    agent = await api.made("/v1/agents", wish | {"keyInputs": [{"name": "order"}]})
+    _, found = await checked(api, agent)
+    assert found["warning toolIds.0"].startswith("{{other}} has no value")
+    assert found["warning systemPrompt"].startswith("{{order}} has no value")
+
+
+async def test_names_in_texts_of_an_agent_are_checked_when_it_is_saved(api: Api):
+    header = {"key": "X-Order", "value": "{{order-id}}"}
+    target = {"name": "Desk", "number": "+14155550177", "headers": [header]}
+    for change, field in (
+        ({"transferTargets": [target]}, "transferTargets.0.headers.0.value"),
+        ({"answering": {"menuGoal": "{{a.b}}"}}, "answering.menuGoal"),
+    ):
+        refused = await api.post("/v1/agents", json={"name": "a", **change})
+        assert refused.status_code == 400
+        [detail] = refused.json()["details"]
+        assert detail["field"] == field
+        assert "is no variable" in detail["message"]
 
 
 async def test_engines_that_are_gone(api: Api):

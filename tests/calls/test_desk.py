@@ -97,6 +97,24 @@ async def test_a_carrier_that_asks_again_gets_the_same_call_and_a_new_token(carr
     assert not await claim(desk, second["callId"], second["token"])
 
 
+async def test_the_token_that_shows_the_callers_number_is_a_secret_of_the_call(carrier: Carrier):
+    api = carrier.api
+    await carrier.ring(CallToken="the first")
+    id = stream(await carrier.ring(CallToken="a token of theirs"))["callId"]
+    [call] = await rows(api)
+    assert call.forward_token is not None
+    assert "theirs" not in call.forward_token
+    assert api.process.secrets.decrypt(call.forward_token) == "a token of theirs"
+    for path in ("/v1/calls", f"/v1/calls/{id}", "/v1/calls/export?format=jsonl"):
+        shown = (await api.get(path)).text
+        assert id in shown
+        assert "forward" not in shown.lower()
+    ended = LineEnded(LineCause.FAR_END)
+    await finish_unanswered(board(api), call.id, call.organization_id, ended)
+    [call] = await rows(api)
+    assert call.forward_token is None
+
+
 async def test_a_token_is_worth_nothing_after_the_call(carrier: Carrier):
     shown = stream(await carrier.ring())
     [call] = await rows(carrier.api)

@@ -17,6 +17,7 @@ from chorus.demo.carrier.person import HangUp, Person, Press, Say, Wait, WaitQui
 pytestmark = pytest.mark.timeout(180)
 
 CALLER = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300)])
+TAKES = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
 STARTED, COMPLETED, FAILED = "transfer.started", "transfer.completed", "transfer.failed"
 
 
@@ -98,6 +99,7 @@ async def test_transfers(tmp_path: Path):
             the_carrier_has_nobody_and_the_agent_goes_on(rig),
             released_and_the_carrier_keeps_the_two(rig),
             an_address_with_headers_and_an_extension(rig),
+            the_person_sees_the_number_of_a_caller_who_called(rig),
             what_is_refused(rig),
         )
         await somebody_behind_a_menu(rig)  # alone: to make its voice keeps the carrier busy
@@ -138,8 +140,7 @@ async def cold_and_the_person_hangs_up(rig: Rig) -> None:
 
 
 async def warm_and_the_caller_hangs_up(rig: Rig) -> None:
-    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
-    id, caller = await transferred(rig, takes, to("warm"))
+    id, caller = await transferred(rig, TAKES, to("warm"))
     await until(rig, id, "transfer_connected")
     await caller.do(Say(sound="tone", ms=800), HangUp())
     shown = await ended(rig, id)
@@ -212,6 +213,29 @@ async def an_address_with_headers_and_an_extension(rig: Rig) -> None:
     assert shown["transferCalls"][0]["customerNumber"] == address
 
 
+async def the_person_sees_the_number_of_a_caller_who_called(rig: Rig) -> None:
+    """By the token that Twilio gave to that call."""
+    theirs = "+15572220001"
+    caller = await rig.carrier.call(OURS, theirs, CALLER)
+    async with asyncio.timeout(40):
+        while not (found := [c for c in await rig.calls() if c["customerNumber"] == theirs]):
+            await asyncio.sleep(0.1)
+    id = found[0]["id"]
+    await until(rig, id, "reply_started")
+    wish = to("cold", callerId="caller")
+    number = wish["to"]["number"]
+    await rig.carrier.expect(number, Person(ring_ms=50))
+    answer = await post(rig, f"{id}/transfer", wish)
+    assert answer.status_code == 202, answer.text
+    await until(rig, id, "transfer_connected")
+    asked = [event["form"] for event in rig.carrier.events if event["kind"] == "api"]
+    [form] = [form for form in asked if form.get("To") == [number]]
+    assert form["From"] == [theirs]
+    await caller.do(HangUp())
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
+
+
 async def the_caller_hangs_up_while_it_rings(rig: Rig) -> None:
     id, caller = await transferred(rig, Person(ring_ms=30_000), to("cold"))
     await until(rig, id, "transfer_ringing")
@@ -255,6 +279,9 @@ async def released_and_the_carrier_keeps_the_two(rig: Rig) -> None:
     assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
     calls = [shown, await call(rig, leg_id)]
     assert calls[1]["endedReason"] == "transferred"
+    asks = await rig.rows("SELECT workflow_uuid FROM {dbos}workflow_status WHERE name = 'ask_over'")
+    # If it does not tell.
+    assert {(f"ask_over:{each['id']}:0",) for each in calls} <= {*asks}
     await asyncio.sleep(2)  # the two talk at the carrier
     await person.do(HangUp())
     for each in calls:
@@ -266,18 +293,10 @@ async def released_and_the_carrier_keeps_the_two(rig: Rig) -> None:
 
 async def released(rig: Rig) -> tuple[str, str, CarrierCall]:
     """A caller and a person whom the carrier has connected: both calls, and the person there."""
-    takes = Person(ring_ms=50, steps=[WaitQuiet(quiet_ms=300), Press(digits="1")])
-    id, _ = await transferred(rig, takes, to("warm", merge="release"))
+    id, _ = await transferred(rig, TAKES, to("warm", merge="release"))
     await until(rig, id, "transfer_released")
     [leg] = (await call(rig, id))["transferCalls"]
     return id, leg["id"], rig.carrier.placed((await call(rig, leg["id"]))["callSid"])
-
-
-async def counted(rig: Rig, id: str) -> int:
-    """Seconds of telephony in the ledger: whole minutes, as the carrier counts."""
-    async with rig.http() as http:
-        lines = (await http.get(f"/v1/ledger?callId={id}&meter=telephony")).json()["data"]
-    return sum(line["quantity"] for line in lines)
 
 
 async def no_room_for_a_second_call(rig: Rig) -> None:
@@ -302,7 +321,7 @@ async def what_is_refused(rig: Rig) -> None:
         (to("cold", briefing="Hello"), "to"),
         (to("warm", briefing="Hello {{first-name}}"), "to.briefing"),
         (to("cold", number="sip:200"), "to.number"),
-        # What Twilio does not do for a number.
+        # What Twilio does not do for a number, and not in a call that goes out.
         (to("cold", headers=[{"key": "X-A", "value": "b"}]), "to.headers"),
         (to("cold", callerId="caller"), "to.callerId"),
     ):
@@ -313,60 +332,3 @@ async def what_is_refused(rig: Rig) -> None:
     await ended(rig, id)
     answer = await post(rig, f"{id}/transfer", to("cold"))
     assert (answer.status_code, answer.json()["code"]) == (409, "call_not_live")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("state", ["ringing", "briefing", "connected"])
-async def test_a_process_that_is_killed_leaves_nobody_ringing_and_nothing_open(
-    tmp_path: Path, database_url: str, state: str
-):
-    person = {
-        "ringing": Person(ring_ms=60_000),
-        "briefing": Person(ring_ms=50),
-        "connected": Person(ring_ms=50, steps=[Press(digits="1")]),
-    }[state]
-    on_postgres = database_url.startswith("postgresql")
-    plain = database_url.replace("+psycopg", "") if on_postgres else None
-    async with servers(tmp_path, plain, 1) as [rig]:
-        id, _ = await transferred(rig, person, to("warm"))
-        await until(rig, id, f"transfer_{state}")
-        [leg] = (await call(rig, id))["transferCalls"]
-        rig.kill()
-        await rig.start()
-        shown = await ended(rig, id)
-        assert (shown["status"], shown["endedReason"]) == ("failed", "worker_lost")
-        [lost] = shown["transferCalls"]
-        assert (await call(rig, leg["id"]))["endedReason"] == "worker_lost"
-        expected = "completed" if state == "connected" else "cancelled"
-        assert (shown["transferStatus"], lost["transferStatus"]) == (expected, expected)
-        open_rows = await rig.rows("SELECT count(*) FROM transfers WHERE ended_at IS NULL")
-        assert open_rows == [(0,)]
-        sid = (await call(rig, leg["id"]))["callSid"]
-        async with asyncio.timeout(20):
-            while (await rig.carrier.placed(sid).look())["status"] in ("ringing", "in-progress"):
-                await asyncio.sleep(0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_a_process_that_is_killed_after_a_release_takes_nobody_along(
-    tmp_path: Path, database_url: str
-):
-    """The carrier has the two; what comes of them is told to whoever is there by then."""
-    on_postgres = database_url.startswith("postgresql")
-    plain = database_url.replace("+psycopg", "") if on_postgres else None
-    async with servers(tmp_path, plain, 1) as [rig]:
-        id, leg_id, person = await released(rig)
-        await ended(rig, id)
-        rig.kill()
-        await rig.start()
-        assert (await person.look())["status"] == "in-progress"
-        await person.do(HangUp())
-        for each in (id, leg_id):
-            [over] = await until(rig, each, "released_over", only=True)
-            async with asyncio.timeout(20):
-                while await counted(rig, each) != -(-over["data"]["durationSeconds"] // 60) * 60:
-                    await asyncio.sleep(0.1)
-            shown = await call(rig, each)
-            assert (shown["status"], shown["endedReason"]) == ("completed", "transferred")

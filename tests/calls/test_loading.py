@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
+from tests.fakes.ringing import rings
 
 from chorus.calls import answer as answering
 from chorus.calls.answer import Declined, Taken, answer
@@ -68,11 +69,11 @@ async def test_a_caller_hears_it_ring_until_then(tmp_path: Path, monkeypatch: py
     async with loading(tmp_path) as (api, enough):
         switchboard: Switchboard = api.app.state.switchboard
         route = await route_to_an_agent(api)
-        rings = asyncio.create_task(answer(switchboard, route, "CA1", "+15550001", {}))
-        await asyncio.wait({rings}, timeout=0.05)
-        assert not rings.done()
+        call = asyncio.create_task(answer(switchboard, route, rings()))
+        await asyncio.wait({call}, timeout=0.05)
+        assert not call.done()
         enough.set()
-        assert isinstance(await rings, Taken)
+        assert isinstance(await call, Taken)
 
 
 async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
@@ -82,7 +83,7 @@ async def test_and_is_told_that_it_is_busy_if_it_takes_too_long(
     async with loading(tmp_path) as (api, _):
         switchboard: Switchboard = api.app.state.switchboard
         route = await route_to_an_agent(api)
-        declined = await answer(switchboard, route, "CA1", "+15550001", {})
+        declined = await answer(switchboard, route, rings())
     assert isinstance(declined, Declined)
     assert declined.busy
     assert "loaded" in declined.reason

@@ -7,17 +7,19 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.calls.test_desk import SID, Carrier, carrier, stream
+from tests.calls.test_desk import OURS, SID, Carrier, carrier, stream
 from tests.calls.test_room import board, waiting
 from tests.fakes.api import Api
 
 from chorus.billing.tables import LedgerLine
 from chorus.calls import journal
 from chorus.calls.lost import end_leg
-from chorus.calls.released import count_released, over_there
+from chorus.calls.released import MOST_AGAIN, ask_over, count_released, over_there
 from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.db import utcnow
+from chorus.lines.carrier import CarrierFailed
 from chorus.lines.desk import Connection
+from chorus.lines.twilio.carrier import TwilioCarrier
 from chorus.talk.timeline import Happening
 
 __all__ = ["carrier"]
@@ -163,3 +165,94 @@ async def test_what_the_carrier_says_before_the_record_is_written_is_not_lost(
     assert await lasted(api, id) == [85_000]
     assert await waiting(api, "end_leg") == [f"end_leg:{second}"]
     assert ending.ended == []
+
+
+class Asked(TwilioCarrier):
+    """Says that each call lasted `lasted`: None, it goes on; a text, why it does not say."""
+
+    def __init__(self, lasted: int | str | None) -> None:
+        super().__init__("http://chorus.test", "http://carrier.test")
+        self.lasted = lasted
+
+    async def lasted_s(self, connection: Connection, leg_id: str) -> int | None:
+        assert (connection.number, leg_id) == (OURS, SID)
+        if isinstance(self.lasted, str):
+            raise CarrierFailed(self.lasted)
+        return self.lasted
+
+
+async def to_be_asked(api: Api) -> list[tuple[str, bool]]:
+    """The durable work of asking, and whether it is for later."""
+    query = "SELECT workflow_uuid, status FROM workflow_status WHERE name = 'ask_over'"
+    async with api.process.database.reading() as session:
+        return [(id, status == "DELAYED") for id, status in await session.execute(sa.text(query))]
+
+
+async def uncounted(api: Api, id: uuid.UUID) -> list[str]:
+    async with api.process.database.reading() as session:
+        found = await session.scalars(
+            sa.select(CallEvent.data).where(
+                CallEvent.call_id == id, CallEvent.kind == "released_uncounted"
+            )
+        )
+        return [data["detail"] for data in found]
+
+
+async def test_a_carrier_that_has_not_told_is_asked(
+    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+):
+    id, second = await two(carrier)
+    api, switchboard = carrier.api, board(carrier.api)
+    for answer in (None, "busy"):
+        monkeypatch.setitem(switchboard.carriers, "twilio", Asked(answer))
+        await ask_over(switchboard, str(id), 0)
+        assert await to_be_asked(api) == [(f"ask_over:{id}:1", True)]
+        assert await lasted_of(api, id) == ([], [])
+    monkeypatch.setitem(switchboard.carriers, "twilio", Asked(85))
+    for _ in range(2):
+        await ask_over(switchboard, str(id), 1)
+    assert await lasted_of(api, id) == ([85_000], [])
+    assert await waiting(api, "end_leg") == [f"end_leg:{second}"]
+    await count_released(switchboard, str(id))
+    async with api.process.database.reading() as session:
+        query = sa.select(sa.func.sum(LedgerLine.quantity)).where(
+            LedgerLine.call_id == id, LedgerLine.meter == "telephony"
+        )
+        assert await session.scalar(query) == 120
+    # It has told, so it is not asked.
+    monkeypatch.setitem(switchboard.carriers, "twilio", Asked("nobody asks"))
+    await ask_over(switchboard, str(id), 2)
+    assert await to_be_asked(api) == [(f"ask_over:{id}:1", True)]
+
+
+async def lasted_of(api: Api, id: uuid.UUID) -> tuple[list[int], list[str]]:
+    return await lasted(api, id), await uncounted(api, id)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (Asked("busy"), "it gives no answer: busy"),
+        (Asked(None), "it still goes on there"),
+        (Ending(), "it has not told, and Chorus cannot ask it"),
+    ],
+    ids=["no answer", "goes on", "nobody to ask"],
+)
+async def test_what_no_carrier_says_is_said_to_be_missing(
+    carrier: Carrier,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answers: Asked | Ending,
+    said: str,
+):
+    id, _ = await two(carrier)
+    api, switchboard = carrier.api, board(carrier.api)
+    monkeypatch.setitem(switchboard.carriers, "twilio", answers)
+    for _ in range(2):
+        await ask_over(switchboard, str(id), MOST_AGAIN)
+    assert await lasted_of(api, id) == ([], [said])
+    assert caplog.text.count(f"call {id}: what it lasted at twilio is not counted: {said}") == 1
+    assert await to_be_asked(api) == []
+    # And is counted all the same, if it tells in the end.
+    await told(carrier, id, SID, 85)
+    assert await lasted_of(api, id) == ([85_000], [said])

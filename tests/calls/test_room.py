@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.calls.test_calls_api import parties, stored
 from tests.conftest import settings_for
 from tests.fakes.api import Api, running
+from tests.fakes.ringing import rings
 
 from chorus.accounts.tables import Organization
 from chorus.calls.answer import Declined, Taken, answer
@@ -127,30 +128,26 @@ async def test_one_that_stops_turns_calls_away_and_one_that_retires_takes_them(a
     """For the others of its machine, to whom their audio goes."""
     dialled = await route(api)
     board(api).draining = True
-    assert isinstance(await answer(board(api), dialled, "CA1", "+14155559999", {}), Declined)
+    assert isinstance(await answer(board(api), dialled, rings()), Declined)
     board(api).retiring = True
-    assert isinstance(await answer(board(api), dialled, "CA1", "+14155559999", {}), Taken)
+    assert isinstance(await answer(board(api), dialled, rings()), Taken)
 
 
 async def test_inbound_over_the_limit_is_busy(api: Api):
     await limited(api, 2)
     dialled = await route(api)
-    came = await asyncio.gather(
-        *(answer(board(api), dialled, f"CA{n}", "+14155559999", {}) for n in range(6))
-    )
+    came = await asyncio.gather(*(answer(board(api), dialled, rings(f"CA{n}")) for n in range(6)))
     assert len([x for x in came if isinstance(x, Taken)]) == 2
     declined = [x for x in came if isinstance(x, Declined)]
     assert [x.busy for x in declined] == [True] * 4
     # The carrier asks again for a call that was taken: the same room.
     sid = next(call.call_sid for call in await rows(api))
-    assert isinstance(await answer(board(api), dialled, sid or "", "+14155559999", {}), Taken)
+    assert isinstance(await answer(board(api), dialled, rings(sid or "")), Taken)
 
 
 async def test_a_carrier_that_asks_twice_at_once_has_one_call(api: Api):
     dialled = await route(api)
-    came = await asyncio.gather(
-        *(answer(board(api), dialled, "CA1", "+14155559999", {}) for _ in range(6))
-    )
+    came = await asyncio.gather(*(answer(board(api), dialled, rings()) for _ in range(6)))
     assert len({x.call_id for x in came if isinstance(x, Taken)}) == 1
     assert len(await rows(api)) == 1
 
@@ -158,7 +155,7 @@ async def test_a_carrier_that_asks_twice_at_once_has_one_call(api: Api):
 async def test_inbound_and_outbound_share_the_room(api: Api):
     await limited(api, 1)
     dialled = await route(api)
-    assert isinstance(await answer(board(api), dialled, "CA1", "+14155559999", {}), Taken)
+    assert isinstance(await answer(board(api), dialled, rings()), Taken)
     agent_id, number_id = str(dialled.agent_id), str(dialled.phone_number_id)
     wish = {"agentId": agent_id, "phoneNumberId": number_id, "to": "+14155551234"}
     assert await placed(api, wish) == 429
@@ -273,7 +270,7 @@ async def test_a_suspended_organization_takes_no_calls(api: Api):
     dialled = await route(api)
     async with api.process.database.writing() as session:
         await session.execute(sa.update(Organization).values(suspended_at=utcnow()))
-    declined = await answer(board(api), dialled, "CA1", "+14155559999", {})
+    declined = await answer(board(api), dialled, rings())
     assert declined == Declined("the organization is suspended")
     assert await rows(api) == []
 

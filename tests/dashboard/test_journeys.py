@@ -326,10 +326,12 @@ def test_what_has_no_value_is_told_and_a_voice_is_heard(
         assert visit.complaints == []
 
 
-def test_from_one_organization_to_the_other(browser: Browser, server: Server, owner: Any):
+def test_from_one_organization_to_the_other(
+    browser: Browser, server: Server, owner: Any, database: dict[str, str]
+):
     """Invited with the account that there is, and over by the menu, which is there from then on."""
     assert owner
-    chorus = {**os.environ, "CHORUS_DATA_DIR": str(server.data_dir)}
+    chorus = {**os.environ, "CHORUS_DATA_DIR": str(server.data_dir), **database}
 
     def orgs(*arguments: str) -> str:
         """The last line of what the operator's command prints."""

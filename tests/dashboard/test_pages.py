@@ -4,13 +4,16 @@ policy stops, no markup of a caller's that is taken for markup."""
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from tests.dashboard.browser import ROOT, Visit, needed, owner_link, visiting
+from playwright.sync_api import Browser, Page, Route, expect
+from tests.dashboard.browser import ROOT, WAIT_MS, Visit, needed, owner_link, visiting
 from tests.dashboard.seed import AGENT, CALL, HOSTILE, PICTURED
 from tests.fakes.server import Server
 from websockets.exceptions import ConnectionClosed
@@ -193,6 +196,45 @@ def test_pages_with_a_call_are_accessible(browser: Browser, server: Server, owne
         looked_at(visit, "settings-webhooks")
         # The other pages are looked at as they are without one.
         http.delete(f"/v1/webhook-endpoints/{made['id']}").raise_for_status()
+
+
+# Path, the file of its code, and what is asked for before that file is there.
+AHEAD = [
+    ("/", "home", ["/v1/call-stats", "/v1/members", "/v1/phone-numbers", "/v1/slm-models"]),
+    ("/agents", "agents", ["/v1/agents"]),
+    (f"/agents/{AGENT}", "agent", [f"/v1/agents/{AGENT}", "/v1/voices", "/v1/transcribers"]),
+    ("/calls", "calls", ["/v1/calls", "/v1/agents", "/v1/phone-numbers"]),
+    (f"/calls/{CALL}", "call", [f"/v1/calls/{CALL}"]),
+]
+
+
+def test_a_page_is_filled_while_its_code_is_on_the_way(
+    browser: Browser, server: Server, owner: Any
+):
+    with visiting(browser, server, owner) as visit:
+        for path, code, first in AHEAD:
+            asked: set[str] = set()
+            held: list[Route] = []
+
+            def hold(route: Route, asked: set[str] = asked, held: list[Route] = held) -> None:
+                if "/v1/" in route.request.url:
+                    asked.add(urlsplit(route.request.url).path)
+                    route.continue_()
+                else:
+                    held.append(route)
+
+            of_page = re.compile(rf"/v1/|/assets/{code}-[\w-]{{8}}\.js")
+            visit.page.route(of_page, hold)
+            visit.page.goto(f"{visit.url}/dashboard{path}", wait_until="commit")
+            end = time.monotonic() + WAIT_MS / 1000
+            while not held or not asked >= {*first, "/v1/sessions/current"}:
+                assert time.monotonic() < end, (path, asked, held)
+                visit.page.wait_for_timeout(20)
+            visit.page.unroute(of_page)
+            for route in held:
+                route.continue_()
+            visit.page.get_by_role("heading", level=1).wait_for()
+        assert visit.complaints == []
 
 
 def filled(server: Server) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Billing, numbers and the audit log, and what is found by its id."""
+"""Settings, numbers, and what is found by its id."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, expect
-from tests.dashboard.browser import become_owner, needed, visiting
+from tests.dashboard.answering import answering
+from tests.dashboard.browser import EMAIL, PASSWORD, needed, visiting
 from tests.dashboard.seed import AGENT, CALL
-from tests.fakes.server import Server, serving
+from tests.fakes.identity_provider import CLIENT, SECRET, identity_provider
+from tests.fakes.server import Server
 
 pytestmark = needed
 
@@ -97,33 +99,123 @@ def test_the_audit_log_is_narrowed_and_exported(browser: Browser, server: Server
         expect(page.get_by_text("createOwner")).to_be_visible()
 
 
-def test_a_carrier_is_told_the_public_address(browser: Browser, tmp_path: Path):
-    voximplant = {
-        "number": "+14155550777",
-        "provider": "voximplant",
-        "voximplantAccountId": "1234567",
-        "voximplantApiKey": "a-key-of-theirs",
-        "voximplantApplicationId": "11",
-        "voximplantRuleId": "22",
-        "voximplantScenarioSecret": "s" * 32,
-    }
-    folder = tmp_path / "data"
-    folder.mkdir()
-    with serving(folder) as here, visiting(browser, here) as visit:
-        become_owner(visit, here)
-        made = httpx.post(f"{here.url}/v1/phone-numbers", json=voximplant, headers=here.headers)
+def test_people_come_by_the_organizations_provider(browser: Browser, server: Server, owner: Any):
+    with identity_provider("localhost") as provider:
+        with visiting(browser, server, owner) as visit:
+            page = visit.page
+            visit.open("/settings/security")
+            card = page.get_by_role("region", name="Single sign-on")
+            redirect = card.locator("code").inner_text()
+            assert redirect.startswith(f"{server.url}/dashboard/sso/")
+            card.get_by_label("Issuer").fill(provider.issuer + "/")
+            card.get_by_role("button", name="Test").click()
+            expect(card.get_by_text("the issuer must be exactly this")).to_be_visible()
+            card.get_by_label("Issuer").fill(provider.issuer)
+            card.get_by_role("button", name="Test").click()
+            expect(card.get_by_text(f"sent to {provider.issuer}/authorize")).to_be_visible()
+            card.get_by_label("Client ID").fill(CLIENT)
+            card.get_by_label("Client secret").fill(SECRET)
+            card.get_by_role("textbox", name="Domains").fill("acme.example\nexample.com")
+            card.get_by_role("button", name="Who comes without").click()
+            page.get_by_role("option", name="Viewer").click()
+            assert visit.problems() == []
+            card.get_by_role("button", name="Save").click()
+            # What it takes to be found by a domain, and that nobody has said so yet.
+            expect(card.get_by_text('_chorus-sso.acme.example TXT "chorus-sso=')).to_be_visible()
+            expect(card.get_by_label("Client secret")).to_have_value("")
+            assert visit.problems() == []
+            way = card.locator("code").filter(has_text="/login?organization=").inner_text()
+            assert visit.complaints == []
+        with visiting(browser, server) as visit:
+            page = visit.page
+            page.goto(f"{server.url}/dashboard/agents")
+            page.get_by_role("button", name="Sign in with your organization").click()
+            page.get_by_label("E-mail at your organization").fill("carl@acme.example")
+            page.get_by_role("button", name="Go to your identity provider").click()
+            expect(page.get_by_text("No organization has verified this domain")).to_be_visible()
+            assert visit.problems() == []
+            # By the organization's own page; first the provider does not want to.
+            provider.error = "access_denied"
+            page.goto(f"{way}&next=/agents")
+            for error in ("access_denied", ""):
+                provider.error = error
+                page.get_by_role("button", name="Go to your identity provider").click()
+                page.get_by_label("Who are you?").fill("carl@acme.example")
+                page.get_by_role("button", name="Go on").click()
+                if error:
+                    expect(page.get_by_text("ask whoever runs it for access")).to_be_visible()
+                    assert visit.problems() == []
+                    page.get_by_role("link", name="Back to the log-in").click()
+            page.get_by_role("heading", name="Home").wait_for()
+            assert "code=" not in page.url
+            visit.open("/settings/members")
+            expect(page.get_by_role("row").filter(has_text="carl@acme.example")).to_contain_text(
+                "Viewer"
+            )
+            assert visit.complaints == []
+        # Who has a password shows it the first time.
+        with visiting(browser, server) as visit:
+            page = visit.page
+            page.goto(f"{way}&next=/agents")
+            page.get_by_role("button", name="Go to your identity provider").click()
+            page.get_by_label("Who are you?").fill(EMAIL)
+            page.get_by_role("button", name="Go on").click()
+            page.get_by_role("heading", name="Is this you?").wait_for()
+            assert visit.problems() == []
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Link and log in").click()
+            page.get_by_role("heading", name="Agents").wait_for()
+            visit.open("/settings/security")
+            expect(page.get_by_text("by the identity provider").first).to_be_visible()
+            assert visit.complaints == []
+
+
+def test_a_carrier_is_told_the_public_address_and_asked_about_a_number(
+    browser: Browser, server: Server, owner: Any
+):
+    with (
+        answering(200, b'{"error": {"code": 401, "msg": "Wrong <b>key</b>"}}') as carrier,
+        visiting(browser, server, owner) as visit,
+        server.client() as api,
+    ):
+        voximplant = {
+            "number": "+14155550777",
+            "provider": "voximplant",
+            "voximplantAccountId": "1234567",
+            "voximplantApiKey": "a-key-of-theirs",
+            "voximplantApplicationId": "11",
+            "voximplantRuleId": "22",
+            "voximplantScenarioSecret": "s" * 32,
+            "voximplantBaseUrl": carrier.url,
+        }
+        made = api.post("/v1/phone-numbers", json=voximplant)
         assert made.status_code == 201, made.text
-        id = made.json()["data"]["id"]
-        page = visit.page
+        page, dialog = visit.page, visit.page.get_by_role("dialog")
         # As a server behind a proxy says it: the page itself came from elsewhere.
         page.route("**/v1/sessions/current", lambda route: _of_public(route))
         visit.open("/numbers")
         page.get_by_role("button", name="Add number").click()
-        expect(page.get_by_role("dialog")).to_contain_text(f"{PUBLIC}/twilio/voice")
-        page.goto(f"{here.url}/dashboard/numbers?open={id}")
+        expect(dialog).to_contain_text(f"{PUBLIC}/twilio/voice")
+        visit.open(f"/numbers?open={made.json()['data']['id']}")
         page.get_by_text("The scenario, version").click()
-        expect(page.get_by_role("dialog")).to_contain_text("VoxEngine")
+        expect(dialog).to_contain_text("VoxEngine")
         assert visit.problems() == []
+
+        found = dialog.get_by_role("list", name="Check the set-up").get_by_role("listitem")
+        dialog.get_by_role("button", name="Check the set-up").click()
+        settings = found.filter(has_text="Voximplant says: error 401: Wrong <b>key</b>")
+        expect(settings.locator(".badge.bad")).to_have_text("Settings")
+        # What is wrong here is named too, and what is only not there yet is no error.
+        address = found.filter(has_text="CHORUS_PUBLIC_URL is not set")
+        expect(address.locator(".badge.bad")).to_have_text("Address")
+        expect(found.locator(".badge.warn")).to_have_text(["Agent", "Calls"])
+        assert visit.problems() == []
+        carrier.body = b'{"result": 1, "total_count": 1}'
+        dialog.get_by_role("button", name="Check the set-up").click()
+        taken = found.filter(has_text="The carrier takes these settings")
+        expect(taken.locator(".badge.good")).to_have_text("Settings")
+        assert all(b"a-key-of-theirs" in form for form in carrier.received)
+        assert visit.complaints == []
 
 
 def _of_public(route: Any) -> None:
@@ -132,3 +224,63 @@ def _of_public(route: Any) -> None:
     assert told["data"]["serverUrl"].startswith("http://127.0.0.1:")
     told["data"]["serverUrl"] = PUBLIC
     route.fulfill(response=answer, json=told)
+
+
+def test_a_balance_is_topped_up(browser: Browser, server: Server, owner: Any):
+    with server.client() as api, visiting(browser, server, owner) as visit:
+        page = visit.page
+        before = api.get("/v1/balance").json()["data"]["balance"]
+        visit.open("/settings/billing")
+        page.get_by_role("button", name="Top up").click()
+        amount = page.get_by_label("Dollars")
+        expect(amount).to_be_focused()
+        amount.fill("-5")
+        amount.press("Enter")  # the browser says that it is too little, and asks nobody
+        expect(amount).to_be_focused()
+        assert visit.problems() == []
+        amount.fill("12.5")
+        amount.press("Enter")
+        expect(amount).to_have_count(0)
+        balance = page.locator(".tile").filter(has_text="Balance")
+        expect(balance).to_contain_text(f"${before + 12.5:.2f}")
+        line = page.get_by_role("row").filter(has_text="Top up")
+        expect(line).to_have_count(1)
+        expect(line).to_contain_text("$12.50")
+        assert api.get("/v1/balance").json()["data"]["balance"] == before + 12.5
+        assert visit.complaints == []
+
+
+def test_a_webhook_that_failed_is_sent_again(browser: Browser, server: Server, owner: Any):
+    with (
+        answering(500, b"<b>It is broken</b>") as receiver,
+        server.client() as api,
+        visiting(browser, server, owner) as visit,
+    ):
+        page, dialog = visit.page, visit.page.get_by_role("dialog")
+        visit.open("/settings/webhooks")
+        page.get_by_role("button", name="New endpoint").click()
+        dialog.get_by_label("URL").fill(receiver.url)
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_text("Copy it now")).to_be_visible()
+        assert visit.problems() == []
+        dialog.get_by_role("button", name="I have it").click()
+        page.get_by_role("button", name="Send a test").click()
+        delivery = page.get_by_role("row").filter(has_text="webhook.test")
+        expect(delivery).to_contain_text("Failed")
+        expect(delivery).to_contain_text("500")
+        receiver.status = 204
+        receiver.body = b""
+        delivery.get_by_role("button", name="Send again").click()
+        expect(delivery).to_contain_text("Delivered")
+        expect(delivery).to_contain_text("204")
+        # It is one delivery, of two tries, and the same was sent.
+        delivery.get_by_role("button", name="Show tries").click()
+        expect(dialog).to_contain_text("#1")
+        expect(dialog).to_contain_text("<b>It is broken</b>")
+        expect(dialog).to_contain_text("#2")
+        assert visit.problems() == []
+        first, second = receiver.received
+        assert first == second
+        [made] = api.get("/v1/webhook-deliveries").json()["data"]
+        assert (made["status"], made["attemptCount"]) == ("delivered", 2)
+        assert visit.complaints == []

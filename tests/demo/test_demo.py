@@ -19,6 +19,7 @@ import pytest
 from chorus import cli
 from chorus.demo import network, run, voices
 from chorus.demo.story import INBOUND, OUTBOUND
+from chorus.extras import how_to_install
 
 COMMAND = [sys.executable, "-m", "chorus", "demo"]
 
@@ -136,7 +137,7 @@ def test_what_is_not_installed_is_said(
     assert cli.run(["demo", "--json"]) == 1
     printed = capsys.readouterr()
     assert sentence in printed.err
-    assert "pip install 'chorus-voice[local]'" in printed.err
+    assert how_to_install("local") in printed.err
     assert "Traceback" not in printed.err
     result = json.loads(printed.out.splitlines()[-1])
     assert result["ok"] is False

@@ -20,11 +20,19 @@ from chorus.accounts.tables import Organization
 from chorus.db import Database, utcnow
 from chorus.durable import durable as durable_module
 from chorus.durable import work
-from chorus.durable.durable import POLL_S, Durable
+from chorus.durable.durable import Durable
 from chorus.durable.work import Periodic, Queue, Retries, Workflow, step
 from chorus.migrations import run as migrations
 
 pytestmark = pytest.mark.timeout(60)
+
+POLL_S = 0.2
+SEVERAL_POLLS_S = 4 * POLL_S
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable_module, "POLL_S", POLL_S)
 
 
 class Log:
@@ -161,6 +169,28 @@ async def test_it_waits_for_its_delay(database: Database):
         assert time.monotonic() - began >= 1
 
 
+async def test_what_was_claimed_is_begun_although_reading_it_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    # The library's own look comes too late, and would not find what is claimed.
+    monkeypatch.setattr(durable_module, "POLL_S", 60.0)
+    log = Log()
+    log.gate.set()
+    async with working(database, log) as durable:
+        book = durable._dbos._sys_db  # pyright: ignore
+        read, failures = book.get_workflow_statuses, [OSError("the database is away")]
+
+        def fails_once(ids: list[str]) -> Any:
+            if failures:
+                raise failures.pop()
+            return read(ids)
+
+        monkeypatch.setattr(book, "get_workflow_statuses", fails_once)
+        await enqueue(durable, database, TWO_STEPS, 1)
+        await log.until(lambda: "end" in log.done)
+    assert failures == []
+
+
 async def test_a_step_is_tried_again(database: Database):
     log = Log()
     async with working(database, log) as durable:
@@ -203,12 +233,12 @@ async def test_the_work_of_a_dead_process_is_taken_over(database: Database):
     assert before.done == [("one", 1)]
     after.gate.set()
     async with working(database, after, "lives") as durable:
-        await asyncio.sleep(POLL_S * 1.5)
+        await asyncio.sleep(SEVERAL_POLLS_S)
         assert after.done == []
         await durable.take_over("dies")
         await durable.take_over("dies")
         await after.until(lambda: "end" in after.done)
-        await asyncio.sleep(POLL_S * 1.5)
+        await asyncio.sleep(SEVERAL_POLLS_S)
     assert after.done == [("gated", 2), "end"]
 
 
@@ -230,7 +260,7 @@ async def test_by_the_calendar(database: Database):
     # It is not in the list any more: nobody does it.
     quiet = Log()
     async with working(database, quiet):
-        await asyncio.sleep(POLL_S * 2.5)
+        await asyncio.sleep(1 + SEVERAL_POLLS_S)  # it would be due once more
     assert quiet.done == []
 
 
@@ -316,7 +346,7 @@ async def test_work_goes_on_when_a_full_disk_has_room_again(tmp_path: Path):
 
         await enqueue(durable, database, workflow)
         await log.until(lambda: "long" in log.done)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(SEVERAL_POLLS_S)
         assert log.done == ["long"]
         most_pages[0] = 1_000_000
         await log.until(lambda: "end" in log.done)

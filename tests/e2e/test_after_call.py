@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import httpx
 import psycopg
 import pytest
 from standardwebhooks import Webhook
-from tests.conftest import Postgres
 from tests.soak.afterwards import DOLLARS, SECRET, Afterwards
 from tests.soak.rig import OURS, Rig, environment
 
@@ -263,10 +262,3 @@ async def test_a_disk_that_is_full_in_mid_call_costs_the_recording_alone(
         assert await afterwards.problems(rig) == []
     finally:
         await rig.stop()
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield url
-    postgres.drop(url)

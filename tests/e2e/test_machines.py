@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from tests.calls.test_live_calls import post
 from tests.calls.test_live_transfers import call, ended, talking, to, until
-from tests.conftest import Postgres
 from tests.lines.browser.page import Page
 from tests.soak.rig import Rig, environment, free_port
 
@@ -22,13 +21,6 @@ from chorus.demo.carrier.client import CarrierCall
 from chorus.demo.carrier.person import HangUp, Person, Press, Say, Wait, WaitQuiet
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield url
-    postgres.drop(url)
 
 
 class Balancer:

@@ -87,7 +87,7 @@ async def test_machines_and_keys(tmp_path: Path):
             patient: list[Step] = [Wait(ms=60_000), HangUp()]
             people: dict[str, list[Step]] = {
                 MAILBOX: [say(words[GREETING]), Wait(ms=300), say(BEEP), *patient],
-                MENU: [say(words[OPTIONS]), *patient],
+                MENU: [say(words[OPTIONS])],  # and listens until it is told to hang up
                 CALLER: [
                     *(WaitQuiet(), say(words[ASKS]), WaitQuiet(), Press(digits=PIN)),
                     *patient,

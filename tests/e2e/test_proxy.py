@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Postgres
 from tests.deploy_programs import program
 from tests.soak.rig import Rig, environment, free_port
 
@@ -67,13 +66,6 @@ async def passes(url: str) -> None:
             except httpx.TransportError:
                 pass
             await asyncio.sleep(0.2)
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield url
-    postgres.drop(url)
 
 
 async def test_a_call_goes_through_caddy_to_both_processes(tmp_path: Path, postgres_url: str):

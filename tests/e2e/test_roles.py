@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 from tests.calls.sse import follow
-from tests.conftest import Postgres
 from tests.soak.rig import OURS, Rig, environment, free_port
 
 from chorus.demo.carrier import client
@@ -84,13 +83,6 @@ async def running(folder: Path, database_url: str) -> AsyncGenerator[tuple[Pair,
         finally:
             await media.stop()
             await api.stop()
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new()
-    yield url
-    postgres.drop(url)
 
 
 async def test_a_call_whose_webhooks_stream_and_requests_reach_different_processes(

@@ -23,7 +23,6 @@ from chorus.calls.recover import Keeper
 from chorus.catalogue.engines import EngineRoom
 from chorus.durable.durable import Durable
 from chorus.openapi import codes
-from chorus.prepare import prepare
 from chorus.process import Process
 from chorus.recordings.archive import Archive
 from chorus.settings import Settings
@@ -106,8 +105,7 @@ async def running(
         patch.object(Durable, "launch", _nothing),
         patch.object(Archive, "run", _nothing),
     ):
-        schema.give(settings)
-        await prepare(settings)
+        await schema.prepared(settings)
         async with _living(create_app(settings)) as api:
             yield api
 

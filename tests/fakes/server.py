@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from tests.fakes import schema
+
+from chorus.settings import Settings
 
 API_KEY = "sk_live_" + "s" * 32
 BYTECODE = Path(__file__).resolve().parents[2] / "build" / "bytecode"
@@ -98,10 +101,16 @@ class Starting:
             return log.read().decode("utf-8", "replace")
 
 
-def launch(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Starting:
+def launch(
+    data_dir: Path, *arguments: str, module: str = "chorus", empty: bool = False, **env: str
+) -> Starting:
     """Start a server on `data_dir`. `env` are further variables; those of CHORUS_ that the tests
-    run with are not passed on; `module` is what is run instead of it."""
+    run with are not passed on; `module` is what is run instead of it. A SQLite file that is not
+    there yet is given with its schema, for which the server would need a second, unless it is to
+    find the folder `empty`."""
     data_dir.mkdir(parents=True, exist_ok=True)
+    if not empty and "CHORUS_DATABASE_URL" not in env:
+        schema.give(Settings.read({"CHORUS_DATA_DIR": str(data_dir)}))
     output = data_dir / "server.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CHORUS_")}
     if clean.pop("PYTHONDONTWRITEBYTECODE", ""):
@@ -128,14 +137,16 @@ def launch(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) 
     return Starting(process, data_dir, output, since, key)
 
 
-def start(data_dir: Path, *arguments: str, module: str = "chorus", **env: str) -> Server:
+def start(
+    data_dir: Path, *arguments: str, module: str = "chorus", empty: bool = False, **env: str
+) -> Server:
     """`launch`, and wait until it answers."""
-    return launch(data_dir, *arguments, module=module, **env).ready()
+    return launch(data_dir, *arguments, module=module, empty=empty, **env).ready()
 
 
 @contextmanager
-def serving(data_dir: Path, *arguments: str, **env: str) -> Iterator[Server]:
-    server = start(data_dir, *arguments, **env)
+def serving(data_dir: Path, *arguments: str, empty: bool = False, **env: str) -> Iterator[Server]:
+    server = start(data_dir, *arguments, empty=empty, **env)
     try:
         yield server
     finally:

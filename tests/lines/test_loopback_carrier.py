@@ -125,6 +125,24 @@ def test_a_call_that_is_not_taken(
     assert over(server, ringing["callId"])["status"] == status
 
 
+def test_a_person_sees_the_number_of_the_caller_whom_they_get(
+    server: Server, agent: dict[str, str]
+) -> None:
+    caller, to = "+14155550166", "+14155550177"
+    ringing = post(server, "calls", {"from": caller, "to": OURS}).json()
+    wish = {"to": {"name": "Sales", "number": to, "type": "cold", "callerId": "caller"}}
+    with answered(server, ringing["mediaPath"], ringing["legId"]) as socket:
+        socket.recv(timeout=20)  # the agent speaks, so the call is live
+        with server.client() as client:
+            client.post(f"/v1/calls/{ringing['callId']}/transfer", json=wish).raise_for_status()
+            [leg] = client.get("/loopback/ringing", params={"to": to}, timeout=20).json()
+        assert leg["from"] == caller
+        assert post(server, f"legs/{leg['legId']}", {"stage": "busy"}).status_code == 204
+        socket.send(json.dumps({"event": "stop"}))
+    [second] = over(server, ringing["callId"])["transferCalls"]
+    assert second["customerNumber"] == to
+
+
 def test_a_number_that_nobody_has(server: Server, agent: dict[str, str]) -> None:
     assert post(server, "calls", {"from": THEIRS, "to": "+14155550199"}).status_code == 403
 

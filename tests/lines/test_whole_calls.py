@@ -17,9 +17,11 @@ import pytest
 import pytest_asyncio
 from tests.fakes.server import Server, start
 from tests.lines.jambonz import standin as jambonz_standin
+from tests.lines.jambonz import standin_call as jambonz_call
 from tests.lines.jambonz.board import settings as jambonz_settings
 from tests.lines.telnyx import standin as telnyx_standin
 from tests.lines.telnyx.board import settings as telnyx_settings
+from tests.lines.telnyx.standin_stream import SILENCE
 from tests.lines.voximplant.board import settings as voximplant_settings
 from tests.lines.voximplant.board import standin as voximplant_standin
 
@@ -154,7 +156,7 @@ async def test_jambonz_calls_in_and_out_are_held_and_recorded(office: Office) ->
         assert call["status"] == "completed"
         assert call["callSid"] == out.sid
         # Refused, with the reason and the code.
-        jambonz.person = jambonz_standin.Person(answer=486)
+        jambonz.person = jambonz_call.Person(answer=486)
         placed = await office.made(
             "/calls", agentId=office.agent_id, phoneNumberId=number["id"], to=THEIRS
         )
@@ -229,7 +231,7 @@ async def test_telnyx_calls_in_and_out_are_held_and_recorded(office: Office) -> 
         ringing = telnyx.ring(hook, OURS, THEIRS, **{"X-Order-Id": "77"})
         await ringing.wait("streaming", 15)
         assert ringing.stream is not None
-        while not ringing.stream.heard.replace(telnyx_standin.SILENCE, b""):
+        while not ringing.stream.heard.replace(SILENCE, b""):
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         ringing.hang_up()

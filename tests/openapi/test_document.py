@@ -19,11 +19,15 @@ OWN = (
     *("/sessions", "/sessions/current", "/sessions/switch", "/sessions/{id}", "/password"),
     *("/second-factor", "/second-factor/confirmation", "/second-factor/removal"),
     *("/views", "/views/{id}"),
+    *("/sso", "/sso/test", "/sso/domains/verify"),
 )
 SECURITY = dict.fromkeys(OWN, COOKIE)
 OPEN = {
     ("post", f"/v1/{path}")
-    for path in ("sessions", "sessions/second-factor", "invitations", "owners")
+    for path in (
+        *("sessions", "sessions/second-factor", "sessions/sso", "sessions/sso/link"),
+        *("sso/organizations", "sso/authorizations", "invitations", "owners"),
+    )
 } | {("post", "/v1/publishable-tokens/{token}/calls")}
 
 

@@ -27,7 +27,6 @@ from chorus.calls import kept
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.db import Database, utcnow
 from chorus.doctor import _storage  # pyright: ignore[reportPrivateUsage]
-from chorus.prepare import prepare
 from chorus.recordings.archive import Archive, mp3_key, wav_key
 from chorus.recordings.retention import keep_to_rules
 from chorus.recordings.store import Store, StoreFailed
@@ -49,8 +48,7 @@ class House:
 
 
 async def house(settings: Settings) -> House:
-    schema.give(settings)
-    await prepare(settings)
+    await schema.prepared(settings)
     database = Database(settings)
     async with database.reading() as session:
         organization_id = await session.scalar(sa.select(Organization.id))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.timeout(300)
 def test_nothing_stays_when_calls_have_ended() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.soak", "--calls", "20"],
+        [sys.executable, "-W", "ignore", "-m", "bench.soak", "--calls", "20", "--talks-on", "1"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,

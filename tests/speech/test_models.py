@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from chorus.extras import how_to_install
 from chorus.speech import models
 from chorus.speech.eot.silence import SilenceEndOfTurn
 from chorus.speech.local import local_detector, local_end_of_turn
@@ -39,7 +40,8 @@ def test_what_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(models, "find_spec", without)
     assert find_model("silero_vad") is None
     states = model_states()
-    assert all(s.path is None and "chorus-voice[local]" in (s.advice or "") for s in states)
+    advice = how_to_install("local")
+    assert all(s.path is None and advice in (s.advice or "") for s in states)
     # and the engines that need none take their place
     assert isinstance(local_detector(), WebRtcDetector)
     assert isinstance(local_end_of_turn(), SilenceEndOfTurn)

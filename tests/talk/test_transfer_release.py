@@ -49,6 +49,8 @@ def test_a_carrier_that_connects_the_two_ends_the_call_here() -> None:
     assert asked == [("+15557654321", 45)]
     assert result.ending == ("completed", "transferred")
     assert exchange.statuses == ["initiated", "ringing", "connected", "completed"]
+    wish = {"name": "Sales", "type": "cold", "merge": "release"}
+    assert result.of("transfer_initiated") == [wish]
     assert exchange.running is None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import settings_for
+from tests.fakes.http_peer import HttpPeer, respond
 from tests.soak.rig import Rig, environment
 from tests.telemetry.collector import Collected, collector
 from tests.telemetry.test_metrics import values
@@ -20,15 +21,16 @@ from chorus import logs
 from chorus.audio.pace import Lag
 from chorus.demo.carrier import client
 from chorus.demo.carrier.person import HangUp, Person, Say, WaitQuiet
-from chorus.llm.model import ModelFailed, ToolCall, ToolSpec
+from chorus.llm.model import ModelFailed, ToolCall
 from chorus.outbound import Outbound
 from chorus.settings import Settings, SettingsError
 from chorus.speech.engines import EngineFailed
 from chorus.speech.vendor.failures import Failures
 from chorus.speech.vendor.limits import limits_of
+from chorus.talk.spec import HttpTool
 from chorus.talk.timeline import Happening
 from chorus.talk.tools.acting import Acting
-from chorus.talk.tools.tool import CallControl, ToolResult
+from chorus.talk.tools.http import request_tools
 from chorus.telemetry import spans
 from chorus.telemetry.otel import ids_of
 from chorus.telemetry.telemetry import Queues, Telemetry
@@ -38,6 +40,9 @@ TALKS = Person(
     ring_ms=50,
     steps=[WaitQuiet(quiet_ms=300), Say(sound="tone", ms=400), WaitQuiet(quiet_ms=600), HangUp()],
 )
+
+
+OWN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def _no_queues() -> Queues:
@@ -142,24 +147,21 @@ def _check_spans(collected: Collected, call_id: uuid.UUID) -> None:
     assert "Good day" not in everything
 
 
-class _Asks:
-    """A tool that tells which trace it would name."""
-
-    spec = ToolSpec("look_up", "", {})
-    has_effects = False
-
-    async def run(self, arguments: str, control: CallControl) -> ToolResult:
-        return ToolResult(dict(spans.trace_headers()).get("traceparent", ""), ok=False, status=500)
-
-
-async def use_tool(watch: CallWatch | None) -> str:
+async def use_tool(watch: CallWatch | None, *headers: tuple[str, str]) -> str:
+    """The `traceparent` with which a tool asks its server, which breaks."""
     token = spans.current.set(watch)
+    net = Outbound(allow_private=True)
     try:
         spans.within_turn(1)
-        control: Any = None
-        run = Acting([_Asks()]).begin(ToolCall("id-1", "look_up", "{}"), control)
-        return (await run.wait()).content
+        async with HttpPeer(lambda _: respond(500)) as peer:
+            tool = HttpTool("look_up", "", f"{peer.url}/things", headers=headers)
+            control: Any = None
+            acting = Acting(request_tools([tool], net, {}))
+            await acting.begin(ToolCall("id-1", "look_up", "{}"), control).wait()
+            [asked] = [each for each in peer.requests if each.target == "/things"]
+            return asked.headers.get("traceparent", "")
     finally:
+        await net.aclose()
         spans.current.reset(token)
 
 
@@ -170,10 +172,11 @@ async def test_a_tool_is_told_the_trace_that_it_is_part_of(tmp_path: Path):
         watch = seen.call(call_id, "inbound", {})
         watch.told(Happening(10, "speech_started", {"turn": 1, "onsetMs": 5}))
         shown = await use_tool(watch)
+        assert await use_tool(watch, ("Traceparent", OWN)) == OWN
         watch.told(Happening(900, "reply_heard", {"turn": 1, "heard": "…"}))
         watch.ended("completed", "customer_ended", 1000)
         await seen.aclose()
-    [tool], [turn] = collected.of("execute_tool look_up"), collected.of("turn")
+    [tool, _], [turn] = collected.of("execute_tool look_up"), collected.of("turn")
     assert shown == f"00-{ids_of(call_id)[0]:032x}-{tool.id}-01"
     assert tool.parent == turn.id
     assert tool.failed

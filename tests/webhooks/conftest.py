@@ -23,7 +23,6 @@ from chorus.calls.tables import CallRow
 from chorus.catalogue.catalogue import Catalogue
 from chorus.catalogue.catalogues import Catalogues
 from chorus.db import Database
-from chorus.prepare import prepare
 from chorus.webhooks import announce, due, edit
 from chorus.webhooks.deliver import Deliveries
 from chorus.webhooks.payload import Event
@@ -170,8 +169,7 @@ class Post:
 
 async def post_on(folder: Path, **changes: Any) -> Post:
     settings = settings_for(folder, **{"allow_private_addresses": True, **changes})
-    schema.give(settings)
-    await prepare(settings)
+    await schema.prepared(settings)
     database = Database(settings)
     async with database.reading() as session:
         organization_id = await session.scalar(sa.select(Organization.id))

@@ -15,6 +15,8 @@ export class ApiError extends Error {
     readonly retryAfter?: number,
     /** Of a log-in that wants a code of the second factor too. */
     readonly challenge?: string,
+    /** Of a log-in whose organization wants its identity provider asked. */
+    readonly organizationId?: string,
   ) {
     super(message);
   }
@@ -59,7 +61,7 @@ export async function body<A extends Answer>(asked: Promise<A>): Promise<Body<A>
   return answer.data as Body<A>;
 }
 
-type Told = Partial<Schemas["Failure"]> & { challenge?: string };
+type Told = Partial<Schemas["Failure"]> & { challenge?: string; organizationId?: string };
 
 /** What an answer that is no success says. Something between here and the server, such as a proxy,
     does not speak of it as the API does. */
@@ -75,6 +77,7 @@ function failureOf(response: Response, said: unknown): ApiError {
     told.details ?? [],
     told.retryAfter,
     told.challenge,
+    told.organizationId,
   );
 }
 

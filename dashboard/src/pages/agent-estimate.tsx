@@ -1,12 +1,9 @@
 // What a minute of the chosen set costs by the price list, and how fast the agent has answered.
 import { useQuery } from "@tanstack/react-query";
-import { allModels, allVoices } from "../api/all";
-import { api, body, data } from "../api/client";
+import { agentStatsQuery, STATS_DAYS } from "../api/agent";
+import { chosenOf, earsQuery, modelsQuery, voicesQuery } from "../api/catalogue";
 import { money, ms, number, t } from "../words";
 import type { Form } from "./agent-state";
-
-const LONG_MS = 600_000;
-const DAYS = 30;
 
 // Of a minute of a call, half of which the agent talks.
 export const CHARACTERS_A_MINUTE = 450;
@@ -15,16 +12,6 @@ const CHARACTERS_A_TOKEN = 4;
 /** The history that a turn carries in the middle of a call of three minutes. */
 const HISTORY_TOKENS = 350;
 const TOOL_TOKENS = 100;
-
-export const modelsQuery = { queryKey: ["slm-models", "all"], staleTime: LONG_MS, queryFn: allModels };
-export const voicesQuery = { queryKey: ["voices", "all"], staleTime: LONG_MS, queryFn: allVoices };
-export const earsQuery = { queryKey: ["transcribers"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/transcribers", { params: { query: { limit: 100 } } }))).data };
-export const soundsQuery = { queryKey: ["sounds"], staleTime: LONG_MS, queryFn: async () => (await body(api.GET("/v1/background-sounds", { params: { query: { limit: 100 } } }))).data };
-
-/** What calls have with an id, or with the default. */
-export function chosenOf<T extends { id: string; isDefault: boolean }>(all: T[] | undefined, id: string | null): T | undefined {
-  return all?.find((each) => (id ? each.id === id : each.isDefault));
-}
 
 /** Dollars a minute; null where the price list has none. */
 function modelMinute(model: { pricePerMillionInputTokens: number | null; pricePerMillionOutputTokens: number | null }, prompt: string, tools: number): number | null {
@@ -39,12 +26,7 @@ export function Estimate({ form }: { form: Form }) {
   const model = chosenOf(useQuery(modelsQuery).data, shown.slmModelId);
   const voice = chosenOf(useQuery(voicesQuery).data, shown.voiceId);
   const ears = chosenOf(useQuery(earsQuery).data, shown.transcriberId);
-  const agentId = form.agent.id;
-  const stats = useQuery({
-    queryKey: ["stats", "agent", agentId],
-    staleTime: 60_000,
-    queryFn: () => data(api.GET("/v1/call-stats", { params: { query: { agentId, from: new Date(Date.now() - DAYS * 86_400_000).toISOString() } } })),
-  });
+  const stats = useQuery(agentStatsQuery(form.agent.id));
   if (!model || !voice || !ears) return null;
   const parts = [
     { word: "estimate.ears", name: ears.name, cost: ears.pricePerMinute },
@@ -78,8 +60,8 @@ export function Estimate({ form }: { form: Form }) {
       {latency && total && (
         <p className="small">
           {latency.p50Ms === null
-            ? t("estimate.unmeasured", { days: DAYS })
-            : t("estimate.measured", { days: DAYS, turns: number(latency.turns), p50: ms(latency.p50Ms), p95: ms(latency.p95Ms), cost: total.seconds ? money((total.cost * 60) / total.seconds) : "—" })}
+            ? t("estimate.unmeasured", { days: STATS_DAYS })
+            : t("estimate.measured", { days: STATS_DAYS, turns: number(latency.turns), p50: ms(latency.p50Ms), p95: ms(latency.p95Ms), cost: total.seconds ? money((total.cost * 60) / total.seconds) : "—" })}
         </p>
       )}
       {ears.latencyP99Ms !== null && <p className="small quiet">{t("estimate.words", { ms: ms(ears.latencyP99Ms) })}</p>}

@@ -2,6 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { toolsQuery } from "../api/all";
+import { chosenOf, earsQuery, modelsQuery, soundsQuery, voicesQuery } from "../api/catalogue";
 import { ComboField } from "../parts/combo";
 import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
@@ -12,7 +13,7 @@ import { Keys } from "./agent-keys";
 import { ModelOptions } from "./agent-options";
 import type { Agent } from "./agent-state";
 import { Transfers } from "./agent-transfers";
-import { CHARACTERS_A_MINUTE, chosenOf, earsQuery, modelsQuery, soundsQuery, voicesQuery } from "./agent-estimate";
+import { CHARACTERS_A_MINUTE } from "./agent-estimate";
 import { Preview, sampleOf } from "./agent-voice";
 
 export function PromptGroup({ form }: Group) {

@@ -3,8 +3,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Suspense, useState } from "react";
+import { givenVariablesQuery } from "../api/agent";
 import { numbersQuery } from "../api/all";
-import { ApiError, api, body, data } from "../api/client";
+import { ApiError, api, data } from "../api/client";
 import { useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
 import { TextField } from "../parts/fields";
@@ -16,16 +17,10 @@ import { TRIALS } from "../parts/trial";
 import { t } from "../words";
 import type { Form } from "./agent-state";
 
-const SEEN_CALLS = 20;
-
 /** The values of the test panel, and which variables have one: there, or in the latest calls. */
 export function useVariables(agentId: string) {
   const [given, setGiven] = useState<Record<string, string>>({});
-  const calls = useQuery({
-    queryKey: ["calls", "variables", agentId],
-    staleTime: 60_000,
-    queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { agentId, limit: SEEN_CALLS } } }))).data.flatMap((call) => Object.keys(call.contextVariables ?? {})),
-  });
+  const calls = useQuery(givenVariablesQuery(agentId));
   const known = calls.data && new Set([...calls.data, ...Object.keys(given).filter((name) => given[name])].map((name) => name.normalize("NFC")));
   return { given, setGiven, known };
 }

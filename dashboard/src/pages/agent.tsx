@@ -1,12 +1,14 @@
 // One agent: its settings in groups, a panel to try it, and what was changed when.
 import { useMutation } from "@tanstack/react-query";
 import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type ComponentType, lazy, Suspense, useState } from "react";
+import { type ComponentType, lazy, Suspense, useRef, useState } from "react";
 import { api, data } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
+import { useDrawn } from "../parts/drawn";
 import { useParameters } from "../parts/lists";
+import { useInSight } from "../parts/tabs";
 import { failed } from "../parts/toasts";
 import { type Key, t } from "../words";
 import { Hearing, Limits, PromptGroup, ToolsGroup, Turns, Voice } from "./agent-groups";
@@ -50,11 +52,12 @@ export function AgentPage() {
   const [publishing, setPublishing] = useState(false);
   const blocker = useBlocker({ shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname, enableBeforeUnload: dirty && draft.is !== "kept", withResolver: true });
   const group = GROUPS.find((each) => each.id === search.group) ?? GROUPS[0];
-  if (!form || !group) {
+  const drawn = useDrawn(!!form);
+  if (!form || !group || !drawn) {
     return (
       <div className="page">
         <Failure error={found.error} />
-        {found.isPending && <Waiting lines={8} />}
+        {!found.error && <Waiting lines={8} />}
       </div>
     );
   }
@@ -69,22 +72,7 @@ export function AgentPage() {
       </Head>
       <div className="editor">
         <div className="editor-main">
-          <nav className="tablist" aria-label={t("agent.groups")}>
-            {GROUPS.map((each) => (
-              <a
-                key={each.id}
-                href={`?group=${each.id}`}
-                aria-current={each === group ? "page" : undefined}
-                data-status={each === group ? "active" : undefined}
-                onClick={(event) => {
-                  event.preventDefault();
-                  change({ group: each.id === "prompt" ? undefined : each.id, version: undefined, case: undefined, offset: undefined });
-                }}
-              >
-                {t(each.word)}
-              </a>
-            ))}
-          </nav>
+          <Groups chosen={group.id} onChoose={(id) => change({ group: id === "prompt" ? undefined : id, version: undefined, case: undefined, offset: undefined })} />
           {FORMLESS.includes(group.id) ? (
             <Suspense fallback={<Waiting />}>
               <Part form={form} />
@@ -185,6 +173,29 @@ function ConflictDialog({ fields, onKeep, onTake, onClose }: { fields: Conflict[
 
 function printed(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+function Groups({ chosen, onChoose }: { chosen: string; onChoose: (id: string) => void }) {
+  const list = useRef<HTMLElement>(null);
+  useInSight(list, chosen);
+  return (
+    <nav className="tablist" ref={list} aria-label={t("agent.groups")}>
+      {GROUPS.map((each) => (
+        <a
+          key={each.id}
+          href={`?group=${each.id}`}
+          aria-current={each.id === chosen ? "page" : undefined}
+          data-status={each.id === chosen ? "active" : undefined}
+          onClick={(event) => {
+            event.preventDefault();
+            onChoose(each.id);
+          }}
+        >
+          {t(each.word)}
+        </a>
+      ))}
+    </nav>
+  );
 }
 
 function AgentMenu({ form, dirty }: { form: Form; dirty: boolean }) {

@@ -1,28 +1,23 @@
 // All agents: find one, make one, switch one off.
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { AGENTS_A_PAGE, agentsQuery } from "../api/agent";
 import { allModels, allVoices } from "../api/all";
-import { api, body, data } from "../api/client";
-import { queries, useMay } from "../api/session";
+import { useMay } from "../api/session";
 import { Badge, Button, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
 import { Dialog } from "../parts/dialogs";
 import { TextField } from "../parts/fields";
 import { Pages, SearchBox, useOffset } from "../parts/lists";
 import { t } from "../words";
-import { DEMO, TEMPLATES, type Template } from "./templates";
-
-const LIMIT = 50;
+import { DEMO, TEMPLATES, type Template, useMakeAgent } from "./templates";
 
 export function Agents() {
   const search = useSearch({ strict: false }) as { q?: string };
   const [offset, setOffset] = useOffset();
   const may = useMay("developer");
   const [making, setMaking] = useState(false);
-  const found = useQuery({
-    queryKey: ["agents", search.q ?? "", offset],
-    queryFn: () => body(api.GET("/v1/agents", { params: { query: { search: search.q, limit: LIMIT, offset } } })),
-  });
+  const found = useQuery(agentsQuery(search.q, offset));
   const voices = useNames("voices");
   const models = useNames("slm-models");
   const rows = found.data?.data ?? [];
@@ -86,7 +81,7 @@ export function Agents() {
         </div>
       )}
       {search.q && found.data?.pagination.total === 0 && <p className="quiet">{t("search.none")}</p>}
-      {found.data && <Pages total={found.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
+      {found.data && <Pages total={found.data.pagination.total} limit={AGENTS_A_PAGE} offset={offset} onChange={setOffset} />}
       {making && <NewAgent onClose={() => setMaking(false)} />}
     </div>
   );
@@ -99,17 +94,6 @@ export function useNames(kind: "voices" | "slm-models"): Map<string, string> {
     queryFn: async () => new Map((await (kind === "voices" ? allVoices() : allModels())).map((each) => [each.id, each.name] as const)),
   });
   return found.data ?? new Map();
-}
-
-export function useMakeAgent() {
-  const navigate = useNavigate();
-  return useMutation({
-    mutationFn: (wish: { template: Template; name: string }) => data(api.POST("/v1/agents", { body: { ...wish.template.body, name: wish.name } })),
-    onSuccess: async (made) => {
-      await queries.invalidateQueries({ queryKey: ["agents"] });
-      await navigate({ to: "/agents/$id", params: { id: made.id } });
-    },
-  });
 }
 
 function NewAgent({ onClose }: { onClose: () => void }) {

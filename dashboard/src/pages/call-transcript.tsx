@@ -2,10 +2,9 @@
 import { useEffect, useRef, useState } from "react";
 import { Badge, Button, copy } from "../parts/basic";
 import { Icon } from "../parts/icons";
+import { SLOW_MS } from "../parts/slow";
 import { clock, maybe, ms, t } from "../words";
 import { asText, type Line } from "./call-model";
-
-const SLOW_MS = 1500;
 
 export function Transcript({ lines, at, seek, openTurn, customer, agent, live }: { lines: Line[]; at: number; seek?: (ms: number) => void; openTurn: (turn: number) => void; customer: string; agent: string; live: boolean }) {
   const [search, setSearch] = useState("");

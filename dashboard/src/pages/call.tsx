@@ -3,11 +3,13 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { agentQuery } from "../api/agent";
+import { callQuery } from "../api/calls";
 import { api, ApiError, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { useEvents } from "../api/stream";
 import { Badge, Button, Code, Copy, curl, Failure, Head, Time, Waiting } from "../parts/basic";
 import { Confirm, Dialog, Menu } from "../parts/dialogs";
+import { useDrawn } from "../parts/drawn";
 import { Reason } from "../parts/explained";
 import { useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
@@ -25,14 +27,13 @@ export function CallPage() {
   const search = useSearch({ strict: false }) as { tab?: string; turn?: number; t?: number };
   const change = useParameters();
   const found = useQuery({
-    queryKey: ["call", id],
-    queryFn: () => data(api.GET("/v1/calls/{id}", { params: { path: { id } } })),
+    ...callQuery(id),
     // Until all that comes after a call (cost, recording, summary) is there.
     refetchInterval: (q) => (settled(q.state.data) ? false : q.state.data?.endedAt ? 4_000 : 2_000),
   });
   const call = found.data;
   const agent = useQuery({ ...agentQuery(call?.agentId ?? ""), enabled: !!call, retry: false });
-  const { events, broken, error } = useEvents(id);
+  const { events, over, broken, error } = useEvents(id);
   const talk = useMemo(() => read(events), [events]);
   const peaks = useQuery({
     queryKey: ["peaks", id],
@@ -45,11 +46,13 @@ export function CallPage() {
   });
   const [at, setAt] = useState(0);
   const [wish, setWish] = useState<{ ms: number; n: number } | null>(null);
-  if (!call) {
+  // Of a call that is over all events come at once: drawn without them it would be drawn twice.
+  const drawn = useDrawn(!!call && (call.endedAt === null || events.length > 0 || over || broken));
+  if (!call || !drawn) {
     return (
       <div className="page">
         <Failure error={found.error} />
-        {found.isPending && <Waiting lines={9} />}
+        {!found.error && <Waiting lines={9} />}
       </div>
     );
   }

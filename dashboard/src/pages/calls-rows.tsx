@@ -2,14 +2,12 @@
 // and what begins, ends or comes to another state has its page asked for again.
 import { Link } from "@tanstack/react-router";
 import { memo, useEffect, useRef } from "react";
-import type { Schemas } from "../api/client";
+import type { Listed } from "../api/calls";
 import { type LiveCall, useLiveCalls } from "../api/live";
 import { Badge, Copy, Time } from "../parts/basic";
 import { Reason } from "../parts/explained";
 import { useNow } from "../parts/now";
 import { clock, money, number, t } from "../words";
-
-export type Listed = Schemas["ListedCall"];
 
 export const COLUMNS = ["agent", "direction", "duration", "turns", "cost", "reason", "id"] as const;
 export type Column = (typeof COLUMNS)[number];

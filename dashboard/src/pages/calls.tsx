@@ -1,38 +1,25 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
-import { allAgents, numbersQuery } from "../api/all";
-import { api, body } from "../api/client";
+import { agentNamesQuery } from "../api/agent";
+import { numbersQuery } from "../api/all";
+import { callsQuery, type Filters, filtersOf, type Listed } from "../api/calls";
 import { save } from "../api/files";
 import { Button, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
-import { DateField } from "../parts/fields";
+import { DayFields } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Menu } from "../parts/dialogs";
-import { CursorPages, dayBegins, dayEnds, SearchBox, useParameters } from "../parts/lists";
+import { useDrawn } from "../parts/drawn";
+import { CursorPages, SearchBox, useParameters } from "../parts/lists";
 import { reason } from "../parts/explained";
 import { failed } from "../parts/toasts";
 import { Views } from "../parts/views";
 import { t } from "../words";
-import { type Column, COLUMNS, hiddenIn, type Listed, Rows } from "./calls-rows";
+import { type Column, COLUMNS, hiddenIn, Rows } from "./calls-rows";
 
-const LIMIT = 50;
 const STATUSES = ["queued", "ringing", "in_progress", "completed", "failed", "no_answer"] as const;
 /** As the server explains them; one of the address that is not among them is shown too. */
 const REASONS = ["customer_ended", "agent_ended", "operator_ended", "max_duration", "silence", "transferred", "caller_ended", "not_accepted", "voicemail", "unavailable", "menu", "screened_out", "fax", "no_answer", "busy", "rejected", "cancelled", "provider_error", "worker_lost", "internal_error", "insufficient_funds"];
-type Filters = { q?: string; status?: string; direction?: string; agent?: string; number?: string; reason?: string; from?: string; to?: string; hide?: string; after?: string };
-
-export function query(search: Filters) {
-  return {
-    search: search.q === undefined ? undefined : String(search.q),
-    status: search.status as Listed["status"] | undefined,
-    direction: search.direction as Listed["direction"] | undefined,
-    agentId: search.agent,
-    phoneNumberId: search.number,
-    endedReason: search.reason,
-    from: dayBegins(search.from),
-    to: dayEnds(search.to),
-  };
-}
 
 const SETTLES_MS = 10_000;
 
@@ -41,29 +28,23 @@ function unsettled(call: Listed): boolean {
   return call.endedAt !== null && Date.now() - Date.parse(call.endedAt) < SETTLES_MS;
 }
 
-export function useAgentNames(): Map<string, string> {
-  const found = useQuery({
-    queryKey: ["agents", "names"],
-    staleTime: 60_000,
-    queryFn: async () => new Map((await allAgents()).map((each) => [each.id, each.name] as const)),
-  });
-  return found.data ?? new Map();
-}
+const NOBODY = new Map<string, string>();
 
 export function Calls() {
   const search = useSearch({ strict: false }) as Filters;
   const change = useParameters();
-  const agents = useAgentNames();
+  const names = useQuery(agentNamesQuery);
+  const agents = names.data ?? NOBODY;
   const numbers = useQuery(numbersQuery);
-  const filters = query(search);
   const found = useQuery({
-    queryKey: ["calls", search],
-    queryFn: () => body(api.GET("/v1/calls", { params: { query: { ...filters, limit: LIMIT, after: search.after } } })),
+    ...callsQuery(search),
     placeholderData: (old) => old,
     // What is live is told of (`calls-rows.tsx`); what is queued, and what a call comes to cost after its end, is not.
     refetchInterval: (q) => (q.state.data?.data.some(unsettled) ? 3_000 : 15_000),
   });
   const rows = found.data?.data ?? [];
+  // Not before agents have their names, or they would all be drawn anew.
+  const drawn = useDrawn(!!found.data && !names.isPending);
   const hidden = hiddenIn(search.hide);
   const filtered = Object.keys(search).some((name) => !["after", "hide"].includes(name));
   const set = (name: keyof Filters) => (value: string) => change({ [name]: value || undefined, after: undefined });
@@ -75,7 +56,7 @@ export function Calls() {
         <Menu
           label={t("export")}
           look=""
-          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => void save("/v1/calls/export", { ...filters, format, texts: String(texts) }, `calls.${format}`).catch(failed) }))}
+          entries={([["csv", false], ["csv", true], ["jsonl", true]] as const).map(([format, texts]) => ({ id: `${format} ${texts}`, label: t(texts ? `export.${format}.texts` : "export.csv"), act: () => void save("/v1/calls/export", { ...filtersOf(search), format, texts: String(texts) }, `calls.${format}`).catch(failed) }))}
         >
           {t("export")}
         </Menu>
@@ -87,8 +68,7 @@ export function Calls() {
         <SelectField label={t("search.agent")} value={search.agent ?? ""} onChange={set("agent")} choices={[{ id: "", label: t("any") }, ...[...agents].map(([id, label]) => ({ id, label }))]} />
         <SelectField label={t("search.number")} value={search.number ?? ""} onChange={set("number")} choices={[{ id: "", label: t("any") }, ...(numbers.data ?? []).map((each) => ({ id: each.id, label: each.number, note: each.name }))]} />
         <SelectField label={t("calls.filter.reason")} value={search.reason ?? ""} onChange={set("reason")} choices={[{ id: "", label: t("any") }, ...[...new Set([...REASONS, ...(search.reason ? [search.reason] : [])])].map((id) => ({ id, label: reason(id) }))]} />
-        <DateField label={t("from")} value={search.from} onChange={set("from")} />
-        <DateField label={t("to")} value={search.to} onChange={set("to")} />
+        <DayFields from={search.from} to={search.to} set={set} />
         {filtered && (
           <Button look="bare" onPress={() => change({ q: undefined, status: undefined, direction: undefined, agent: undefined, number: undefined, reason: undefined, from: undefined, to: undefined, after: undefined })}>
             {t("filters.clear")}
@@ -96,15 +76,15 @@ export function Calls() {
         )}
       </div>
       <Failure error={found.error} />
-      {found.isPending && <Waiting lines={10} />}
+      {!drawn && !found.error && <Waiting lines={10} />}
       {found.data?.pagination.total === 0 && !filtered && (
         <Empty title={t("calls.none")} code={curl("POST", "/v1/calls", { agentId: "…", phoneNumberId: "…", to: "+14155550123" })}>
           {t("calls.none.text")}
         </Empty>
       )}
       {found.data?.pagination.total === 0 && filtered && <p className="quiet">{t("calls.nomatch")}</p>}
-      {found.data && <Rows rows={rows} first={!search.after} agents={agents} hide={search.hide} onStale={() => void found.refetch()} />}
-      {found.data && <CursorPages pagination={found.data.pagination} after={search.after} />}
+      {found.data && drawn && <Rows rows={rows} first={!search.after} agents={agents} hide={search.hide} onStale={() => void found.refetch()} />}
+      {found.data && drawn && <CursorPages pagination={found.data.pagination} after={search.after} />}
     </div>
   );
 }

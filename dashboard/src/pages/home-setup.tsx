@@ -2,18 +2,18 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Suspense } from "react";
+import { agentsQuery } from "../api/agent";
 import { membersQuery, numbersQuery, providerKeysQuery } from "../api/all";
+import { everQuery, liveCount } from "../api/calls";
+import { chosenOf, modelsQuery, voicesQuery } from "../api/catalogue";
 import { api, body, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Failure, Waiting } from "../parts/basic";
 import { Icon } from "../parts/icons";
 import { Talk } from "../parts/trial";
-import { liveCount } from "../shell";
 import { ago, ms, number, t } from "../words";
-import { chosenOf, modelsQuery, voicesQuery } from "./agent-estimate";
 import { Preview } from "./agent-voice";
-import { useMakeAgent } from "./agents";
-import { DEMO } from "./templates";
+import { DEMO, useMakeAgent } from "./templates";
 
 /** The organization's key of a language model: one that was tried, if any was. */
 function useModelKey(): { key: Schemas["ProviderKey"] | undefined; waits: boolean } {
@@ -54,16 +54,16 @@ function useSigned(number: Schemas["PhoneNumber"] | undefined): { signed: string
 /** What the steps look at; undefined until all of it is here, so that no step comes late and moves
     the page; null where some of it cannot be had. */
 export function useSetup() {
-  const any = useQuery({ queryKey: ["calls", "any"], queryFn: async () => (await body(api.GET("/v1/calls", { params: { query: { limit: 1 } } }))).pagination.total });
-  const agents = useQuery({ queryKey: ["agents", "", 0], queryFn: () => body(api.GET("/v1/agents", { params: { query: { limit: 50, offset: 0 } } })) });
+  const ever = useQuery(everQuery);
+  const agents = useQuery(agentsQuery());
   const models = useQuery(modelsQuery);
   const numbers = useQuery(numbersQuery);
   const members = useQuery(membersQuery);
   const model = useModelKey();
   const first = useSigned(numbers.data?.find((each) => each.agentId !== null));
-  if ([any, agents, models, numbers, members].some((each) => each.isLoadingError)) return null;
-  if (any.data === undefined || !agents.data || !models.data || !numbers.data || !members.data || model.waits || first.waits) return undefined;
-  return { hasCalls: any.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.length, key: model.key, signed: first.signed };
+  if ([ever, agents, models, numbers, members].some((each) => each.isLoadingError)) return null;
+  if (ever.data === undefined || !agents.data || !models.data || !numbers.data || !members.data || model.waits || first.waits) return undefined;
+  return { hasCalls: ever.data > 0, agents: agents.data.data, models: models.data, numbers: numbers.data, members: members.data.length, key: model.key, signed: first.signed };
 }
 
 /** Steps to the first call. Each looks at the server whether it is done. */

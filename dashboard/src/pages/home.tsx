@@ -2,42 +2,36 @@
 // needs a look.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
+import { liveCount, RANGES, type Range, rangeOf, statsQuery } from "../api/calls";
 import { api, body, data, type Schemas } from "../api/client";
 import { useSession } from "../api/session";
-import { Failure, Head, Waiting } from "../parts/basic";
+import { Failure, Head, Tile, Waiting } from "../parts/basic";
 import { Bars, Columns } from "../parts/chart";
+import { useDrawn } from "../parts/drawn";
 import { reason } from "../parts/explained";
 import { SelectField } from "../parts/select";
 import { useParameters } from "../parts/lists";
-import { liveCount } from "../shell";
 import { day, money, ms, number, percent, t } from "../words";
 import { Setup, useSetup } from "./home-setup";
-import { Tile } from "./settings-billing";
 
-const RANGES = { "1": "hour", "7": "day", "30": "day", "90": "day" } as const;
-type Range = keyof typeof RANGES;
 type Stats = Schemas["CallStats"];
 
 export function Home() {
   const me = useSession();
   const search = useSearch({ strict: false }) as { days?: string | number };
   const change = useParameters();
-  const range = (String(search.days ?? "7") in RANGES ? String(search.days ?? "7") : "7") as Range;
-  const interval = RANGES[range];
-  const stats = useQuery({
-    queryKey: ["stats", range],
-    refetchInterval: 30_000,
-    queryFn: () => data(api.GET("/v1/call-stats", { params: { query: { from: new Date(Date.now() - Number(range) * 86_400_000).toISOString(), interval } } })),
-  });
+  const range = rangeOf(search.days);
+  const stats = useQuery({ ...statsQuery(range), refetchInterval: 30_000 });
   const live = useQuery(liveCount);
   const setup = useSetup();
+  const drawn = useDrawn(!!stats.data && setup !== undefined);
   return (
     <div className="page">
       <Head title={t("nav.home")} lead={me.organization.name}>
         <SelectField label={<span className="hidden">{t("home.range")}</span>} value={range} onChange={(id) => change({ days: id === "7" ? undefined : id })} choices={(Object.keys(RANGES) as Range[]).map((id) => ({ id, label: t(`range.${id}`) }))} />
       </Head>
       <Failure error={stats.error} />
-      {!stats.data || setup === undefined ? (
+      {!stats.data || !drawn ? (
         <Waiting lines={3} />
       ) : (
         <>

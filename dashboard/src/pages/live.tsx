@@ -5,10 +5,10 @@ import { type LiveCall, useLiveCalls } from "../api/live";
 import { Badge, curl, Empty, Failure, Head, Waiting } from "../parts/basic";
 import { useParameters } from "../parts/lists";
 import { useNow } from "../parts/now";
+import { SLOW_MS } from "../parts/slow";
 import { clock, maybe, ms, number, t } from "../words";
 
 const LiveCallPanel = lazy(() => import("./live-call"));
-const SLOW_MS = 1500;
 
 export function Live() {
   const { call: open } = useSearch({ strict: false }) as { call?: string };

@@ -8,6 +8,7 @@ import { TextField } from "../parts/fields";
 import { Mark } from "../parts/icons";
 import { t } from "../words";
 import { CodeField } from "./second-factor";
+import { ByOrganization, Going, safe } from "./sso-begin";
 
 /** The page around a form by which one comes in. */
 export function Door({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
@@ -34,12 +35,13 @@ const entering = (onDone: () => void) => (entered: Schemas["CurrentSession"]) =>
   onDone();
 };
 
-export function LoginForm({ email: known, onDone }: { email?: string; onDone: () => void }) {
+export function LoginForm({ email: known, next, onDone }: { email?: string; /** Where an identity provider's return leads to; without it none is offered here. */ next?: string; onDone: () => void }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
   const enter = useMutation({ mutationFn: () => data(api.POST("/v1/sessions", { body: { email, password } })), onSuccess: entering(onDone) });
   // The password was right, and there is a second factor.
-  const challenge = enter.error instanceof ApiError ? enter.error.challenge : undefined;
+  const refused = enter.error instanceof ApiError ? enter.error : undefined;
+  const challenge = refused?.challenge;
   if (challenge) return <CodeForm challenge={challenge} onDone={onDone} onEnded={enter.reset} />;
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -53,6 +55,7 @@ export function LoginForm({ email: known, onDone }: { email?: string; onDone: ()
       <Button type="submit" look="strong" isDisabled={enter.isPending}>
         {t("login")}
       </Button>
+      {next !== undefined && refused?.organizationId && <Going organization={refused.organizationId} next={next} />}
     </form>
   );
 }
@@ -84,13 +87,14 @@ export function CodeForm({ challenge, onDone, onEnded }: { challenge: string; on
 }
 
 export function Login() {
-  const { next } = useSearch({ from: "/login" });
+  const { next, organization } = useSearch({ from: "/login" });
   const navigate = useNavigate();
-  // Only a path of this dashboard: a link from elsewhere must not choose where one goes.
-  const safe = next?.startsWith("/") && !next.startsWith("//") ? next : "/";
+  const then = safe(next);
   return (
     <Door title={t("login")} lead={t("login.lead")}>
-      <LoginForm onDone={() => void navigate({ href: safe } as never)} />
+      {organization && <Going organization={organization} next={then} />}
+      <LoginForm next={then} onDone={() => void navigate({ href: then } as never)} />
+      {!organization && <ByOrganization next={then} />}
     </Door>
   );
 }

@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { useAgentNames } from "../api/agent";
 import { ApiError, api, body, data, type Schemas } from "../api/client";
 import { queries, useMay, useSession } from "../api/session";
 import { Badge, Button, Code, copy, Copy, curl, Empty, Failure, Head, Time, Waiting } from "../parts/basic";
@@ -12,7 +13,6 @@ import { Pages, SearchBox, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { useDirty } from "../parts/unsaved";
 import { type Key, number, t } from "../words";
-import { useAgentNames } from "./calls";
 
 const LIMIT = 50;
 type PhoneNumber = Schemas["PhoneNumber"];

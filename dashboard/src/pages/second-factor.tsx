@@ -14,7 +14,7 @@ const again = () => Promise.all([queries.invalidateQueries({ queryKey: QUERY.que
 export function SecondFactor() {
   const found = useQuery(QUERY);
   return (
-    <section className="card">
+    <section className="card stack">
       <div className="row">
         <h2 className="grow">{t("factor")}</h2>
         {found.data?.enabled && <Badge kind="good">{t("factor.on")}</Badge>}

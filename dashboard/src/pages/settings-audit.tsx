@@ -3,11 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, body, type Schemas } from "../api/client";
+import { dayBegins, dayEnds } from "../api/days";
 import { save } from "../api/files";
 import { Button, Copy, Failure, Time, Waiting } from "../parts/basic";
 import { Menu } from "../parts/dialogs";
-import { DateField, TextField } from "../parts/fields";
-import { dayBegins, dayEnds, Pages, useOffset, useParameters } from "../parts/lists";
+import { DayFields, TextField } from "../parts/fields";
+import { Pages, useOffset, useParameters } from "../parts/lists";
 import { SelectField } from "../parts/select";
 import { failed } from "../parts/toasts";
 import { t } from "../words";
@@ -42,8 +43,7 @@ export function AuditLog() {
         <Typed label={t("audit.what")} value={search.action} onChange={set("action")} example="updateAgent" />
         <Typed label={t("keys.resource")} value={search.resource} onChange={set("resource")} example="agents" />
         <Typed label={t("id")} value={search.id} onChange={set("id")} />
-        <DateField label={t("from")} value={search.from} onChange={set("from")} />
-        <DateField label={t("to")} value={search.to} onChange={set("to")} />
+        <DayFields from={search.from} to={search.to} set={set} />
         {Object.keys(search).some((name) => name !== "offset") && (
           <Button look="bare" onPress={() => change(NONE)}>
             {t("filters.clear")}

@@ -2,16 +2,16 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { Link } from "@tanstack/react-router";
+import { useAgentNames } from "../api/agent";
 import { api, body, data } from "../api/client";
 import { queries, useMay } from "../api/session";
-import { Button, Failure, Time, Waiting } from "../parts/basic";
+import { Button, Failure, Tile, Time, Waiting } from "../parts/basic";
 import { Bars } from "../parts/chart";
 import { NumberField } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { Pages, useOffset, useParameters } from "../parts/lists";
 import { toast } from "../parts/toasts";
 import { clock, day, maybe, money, number, t } from "../words";
-import { useAgentNames } from "./calls";
 import { Prices } from "./settings-prices";
 
 const LIMIT = 50;
@@ -69,16 +69,6 @@ export function Billing() {
       )}
       {ledger.data && <Pages total={ledger.data.pagination.total} limit={LIMIT} offset={offset} onChange={setOffset} />}
       <Prices />
-    </div>
-  );
-}
-
-export function Tile({ label, value, note, tone }: { label: string; value: React.ReactNode; note?: React.ReactNode; tone?: string }) {
-  return (
-    <div className={`card tile ${tone ?? ""}`}>
-      <span className="small quiet">{label}</span>
-      <strong className="num">{value}</strong>
-      {note && <span className="small quiet">{note}</span>}
     </div>
   );
 }

@@ -31,7 +31,7 @@ export function Keys() {
               <tr key={key.id}>
                 <td><strong>{key.name}</strong></td>
                 <td className="mono small">{key.prefix}…</td>
-                <td>{key.scopes.map((scope) => <span key={scope} className="badge">{scope}</span>)}</td>
+                <td><span className="badges">{key.scopes.map((scope) => <span key={scope} className="badge">{scope}</span>)}</span></td>
                 <td className="quiet"><Time iso={key.lastUsedAt} /></td>
                 <td className="quiet">{key.expiresAt ? <Time iso={key.expiresAt} /> : t("never")}</td>
                 <td className="end">{may && <Button look="tiny danger" onPress={() => setRevoking(key)}>{t("keys.revoke")}</Button>}</td>

@@ -57,7 +57,7 @@ export function Members() {
                     t(`role.${member.role}`)
                   )}
                 </td>
-                <td>{member.hasPassword ? <Badge kind="active" /> : <Badge kind="pending">{t("members.invited")}</Badge>}{member.hasSecondFactor && <span className="badge">{t("factor")}</span>}</td>
+                <td>{member.hasPassword || !member.invitationExpiresAt ? <Badge kind="active" /> : <Badge kind="pending">{t("members.invited")}</Badge>}{member.hasSecondFactor && <span className="badge">{t("factor")}</span>}</td>
                 <td className="quiet"><Time iso={member.lastLoginAt} /></td>
                 <td className="end">
                   {may && member.id !== me.member.id && (

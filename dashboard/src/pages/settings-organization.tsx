@@ -8,6 +8,7 @@ import { toast } from "../parts/toasts";
 import { Unsaved, useDirty } from "../parts/unsaved";
 import { number, t } from "../words";
 import { SecondFactor } from "./second-factor";
+import { SingleSignOn } from "./settings-sso";
 
 export function Organization() {
   const found = useQuery({ queryKey: ["organization"], queryFn: () => data(api.GET("/v1/organization")) });
@@ -65,6 +66,7 @@ export function Security() {
   const again = () => queries.invalidateQueries({ queryKey: ["sessions"] });
   const end = useMutation({ mutationFn: (id: string) => data(api.DELETE("/v1/sessions/{id}", { params: { path: { id } } })), onSuccess: again });
   const others = useMutation({ mutationFn: () => data(api.DELETE("/v1/sessions")), onSuccess: again });
+  const mayDecide = useMay("admin");
   const [current, setCurrent] = useState("");
   const [fresh, setFresh] = useState("");
   const change = useMutation({
@@ -93,6 +95,7 @@ export function Security() {
         </form>
       </section>
       <SecondFactor />
+      {mayDecide && <SingleSignOn />}
       <section className="card">
         <div className="row">
           <h2 className="grow">{t("sessions")}</h2>
@@ -104,7 +107,7 @@ export function Security() {
             <li key={each.id} className="row">
               <span className="grow">
                 <span className="cut" style={{ display: "block" }}>{each.userAgent || "—"}</span>
-                <span className="small quiet">{each.address} · <Time iso={each.lastSeenAt} /></span>
+                <span className="small quiet">{each.address} · <Time iso={each.lastSeenAt} />{each.bySso && ` · ${t("sso.session")}`}</span>
               </span>
               {each.current ? <Badge kind="good">{t("sessions.this")}</Badge> : <Button look="tiny" onPress={() => end.mutate(each.id)}>{t("sessions.end")}</Button>}
             </li>

@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { tokensQuery } from "../api/all";
+import { useAgentNames } from "../api/agent";
 import { ApiError, api, data, type Schemas } from "../api/client";
 import { queries, useMay } from "../api/session";
 import { Button, Code, curl, Empty, Failure, Time, Waiting } from "../parts/basic";
@@ -10,7 +11,6 @@ import { TextField } from "../parts/fields";
 import { SelectField } from "../parts/select";
 import { SwitchField } from "../parts/switch";
 import { type Key, t } from "../words";
-import { useAgentNames } from "./calls";
 
 type Token = Schemas["PublishableToken"];
 

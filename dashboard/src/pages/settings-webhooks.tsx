@@ -126,6 +126,13 @@ function EndpointDialog({ known, onClose, onSecret }: { known?: Endpoint; onClos
   );
 }
 
+const SOON_MS = 10_000;
+
+/** It is being tried, or will be in seconds. */
+function soonTried({ status, nextAttemptAt }: Schemas["ListedDelivery"]): boolean {
+  return status === "pending" && (nextAttemptAt === null || Date.parse(nextAttemptAt) < Date.now() + SOON_MS);
+}
+
 function Deliveries() {
   const may = useMay("developer");
   const [offset, setOffset] = useOffset();
@@ -133,10 +140,10 @@ function Deliveries() {
   const search = useSearch({ strict: false }) as { status?: string };
   const change = useParameters();
   const status = STATES.find((each) => each === search.status);
-  const found = useQuery({ queryKey: ["deliveries", offset, status], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset, status } } })), refetchInterval: 5_000 });
+  const found = useQuery({ queryKey: ["deliveries", offset, status], queryFn: () => body(api.GET("/v1/webhook-deliveries", { params: { query: { limit: LIMIT, offset, status } } })), refetchInterval: (q) => (q.state.data?.data.some(soonTried) ? 1_000 : 5_000) });
   const again = useMutation({ mutationFn: (id: string) => data(api.POST("/v1/webhook-deliveries/{id}/redeliver", { params: { path: { id } } })), onSuccess: () => queries.invalidateQueries({ queryKey: ["deliveries"] }) });
   const filter = (
-    <div className="bar" style={{ margin: "28px 0 10px" }}>
+    <div className="bar" style={{ margin: "28px 0 10px", alignItems: "end" }}>
       <h2 className="grow">{t("deliveries")}</h2>
       <SelectField label={t("state")} value={status ?? ""} onChange={(id) => change({ status: id || undefined, offset: undefined })} choices={[{ id: "", label: t("deliveries.all") }, ...STATES.map((id) => ({ id, label: maybe(`status.${id}`, id) }))]} />
     </div>

@@ -1,8 +1,10 @@
 // Settings, one section at an address.
 import { Link, useParams } from "@tanstack/react-router";
+import { useRef } from "react";
 import type { Role } from "../api/session";
 import { useMay } from "../api/session";
 import { Head } from "../parts/basic";
+import { useInSight } from "../parts/tabs";
 import { type Key, t } from "../words";
 import { AuditLog } from "./settings-audit";
 import { Billing } from "./settings-billing";
@@ -30,11 +32,13 @@ export function Settings() {
   const may = { viewer: true, developer: useMay("developer"), admin: useMay("admin"), owner: useMay("owner") };
   const shown = SECTIONS.filter((each) => may[each.least]);
   const chosen = SECTIONS.find((each) => each.id === section) ?? SECTIONS[0];
+  const list = useRef<HTMLElement>(null);
+  useInSight(list, chosen?.id);
   const allowed = chosen && may[chosen.least];
   return (
     <div className="page">
       <Head title={t("nav.settings")} />
-      <nav className="tablist" aria-label={t("nav.settings")}>
+      <nav className="tablist" ref={list} aria-label={t("nav.settings")}>
         {shown.map((each) => (
           <Link key={each.id} to="/settings/$section" params={{ section: each.id }} activeOptions={{ includeSearch: false }}>
             {t(each.word)}

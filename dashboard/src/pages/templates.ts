@@ -1,5 +1,8 @@
-// With what a new agent begins.
-import type { Schemas } from "../api/client";
+// With what a new agent begins, and making it.
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { api, data, type Schemas } from "../api/client";
+import { queries } from "../api/session";
 import type { Key } from "../words";
 
 export type Template = { name: Key; text: Key; body: Omit<Schemas["AgentCreate"], "name"> & { name: string } };
@@ -60,3 +63,15 @@ export const TEMPLATES: Template[] = [
   },
   { name: "template.empty", text: "template.empty.text", body: { name: "Agent", systemPrompt: "" } },
 ];
+
+/** Makes it, and goes to its page. */
+export function useMakeAgent() {
+  const navigate = useNavigate();
+  return useMutation({
+    mutationFn: (wish: { template: Template; name: string }) => data(api.POST("/v1/agents", { body: { ...wish.template.body, name: wish.name } })),
+    onSuccess: async (made) => {
+      await queries.invalidateQueries({ queryKey: ["agents"] });
+      await navigate({ to: "/agents/$id", params: { id: made.id } });
+    },
+  });
+}

@@ -1,21 +1,40 @@
 // The smallest parts: buttons, badges, ids, times, notes about failures, empty states.
 import { type ReactNode, useEffect, useState } from "react";
-import { Button as AriaButton, type ButtonProps } from "react-aria-components/Button";
 import { ApiError } from "../api/client";
 import { ago, exact, maybe, moment, t } from "../words";
 import { ExplainedCode } from "./explained";
 import { Icon, type IconName } from "./icons";
 import { toast } from "./toasts";
 
-type Look = { look?: string; icon?: IconName };
+type ButtonProps = {
+  look?: string;
+  icon?: IconName;
+  type?: "button" | "submit";
+  isDisabled?: boolean;
+  onPress?: () => void;
+  "aria-label"?: string;
+  "aria-expanded"?: boolean;
+  "aria-pressed"?: boolean;
+  children?: ReactNode;
+};
 
-export function Button({ look = "", icon, children, className, ...rest }: Omit<ButtonProps, "className" | "children"> & Look & { className?: string; children?: ReactNode }) {
-  const only = icon && !children ? " icon" : "";
+/** The browser's own button: a page has dozens of them, and the library's took longer to draw than
+    all else of a row. */
+export function Button({ look = "", icon, type = "button", isDisabled, onPress, children, ...rest }: ButtonProps) {
   return (
-    <AriaButton {...rest} className={`button ${look}${only} ${className ?? ""}`}>
+    <button
+      {...rest}
+      type={type}
+      disabled={isDisabled}
+      className={`button ${look}${icon && !children ? " icon" : ""}`}
+      onClick={(event) => {
+        event.currentTarget.focus(); // Safari does not, and a dialog gives the focus back to what had it
+        onPress?.();
+      }}
+    >
       {icon && <Icon name={icon} />}
       {children}
-    </AriaButton>
+    </button>
   );
 }
 
@@ -154,6 +173,16 @@ export function Head({ title, crumb, lead, children }: { title: ReactNode; crumb
         {lead && <p>{lead}</p>}
       </div>
       {children && <div className="row">{children}</div>}
+    </div>
+  );
+}
+
+export function Tile({ label, value, note, tone }: { label: string; value: ReactNode; note?: ReactNode; tone?: string }) {
+  return (
+    <div className={`card tile ${tone ?? ""}`}>
+      <span className="small quiet">{label}</span>
+      <strong className="num">{value}</strong>
+      {note && <span className="small quiet">{note}</span>}
     </div>
   );
 }

@@ -2,6 +2,7 @@
 // takes a library to choose with is in files of its own, for pages that need it: `select.tsx`,
 // `combo.tsx`, `switch.tsx`.
 import { type ReactNode, useId } from "react";
+import { t } from "../words";
 
 /** `field`: the API's name of what is set here, where it is part of a field that holds others. */
 export type Common = { label: ReactNode; hint?: ReactNode; wrong?: string; after?: ReactNode; field?: string };
@@ -77,7 +78,17 @@ export function NumberField({ value, onChange, ...rest }: Omit<Typed, "value" | 
   );
 }
 
-export function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {
+/** From which day, to which day: they stay side by side, whatever stands beside them. */
+export function DayFields({ from, to, set }: { from?: string; to?: string; set: (which: "from" | "to") => (value: string) => void }) {
+  return (
+    <div className="days">
+      <DateField label={t("from")} value={from} onChange={set("from")} />
+      <DateField label={t("to")} value={to} onChange={set("to")} />
+    </div>
+  );
+}
+
+function DateField({ label, value, onChange }: { label: string; value?: string; onChange: (value: string) => void }) {
   return (
     <label className="field">
       <span className="label">{label}</span>

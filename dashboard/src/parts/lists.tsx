@@ -16,19 +16,6 @@ export function useParameters(): (changes: Record<string, string | number | unde
     } as never);
 }
 
-/** When a day of a filter begins, where whoever looks is. */
-export function dayBegins(day: string | undefined): string | undefined {
-  return day ? new Date(`${day}T00:00`).toISOString() : undefined;
-}
-
-/** When it is over. */
-export function dayEnds(day: string | undefined): string | undefined {
-  if (!day) return undefined;
-  const at = new Date(`${day}T00:00`);
-  at.setDate(at.getDate() + 1);
-  return at.toISOString();
-}
-
 export function useOffset(): [number, (offset: number) => void] {
   const search = useSearch({ strict: false }) as { offset?: number };
   const change = useParameters();

@@ -1,14 +1,29 @@
 // Tabs as the ARIA authoring practices have them: one stop for Tab, arrows between them, and the
 // panel of the one that is chosen. The library's own look through the whole panel for what can have
 // the focus each time anything in it changes, which on a telephone took as long as drawing the page.
-import { type KeyboardEvent, type ReactNode, useId, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useId, useRef } from "react";
 
 export type TabOf<Id extends string> = { id: Id; label: string; panel: () => ReactNode };
+
+/** Of tabs that have no room and are scrolled, the chosen one is brought into sight; the page stays where it is. */
+export function useInSight(list: RefObject<HTMLElement | null>, chosen: string | undefined) {
+  useEffect(() => {
+    const all = list.current;
+    const at = all?.querySelector('[data-selected], [data-status="active"]');
+    if (all && at) all.scrollBy({ left: middle(at) - middle(all) });
+  }, [list, chosen]);
+}
+
+function middle(of: Element): number {
+  const { left, width } = of.getBoundingClientRect();
+  return left + width / 2;
+}
 
 export function Tabs<Id extends string>({ label, tabs, chosen, onChoose }: { label: string; tabs: TabOf<Id>[]; chosen: Id; onChoose: (id: Id) => void }) {
   const name = useId();
   const list = useRef<HTMLDivElement>(null);
   const at = Math.max(0, tabs.findIndex((each) => each.id === chosen));
+  useInSight(list, tabs[at]?.id);
   const go = (to: number) => {
     const next = tabs[(to + tabs.length) % tabs.length];
     if (!next) return;

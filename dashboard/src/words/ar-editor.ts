@@ -74,7 +74,7 @@ export const arEditor: Record<keyof typeof enEditor, string> = {
   "transfer.header": "الترويسة",
   "transfer.header.value": "القيمة",
   "transfer.caller": "الرقم الذي يظهر له",
-  "transfer.caller.hint": "رقم المتصل حيث يسمح المشغّل: SIP وjambonz.",
+  "transfer.caller.hint": "رقم المتصل حيث يسمح المشغّل: SIP وjambonz، وTwilio إن كان هو من اتصل.",
   "transfer.caller.own": "رقم الوكيل",
   "transfer.caller.caller": "رقم المتصل",
   "transfer.transcribe": "تدوين ما يقوله الاثنان",

@@ -72,7 +72,7 @@ export const ar: Catalogue = {
   email: "البريد الإلكتروني",
   password: "كلمة المرور",
   "password.new": "كلمة مرور جديدة",
-  "password.hint": "12 حرفًا على الأقل. بضع كلمات أسهل.",
+  "password.hint": "10 أحرف على الأقل. بضع كلمات أسهل.",
   login: "تسجيل الدخول",
   "login.lead": "وكلاء صوتيون على الهاتف.",
   "again.title": "انتهت جلستك",

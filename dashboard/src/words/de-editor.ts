@@ -74,7 +74,7 @@ export const deEditor: Record<keyof typeof enEditor, string> = {
   "transfer.header": "Header",
   "transfer.header.value": "Wert",
   "transfer.caller": "Angezeigte Nummer",
-  "transfer.caller.hint": "Die des Anrufers, wo der Anbieter es erlaubt: SIP und jambonz.",
+  "transfer.caller.hint": "Die des Anrufers, wo der Anbieter es erlaubt: SIP, jambonz, und Twilio, wenn er selbst anrief.",
   "transfer.caller.own": "Die Nummer des Agenten",
   "transfer.caller.caller": "Die Nummer des Anrufers",
   "transfer.transcribe": "Gespräch der beiden mitschreiben",

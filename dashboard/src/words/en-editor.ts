@@ -72,7 +72,7 @@ export const enEditor = {
   "transfer.header": "Header",
   "transfer.header.value": "Value",
   "transfer.caller": "The number they are shown",
-  "transfer.caller.hint": "The caller's where the carrier allows it: SIP and jambonz.",
+  "transfer.caller.hint": "The caller's where the carrier allows it: SIP, jambonz, and Twilio if the caller called.",
   "transfer.caller.own": "The number of the agent",
   "transfer.caller.caller": "The caller's number",
   "transfer.transcribe": "Transcribe what the two say",

@@ -121,5 +121,6 @@ export function clock(seconds: number | null | undefined, tenths = false): strin
 }
 
 export function ms(value: number | null | undefined): string {
-  return value === null || value === undefined ? "—" : `${number(value)} ms`;
+  if (value === null || value === undefined) return "—";
+  return once("ms", () => new Intl.NumberFormat(current, { style: "unit", unit: "millisecond", unitDisplay: "short", maximumFractionDigits: 0 })).format(value);
 }

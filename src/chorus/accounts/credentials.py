@@ -21,7 +21,8 @@ from chorus.process import Process
 async def change_password(
     process: Process, visitor: Visitor, principal: Principal, current: str, new: str
 ) -> None:
-    """Ends all other sessions. Raises `Error` 400 if `current` is wrong, 429."""
+    """Ends all other sessions. Raises `Error` 400 if `current` is wrong, 409 if there is no
+    password, 429."""
     stored = await _prove(process, visitor, principal, current, "currentPassword")
     hashed = await process.passwords.hash(new, field="newPassword")
     async with process.database.writing() as session:
@@ -98,16 +99,23 @@ async def _prove(
     field: str = "password",
 ) -> str:
     """That whoever has the session knows the password, told as `field`; returns the hash that it
-    fits. Raises `Error` 400, 429."""
+    fits. Raises `Error` 400, 409 where there is none, 429."""
     attempt = Attempt(principal.name, visitor.address)
     await count(process, attempt)
     async with process.database.reading() as session:
         found = await session.get(Identity, principal.identity_id)
-    if found is None or not await process.passwords.matches(found.password_hash, password):
+    if found is not None and found.password_hash is None:
+        raise errors.conflict(
+            "no_password",
+            "You come in by your organization's identity provider and have no password here; an "
+            "admin's invitation lets you set one",
+        )
+    stored = None if found is None else found.password_hash
+    if stored is None or not await process.passwords.matches(stored, password):
         raise errors.invalid_field(field, f"{errors.label(field)} is wrong")
     async with process.database.writing() as session:
         await attempt.succeeded(session, process.clock.utcnow())
-    return found.password_hash
+    return stored
 
 
 async def _own(session: AsyncSession, principal: Principal) -> Identity:

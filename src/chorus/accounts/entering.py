@@ -16,6 +16,7 @@ from chorus import errors
 from chorus.accounts import audit, identities, organizations, sessions
 from chorus.accounts.identities import Membership
 from chorus.accounts.principal import Principal
+from chorus.accounts.sso.policy import refusal_of_password
 from chorus.accounts.tables import Member, MemberSession, Organization
 from chorus.accounts.throttle import CODES, Attempt
 from chorus.db import after_commit
@@ -65,8 +66,10 @@ async def enter(
     action: str,
     *,
     expires_at: datetime | None = None,
+    by_sso: bool = False,
 ) -> Entered:
-    """Begin a session of the member; the one that the browser had ends. Raises `Error` 403."""
+    """Begin a session of the member; the one that the browser had ends. `by_sso`: not a password
+    but the organization's identity provider lets in. Raises `Error` 403."""
     now = process.clock.utcnow()
     organization = await organizations.one(session, member.organization_id)
     if organization.suspended_at is not None:
@@ -75,13 +78,21 @@ async def enter(
             "organization_suspended",
             "This organization is suspended; ask the operator of this platform",
         )
+    if not by_sso and (refusal := await refusal_of_password(session, member)) is not None:
+        raise refusal
     if attempt is not None:
         await attempt.succeeded(session, now)
     if visitor.token is not None:
         # A token that was there before the login is never one afterwards.
         await sessions.end_by_token(session, process.sessions, visitor.token)
     row, token = await sessions.begin(
-        session, member, now, visitor.address, visitor.user_agent, expires_at=expires_at
+        session,
+        member,
+        now,
+        visitor.address,
+        visitor.user_agent,
+        expires_at=expires_at,
+        by_sso=by_sso,
     )
     audit.record(
         session,
@@ -94,7 +105,7 @@ async def enter(
         address=visitor.address,
     )
     after_commit(session, lambda: process.sessions.forget_member(member.id))
-    theirs = await identities.memberships(session, member.identity_id)
+    theirs = await identities.memberships(session, member, by_sso=by_sso)
     return Entered(row, member, organization, theirs, token)
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.accounts.principal import Role
+from chorus.accounts.sso.policy import requires
 from chorus.accounts.tables import Identity, Member, Organization
 
 ACCOUNTS = 3
@@ -39,9 +40,10 @@ class Membership:
 async def of_address(
     session: AsyncSession, email: str, organization_id: uuid.UUID | None = None
 ) -> Sequence[Identity]:
-    """Those with this address, of one organization or of all. Of many, those that are there the
-    longest: whoever adds one with somebody's address later cannot push the others out."""
-    query = sa.select(Identity).where(Identity.email == email)
+    """Those with this address and a password, of one organization or of all. Of many, those that
+    are there the longest: whoever adds one with somebody's address later cannot push the others
+    out."""
+    query = sa.select(Identity).where(Identity.email == email, Identity.password_hash.is_not(None))
     if organization_id is not None:
         theirs = sa.select(Member.identity_id).where(
             Member.organization_id == organization_id, Member.email == email
@@ -64,10 +66,10 @@ async def locked(session: AsyncSession, id: uuid.UUID | None) -> Identity | None
 
 
 async def latest(
-    session: AsyncSession, ids: Sequence[uuid.UUID], organization_id: uuid.UUID | None
+    session: AsyncSession, email: str, ids: Sequence[uuid.UUID], organization_id: uuid.UUID | None
 ) -> Member | None:
-    """Where somebody logs in to who names no organization: the one that was used last, and none
-    that is suspended if there is another."""
+    """Where somebody logs in to, with a password, who names no organization: the one that was used
+    last, and none that is suspended, or wants its identity provider asked, if there is another."""
     query = (
         sa.select(Member)
         .join(Organization, Organization.id == Member.organization_id)
@@ -78,6 +80,7 @@ async def latest(
     return await session.scalar(
         query.order_by(
             Organization.suspended_at.is_not(None),
+            requires(Member.organization_id, email),
             sa.func.coalesce(Member.last_login_at, Member.created_at).desc(),
             Member.id.desc(),
         ).limit(1)
@@ -99,14 +102,20 @@ async def members_of(session: AsyncSession, identity_id: uuid.UUID) -> Sequence[
     return (await session.scalars(query.limit(MOST_MEMBERSHIPS))).all()
 
 
-async def memberships(session: AsyncSession, identity_id: uuid.UUID | None) -> Sequence[Membership]:
-    """By the name of the organization."""
-    found = await session.execute(
+async def memberships(
+    session: AsyncSession, member: Member, *, by_sso: bool
+) -> Sequence[Membership]:
+    """All of the member's person, by the name of the organization. `by_sso`: this one alone,
+    because one organization's identity provider is not to learn of others."""
+    query = (
         sa.select(Organization.id, Organization.name, Member.role)
         .join(Member, Member.organization_id == Organization.id)
-        .where(Member.identity_id == identity_id, Organization.suspended_at.is_(None))
-        .order_by(Organization.name, Organization.id)
-        .limit(MOST_MEMBERSHIPS)
+        .where(Member.identity_id == member.identity_id, Organization.suspended_at.is_(None))
+    )
+    if by_sso:
+        query = query.where(Member.id == member.id)
+    found = await session.execute(
+        query.order_by(Organization.name, Organization.id).limit(MOST_MEMBERSHIPS)
     )
     return [Membership(id, name, role) for id, name, role in found]  # pyright: ignore[reportArgumentType]  the column allows these
 

@@ -29,6 +29,7 @@ from chorus.accounts.entering import (
 )
 from chorus.accounts.identities import ACCOUNTS
 from chorus.accounts.principal import Principal
+from chorus.accounts.sso.policy import refusal_of_password
 from chorus.accounts.tables import Identity, Member
 from chorus.accounts.throttle import Attempt
 from chorus.process import Process
@@ -50,12 +51,14 @@ async def log_in(
     async with process.database.reading() as session:
         found = await identities.of_address(session, email, organization_id)
     tries = 1 if organization_id is not None else ACCOUNTS
-    right = {each.id: each.password_hash for each in await _right(process, found, password, tries)}
+    right = {
+        each.id: each.password_hash or "" for each in await _right(process, found, password, tries)
+    }
     if not right:
         await failed(process, visitor, email, "password", organization_id)
         raise wrong()
     async with process.database.reading() as session:
-        member = await identities.latest(session, list(right), organization_id)
+        member = await identities.latest(session, email, list(right), organization_id)
     if member is None or member.identity_id is None:
         raise wrong()
     stored = right[member.identity_id]
@@ -66,6 +69,8 @@ async def log_in(
         mine = await identities.member_in(session, member.identity_id, member.organization_id)
         if identity is None or mine is None or identity.password_hash != stored:
             raise wrong()  # changed or removed since it was read
+        if (refusal := await refusal_of_password(session, mine)) is not None:
+            raise refusal
         identity.password_hash = renewed
         if not second_factor.is_on(identity):
             return await enter(process, session, mine, visitor, attempt, "createSession")
@@ -100,8 +105,8 @@ async def accept(
     process: Process, visitor: Visitor, token: str, password: str, name: str | None
 ) -> Entered:
     """Set the password of an invitation and log in. Whatever sessions there were end. Raises
-    `Error` 404 for an invitation that is none or has ended, 401 where a code is needed too (the
-    password is set then), 429."""
+    `Error` 404 for an invitation that is none or has ended, 401 where a code is needed too and 403
+    where the organization wants its identity provider asked (the password is set then), 429."""
     # A token cannot be guessed: nobody's attempts may hold up another's, and the address counts.
     attempt = Attempt(None, visitor.address)
     await count(process, attempt)
@@ -109,18 +114,22 @@ async def accept(
     async with process.database.writing() as session:
         member = await members.invited(session, token, process.clock.utcnow(), locked=True)
         identity = await identities.own(session, member, hashed)
-        if entered := await _come(process, visitor, session, member, name, attempt):
+        refusal = await refusal_of_password(session, member)
+        if entered := await _come(process, visitor, session, member, name, attempt, refusal):
             return entered
         await attempt.succeeded(session, process.clock.utcnow())
-    raise second_factor.required(process.secrets, member, identity, process.clock.utcnow())
+    raise refusal or second_factor.required(
+        process.secrets, member, identity, process.clock.utcnow()
+    )
 
 
 async def join(
     process: Process, visitor: Visitor, token: str, password: str, name: str | None
 ) -> Entered:
     """Accept an invitation as somebody who is a member elsewhere, with the password that there is.
-    Raises `Error` 404 as `accept`; 401 for a wrong password, or where a code is needed too (the
-    invitation is accepted then); 409 for a password that somebody else has set; 429."""
+    Raises `Error` 404 as `accept`; 401 for a wrong password; 401 where a code is needed too, and
+    403 as `accept` (the invitation is accepted then); 409 for a password that somebody else has
+    set; 429."""
     knock = Attempt(None, visitor.address)
     await count(process, knock)
     async with process.database.reading() as session:
@@ -150,9 +159,12 @@ async def join(
         if before != identity.id:
             await identities.prune(session, before)
         await knock.succeeded(session, process.clock.utcnow())
-        if entered := await _come(process, visitor, session, member, name, attempt):
+        refusal = await refusal_of_password(session, member)
+        if entered := await _come(process, visitor, session, member, name, attempt, refusal):
             return entered
-    raise second_factor.required(process.secrets, member, identity, process.clock.utcnow())
+    raise refusal or second_factor.required(
+        process.secrets, member, identity, process.clock.utcnow()
+    )
 
 
 async def create_owner(
@@ -189,6 +201,13 @@ async def switch(
 ) -> Entered:
     """A session in another of one's organizations, in place of the one that asks; it ends when that
     would have ended. Raises `Error` 403, 404."""
+    if principal.by_sso:
+        raise errors.Error(
+            403,
+            "signed_in_by_sso",
+            "The identity provider of one organization lets nobody in to another; log in with your "
+            "password",
+        )
     async with process.database.writing() as session:
         member = await identities.member_in(session, principal.identity_id, organization_id)
         if principal.identity_id is None or member is None:
@@ -211,14 +230,16 @@ async def _come(
     member: Member,
     name: str | None,
     attempt: Attempt,
+    refusal: errors.Error | None,
 ) -> Entered | None:
-    """Of an invitation that is accepted; null where a code is needed to enter."""
+    """Of an invitation that is accepted; null where a code is needed to enter, or there is a
+    `refusal`."""
     member.invitation_hash = member.invitation_expires_at = None
     if name is not None:
         member.name = name
     await sessions.end_all(session, process.sessions, member.id)
     assert member.identity is not None
-    if not second_factor.is_on(member.identity):
+    if refusal is None and not second_factor.is_on(member.identity):
         return await enter(process, session, member, visitor, attempt, "acceptInvitation")
     note(session, member, visitor, "acceptInvitation", ["password"])
     return None
@@ -229,7 +250,8 @@ async def _right(
 ) -> list[Identity]:
     """Those that the password is of."""
     await process.passwords.prepare()
-    fitting = await process.passwords.which([each.password_hash for each in found], password, tries)
+    stored = [each.password_hash for each in found if each.password_hash is not None]
+    fitting = await process.passwords.which(stored, password, tries)
     return [each for each in found if each.password_hash in fitting]
 
 

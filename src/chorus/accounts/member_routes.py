@@ -29,7 +29,7 @@ def _shown(row: Member) -> dict[str, object]:
     names = MemberOut.model_fields.keys() - {"has_password", "has_second_factor"}
     return {
         **{name: getattr(row, name) for name in names},
-        "has_password": row.identity is not None,
+        "has_password": row.identity is not None and row.identity.password_hash is not None,
         "has_second_factor": row.identity is not None and second_factor.is_on(row.identity),
     }
 

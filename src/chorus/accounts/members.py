@@ -25,6 +25,7 @@ from chorus.accounts.principal import Principal
 from chorus.accounts.ring import forgotten
 from chorus.accounts.secrets import digest
 from chorus.accounts.sessions import SessionRing
+from chorus.accounts.sso.policy import has_another_owner
 from chorus.accounts.tables import Identity, Member, Organization
 from chorus.db import breaks_unique, scoped
 from chorus.errors import Problem, not_found
@@ -124,7 +125,7 @@ async def change(
     id: uuid.UUID,
     changes: dict[str, Any],
 ) -> Member:
-    await _one_at_a_time(session, principal.organization_id)
+    await one_at_a_time(session, principal.organization_id)
     member = await one(session, principal.organization_id, id)
     role: str = changes.get("role", member.role)
     if role != member.role:
@@ -146,7 +147,7 @@ async def remove(
 ) -> None:
     """With all of the member's sessions in this organization. What the person is elsewhere
     stays."""
-    await _one_at_a_time(session, principal.organization_id)
+    await one_at_a_time(session, principal.organization_id)
     member = await one(session, principal.organization_id, id)
     require_rank(principal, member.role)
     if member.role == "owner":
@@ -193,11 +194,14 @@ async def invited(
     """Whose invitation it is. Raises `Error` 404 for none and for one that has ended."""
     query = sa.select(Member).where(Member.invitation_hash == digest(token))
     member = await session.scalar(query.with_for_update() if locked else query)
-    if member is None or member.invitation_expires_at is None:
-        raise not_found("Invitation")
-    if member.invitation_expires_at <= now:
+    if member is None or not is_invited(member, now):
         raise not_found("Invitation")
     return member
+
+
+def is_invited(member: Member, now: datetime) -> bool:
+    """Whether there is an invitation that has not ended."""
+    return member.invitation_expires_at is not None and member.invitation_expires_at > now
 
 
 def require_rank(principal: Principal, *roles: str) -> None:
@@ -214,19 +218,17 @@ def _invite(member: Member, now: datetime) -> str:
     return token
 
 
-async def _one_at_a_time(session: AsyncSession, organization_id: uuid.UUID) -> None:
+async def one_at_a_time(session: AsyncSession, organization_id: uuid.UUID) -> None:
     """Else two owners could remove each other at the same moment."""
     row = sa.select(Organization.id).where(Organization.id == organization_id)
     await session.execute(row.with_for_update(key_share=True))
 
 
 async def _require_another_owner(session: AsyncSession, member: Member) -> None:
-    """One who can log in; an invitation is none yet."""
-    others = scoped(Member, member.organization_id).where(
-        Member.role == "owner", Member.id != member.id, Member.identity_id.is_not(None)
-    )
-    if await session.scalar(sa.select(sa.exists(others))) is not True:
+    """One with a password, who can log in whatever becomes of an identity provider."""
+    if not await has_another_owner(session, member):
         raise errors.conflict(
             "last_owner",
-            "This is the organization's last owner; make another member an owner first",
+            "This is the organization's last owner with a password; make another member who has "
+            "one an owner first",
         )

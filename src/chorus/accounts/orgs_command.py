@@ -22,6 +22,7 @@ from chorus.accounts.passwords import Passwords
 from chorus.accounts.ring import CACHE_S
 from chorus.accounts.rotate import rotate
 from chorus.accounts.secrets import Secrets, SecretsUnreadable
+from chorus.accounts.sso import connections
 from chorus.accounts.tables import Identity, Member, Organization
 from chorus.db import Database, scoped, utcnow
 from chorus.errors import Error
@@ -144,6 +145,19 @@ def drop_second_factor(settings: Settings, options: argparse.Namespace) -> int:
         await sessions.end_all_of_identity(session, None, member.identity.id)
         _note(session, organization_id, "deleteMemberSecondFactor", "members", member.id, [])
         return f"Gone: the password alone logs {email} in."
+
+    return on_database(settings, work)
+
+
+def allow_passwords(settings: Settings, options: argparse.Namespace) -> int:
+    async def work(session: AsyncSession) -> str:
+        organization_id = await organization(session, options.organization)
+        provider = await connections.of(session, organization_id)
+        if provider is None or not provider.required:
+            raise Refused("It requires no identity provider")
+        provider.required = False
+        _note(session, organization_id, "putSso", "sso", provider.id, ["required"])
+        return "Members may log in with their passwords again."
 
     return on_database(settings, work)
 

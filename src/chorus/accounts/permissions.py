@@ -59,6 +59,8 @@ TABLE: dict[str, Rule] = {
     "prices": Rule("prices", "viewer", None),
     "organization": Rule("the organization", "viewer", "admin"),
     "members": Rule("members", "viewer", "admin"),
+    # Who names the provider decides who comes in as whom: never a key.
+    "sso": Rule("single sign-on", "admin", "admin", keys=False),
     "api-keys": Rule("API keys", "developer", "admin"),
     "audit-log": Rule("the audit log", "admin", None),
     "sessions": Rule("their own sessions", "viewer", "viewer", keys=False),
@@ -68,6 +70,10 @@ TABLE: dict[str, Rule] = {
     "views": Rule("their own saved views", "viewer", "viewer", keys=False, audited=False),
     "POST /sessions": Rule("logging in", None, None, open=True),
     "POST /sessions/second-factor": Rule("finishing a log-in", None, None, open=True),
+    "POST /sessions/sso": Rule("signing in by an identity provider", None, None, open=True),
+    "POST /sessions/sso/link": Rule("linking an identity provider", None, None, open=True),
+    "POST /sso/organizations": Rule("finding an organization", None, None, open=True),
+    "POST /sso/authorizations": Rule("going to an identity provider", None, None, open=True),
     "POST /invitations": Rule("accepting an invitation", None, None, open=True),
     "POST /publishable-tokens/{token}/calls": Rule(
         "calling from a page", None, None, open=True, any_page=True

@@ -30,7 +30,8 @@ def reaches(role: Role, least: Role) -> bool:
 class Principal:
     """`id` is the key's or the member's. A key has scopes; a member has all of them, within the
     role, and an identity. `limit_per_minute` null is the server's own limit, `organization_limit`
-    null is none."""
+    null is none. `by_sso`: the organization's identity provider vouched for the session, which
+    must reach nothing of what the identity is elsewhere."""
 
     kind: Literal["key", "member"]
     id: uuid.UUID
@@ -44,6 +45,7 @@ class Principal:
     expires_at: datetime | None = None
     session_id: uuid.UUID | None = None
     identity_id: uuid.UUID | None = None
+    by_sso: bool = False
 
     def may(self, verb: str, resource: str) -> bool:
         """Whether a key's scopes allow to `read` or `write` a resource."""

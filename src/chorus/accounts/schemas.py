@@ -222,7 +222,13 @@ class MemberOut(Out):
     email: str
     name: str | None
     role: Role
-    has_password: Annotated[bool, Field(description="False until an invitation is accepted.")]
+    has_password: Annotated[
+        bool,
+        Field(
+            description="False until an invitation is accepted, and of who comes by the "
+            "organization's identity provider alone."
+        ),
+    ]
     has_second_factor: Annotated[bool, Field(description="Whether a code is asked for too.")]
     invitation_expires_at: Time | None
     last_login_at: Time | None
@@ -331,6 +337,13 @@ class SessionOut(Out):
     current: Annotated[bool, Field(description="Whether it is the one that asks.")]
     address: str
     user_agent: str
+    by_sso: Annotated[
+        bool,
+        Field(
+            description="Whether the organization's identity provider let in, not a password; it "
+            "then reaches nothing of other organizations."
+        ),
+    ]
     last_seen_at: Time
     expires_at: Annotated[Time, Field(description="When it ends even if it is used.")]
     created_at: Time

@@ -107,11 +107,13 @@ class Challenge:
     password: str = field(repr=False)
 
     def is_of(self, identity: Identity) -> bool:
-        return hmac.compare_digest(self.password, digest(identity.password_hash))
+        stored = identity.password_hash
+        return stored is not None and hmac.compare_digest(self.password, digest(stored))
 
 
 def required(secrets: Secrets, member: Member, identity: Identity, now: datetime) -> Error:
-    """401, with what to send along with the code."""
+    """401, with what to send along with the code, after a right password."""
+    assert identity.password_hash is not None
     ends = now + CHALLENGE_LASTS
     challenge = secrets.encrypt(
         {

@@ -51,7 +51,8 @@ public_sessions = public_router("Sessions", known=False)
 own_sessions = public_router("Sessions", known=True)
 
 
-def _visitor(request: Request, process: Process) -> Visitor:
+def visitor_of(request: Request, process: Process) -> Visitor:
+    """Who knocks."""
     return Visitor(
         address=request.state.address,
         user_agent=request.headers.get("user-agent", ""),
@@ -93,7 +94,10 @@ def _factor(identity: Identity) -> SecondFactorOut:
     )
 
 
-def _entered(process: Process, response: Response, entered: Entered) -> Data[CurrentSessionOut]:
+def entered_answer(
+    process: Process, response: Response, entered: Entered
+) -> Data[CurrentSessionOut]:
+    """What is answered to who came in, with the session's cookie."""
     sessions.set_cookie(response, process.settings, entered.token)
     return Data(
         data=_current(
@@ -117,10 +121,11 @@ async def create_session(
     request: Request, response: Response, process: InProcess, wish: SessionCreate
 ) -> Data[CurrentSessionOut]:
     """Sets the session's cookie; a session that the browser had before ends. 401 says neither
-    whether the address is a member's nor what was wrong; 429 tells how long to wait."""
-    visitor = _visitor(request, process)
+    whether the address is a member's nor what was wrong; 403 `sso_required` that the password is
+    right and the organization wants its identity provider asked; 429 tells how long to wait."""
+    visitor = visitor_of(request, process)
     entered = await login.log_in(process, visitor, wish.email, wish.password, wish.organization_id)
-    return _entered(process, response, entered)
+    return entered_answer(process, response, entered)
 
 
 @public_sessions.post(
@@ -135,9 +140,9 @@ async def finish_session(
 ) -> Data[CurrentSessionOut]:
     """For members with a second factor, whose `POST /v1/sessions` is answered 401 with the code
     `second_factor_required` and a `challenge`. A wrong code is 400; after some, 429."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     entered = await login.show_code(process, visitor, wish.challenge, wish.code)
-    return _entered(process, response, entered)
+    return entered_answer(process, response, entered)
 
 
 @public_sessions.post(
@@ -153,10 +158,10 @@ async def accept_invitation(
     """Sets the password and logs in. Who is a member of another organization already, with the
     same address, says `existing` and gives the password that there is: from then on both belong to
     one account. 409 if that password was set by somebody else and never changed."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     come = login.join if wish.existing else login.accept
     entered = await come(process, visitor, wish.token, wish.password, wish.name)
-    return _entered(process, response, entered)
+    return entered_answer(process, response, entered)
 
 
 @public_sessions.post(
@@ -171,11 +176,11 @@ async def create_owner(
 ) -> Data[CurrentSessionOut]:
     """Makes the owner of an organization in which nobody can log in yet, and logs in. The server
     prints the link with the token when it starts; afterwards it is 404."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     entered = await login.create_owner(
         process, visitor, wish.token, wish.email, wish.password, wish.name
     )
-    return _entered(process, response, entered)
+    return entered_answer(process, response, entered)
 
 
 @own_sessions.post(
@@ -193,23 +198,24 @@ async def switch_organization(
     wish: SessionSwitch,
 ) -> Data[CurrentSessionOut]:
     """A new session there takes the place of this one, and ends when this one would have ended. 404
-    for an organization in which the account has no member."""
-    visitor = _visitor(request, process)
+    for an organization in which the account has no member; 403 from a session of an organization's
+    identity provider, and to an organization that requires its own."""
+    visitor = visitor_of(request, process)
     entered = await login.switch(process, visitor, principal, wish.organization_id)
-    return _entered(process, response, entered)
+    return entered_answer(process, response, entered)
 
 
 @own_sessions.post(
     "/password",
     operation_id="changePassword",
     summary="Change the own password",
-    responses=failures(403),
+    responses=failures(403, 409),
 )
 async def change_password(
     request: Request, process: InProcess, principal: InPrincipal, wish: PasswordChange
 ) -> Data[PasswordChanged]:
     """It is one for all organizations of the member. All other sessions end."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     await credentials.change_password(
         process, visitor, principal, wish.current_password, wish.new_password
     )
@@ -238,7 +244,7 @@ async def create_second_factor(
     request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorCreate
 ) -> Data[NewSecondFactorOut]:
     """Nothing changes until a first code has confirmed it. 409 while there is one in use."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     begun = await credentials.begin_second_factor(process, visitor, principal, wish.password)
     return Data(data=NewSecondFactorOut.model_validate(begun))
 
@@ -253,7 +259,7 @@ async def confirm_second_factor(
     request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorConfirm
 ) -> Data[SecondFactorOut]:
     """All other sessions end, in all organizations."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     found = await credentials.confirm_second_factor(process, visitor, principal, wish.code)
     return Data(data=_factor(found))
 
@@ -268,7 +274,7 @@ async def delete_second_factor(
     request: Request, process: InProcess, principal: InPrincipal, wish: SecondFactorRemove
 ) -> Data[SecondFactorOut]:
     """Takes the password and a code."""
-    visitor = _visitor(request, process)
+    visitor = visitor_of(request, process)
     found = await credentials.remove_second_factor(
         process, visitor, principal, wish.password, wish.code
     )
@@ -295,7 +301,7 @@ async def get_current_session(
     row = await sessions.current(session, principal)
     member = await members.one(session, principal.organization_id, principal.id)
     organization = await organizations.one(session, principal.organization_id)
-    theirs = await identities.memberships(session, principal.identity_id)
+    theirs = await identities.memberships(session, member, by_sso=principal.by_sso)
     return Data(data=_current(row, member, organization, theirs, process.settings))
 
 
@@ -315,10 +321,7 @@ async def delete_current_session(
 async def delete_other_sessions(
     process: InProcess, session: InSession, principal: InPrincipal
 ) -> Data[SessionsEnded]:
-    assert principal.identity_id is not None
-    ended = await sessions.end_all_of_identity(
-        session, process.sessions, principal.identity_id, but=principal.session_id
-    )
+    ended = await sessions.end_others(session, process.sessions, principal)
     return Data(data=SessionsEnded(ended=ended))
 
 

@@ -130,6 +130,7 @@ class SessionRing:
             expires_at=mine.expires_at,
             session_id=mine.id,
             identity_id=member.identity_id,
+            by_sso=mine.by_sso,
         )
         return _Found(principal, mine.last_seen_at)
 
@@ -142,6 +143,7 @@ async def begin(
     user_agent: str,
     *,
     expires_at: datetime | None = None,
+    by_sso: bool = False,
 ) -> tuple[MemberSession, str]:
     """A new session of the member; returns it and the token for the cookie. It ends at
     `expires_at`, without one after `ABSOLUTE`."""
@@ -155,6 +157,7 @@ async def begin(
         last_seen_at=now,
         address=address[:64],
         user_agent=user_agent[:255],
+        by_sso=by_sso,
     )
     session.add(row)
     member.last_login_at = now
@@ -165,7 +168,8 @@ async def begin(
 async def page(
     session: AsyncSession, principal: Principal, now: datetime, limit: int, offset: int
 ) -> tuple[list[MemberSession], int]:
-    """The sessions that go on of whoever asks, in all organizations; the last used first."""
+    """The sessions that go on of whoever asks, in all organizations that the asking one reaches;
+    the last used first."""
     mine = _own(principal).where(
         MemberSession.expires_at > now, MemberSession.last_seen_at > now - IDLE
     )
@@ -196,13 +200,24 @@ async def end(
 
 async def end_all(
     session: AsyncSession, ring: SessionRing, member_id: uuid.UUID, but: uuid.UUID | None = None
-) -> None:
-    """End a member's sessions in this one organization, all or all but one."""
+) -> int:
+    """End a member's sessions in this one organization, all or all but one; returns how many there
+    were."""
     query = sa.delete(MemberSession).where(MemberSession.member_id == member_id)
     if but is not None:
         query = query.where(MemberSession.id != but)
-    await session.execute(query)
+    ended = (await session.execute(query.returning(MemberSession.id))).all()
     await forgotten(session, lambda: ring.forget_member(member_id))
+    return len(ended)
+
+
+async def end_others(session: AsyncSession, ring: SessionRing, principal: Principal) -> int:
+    """End all others of whoever asks that the asking one reaches; returns how many there were."""
+    asking = principal.session_id
+    if principal.by_sso:
+        return await end_all(session, ring, principal.id, but=asking)
+    assert principal.identity_id is not None
+    return await end_all_of_identity(session, ring, principal.identity_id, but=asking)
 
 
 async def end_all_of_identity(
@@ -232,8 +247,11 @@ async def end_by_token(session: AsyncSession, ring: SessionRing, token: str) -> 
 
 
 def _own(principal: Principal) -> sa.Select[MemberSession]:
-    """Of one person, so in whichever of the person's organizations."""
+    """Of one person, so in whichever of the person's organizations; by an identity provider, in
+    its own alone."""
     mine = sa.select(Member.id).where(Member.identity_id == principal.identity_id)
+    if principal.by_sso:
+        mine = mine.where(Member.id == principal.id)
     return sa.select(MemberSession).where(MemberSession.member_id.in_(mine))
 
 

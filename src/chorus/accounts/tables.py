@@ -100,6 +100,7 @@ class Identity(Base):
     organization or more (`identities.py`). Addresses are not verified, so several may have the
     same one: the password tells which is meant.
 
+    `password_hash` is null of somebody who comes by an identity provider alone (`sso/`).
     `password_is_own`: its person set the password, or the operator did; false where a member of an
     organization or a key made the member with it.
     `second_factor_at` is when a second factor was confirmed, null while there is none;
@@ -110,7 +111,7 @@ class Identity(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(sa.Uuid, primary_key=True, default=uuid.uuid4)
     email: Mapped[str] = mapped_column(sa.String(254), index=True)
-    password_hash: Mapped[str] = mapped_column(sa.String(255))
+    password_hash: Mapped[str | None] = mapped_column(sa.String(255))
     password_is_own: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     second_factor_secret: Mapped[str | None] = mapped_column(Encrypted)
     second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -146,7 +147,8 @@ class Member(Tenant, Base):
 
 
 class MemberSession(Tenant, Base):
-    """A member who is logged in, on one device. Of the cookie's token the SHA-256 is kept."""
+    """A member who is logged in, on one device. Of the cookie's token the SHA-256 is kept.
+    `by_sso`: the organization's identity provider vouched for it, and so for nothing elsewhere."""
 
     __tablename__ = "sessions"
 
@@ -158,6 +160,7 @@ class MemberSession(Tenant, Base):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     address: Mapped[str] = mapped_column(sa.String(64))
     user_agent: Mapped[str] = mapped_column(sa.String(255))
+    by_sso: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class View(Tenant, Base):

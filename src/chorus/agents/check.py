@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from chorus.agents import texts
-from chorus.agents.snapshot import transfer_target
 from chorus.agents.tables import Agent
 from chorus.catalogue.catalogue import LOCAL_EARS, Catalogue
 from chorus.db import utcnow
@@ -44,13 +43,7 @@ class Finding:
 
 def of_texts(catalogue: Catalogue, agent: Agent) -> list[Finding]:
     """What would be refused if it were saved today."""
-    whole = {
-        "system_prompt": agent.system_prompt,
-        "agent_greeting": agent.agent_greeting,
-        "hold_message": agent.hold_message,
-        "transfer_targets": [transfer_target(each) for each in agent.transfer_targets],
-        "slm_model_id": agent.slm_model_id,
-    }
+    whole = _texts_of(agent) | {"slm_model_id": agent.slm_model_id}
     problems = texts.problems(catalogue, agent.slm_model_id, agent.system_prompt, whole)
     return [Finding("error", problem.field, problem.message) for problem in problems]
 
@@ -126,28 +119,39 @@ def _of_the_end(catalogue: Catalogue, agent: Agent) -> list[Finding]:
     return [Finding("warning" if left > 0 else "error", "slmModelId", message)]
 
 
-def of_variables(spec: AgentSpec, given: Mapping[str, Any]) -> list[Finding]:
-    """Variables that nothing gives a value, where they stand."""
-    places: list[tuple[str, str]] = [("systemPrompt", spec.system_prompt)]
-    if spec.greeting:
-        places.append(("agentGreeting", spec.greeting))
-    if spec.hold_message:
-        places.append(("holdMessage", spec.hold_message))
+def of_variables(agent: Agent, spec: AgentSpec, given: Mapping[str, Any]) -> list[Finding]:
+    """Variables that nothing gives a value, where they stand. `spec` is of `agent`."""
+    whole = _texts_of(agent)
+    if spec.greeting is None:
+        del whole["agent_greeting"]
+    places = list(texts.templates(whole))
     for place, tool in enumerate(spec.tools):
         each = [tool.url, *(value for _, value in tool.headers)]
         places += [(f"toolIds.{place}", template) for template in each]
-    for place, target in enumerate(spec.transfer_targets):
-        where = f"transferTargets.{place}"
-        places.append((f"{where}.briefing", target.briefing or ""))
-        places.append((f"{where}.whenUnavailable", target.when_unavailable or ""))
+    entered = {wanted.name for wanted in spec.key_inputs}
     found: dict[Finding, None] = {}
     for field, template in places:
-        of_transfer = field.startswith("transferTargets.")
+        more: Container[str] = ()
+        if field.startswith("transferTargets."):
+            more = OF_TRANSFER
+        elif field.startswith("toolIds."):
+            more = entered
         for name in variables_of(template):
-            if given.get(name) is None and not (of_transfer and name in OF_TRANSFER):
+            if given.get(name) is None and name not in more:
                 message = f"{{{{{name}}}}} has no value unless a call's contextVariables give one"
                 found[Finding("warning", field, message)] = None
     return list(found)
+
+
+def _texts_of(agent: Agent) -> dict[str, Any]:
+    """The columns with templates."""
+    return {
+        "system_prompt": agent.system_prompt,
+        "agent_greeting": agent.agent_greeting,
+        "hold_message": agent.hold_message,
+        "answering": agent.answering,
+        "transfer_targets": agent.transfer_targets,
+    }
 
 
 async def of_tools(

@@ -129,7 +129,8 @@ class TransferTarget(In):
         Literal["own", "caller"],
         Field(
             description="The number that the person is shown: the one that the call came in or "
-            "went out on, or the caller's where the carrier allows it (SIP and jambonz)."
+            "went out on, or the caller's where the carrier allows it (SIP and jambonz; Twilio, of "
+            "a call that came in)."
         ),
     ] = "own"
     transcribe: Annotated[

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import secrets as random
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -25,6 +24,7 @@ from chorus.calls.status import advance
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.db import utcnow
+from chorus.lines.desk import InboundCall
 from chorus.numbers.routing import Route
 
 log = logging.getLogger(__name__)
@@ -53,13 +53,7 @@ class Declined:
     busy: bool = False
 
 
-async def answer(
-    switchboard: Switchboard,
-    route: Route,
-    call_sid: str,
-    customer_number: str,
-    variables: Mapping[str, str],
-) -> Taken | Declined:
+async def answer(switchboard: Switchboard, route: Route, inbound: InboundCall) -> Taken | Declined:
     if switchboard.refuses:
         return Declined("the server is stopping", busy=True)
     if route.agent_id is None:
@@ -70,6 +64,9 @@ async def answer(
     except TimeoutError:
         return Declined("the engines are still being loaded", busy=True)
     token = random.token_urlsafe(32)
+    forward_token = None
+    if inbound.forward_token:
+        forward_token = switchboard.secrets.encrypt(inbound.forward_token)
     async with switchboard.database.writing() as session:
         if await is_suspended(session, route.organization_id):
             return Declined("the organization is suspended")
@@ -81,7 +78,7 @@ async def answer(
             sa.select(CallRow).where(
                 CallRow.organization_id == route.organization_id,
                 CallRow.provider == route.provider,
-                CallRow.call_sid == call_sid,
+                CallRow.call_sid == inbound.leg_id,
             )
         )
         if known is not None:
@@ -90,6 +87,7 @@ async def answer(
             if utcnow() > known.created_at + _ASKED_AGAIN_WITHIN:
                 return Declined("the call was announced before, and long ago")
             known.token_hash = digest(token)
+            known.forward_token = forward_token
             known.lease_owner = switchboard.heartbeat.name
             return Taken(known.id, token)
         if not room.for_a_call:
@@ -99,15 +97,16 @@ async def answer(
             organization_id=route.organization_id,
             agent_id=route.agent_id,
             phone_number_id=route.phone_number_id,
-            call_sid=call_sid,
+            call_sid=inbound.leg_id,
             provider=route.provider,
             direction="inbound",
             status="queued",
-            customer_number=_printable(customer_number)[:64],
+            customer_number=_printable(inbound.from_)[:64],
             token_hash=digest(token),
+            forward_token=forward_token,
             lease_owner=switchboard.heartbeat.name,
             started_at=utcnow(),
-            context_variables=dict(variables),
+            context_variables=dict(inbound.variables),
         )
         if not await switchboard.admission.admit(session, call):
             return Declined("the balance does not suffice for a call")

@@ -80,7 +80,7 @@ async def check_agent(
             findings = [
                 *check.of_texts(catalogue, agent),
                 *check.of_engines(catalogue, agent),
-                *check.of_variables(taken.spec, given),
+                *check.of_variables(agent, taken.spec, given),
             ]
         heard = check.heard_here(catalogue, agent)
     findings += await asyncio.to_thread(check.of_hearing, process.settings.models_dir, heard)

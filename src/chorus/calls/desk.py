@@ -82,9 +82,7 @@ class CallDesk:
             )
         if route is None or route.provider != self._provider:
             return Refused("nobody has this number any more")
-        taken = await answer(
-            self._switchboard, route, inbound.leg_id, inbound.from_, inbound.variables
-        )
+        taken = await answer(self._switchboard, route, inbound)
         if isinstance(taken, Taken):
             return Admitted(str(taken.call_id), taken.token)
         return Refused(taken.reason, "busy" if taken.busy else "rejected")

@@ -147,16 +147,18 @@ class CallExchange:
         kind, digits = BY_NAME[route.provider], ""
         if kind.presses_on_answer:
             digits, leg.digits = leg.digits, ""
+        shown, forward_token = self._shown(wish, route)
         dial = Dial(
             call_id=str(placed.call_id),
             to=wish.target.number,
-            from_=self._shown(wish, route),
+            from_=shown,
             ring_timeout_s=wish.target.ring_timeout_s,
             variables=self._call.context_variables,
             headers=leg.headers if kind.sends_headers_to(wish.target.number) else (),
             # Behind a menu it is always a machine that answers first.
             detect_machine=wish.target.type != "cold" and not wish.target.post_dial_digits,
             digits=digits,
+            forward_token=forward_token,
         )
         try:
             if placed.cause is None:
@@ -169,11 +171,19 @@ class CallExchange:
         if placed.cause is not None:
             await self._take_back(placed)
 
-    def _shown(self, wish: Wish, route: Route) -> str:
-        """The number that the person sees."""
-        caller = self._call.customer_number
-        may = wish.target.shows_caller and BY_NAME[route.provider].shows_any_number
-        return caller if may and _E164.fullmatch(caller) else route.number
+    def _shown(self, wish: Wish, route: Route) -> tuple[str, str]:
+        """The number that the person sees, and the token that the carrier wants for it, if any."""
+        call, may = self._call, BY_NAME[route.provider].shows_caller
+        if wish.target.shows_caller and _E164.fullmatch(call.customer_number):
+            if may == "always":
+                return call.customer_number, ""
+            if may == "with_token" and call.forward_token and call.provider == route.provider:
+                try:
+                    token = self._switchboard.secrets.decrypt(call.forward_token)
+                    return call.customer_number, token
+                except SecretsUnreadable as failure:
+                    log.error("call %s: its caller's number is not shown: %s", call.id, failure)
+        return route.number, ""
 
     async def _row(self, wish: Wish, placed: _Placed, token: str) -> Route:
         """The row of the second call. Raises `NotPlaced`."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from chorus.calls import journal as journals
 from chorus.calls import latency
 from chorus.calls.journal import CallJournal
+from chorus.calls.released import expect_end
 from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
@@ -140,6 +141,8 @@ async def _write(
             at_ms=outcome.duration_ms,
             **record,
         )
+        if moved and outcome.reason == "transferred":
+            await expect_end(session, switchboard, journal.call_id)
         if not moved:
             # Given up for lost while this process could not be seen: what was said is kept.
             mine = sa.and_(

@@ -14,9 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chorus.calls.status import Final, end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow
 from chorus.durable.work import Queue, Retries, Workflow, step
+from chorus.lines.carrier import Carrier
+from chorus.lines.desk import Connection
 from chorus.numbers import routing
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,35 @@ async def record(session: AsyncSession, call_id: uuid.UUID) -> dict[str, Any]:
     }
 
 
+async def end_lost(
+    session: AsyncSession,
+    switchboard: Switchboard,
+    call_id: uuid.UUID,
+    organization_id: uuid.UUID,
+    detail: str,
+    *,
+    status: Final = "failed",
+    reason: str = "worker_lost",
+    only_if: tuple[sa.ColumnElement[bool], ...] = (),
+) -> bool:
+    """End the call and have its leg hung up. False, and nothing changed, if it is over already or
+    `only_if` does not hold."""
+    ended = await end(
+        session,
+        switchboard,
+        call_id,
+        organization_id,
+        status,
+        reason,
+        detail=detail,
+        only_if=only_if,
+        **await record(session, call_id),
+    )
+    if ended:
+        await have_leg_ended(session, switchboard, call_id)
+    return ended
+
+
 async def have_leg_ended(
     session: AsyncSession, switchboard: Switchboard, call_id: uuid.UUID
 ) -> None:
@@ -88,9 +120,23 @@ async def hang_up(switchboard: Switchboard, call_id: uuid.UUID) -> None:
     browsers) has nothing to end. Raises `CarrierFailed` and `SecretsUnreadable`."""
     async with switchboard.database.reading() as session:
         call = await session.get(CallRow, call_id)
-        if call is None or call.phone_number_id is None or call.call_sid is None:
+        if call is None or call.call_sid is None:
             return
-        route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
+        found = await carrier_of(session, switchboard, call)
+    if found is not None:
+        carrier, connection = found
+        await carrier.end(connection, call.call_sid)
+
+
+async def carrier_of(
+    session: AsyncSession, switchboard: Switchboard, call: CallRow
+) -> tuple[Carrier, Connection] | None:
+    """Who has the call's leg, and the settings of its number there; None where the number is gone,
+    or has moved to another carrier. Raises `SecretsUnreadable`."""
+    if call.phone_number_id is None:
+        return None
+    route = await routing.by_id(session, call.phone_number_id, switchboard.secrets)
     carrier = switchboard.carriers.get(call.provider)
-    if route is not None and carrier is not None and route.provider == call.provider:
-        await carrier.end(route.connection, call.call_sid)
+    if route is None or carrier is None or route.provider != call.provider:
+        return None
+    return carrier, route.connection

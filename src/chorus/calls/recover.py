@@ -8,7 +8,8 @@ and sees to what others left:
    on its name (`durable/identity.py`). Its calls end as `worker_lost`, with what was said
    until then (`lost.py`), and are hung up at their carriers, which is durable work; what it had
    begun of such work goes back into the queues. Any living process ends the calls, and several
-   may; the durable work is for those with the role `work`.
+   may; the durable work is for those with the role `work`. One that its carrier was to connect with
+   somebody else may go on there (`lost_release.py`).
 2. A call that this process should hold but does not, because something in it broke, ends so too.
 3. A call that was dialled or announced, and of which the carrier has said nothing since, ends as
    `provider_error`: no conversation will come of it. One from a browser that nobody has taken up
@@ -28,9 +29,9 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from chorus.calls import lost
+from chorus.calls import lost, lost_release
 from chorus.calls.room import TAKES_ROOM
-from chorus.calls.status import Final, end
+from chorus.calls.status import Final
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallRow
 from chorus.durable.heartbeat import BEAT_S
@@ -54,9 +55,11 @@ _TALKS = sa.and_(TAKES_ROOM, CallRow.status == "in_progress")
 
 
 async def end_own_calls(switchboard: Switchboard) -> int:
-    """When a process starts: what it held the last time is lost. Returns how many there were."""
-    detail = "the server was started again in the middle of the call"
-    return await _end(switchboard, CallRow.lease_owner == switchboard.heartbeat.name, detail=detail)
+    """When a process starts: what it held the last time is lost. Returns how many ended so."""
+    mine = CallRow.lease_owner == switchboard.heartbeat.name
+    return await _end_lost(
+        switchboard, mine, "the server was started again in the middle of the call"
+    )
 
 
 async def let_go(switchboard: Switchboard) -> None:
@@ -120,14 +123,14 @@ class Keeper:
             CallRow.lease_owner.not_in(sa.select(Executor.id)),
             sa.and_(CallRow.status == "in_progress", CallRow.lease_owner.is_(None)),
         )
-        await _end(switchboard, ownerless, detail=_HOLDER_DEAD)
+        await _end_lost(switchboard, ownerless, _HOLDER_DEAD)
         await self._end_unheld()
         await self._end_silent()
 
     async def _look_after(self, name: str) -> None:
         """What a dead process has left."""
         switchboard = self._switchboard
-        await _end(switchboard, CallRow.lease_owner == name, detail=_HOLDER_DEAD)
+        await _end_lost(switchboard, CallRow.lease_owner == name, _HOLDER_DEAD)
         if "work" in switchboard.settings.roles:
             log.warning("process %s is dead: its calls ended, its work is taken over", name)
             await switchboard.durable.take_over(name)
@@ -152,7 +155,8 @@ class Keeper:
         over = _over(self._unheld.look(unheld), UNHELD_S)
         if over:
             detail = "a fault of the server ended it; the log says which"
-            await _end(switchboard, CallRow.id.in_(over), detail=detail)
+            # Among them any of which nobody could find out in time where its carrier has it.
+            await _end_lost(switchboard, CallRow.id.in_(over), detail, ask=False)
 
     async def _end_silent(self) -> None:
         switchboard = self._switchboard
@@ -184,37 +188,68 @@ def _over(still_s: Mapping[uuid.UUID, float], limit_s: float) -> list[uuid.UUID]
     return [id for id, still in still_s.items() if still >= limit_s]
 
 
+async def _end_lost(
+    switchboard: Switchboard, which: sa.ColumnElement[bool], detail: str, *, ask: bool = True
+) -> int:
+    """End those that nobody holds. `ask`: where only a carrier knows whether it goes on with a
+    call, it is asked, and the call ends a moment later."""
+    lost_now = 0
+    for call_id, organization_id in await _found(switchboard, which):
+        async with switchboard.database.writing() as session:
+            fate = await lost_release.fate(session, switchboard, call_id)
+            if fate == "unknown" and ask:
+                await lost_release.ask(session, switchboard, call_id, which)
+            elif fate == "released":
+                await lost_release.end_released(session, switchboard, call_id, which)
+            else:
+                lost_now += await lost.end_lost(
+                    session,
+                    switchboard,
+                    call_id,
+                    organization_id,
+                    lost_release.UNDECIDED if fate == "unknown" else detail,
+                    only_if=(which,),
+                )
+    _tell(lost_now, "worker_lost")
+    return lost_now
+
+
 async def _end(
     switchboard: Switchboard,
     which: sa.ColumnElement[bool],
-    status: Final = "failed",
-    reason: str = "worker_lost",
-    detail: str = "",
-) -> int:
-    async with switchboard.database.reading() as session:
-        found = await session.execute(
-            sa.select(CallRow.id, CallRow.organization_id).where(TAKES_ROOM, which)
-        )
-        gone = found.all()
+    status: Final,
+    reason: str,
+    detail: str,
+) -> None:
     ended = 0
-    for call_id, organization_id in gone:
-        # One transaction each, and only if it still is as it was found. One after another: two ends
-        # of a transfer write to each other's rows.
+    for call_id, organization_id in await _found(switchboard, which):
         async with switchboard.database.writing() as session:
-            ended_now = await end(
+            ended += await lost.end_lost(
                 session,
                 switchboard,
                 call_id,
                 organization_id,
-                status,
-                reason,
-                detail=detail,
+                detail,
+                status=status,
+                reason=reason,
                 only_if=(which,),
-                **await lost.record(session, call_id),
             )
-            if ended_now:
-                await lost.have_leg_ended(session, switchboard, call_id)
-        ended += ended_now
+    _tell(ended, reason)
+
+
+async def _found(
+    switchboard: Switchboard, which: sa.ColumnElement[bool]
+) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """The calls and their organizations. Each is ended in a transaction of its own, and only if it
+    still is as it was found; one after another, since two ends of a transfer write to each other's
+    rows."""
+    async with switchboard.database.reading() as session:
+        found = await session.execute(
+            sa.select(CallRow.id, CallRow.organization_id).where(TAKES_ROOM, which)
+        )
+        return [(id, organization_id) for id, organization_id in found]
+
+
+def _tell(ended: int, reason: str) -> None:
     if ended:
         log.warning("%d calls ended as %s: nobody held them any more", ended, reason)
-    return ended

@@ -2,13 +2,16 @@
 
 The call is over here, and goes on at the carrier, where it costs. The carrier tells of its end,
 whichever process it reaches: what it lasted is counted then, and where it was one of two calls that
-were connected, the other one is ended as well, so that nobody stays there alone.
+were connected, the other one is ended as well, so that nobody stays there alone. News can be lost
+(no server was there to be told), so a carrier that has not told by the time at which it must have
+ended the call is asked (`ask_over`); where it cannot be asked, the call's events say so.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,12 +23,21 @@ from chorus.calls.tables import CallEvent, CallRow, Transfer
 from chorus.calls.used import OVER
 from chorus.db import utcnow
 from chorus.durable.work import Queue, Retries, Workflow, step
+from chorus.lines.carrier import AskableCarrier
 from chorus.lines.desk import Progress
 from chorus.talk.timeline import Happening
+from chorus.talk.transfer import LONGEST_S
 
 log = logging.getLogger(__name__)
 
 RELEASED = "leg_transferred"
+UNCOUNTED = "released_uncounted"
+UNTOLD_S = LONGEST_S + 300
+"""So long after the release a carrier is asked that has not told. Twilio lets two talk for four
+hours: in a conference because it is told so, in a `<Dial>` by itself."""
+ASK_AGAIN_S = 3600.0
+MOST_AGAIN = 24
+ASKED = Retries(attempts=4, first_wait_s=1.0)
 WRITTEN = Retries(attempts=12, first_wait_s=0.5)
 """For 17 minutes: longer than the record of a call that has just ended may take
 (`finish.GIVE_UP_AFTER_S`)."""
@@ -99,10 +111,84 @@ async def _over(switchboard: Switchboard, call_id: uuid.UUID, answered_s: int | 
             await lost.have_leg_ended(session, switchboard, other_id)
 
 
+# --- a carrier that does not tell ---------------------------------------------------------------
+
+
+async def expect_end(session: AsyncSession, switchboard: Switchboard, call_id: uuid.UUID) -> None:
+    """In the transaction that ends a call: if it was released, its carrier will be asked."""
+    if RELEASED in await _kinds(session, call_id):
+        await _ask_later(session, switchboard, call_id, 0, UNTOLD_S)
+
+
+async def _ask_later(
+    session: AsyncSession, switchboard: Switchboard, call_id: uuid.UUID, again: int, delay_s: float
+) -> None:
+    id = str(call_id)
+    await switchboard.durable.enqueue(
+        session, ASK_OVER, id, again, id=f"ask_over:{id}:{again}", delay_s=delay_s
+    )
+
+
+async def ask_over(switchboard: Switchboard, call_id: str, again: int) -> None:
+    """`again`: how often it has been asked before."""
+    id = uuid.UUID(call_id)
+    try:
+        said = await step(_ask, switchboard, id, retries=ASKED)
+    except Exception as failure:
+        said = {"later": f"it gives no answer: {failure}"}
+    await step(_take_note, switchboard, id, again, said)
+
+
+ASK_OVER = Workflow("ask_over", ask_over, Queue("ask-over", at_once=5))
+
+
+async def _ask(switchboard: Switchboard, call_id: uuid.UUID) -> dict[str, Any]:
+    """What the carrier says: `lastedS` of a call that is over; `later`, why that cannot be said
+    yet, or `never`, why not at all. Empty if it has told meanwhile. Raises `CarrierFailed` and
+    `SecretsUnreadable`."""
+    async with switchboard.database.reading() as session:
+        call = await session.get(CallRow, call_id)
+        if call is None or call.call_sid is None or OVER in await _kinds(session, call_id):
+            return {}
+        found = await lost.carrier_of(session, switchboard, call)
+    if found is None:
+        return {"never": "its number is not at this carrier any more"}
+    carrier, connection = found
+    if not isinstance(carrier, AskableCarrier):
+        return {"never": "it has not told, and Chorus cannot ask it"}
+    lasted_s = await carrier.lasted_s(connection, call.call_sid)
+    return {"later": "it still goes on there"} if lasted_s is None else {"lastedS": lasted_s}
+
+
+async def _take_note(
+    switchboard: Switchboard, call_id: uuid.UUID, again: int, said: dict[str, Any]
+) -> None:
+    if "lastedS" in said:
+        await _over(switchboard, call_id, said["lastedS"])
+    elif "later" in said and again < MOST_AGAIN:
+        async with switchboard.database.writing() as session:
+            await _ask_later(session, switchboard, call_id, again + 1, ASK_AGAIN_S)
+    elif said:
+        await _not_counted(switchboard, call_id, said.get("never") or said["later"])
+
+
+async def _not_counted(switchboard: Switchboard, call_id: uuid.UUID, why: str) -> None:
+    async with switchboard.database.writing() as session:
+        call = await session.scalar(
+            sa.select(CallRow).where(CallRow.id == call_id).with_for_update()
+        )
+        if call is None or {OVER, UNCOUNTED} & await _kinds(session, call_id):
+            return
+        happened = Happening((call.duration_seconds or 0) * 1000, UNCOUNTED, {"detail": why})
+        await journal.write(session, call_id, call.organization_id, [happened])
+        await switchboard.news.tell(session, "events")
+    log.warning("call %s: what it lasted at %s is not counted: %s", call_id, call.provider, why)
+
+
 async def _kinds(session: AsyncSession, call_id: uuid.UUID) -> set[str]:
     found = await session.scalars(
         sa.select(CallEvent.kind).where(
-            CallEvent.call_id == call_id, CallEvent.kind.in_((RELEASED, OVER))
+            CallEvent.call_id == call_id, CallEvent.kind.in_((RELEASED, OVER, UNCOUNTED))
         )
     )
     return set(found)

@@ -81,7 +81,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
+class BucketLatency:
     """How long the answers of a bucket took, of the calls that were looked at."""
 
     turns: int
@@ -177,16 +177,16 @@ def total(found: Sequence[Sums]) -> dict[str, Any]:
     }
 
 
-def starts(found: Sequence[Sums]) -> list[str]:
+def bucket_starts(found: Sequence[Sums]) -> list[str]:
     """Of the days or hours in which a call was made, in their order."""
     return list(dict.fromkeys(each.start for each in found))
 
 
-def buckets(found: Sequence[Sums], waited: Mapping[str, Waited]) -> list[dict[str, Any]]:
+def buckets(found: Sequence[Sums], latencies: Mapping[str, BucketLatency]) -> list[dict[str, Any]]:
     """One for each day or hour in which a call was made, in their order."""
-    nothing = Waited(0, None, None)
+    nothing = BucketLatency(0, None, None)
     return [
-        {"start": start, **total(list(some)), **asdict(waited.get(start, nothing))}
+        {"start": start, **total(list(some)), **asdict(latencies.get(start, nothing))}
         for start, some in groupby(found, key=lambda each: each.start)
     ]
 
@@ -214,7 +214,7 @@ async def latency(session: AsyncSession, conditions: Sequence[sa.ColumnElement[b
     return await asyncio.to_thread(_counted, found)
 
 
-async def waits(
+async def bucket_latencies(
     session: AsyncSession,
     organization_id: uuid.UUID,
     start: datetime,
@@ -222,7 +222,7 @@ async def waits(
     agent_id: uuid.UUID | None,
     interval: Interval,
     starts: Sequence[str],
-) -> dict[str, Waited]:
+) -> dict[str, BucketLatency]:
     """How long answers took in each of the buckets that begin at `starts`, of the newest
     `BUCKETS` of them. Of each the latest calls are looked at, answered or not, so that what is
     read does not grow with the calls that there are: `SAMPLE` of all buckets together."""
@@ -249,20 +249,21 @@ async def waits(
             )
         )
     found = await session.execute(sa.union_all(*parts))
-    return await asyncio.to_thread(_waited, [(start, timeline) for start, timeline in found])
+    rows = [(start, timeline) for start, timeline in found]
+    return await asyncio.to_thread(_latencies_by_start, rows)
 
 
-def _waited(rows: Sequence[tuple[str, str]]) -> dict[str, Waited]:
+def _latencies_by_start(rows: Sequence[tuple[str, str]]) -> dict[str, BucketLatency]:
     times: dict[str, list[int]] = {}
     for start, timeline in rows:
         for turn in orjson.loads(timeline).get("turns", ()):
             if (sent := turn.get("sentMs")) is not None:
                 times.setdefault(start, []).append(int(sent))
-    return {start: _summed(sorted(some)) for start, some in times.items()}
+    return {start: _bucket_latency(sorted(some)) for start, some in times.items()}
 
 
-def _summed(times: Sequence[int]) -> Waited:
-    return Waited(len(times), _quantile(times, 0.5), _quantile(times, 0.95))
+def _bucket_latency(times: Sequence[int]) -> BucketLatency:
+    return BucketLatency(len(times), _quantile(times, 0.5), _quantile(times, 0.95))
 
 
 def conditions(

@@ -149,9 +149,10 @@ async def get_call_stats(
     interval, agent_id = query.interval, query.agent_id
     found = await stats.sums(session, organization_id, start, end, agent_id, interval)
     wanted = stats.conditions(organization_id, start, end, agent_id)
-    waits = await stats.latency(session, wanted)
-    starts = stats.starts(found)
-    waited = await stats.waits(session, organization_id, start, end, agent_id, interval, starts)
+    latencies = await stats.latency(session, wanted)
+    of_buckets = await stats.bucket_latencies(
+        session, organization_id, start, end, agent_id, interval, stats.bucket_starts(found)
+    )
     return Data(
         data=CallStatsOut.model_validate(
             {
@@ -159,13 +160,13 @@ async def get_call_stats(
                 "to": end,
                 "interval": interval,
                 "total": stats.total(found),
-                "buckets": stats.buckets(found, waited),
+                "buckets": stats.buckets(found, of_buckets),
                 "ended": stats.reasons(found),
                 "latency_target": await latency.kept(
                     session, organization_id, start, end, agent_id
                 ),
-                "latency": waits,
-                "vendor_failures": waits.vendors,
+                "latency": latencies,
+                "vendor_failures": latencies.vendors,
             }
         )
     )

@@ -73,6 +73,7 @@ async def end(
         "ended_at": utcnow(),
         "lease_owner": None,
         "agent_changes": None,
+        "forward_token": None,
         **columns,
     }
     conditions = list(only_if)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chorus.accounts.encrypted import Encrypted
 from chorus.db import Base, Json, Tenant, UtcDateTime, choice, utcnow
 from chorus.in_use import uses
 
@@ -43,6 +44,7 @@ class CallRow(Tenant, Base):
     `agent_changes` are those of the agent that count for this call alone (`browser.py`), as the API
     has them, until the call is over. `agent_version` is the number of the version that it was held
     with; null before, and with such changes.
+    `forward_token` is `InboundCall.forward_token`, until the call is over.
     `answered_by` is what was heard of who answered: {"who", "confidence", "atMs"}.
     `timeline` is the summary that the call leaves: {"turns": [latencies of each turn],
     "failures": [{"vendor", "stage", "count"}], ...}.
@@ -82,6 +84,7 @@ class CallRow(Tenant, Base):
         choice(*TRANSFER_STATUSES, name="transfer_status")
     )
     token_hash: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    forward_token: Mapped[str | None] = mapped_column(Encrypted)
     lease_owner: Mapped[str | None] = mapped_column(sa.String(128))
     scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     detect_machine: Mapped[bool] = mapped_column(default=False, server_default=sa.false())

@@ -40,7 +40,12 @@ class TransferWish(In):
 
 
 def _allowed(
-    caller: CarrierKind, person: CarrierKind | None, target: Mapping[str, Any], *, named: bool
+    caller: CarrierKind,
+    person: CarrierKind | None,
+    target: Mapping[str, Any],
+    *,
+    named: bool,
+    has_forward_token: bool,
 ) -> None:
     """What cannot be done for somebody else than the agent's targets is refused; of a target what
     cannot be is left out (docs/guides/transfers.md), but for whom to call. `person` is the carrier
@@ -56,9 +61,13 @@ def _allowed(
     if person is not None and target["headers"] and not person.sends_headers_to(number):
         told = f"The carrier that calls them, {person.name}, sends no headers there"
         raise errors.invalid_field("to.headers", told)
-    if person is not None and target["callerId"] == "caller" and not person.shows_any_number:
-        told = f"The carrier that calls them, {person.name}, shows no number but your own"
-        raise errors.invalid_field("to.callerId", told)
+    if person is not None and target["callerId"] == "caller":
+        if person.shows_caller == "never":
+            told = f"The carrier that calls them, {person.name}, shows no number but your own"
+            raise errors.invalid_field("to.callerId", told)
+        if person.shows_caller == "with_token" and not has_forward_token:
+            told = f"{person.name} shows the number of a caller whose call brought a token for it"
+            raise errors.invalid_field("to.callerId", told)
     if target["merge"] == "release" and target["type"] != "cold" and not caller.joins_calls:
         told = f"The call's carrier {caller.name} cannot connect two calls: merge must be bridge"
         raise errors.invalid_field("to.merge", told)
@@ -86,7 +95,7 @@ async def transfer_call(
         raise errors.conflict("call_is_transferred", "The second call of a transfer has no caller")
     if wish.to is not None:
         target = wish.to.model_dump(mode="json", by_alias=True)
-        if wrong := texts.of_target(wish.to, "to"):
+        if wrong := texts.of_target(target, "to"):
             raise errors.invalid(*wrong)
     else:
         assert wish.target is not None  # exactly one is given
@@ -97,7 +106,14 @@ async def transfer_call(
         target = found
     calls_from = await routing.provider_to_call_from(session, call.phone_number_id, call.agent_id)
     person = BY_NAME[calls_from] if calls_from is not None else None
-    _allowed(BY_NAME[call.provider], person, target, named=wish.to is None)
+    _allowed(
+        BY_NAME[call.provider],
+        person,
+        target,
+        named=wish.to is None,
+        # Of a call that is not live `live.send` says so; it has no token any more.
+        has_forward_token=call.forward_token is not None or call.status != "in_progress",
+    )
     told = live.transfer_text(target, wish.reason)
     await live.send(session, switchboard, organization_id, id, "transfer", told)
     audit.record(

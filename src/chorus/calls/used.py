@@ -59,7 +59,8 @@ async def _used(session: AsyncSession, call: CallRow) -> Used:
         .order_by(CallEvent.seq)
     )
     events = found.all()
-    last_ms = await session.scalar(sa.select(sa.func.max(CallEvent.at_ms)).where(mine)) or 0
+    known = sa.select(sa.func.max(CallEvent.at_ms)).where(mine, CallEvent.kind != OVER)
+    last_ms = await session.scalar(known) or 0
     ended_ms = max((at for kind, at, _ in events if kind == "status_changed"), default=0)
     talked_ms = ended_ms or last_ms or (call.duration_seconds or 0) * 1000
     carried_ms = max((at for kind, at, _ in events if kind == OVER), default=0)

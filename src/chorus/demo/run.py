@@ -57,6 +57,7 @@ from chorus.demo.story import (
 )
 from chorus.demo.voices import Cast, cast_of, missing, recite
 from chorus.demo.ways import Way, way_of
+from chorus.extras import how_to_install
 from chorus.settings import Settings
 from chorus.speech.engines import EngineFailed
 
@@ -163,9 +164,7 @@ async def _calls(
 ) -> None:
     cast = cast_of(_models())
     if absent := missing(cast):
-        raise DemoFailed(
-            f"{' and '.join(absent)} not installed; run: pip install 'chorus-voice[local]'"
-        )
+        raise DemoFailed(f"{' and '.join(absent)} not installed; run: {how_to_install('local')}")
     several = "Three telephone calls" if stories == STORIES else "A telephone call"
     show.line(f"{several} on this machine: no account, no key, no internet.", "bold")
     show.line("Starting the carrier, the shop and the platform…", "dim")

@@ -43,8 +43,14 @@ be raised when a workflow's steps change so that one that is half done could not
 old version began must then be done by the old version."""
 
 POLL_S = 1.0
+_LISTENER_S = 0.1
+"""On SQLite the library's listener sleeps so long between two looks, and a stop waits until it
+wakes. Nothing here sends what it listens for."""
 KEPT_FOR = timedelta(days=30)
 """How long what was done is remembered, for people who look for what went wrong."""
+
+_PAUSES_S = (0.2, 1, 3, 10, 30, 60, 120)
+"""Before each further try to begin what was claimed."""
 
 CHORES = Queue("chores", at_once=4)
 _APPLICATION = "chorus"
@@ -116,6 +122,7 @@ class Durable:
             system_database_engine=self._engine,
             serializer=DBOSPortableJSON,
             run_migrations=False,
+            notification_listener_polling_interval_sec=_LISTENER_S,
             log_level="WARNING",
         )
         self._dbos = DBOS(config=config)
@@ -260,29 +267,58 @@ class Durable:
         while self._told:
             name = self._told.pop()
             try:
-                await asyncio.to_thread(self._take_from, self._queues[name])
+                ids, token = await asyncio.to_thread(self._claim, self._queues[name])
             except Exception as failure:
                 # The poll will find it; it is the one that must work.
                 log.warning("queue %s is left to the next look: %s", name, failure)
+                continue
+            # What is claimed is nobody else's to begin for as long as this process lives.
+            for pause_s in (*_PAUSES_S, None):
+                ids = await asyncio.to_thread(self._begin, ids, token)
+                if not ids:
+                    break
+                if pause_s is None:
+                    log.error("%s of queue %s go on when this process has ended", ids, name)
+                else:
+                    await asyncio.sleep(pause_s)
 
-    def _take_from(self, queue: DbosQueue) -> None:
-        """What the library's thread does after it has slept, which cannot be woken."""
-        from dbos._core import execute_dequeued_workflow
+    def _claim(self, queue: DbosQueue) -> tuple[list[str], str]:
+        """What the library's thread does after it has slept, which cannot be woken: the work that
+        is this process's now, and what it was claimed by."""
         from dbos._utils import GlobalParams
 
         dbos = self._dbos
         assert dbos is not None
-        database = dbos._sys_db  # pyright: ignore[reportPrivateUsage]
-        active = dbos._active_workflows_set  # pyright: ignore[reportPrivateUsage]
         token = str(uuid.uuid4())
-        ids, stopped_by = database.start_queued_workflows(
+        ids, stopped_by = dbos._sys_db.start_queued_workflows(  # pyright: ignore[reportPrivateUsage]
             queue,
             GlobalParams.executor_id,
             GlobalParams.app_version,
             None,
-            active.count_for_queue(queue.name),
+            dbos._active_workflows_set.count_for_queue(queue.name),  # pyright: ignore[reportPrivateUsage]
             owner_xid=token,
         )
         (self._behind.add if stopped_by else self._behind.discard)(queue.name)
-        for status in database.get_workflow_statuses(ids):
-            execute_dequeued_workflow(dbos, status, token)
+        return list(ids), token
+
+    def _begin(self, ids: list[str], token: str) -> list[str]:
+        """Begins each by itself; returns those that could not be, such as without the database."""
+        from dbos._core import execute_dequeued_workflow
+
+        dbos = self._dbos
+        assert dbos is not None
+        database = dbos._sys_db  # pyright: ignore[reportPrivateUsage]
+        try:
+            statuses = database.get_workflow_statuses(ids)
+        except Exception as failure:
+            log.warning("work that was claimed could not be read: %s", failure)
+            return ids
+        left: list[str] = []
+        for status in statuses:
+            try:
+                execute_dequeued_workflow(dbos, status, token)
+            except Exception as failure:
+                id = status["workflow_uuid"]
+                log.warning("work %s could not be begun: %s", id, failure)
+                left.append(id)
+        return left

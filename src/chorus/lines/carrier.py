@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from starlette.routing import BaseRoute
 
@@ -84,6 +84,24 @@ class Carrier(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class AskableCarrier(Carrier, Protocol):
+    """A carrier that says how a leg fares when it is asked, whoever held it. A carrier has these
+    methods only where it does: ask with `isinstance`. Both raise `CarrierFailed`."""
+
+    async def lasted_s(self, connection: Connection, leg_id: str) -> int | None:
+        """Seconds from the answer to the end of a leg that is over; None while it goes on."""
+        ...
+
+    async def has_connected(
+        self, connection: Connection, call_id: str, leg_id: str, other_leg_id: str | None
+    ) -> bool:
+        """Whether the far end of the call's leg is connected with somebody else now: with that of
+        `other_leg_id` (`JoinableLine.connect_with` of the first), or, for None, with whom a
+        transfer has called (`TransferableLine.transfer`)."""
+        ...
+
+
 class CarrierFailed(Exception):
     """A carrier did not do what it was asked. The text is fit for a call's record."""
 
@@ -95,7 +113,8 @@ class CarrierKind:
     answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
     `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
     addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
-    address. `shows_any_number`: a call may show a number that is not the account's own.
+    address. `shows_caller`: a call to a person may show the number of the caller who is handed to
+    them, always or where the caller's call brought a token for it (`InboundCall.forward_token`).
     `joins_calls`: it can connect the far ends of two calls that are talked on (`JoinableLine`).
     `webhook_path`: where the carrier has to post that somebody calls; empty for one that is told
     another way."""
@@ -111,7 +130,7 @@ class CarrierKind:
     takes_keys: bool = True
     calls_addresses: bool = False
     sends_headers: Literal["always", "to_addresses", "never"] = "never"
-    shows_any_number: bool = False
+    shows_caller: Literal["always", "with_token", "never"] = "never"
     joins_calls: bool = False
     webhook_path: str = ""
 

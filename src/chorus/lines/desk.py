@@ -63,13 +63,15 @@ class InboundCall:
     """Somebody rings. `leg_id` is the carrier's own id of the call, `to` our number in E.164;
     `phone_number_id` is that of the `Connection` that the request proved to be for. `from_` is
     empty or a word such as `anonymous` when it is withheld. `variables` become the call's context
-    variables."""
+    variables. `forward_token` is what the carrier wants to see when a call of ours is to show the
+    number of this caller (`CarrierKind.shows_caller`); empty where it brought none."""
 
     leg_id: str
     from_: str
     to: str
     phone_number_id: str
     variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    forward_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

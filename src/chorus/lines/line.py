@@ -233,6 +233,8 @@ class Dial:
     digits: str = ""
     """To be pressed by the carrier as soon as somebody answers; only for one that does so
     (`CarrierKind.presses_on_answer`)."""
+    forward_token: str = field(default="", repr=False)
+    """Where `from_` is a caller's number: the `InboundCall.forward_token` of that call."""
 
 
 class Dialler(Protocol):

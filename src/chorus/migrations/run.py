@@ -6,6 +6,7 @@ advisory lock make the second wait and then find nothing to do.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -32,7 +33,9 @@ def config(connection: Connection | None = None) -> Config:
     return alembic
 
 
+@functools.cache
 def head() -> str:
+    """The revision of this version's schema. Alembic reads every migration to find it."""
     revision = ScriptDirectory.from_config(config()).get_current_head()
     assert revision, "the package holds no migration"
     return revision
@@ -59,7 +62,8 @@ async def upgrade(database: Database, revision: str = "head") -> tuple[str | Non
                         sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK}
                     )
                 before = await connection.run_sync(_current)
-                await connection.run_sync(_upgrade, revision)
+                if revision != "head" or before != head():
+                    await connection.run_sync(_upgrade, revision)
                 after = await connection.run_sync(_current)
                 if sqlite and after != before:  # it reads every row: not at every start
                     await connection.run_sync(_check_foreign_keys)

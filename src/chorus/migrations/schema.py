@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chorus.accounts import tables as accounts
+from chorus.accounts.sso import tables as sso
 from chorus.agents import tables as agents
 from chorus.billing import tables as billing
 from chorus.calls import case_tables as test_cases
@@ -18,7 +19,7 @@ from chorus.webhooks import tables as webhooks
 
 TABLES = (
     *(accounts, agents, billing, calls, durable, knowledge, numbers, providers, tools),
-    *(publishable, test_cases, webhooks),
+    *(publishable, sso, test_cases, webhooks),
 )
 
 metadata = Base.metadata

@@ -72,6 +72,10 @@ _AUTHOR = {"author": "Ada Lind", "authorKind": "member"}
 
 _VIEW = {"name": "Failed inbound", "page": "calls", "query": "status=failed&direction=inbound"}
 
+_ISSUER = "https://login.example.com"
+_DOMAIN = "example.com"
+_STATE = "vDqk0m5bq2mUuY3cHh8jT1rN4wX7zA9e"
+
 _SCRIPT: list[dict[str, Any]] = [
     {
         "role": role,
@@ -95,6 +99,35 @@ SCHEMAS: dict[str, Any] = {
     "ViewCreate": _VIEW,
     "ViewPatch": {"name": "Failed"},
     "View": _VIEW,
+    "SsoPut": {
+        "issuer": _ISSUER,
+        "clientId": "chorus",
+        "clientSecret": "the-secret-of-that-client",
+        "domains": [_DOMAIN],
+        "defaultRole": "viewer",
+        "required": False,
+    },
+    "Sso": {
+        "redirectUri": f"https://chorus.example.com/dashboard/sso/{ORGANIZATION}",
+        "signInUrl": f"https://chorus.example.com/dashboard/login?organization={ORGANIZATION}",
+    },
+    "SsoConnection": {"issuer": _ISSUER, "clientId": "chorus", "defaultRole": "viewer"},
+    "SsoDomain": {
+        "domain": _DOMAIN,
+        "recordName": f"_chorus-sso.{_DOMAIN}",
+        "recordValue": "chorus-sso=0f8c2f0f5a0b4f6f9a53c7e9b1f0d7aa",
+    },
+    "SsoTestWish": {"issuer": _ISSUER},
+    "SsoDomainWish": {"domain": _DOMAIN},
+    "SsoFound": {"id": ORGANIZATION, "name": "Example"},
+    "SsoBegun": {"url": f"{_ISSUER}/authorize?client_id=chorus&state={_STATE}"},
+    "SsoReturnWish": {
+        "state": _STATE,
+        "code": "code-of-the-provider",
+        "error": None,
+        "iss": _ISSUER,
+    },
+    "SsoLinkWish": {"challenge": _STATE},
     "VendorFailuresOut": {
         "vendor": "deepgram",
         "stage": "transcription",

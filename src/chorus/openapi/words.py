@@ -40,5 +40,6 @@ TAGS = {
     "Billing": "What calls cost, what was paid, and what is left.",
     "Accounts": "The organization that a key belongs to, its members, its API keys, and the log of "
     "who changed what.",
+    "Single sign-on": "An organization's identity provider (OpenID Connect), and logging in by it.",
     "Sessions": "How members log in with a browser. Programs use API keys.",
 }

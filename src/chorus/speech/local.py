@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chorus.extras import how_to_install
 from chorus.speech.engines import EngineFailed
 from chorus.speech.models import find_model
 from chorus.speech.threads import ModelThreads
@@ -30,15 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_INSTALL = "pip install 'chorus-voice[local]'"
-
 
 def local_detector() -> SileroDetector | WebRtcDetector:
     """Silero, or WebRTC's detector without its model."""
     path = find_model("silero_vad")
     try:
         if path is None:
-            raise EngineFailed("silero", "load", f"no model; {_INSTALL}")
+            raise EngineFailed("silero", "load", f"no model; {how_to_install('local')}")
         from chorus.speech.vad.silero import SileroDetector
 
         return SileroDetector(path)
@@ -54,9 +53,10 @@ def local_end_of_turn() -> SmartTurn | SilenceEndOfTurn:
     path = find_model("smart_turn")
     try:
         if path is None:
-            raise EngineFailed("smart-turn", "load", f"no model; {_INSTALL}")
+            raise EngineFailed("smart-turn", "load", f"no model; {how_to_install('local')}")
         if find_spec("onnxruntime") is None:
-            raise EngineFailed("smart-turn", "load", f"onnxruntime is not installed; {_INSTALL}")
+            detail = f"onnxruntime is not installed; {how_to_install('local')}"
+            raise EngineFailed("smart-turn", "load", detail)
         from chorus.speech.eot.smart_turn import SmartTurn
 
         return SmartTurn(path)
@@ -70,7 +70,7 @@ def local_end_of_turn() -> SmartTurn | SilenceEndOfTurn:
 def local_transcriber(workers: int | None = None) -> PocketSphinx:
     """PocketSphinx. Raises `EngineFailed` where it is not installed."""
     if find_spec("pocketsphinx") is None:
-        raise EngineFailed("pocketsphinx", "load", f"not installed; {_INSTALL}")
+        raise EngineFailed("pocketsphinx", "load", f"not installed; {how_to_install('local')}")
     from chorus.speech.stt.pocketsphinx import PocketSphinx
 
     return PocketSphinx(workers=workers)
@@ -106,7 +106,7 @@ def local_piper(models: Path, threads: ModelThreads, espeak: EspeakVoice) -> Pip
 def local_voice(workers: int = 1) -> EspeakVoice:
     """espeak-ng. Raises `EngineFailed` where it is not installed."""
     if find_spec("espeakng_loader") is None:
-        raise EngineFailed("espeak", "load", f"not installed; {_INSTALL}")
+        raise EngineFailed("espeak", "load", f"not installed; {how_to_install('local')}")
     from chorus.speech.tts.espeak import EspeakVoice
 
     return EspeakVoice(workers=workers)

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-ModelName = Literal["silero_vad", "smart_turn"]
+from chorus.extras import how_to_install
 
-_INSTALL = "pip install 'chorus-voice[local]'"
+ModelName = Literal["silero_vad", "smart_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,8 @@ def _state(name: ModelName) -> ModelState:
     advice = None
     if path is None:
         have = find_spec("pipecat") is not None
-        advice = (
-            f"pipecat-ai is installed but holds no {_PLACES[name].pattern}; reinstall: {_INSTALL}"
-            if have
-            else f"not installed; {_INSTALL}"
-        )
+        lacks = f"pipecat-ai is installed but holds no {_PLACES[name].pattern}"
+        advice = f"{lacks if have else 'not installed'}; {how_to_install('local')}"
     elif find_spec("onnxruntime") is None:
-        advice = f"the file is there but onnxruntime is not; {_INSTALL}"
+        advice = f"the file is there but onnxruntime is not; {how_to_install('local')}"
     return ModelState(name, _PLACES[name].does, path, advice)

@@ -79,13 +79,11 @@ class SecondLeg:
 
     def was_heard(self, verdict: Verdict) -> None:
         """Who answered, as it was heard. Silence may be a person; a program that screens calls is
-        told who calls; a menu is on the way to whoever has an extension behind it, and so is an
-        announcement that is long and no mailbox by its words."""
+        told who calls."""
         if verdict.who in ("person", "silence", "screening"):
             return
-        if self._behind_menu and (verdict.who == "menu" or verdict.why == "timing"):
-            return
-        self.decide("mailbox", verdict.who)
+        if not (self._behind_menu and verdict.on_the_way):
+            self.decide("mailbox", verdict.who)
 
     def decide(self, decision: Decision, detail: str = "") -> None:
         if not self.decided.done():

@@ -382,12 +382,19 @@ class Transfer:
         self._status = status
         told = {"detail": detail} if detail else {}
         first = status == "initiated"
-        what = {"name": self._target.name, "type": self._target.type} if first else {}
+        what = self._told() if first else {}
         self._call.note(f"transfer_{status}", **what, **told)
         if first:
             self._exchange.begin(self._wish, self._leg)
         else:
             self._exchange.moved(self._leg, status, detail)
+
+    def _told(self) -> dict[str, object]:
+        """What is wanted. Whether the carrier is to connect the two is looked for there if this
+        process dies (`calls/lost_release.py`)."""
+        target = self._target
+        merge = "release" if target.release else "bridge"
+        return {"name": target.name, "type": target.type, "merge": merge}
 
 
 def _nothing(text: str) -> None:

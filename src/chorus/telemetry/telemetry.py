@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import chorus
 from chorus.audio.pace import Lag
+from chorus.extras import how_to_install
 from chorus.settings import Settings
 from chorus.speech.vendor.limits import all_limits, counts
 from chorus.telemetry.instruments import Metrics
@@ -266,9 +267,9 @@ def _export(settings: Settings) -> Export | None:
         from chorus.telemetry.otel import Export
     except ImportError as missing:
         log.error(
-            "OTEL_* names where to send traces or metrics, but %s is not installed: "
-            "pip install 'chorus-voice[otel]'",
+            "OTEL_* names where to send traces or metrics, but %s is not installed: %s",
             missing.name,
+            how_to_install("otel"),
         )
         return None
     return Export(settings)

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lines.jambonz.standin import ACCOUNT, API_KEY, SECRET, Call, Jambonz
+from tests.lines.jambonz.standin import API_KEY, SECRET, Jambonz
+from tests.lines.jambonz.standin_call import ACCOUNT, Call
 from tests.lines.served import free_port, served
 from tests.lines.twilio.switchboard import OURS, THEIRS, TestDesk
 

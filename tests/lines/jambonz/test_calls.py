@@ -9,7 +9,8 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse
 from tests.lines.jambonz import board as boards
 from tests.lines.jambonz.board import Board
-from tests.lines.jambonz.standin import APPLICATION, Call, Person
+from tests.lines.jambonz.standin import APPLICATION
+from tests.lines.jambonz.standin_call import Call, Person
 from tests.lines.twilio.switchboard import OURS, THEIRS, Talk
 
 from chorus.audio.frame import PCM_8K

@@ -12,13 +12,14 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from tests.lines.jambonz.board import Board, JambonzDesk, settings
-from tests.lines.jambonz.standin import ACCOUNT, SECRET, signature
+from tests.lines.jambonz.standin import SECRET
+from tests.lines.jambonz.standin_call import ACCOUNT, signature
 from tests.lines.twilio.switchboard import OURS, THEIRS
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from chorus.lines.jambonz.carrier import JambonzCarrier
-from chorus.lines.jambonz.links import Links, dialled
+from chorus.lines.jambonz.links import Links, opened
 from chorus.lines.jambonz.routes import e164
 from chorus.lines.jambonz.signature import signed
 from chorus.lines.jambonz.stream import JambonzLine
@@ -174,7 +175,31 @@ async def test_the_target_of_a_transfer_cannot_be_made_up(visitor: Visitor) -> N
     other = Links(PUBLIC, "").dial_url("call-123456", "+19005551234", 30, "guess")
     assert (await visitor.post(other.removeprefix(PUBLIC), RING)).status_code == 403
     assert (await visitor.post(path, RING, secret="other")).status_code == 403
-    assert dialled("call-1", *path.rsplit("/", 2)[1:], SECRET) is None
+    assert opened("dial", "call-1", *path.rsplit("/", 2)[1:], SECRET) is None
+
+
+async def test_a_conference_cannot_be_made_up_and_is_asked_for_in_time(visitor: Visitor) -> None:
+    await visitor.post("/jambonz/call", RING | {"call_sid": "leg-123456"})
+    now_s = int(time.time())
+
+    def path(until_s: int, secret: str = SECRET) -> str:
+        url = Links(PUBLIC, "").conference_url("call-123456", "a room", until_s, secret)
+        return url.removeprefix(PUBLIC)
+
+    [conference, after] = (await visitor.post(path(now_s + 60), RING)).json()
+    assert (conference["verb"], conference["name"]) == ("conference", "a room")
+    assert (conference["endConferenceOnExit"], conference["maxParticipants"]) == (True, 2)
+    assert after == {"verb": "hangup"}
+    assert (await visitor.post(path(now_s - 1), RING)).status_code == 410
+    assert (await visitor.post(path(now_s + 60, "guess"), RING)).status_code == 403
+    as_target = path(now_s + 60).replace("/conference/", "/dial/")
+    assert (await visitor.post(as_target, RING)).status_code == 403
+
+
+async def test_who_comes_back_when_nobody_talks_any_more_gets_no_stream(visitor: Visitor) -> None:
+    await visitor.post("/jambonz/call", RING | {"call_sid": "leg-123456"})
+    answer = await visitor.post("/jambonz/back/call-123456", RING | {"call_sid": "leg-123456"})
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 def test_numbers_are_read_as_carriers_write_them() -> None:

@@ -111,7 +111,7 @@ async def test_a_number_that_is_nobodys_gets_no_call(tmp_path: Path) -> None:
         assert here.desk.inbound == []
 
 
-async def test_a_busy_telephone(tmp_path: Path) -> None:
+async def test_a_telephone_that_is_busy_and_one_that_is_called_again(tmp_path: Path) -> None:
     manual = "<sip:+4940999@127.0.0.1:{port}>;regint=0;answermode=manual"
     async with exchange() as here, baresip(tmp_path / "bob", manual) as bob:
         number = here.trust(bob.port)
@@ -124,6 +124,17 @@ async def test_a_busy_telephone(tmp_path: Path) -> None:
         assert ended[0].ended.cause in (LineCause.BUSY, LineCause.REJECTED)
         assert ended[0].ended.detail.startswith("SIP ")
         assert here.desk.progresses[0].stage is Stage.RINGING
+        # Given up, and called again at once, as by a transfer that is tried again.
+        given_up = await here.dial(number)
+        await bob.happens("CALL_INCOMING", count=2)
+        here.agent.calls.cancel(given_up)
+        again = await here.dial(number)
+        await bob.happens("CALL_INCOMING", count=3)
+        await bob.happens("CALL_CLOSED", count=2)
+        bob.command("accept")
+        talk = await here.desk.talk()
+        assert talk.line.leg_id == again
+        await talk.line.hang_up()
 
 
 async def test_wideband(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 from tests.lines.sip.net import Heard, Net, Phone, Time, pair
 
@@ -168,6 +170,31 @@ def test_it_rings_for_as_long_as_it_may() -> None:
     assert alice.heard[0].log == ["ringing 180", "ended no_answer"]
     assert bob.heard[0].log == ["ended canceled"]
     assert net.said(alice.ip) == ["INVITE", "CANCEL", "ACK"]
+    empty(alice, bob)
+
+
+def test_who_is_called_again_at_once_after_a_cancel_is_a_call_of_its_own() -> None:
+    """As a transfer does that is tried again while the first one's end is still under way: the
+    other side, which refuses an INVITE that it has had (482), must not take it for that one."""
+    net, alice, bob = pair()
+    bob.answers = False
+    _lose(net, "487 INVITE", "200 CANCEL")
+    first = alice.dial(bob)
+    net.time.advance(1)
+    first.cancel()
+    again = alice.dial(bob)
+    net.time.advance(0.1)
+    assert net.said(bob.ip).count("180 INVITE") == 2
+    bob.accept()
+    net.time.advance(10)
+    assert [heard.log[-1] for heard in alice.heard] == ["ended canceled", "answered"]
+    assert [heard.log for heard in bob.heard[:1]] == [["ended canceled"]]
+    invites = [m for _, m in net.log if isinstance(m, Request) and m.method == "INVITE"]
+    for told in ("call_id", "via.branch", "from_.tag"):
+        assert len({attrgetter(told)(invite) for invite in invites}) == 2, told
+    assert not [said for said in net.said(bob.ip) if said.startswith("482")]
+    assert again.session is not None
+    again.session.bye()
     empty(alice, bob)
 
 

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import pytest
-from tests.lines.sip.net import Phone, pair
+from tests.lines.sip.net import Net, Phone, pair
 from tests.lines.sip.test_calls import empty
 
 from chorus.lines.sip.message import Request
+from chorus.lines.sip.session import Session
 from chorus.lines.sip.transactions import ServerTransaction
 from chorus.lines.sip.uri import Uri
 from chorus.lines.sip.wire import Hop
 
+Reports = list[tuple[int, bool]]
 
-def test_nobody_transfers_us() -> None:
+
+def talking() -> tuple[Net, Phone, Phone, Session, Session]:
+    """Alice talks with Bob: the network, both, and the session of each."""
     net, alice, bob = pair()
     call = alice.dial(bob)
     net.time.advance(1)
-    reports: list[tuple[int, bool]] = []
+    theirs = bob.heard[0].session
     assert call.session is not None
-    call.session.refer(Uri.sip("boss", "192.0.2.9"), lambda s, last: reports.append((s, last)))
+    assert theirs is not None
+    return net, alice, bob, call.session, theirs
+
+
+def refer(session: Session) -> Reports:
+    """What the session tells, from now on, of handing the other side to the boss."""
+    reports: Reports = []
+    session.refer(Uri.sip("boss", "192.0.2.9"), lambda status, last: reports.append((status, last)))
+    return reports
+
+
+def test_nobody_transfers_us() -> None:
+    net, alice, bob, session, _ = talking()
+    reports = refer(session)
     net.time.advance(1)
     # Ours is a user agent that calls nobody because somebody else says so.
     assert reports == [(603, True)]
     assert net.said(bob.ip)[-1] == "603 REFER"
-    call.session.bye()
+    session.bye()
     empty(alice, bob)
 
 
@@ -39,17 +56,13 @@ def test_nobody_transfers_us() -> None:
         ([], [(202, False), (408, True)]),
     ],
 )
-def test_how_a_transfer_goes(fragments: list[str], expected: list[tuple[int, bool]]) -> None:
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    session = bob.heard[0].session
-    assert session is not None
-    handle = session.handle
+def test_how_a_transfer_goes(fragments: list[str], expected: Reports) -> None:
+    net, alice, bob, session, theirs = talking()
+    handle = theirs.handle
 
     def notify(fragment: str) -> None:
         def build(hop: Hop) -> Request:
-            request = session._request("NOTIFY", hop)
+            request = theirs._request("NOTIFY", hop)
             request.headers.add("Event", "refer")
             last = fragment == fragments[-1]
             state = "terminated;reason=noresource" if last else "active"
@@ -57,7 +70,7 @@ def test_how_a_transfer_goes(fragments: list[str], expected: list[tuple[int, boo
             request.carry("message/sipfrag", fragment.encode())
             return request
 
-        session._send(build, lambda _: None)
+        theirs._send(build, lambda _: None)
 
     def referred(transaction: ServerTransaction) -> None:
         if transaction.request.method != "REFER":
@@ -68,60 +81,43 @@ def test_how_a_transfer_goes(fragments: list[str], expected: list[tuple[int, boo
         for number, fragment in enumerate(fragments):
             net.time.call_later(1 + number, notify, fragment)
 
-    session.handle = referred  # type: ignore[method-assign]
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    target = Uri.sip("boss", "192.0.2.9")
-    call.session.refer(target, lambda status, last: reports.append((status, last)))
+    theirs.handle = referred  # type: ignore[method-assign]
+    reports = refer(session)
     net.time.advance(70)
     assert reports == expected
     assert alice.heard[0].end is None
-    call.session.bye()
+    session.bye()
     empty(alice, bob)
 
 
 def test_a_bye_after_the_transfer_was_taken_is_success() -> None:
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    session = bob.heard[0].session
-    assert session is not None
+    net, _, _, session, theirs = talking()
 
     def referred(transaction: ServerTransaction) -> None:
         transaction.reject(202)
-        net.time.call_later(0.3, session.bye)
+        net.time.call_later(0.3, theirs.bye)
 
-    session.handle = referred  # type: ignore[method-assign]
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    target = Uri.sip("boss", "192.0.2.9")
-    call.session.refer(target, lambda status, last: reports.append((status, last)))
+    theirs.handle = referred  # type: ignore[method-assign]
+    reports = refer(session)
     net.time.advance(2)
     assert reports == [(202, False), (200, True)]
 
 
-def _referred(status: int | None) -> tuple[list[tuple[int, bool]], Phone, Phone]:
+def _referred(status: int | None) -> tuple[Reports, Phone, Phone]:
     """What is told of a REFER that is refused so, or, with None, answered by a BYE."""
-    net, alice, bob = pair()
-    call = alice.dial(bob)
-    net.time.advance(1)
-    session = bob.heard[0].session
-    assert session is not None
+    net, alice, bob, session, theirs = talking()
 
     def referred(transaction: ServerTransaction) -> None:
         if status is not None:
             transaction.reject(status)
         else:
-            session.bye()
+            theirs.bye()
 
-    handle = session.handle
-    session.handle = lambda each: (  # type: ignore[method-assign]
+    handle = theirs.handle
+    theirs.handle = lambda each: (  # type: ignore[method-assign]
         referred if each.request.method == "REFER" else handle
     )(each)
-    reports: list[tuple[int, bool]] = []
-    assert call.session is not None
-    target = Uri.sip("boss", "192.0.2.9")
-    call.session.refer(target, lambda status, last: reports.append((status, last)))
+    reports = refer(session)
     net.time.advance(2)
     return reports, alice, bob
 

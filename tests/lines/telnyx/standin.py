@@ -4,7 +4,11 @@ It knows nothing of Chorus: its signatures, commands and streams are its own rea
 protocol, so that the two sides check each other. What it holds true to, besides the shapes:
 
 - a call that comes in is parked until it is commanded (here for ever: Telnyx gives it up);
-- the stream's end does not end the call, and a transfer leaves the stream running;
+- the stream's end does not end the call, which may have several; a transfer leaves them running, as
+  no document says otherwise;
+- a transfer that fails is told by the `call.hangup` of the leg that was dialled alone, and the
+  first leg may be commanded further; one that succeeds by `call.answered` and `call.bridged`, and
+  then the end of one leg is that of the other;
 - 422 with error 90018 for a command to a call that is over, 401 for a wrong key; a command that
   was sent already with the same `command_id` does nothing;
 - a mark is echoed when what was sent before it was played, and by `clear`.
@@ -30,15 +34,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from websockets.asyncio.client import ClientConnection, connect
+from tests.lines.telnyx.standin_stream import Stream
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 API_KEY = "KEY0123456789ABCDEF_of_the_tests"
 APPLICATION = "1293384261075731499"
 _KEY = Ed25519PrivateKey.from_private_bytes(b"telnyx of the tests, 32 bytes ok")
 PUBLIC_KEY = base64.b64encode(_KEY.public_key().public_bytes_raw()).decode()
-FRAME = 160
-SILENCE = b"\xff"
 
 
 def signature(
@@ -64,98 +67,6 @@ class Person:
 
 
 @dataclass
-class Stream:
-    """One media stream, in frames of 20 ms."""
-
-    ws: ClientConnection
-    tell: Any
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    mic: bytearray = field(default_factory=bytearray)
-    heard: bytearray = field(default_factory=bytearray)
-    over: bool = False
-    shuffled: bool = False
-    """Swaps each two of its frames."""
-    _queue: bytearray = field(default_factory=bytearray)
-    _played: int = 0
-    _written: int = 0
-    _marks: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    _sent: int = 0
-
-    async def run(self) -> None:
-        reader = asyncio.create_task(self._read())
-        due_s = time.monotonic()
-        held: dict[str, Any] | None = None
-        try:
-            while not self.over:
-                due_s += 0.02
-                await asyncio.sleep(max(due_s - time.monotonic(), 0))
-                frame = bytes(self.mic[:FRAME]).ljust(FRAME, SILENCE)
-                del self.mic[:FRAME]
-                self._sent += 1
-                media = {
-                    "track": "inbound",
-                    "chunk": str(self._sent),
-                    "timestamp": str((self._sent - 1) * 20),
-                    "payload": base64.b64encode(frame).decode(),
-                }
-                if self.shuffled and held is None:
-                    held = media
-                else:
-                    await self.send("media", media=media)
-                    if held is not None:
-                        await self.send("media", media=held)
-                        held = None
-                await self._play()
-        except ConnectionClosed:
-            self.over = True
-        finally:
-            reader.cancel()
-            await self.ws.close()
-
-    async def send(self, event: str, **more: Any) -> None:
-        body = {"event": event, "stream_id": self.id, "sequence_number": str(self._sent), **more}
-        await self.ws.send(json.dumps(body))
-
-    async def _read(self) -> None:
-        try:
-            async for message in self.ws:
-                await self._obey(json.loads(message))
-        except ConnectionClosed:
-            pass
-        self.over = True
-
-    async def _obey(self, body: dict[str, Any]) -> None:
-        match body["event"]:
-            case "media":
-                audio = base64.b64decode(body["media"]["payload"], validate=True)
-                assert len(audio) >= FRAME, "less than 20 ms of audio in a message"
-                self._queue += audio
-                self._written += len(audio)
-            case "mark":
-                self._marks.append((self._written, body["mark"]["name"]))
-            case "clear":
-                self.tell("clear")
-                self._played = self._written
-                self._queue.clear()
-                await self._echo()
-            case other:
-                raise AssertionError(f"Telnyx knows no {other}")
-
-    async def _play(self) -> None:
-        frame = bytes(self._queue[:FRAME])
-        del self._queue[:FRAME]
-        self._played += len(frame)
-        self.heard += frame.ljust(FRAME, SILENCE)
-        await self._echo()
-
-    async def _echo(self) -> None:
-        while self._marks and self._marks[0][0] <= self._played:
-            _, name = self._marks.pop(0)
-            self.tell("mark", name=name)
-            await self.send("mark", mark={"name": name})
-
-
-@dataclass
 class Call:
     """A leg, from the first event to the last."""
 
@@ -169,15 +80,23 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     id: str = field(default_factory=lambda: f"v3:{uuid.uuid4().hex}{uuid.uuid4().hex[:16]}")
     state: str | None = None
-    stream: Stream | None = None
+    streams: list[Stream] = field(default_factory=list[Stream])
     answered: bool = False
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
     bridged: Call | None = None
+    """The leg that a transfer dialled."""
+    dialled_for: Call | None = None
+    """The leg that is to be connected with this one."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _cause: tuple[str, str] = ("normal_clearing", "200")
     _command_ids: set[str] = field(default_factory=set[str])
+
+    @property
+    def stream(self) -> Stream | None:
+        """The newest."""
+        return self.streams[-1] if self.streams else None
 
     def tell(self, kind: str, **facts: Any) -> None:
         self.events.append((kind, facts))
@@ -218,13 +137,16 @@ class Call:
             await self.over.wait()
         finally:
             self.board.calls.pop(self.id, None)
-            if self.stream is not None:
-                if not self.stream.over:
-                    await self._quietly(self.stream.send("stop", stop={"user_id": "u"}))
-                self.stream.over = True
+            for stream in self.streams:
+                await self._stop(stream)
             cause, sip = self._cause
             await self.post("call.hangup", hangup_cause=cause, sip_hangup_cause=sip)
             self.tell("over", cause=cause)
+
+    async def _stop(self, stream: Stream) -> None:
+        if not stream.over:
+            await self._quietly(stream.send("stop", stop={"user_id": "u"}))
+        stream.over = True
 
     async def _quietly(self, sending: Any) -> None:
         try:
@@ -253,6 +175,9 @@ class Call:
     async def pick_up(self) -> None:
         self.answered = True
         await self.post("call.answered", state="answered")
+        if self.dialled_for is not None:
+            for leg in (self, self.dialled_for):
+                await leg.post("call.bridged")
         if self.wish.get("stream_url"):
             self.board.spawn(self._stream())
 
@@ -260,15 +185,18 @@ class Call:
         assert self.wish["stream_bidirectional_mode"] == "rtp", "the caller would hear nothing"
         assert self.wish["stream_bidirectional_codec"] == self.wish["stream_codec"] == "PCMU"
         if not self.person.connects:
-            await self.post("streaming.failed", failure_reason="connection_failed")
             self.tell("unreachable")
+            params = {"stream_url": self.wish["stream_url"], "track": self.wish["stream_track"]}
+            failed = {"failure_reason": "connection_failed", "stream_params": params}
+            await self.post("streaming.failed", **failed)
             return
         try:
             ws = await connect(self.wish["stream_url"], compression=None, max_size=None)
         except (OSError, InvalidStatus) as error:
             self.tell("unreachable", error=str(error))
             return
-        self.stream = Stream(ws, self.tell)
+        stream = Stream(ws, self.tell)
+        self.streams.append(stream)
         await ws.send(json.dumps({"event": "connected", "version": "1.0.0"}))
         start = {
             "user_id": "u",
@@ -277,9 +205,9 @@ class Call:
             "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
             **self.board.start,
         }
-        await self.stream.send("start", start=start)
+        await stream.send("start", start=start)
         self.tell("streaming")
-        await self.stream.run()
+        await stream.run()
         self.tell("streamed", code=ws.close_code)
 
     def end(self, cause: str = "normal_clearing", sip: str = "200") -> None:
@@ -287,7 +215,9 @@ class Call:
             self._cause = (cause, sip)
             self.over.set()
             if self.bridged is not None:
-                self.bridged.end()
+                self.bridged.hang_up()
+            if self.dialled_for is not None and self.answered:
+                self.dialled_for.end()
 
     def hang_up(self) -> None:
         """The person does."""
@@ -312,11 +242,23 @@ class Call:
             case "hangup":
                 self.end(*(() if self.answered else ("originator_cancel", "487")))
             case "transfer":
+                assert 5 <= wish["timeout_secs"] <= 600
+                self.state = wish.get("client_state", self.state)
                 leg = Call(self.board, "outbound", wish["from"], wish["to"], self.board.person,
-                           wish.get("webhook_url", self.hook), {"timeout_secs": 30},
-                           state=wish.get("target_leg_client_state"))  # fmt: skip
+                           wish.get("webhook_url", self.hook),
+                           {"timeout_secs": wish["timeout_secs"]},
+                           state=wish.get("target_leg_client_state"), dialled_for=self)  # fmt: skip
                 self.board.begin(leg)
                 self.bridged = leg
+            case "streaming_stop":
+                for stream in self.streams:
+                    if wish.get("stream_id") in (None, stream.id):
+                        await self._stop(stream)
+                await self.post("streaming.stopped")
+            case "streaming_start":
+                self.state = wish.get("client_state", self.state)
+                self.wish |= wish
+                self.board.spawn(self._stream())
             case "send_dtmf":
                 assert self.answered
             case other:

@@ -21,9 +21,6 @@ from chorus.lines.line import (
     Dial,
     DialFailed,
     LineCause,
-    LineMove,
-    MoveRefused,
-    TransferableLine,
 )
 from chorus.lines.telnyx.status import machine_result
 
@@ -355,46 +352,6 @@ def test_what_else_may_have_answered(result: str, found: str | None) -> None:
     told = machine_result(event, {"result": result}, "leg", "call")
     assert told is not None
     assert told.found == found
-
-
-async def test_a_transfer_is_no_hang_up(board: Board) -> None:
-    to = "sip:ann@pbx.example"
-    call = board.ring()
-    talk = await streaming(board, call)
-    assert isinstance(talk.line, TransferableLine)
-    await talk.line.transfer(to, 45)
-    assert (await talk.end()).cause is LineCause.TRANSFERRED
-    assert talk.moves == [LineMove.TRANSFERRED]
-    command = await call.wait("command", action="transfer")
-    assert (command["to"], command["from"], command["timeout_secs"]) == (to, OURS, 45)
-    # The two go on talking without Chorus, until one hangs up.
-    assert call.bridged is not None
-    await call.bridged.wait("webhook", event="call.answered", status=200)
-    assert not call.over.is_set()
-    call.hang_up()
-    await call.wait("over")
-
-
-async def test_a_transfer_that_nobody_answers_leaves_nobody_in_silence(board: Board) -> None:
-    call = board.ring()
-    talk = await streaming(board, call)
-    assert isinstance(talk.line, TransferableLine)
-    board.telnyx.person = Person("user_busy", "486")
-    await talk.line.transfer("+15551112222")
-    await call.wait("command", action="hangup")
-    await call.wait("over")
-
-
-async def test_a_refused_transfer_leaves_the_call(board: Board) -> None:
-    call = board.ring()
-    talk = await streaming(board, call)
-    assert isinstance(talk.line, TransferableLine)
-    board.telnyx.faults.append(problem(422, "10015", "Invalid destination"))
-    with pytest.raises(MoveRefused, match="422 Invalid destination"):
-        await talk.line.transfer("+15551112222")
-    assert not talk.ended
-    call.hang_up()
-    assert (await talk.end()).cause is LineCause.FAR_END
 
 
 @pytest.mark.parametrize(

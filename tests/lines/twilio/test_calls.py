@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import httpx
@@ -348,10 +349,13 @@ async def test_an_outbound_call_is_answered_and_reported(
 
 async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClient) -> None:
     await carrier.expect(THEIRS, Person(ring_ms=50))
+    await carrier.expect("+15551112222", Person(dialled_ms=60_000))
     sid = await board.dial(Dial("out-1", THEIRS, OURS))
     talk = await board.desk.talk()
     line = talk.line
     assert isinstance(line, TransferableLine)
+    dialled = partial(board.carrier.has_connected, board.desk.connection, "out-1", sid, None)
+    assert not await dialled()
     await line.transfer("+15551112222")
     assert (await talk.end()).cause is LineCause.TRANSFERRED
     assert talk.moves == [LineMove.TRANSFERRED]
@@ -359,7 +363,10 @@ async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClie
     connected = await call.wait("call.connected")
     assert connected["to"] == "+15551112222"
     assert (await call.wait("call.dialled"))["caller_id"] == OURS
+    assert await dialled()
+    await board.carrier.end(board.desk.connection, connected["callee"])
     await call.wait("call.over", status="completed")
+    assert not await dialled()
     with pytest.raises(MoveRefused):
         await line.transfer("+15551112222")
 

@@ -135,6 +135,26 @@ async def test_a_call_that_the_carrier_refuses(
     assert failed.value.cause is LineCause.FAILED
 
 
+async def test_the_number_of_a_caller_takes_the_token_of_their_call(
+    board: Switchboard, carrier: CarrierClient
+) -> None:
+    caller, other = "+15552220000", "+15552221111"
+    calls = await carrier.call(OURS, caller)
+    await board.desk.talk()
+    token = board.desk.inbound[-1].forward_token
+    for from_, shown in ((caller, ""), (caller, "another"), (other, token)):
+        with pytest.raises(DialFailed, match="21210: the calling number is not verified") as failed:
+            await board.dial(Dial("d-12", THEIRS, from_, forward_token=shown))
+        assert token not in str(failed.value)
+    await carrier.expect(THEIRS, Person(answer="busy"))
+    after = len(carrier.events) - 1
+    await board.dial(Dial("d-12", THEIRS, caller, forward_token=token))
+    form = (await carrier.wait("api", after=after, method="POST"))["form"]
+    assert (form["From"], form["CallToken"]) == ([caller], [token])
+    await ended(board, "d-12")
+    await board.carrier.end(board.desk.connection, calls.sid)
+
+
 async def test_a_wrong_token_is_told_without_telling_it(
     board: Switchboard, carrier: CarrierClient
 ) -> None:

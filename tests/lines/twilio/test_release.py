@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from tests.lines.twilio.switchboard import OURS, THEIRS, Switchboard, Talk
 from chorus.demo.carrier.client import CarrierCall, CarrierClient
 from chorus.demo.carrier.person import HangUp, Person, Say
 from chorus.demo.carrier.sound import audible
+from chorus.lines.carrier import CarrierFailed
 from chorus.lines.line import Dial, JoinableLine, LineCause, LineMove, MoveRefused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -65,12 +67,24 @@ async def test_both_go_to_a_conference_and_hear_each_other_there(
     async with asyncio.timeout(20):
         while not audible(await two.calls.heard()):
             await asyncio.sleep(0.05)
+    # Who asks is told so.
+    ours = board.desk.connection
+    joined = partial(board.carrier.has_connected, ours, two.caller.call_id, two.calls.sid)
+    assert await joined(two.called.sid)
+    assert not await joined("CA" + "0" * 32)
+    assert await board.carrier.lasted_s(ours, two.called.sid) is None
     board.desk.updates.clear()
     await two.called.do(HangUp())
     await two.over()
+    assert not await joined(two.called.sid)
     # How both ended is told, of the one that came in as well.
     await board.desk.until(lambda: len({u.leg_id for u in board.desk.updates if u.ended}) == 2)
-    assert all(u.answered_s is not None for u in board.desk.updates if u.ended)
+    for update in board.desk.updates:
+        if update.ended:
+            assert update.answered_s is not None
+            assert await board.carrier.lasted_s(ours, update.leg_id) == update.answered_s
+    with pytest.raises(CarrierFailed, match="was not found"):
+        await board.carrier.lasted_s(ours, "CA" + "0" * 32)
 
 
 @pytest.mark.parametrize("body", [REFUSES, "gone"])
@@ -155,8 +169,11 @@ async def test_who_hangs_up_while_the_carrier_is_asked_leaves_nobody_alone(
     await two.over()
 
 
-async def test_a_call_that_is_given_up_meanwhile_ends_both(two: Two) -> None:
+async def test_a_call_that_is_given_up_meanwhile_ends_both(
+    carrier: CarrierClient, two: Two
+) -> None:
     """The operator hangs up while the caller is to follow the person."""
+    await carrier.fault(status=503, body=UNSURE, delay_s=2, after=1)
     joining = asyncio.ensure_future(two.connected())
     await two.in_conference(two.called)
     joining.cancel()

@@ -212,6 +212,9 @@ class Redirected:
         self.asked.append(to)
         await self.answer
 
+    def room(self) -> str:
+        raise NotImplementedError
+
     async def confer(self, room: str) -> None:
         raise NotImplementedError
 

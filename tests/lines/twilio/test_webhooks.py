@@ -78,6 +78,16 @@ async def test_a_signed_ring_is_answered_with_a_stream(visitor: Visitor) -> None
     assert await visitor.desk.claim(call_id, token)
 
 
+@pytest.mark.parametrize(("chars", "kept"), [(8192, True), (8193, False), (0, False)])
+async def test_the_token_of_the_call_is_handed_on(visitor: Visitor, chars: int, kept: bool) -> None:
+    token = "%7B" * (chars // 3) + "x" * (chars % 3)
+    ring = RING | ({"CallToken": token} if chars else {})
+    assert (await visitor.post("/twilio/voice", ring)).status_code == 200
+    [inbound] = visitor.desk.inbound
+    assert inbound.forward_token == (token if kept else "")
+    assert not token or token not in repr(inbound)
+
+
 async def test_the_query_is_signed_too(visitor: Visitor) -> None:
     path = "/twilio/voice?region=eu&x=1"
     assert (await visitor.post(path, RING)).status_code == 200

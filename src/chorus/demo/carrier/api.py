@@ -1,6 +1,8 @@
-"""The REST API, as much of it as placing and ending calls needs.
+"""The REST API, as much of it as placing, ending and finding calls needs, and finding who is in a
+conference.
 
-https://www.twilio.com/docs/voice/api/call-resource, errors https://www.twilio.com/docs/api/errors
+https://www.twilio.com/docs/voice/api/call-resource, /conference-resource,
+/conference-participant-resource; errors https://www.twilio.com/docs/api/errors
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chorus.demo.carrier.call import FINAL, Order, SimulatedCall
+from chorus.demo.carrier.conference import conference_sid
 from chorus.demo.carrier.exchange import Account, Exchange
 from chorus.demo.carrier.twiml import TwimlError
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
-_BASE = "/2010-04-01/Accounts/{account_sid}/Calls"
+_ACCOUNT = "/2010-04-01/Accounts/{account_sid}"
+_BASE = _ACCOUNT + "/Calls"
+_CONFERENCES = _ACCOUNT + "/Conferences"
 
 
 class _Refused(Exception):
@@ -39,8 +44,11 @@ class Api:
     def routes(self) -> list[Route]:
         return [
             Route(_BASE + ".json", self.create, methods=["POST"]),
+            Route(_BASE + ".json", self.calls, methods=["GET"]),
             Route(_BASE + "/{sid}.json", self.fetch, methods=["GET"]),
             Route(_BASE + "/{sid}.json", self.update, methods=["POST"]),
+            Route(_CONFERENCES + ".json", self.conferences, methods=["GET"]),
+            Route(_CONFERENCES + "/{sid}/Participants.json", self.participants, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -52,6 +60,15 @@ class Api:
     async def update(self, request: Request) -> Response:
         return await self._answered(request, self._update)
 
+    async def calls(self, request: Request) -> Response:
+        return await self._answered(request, self._calls)
+
+    async def conferences(self, request: Request) -> Response:
+        return await self._answered(request, self._conferences)
+
+    async def participants(self, request: Request) -> Response:
+        return await self._answered(request, self._participants)
+
     async def _answered(self, request: Request, do: Any) -> Response:
         form = await request.form() if request.method == "POST" else FormData()
         self._exchange.tell(
@@ -59,9 +76,9 @@ class Api:
         )
         fault = self._exchange.next_fault()
         if fault is not None:
-            await asyncio.sleep(fault.delay_s)
             if fault.done:
                 do(request, self._account(request), form)
+            await asyncio.sleep(fault.delay_s)
             return Response(fault.body, fault.status, media_type="application/json")
         try:
             return do(request, self._account(request), form)
@@ -99,7 +116,8 @@ class Api:
         if not _E164.fullmatch(from_):
             raise _Refused(400, 21212, f"The 'From' number {from_} is not a valid phone number.")
         number = self._exchange.numbers.get(from_)
-        if number is None or number.account.sid != account.sid:
+        is_ours = number is not None and number.account.sid == account.sid
+        if not is_ours and not self._forwards(account, from_, _text(form, "CallToken")):
             raise _Refused(400, 21210, f"'From' phone number not verified: {from_}")
         call = SimulatedCall(
             exchange=self._exchange,
@@ -115,8 +133,48 @@ class Api:
         self._exchange.spawn(call.run(call.outbound()))
         return JSONResponse(created, 201)
 
+    def _forwards(self, account: Account, from_: str, token: str) -> bool:
+        """Whether the token is that of a call from this number that came in for the account: "a
+        forwarded call should bear the same CallerID of the original incoming call"."""
+        return any(
+            call.direction == "inbound"
+            and call.account.sid == account.sid
+            and call.from_ == from_
+            and hmac.compare_digest(call.call_token.encode(), token.encode())
+            for call in self._exchange.calls.values()
+        )
+
     def _fetch(self, request: Request, account: Account, form: FormData) -> Response:
         return JSONResponse(self._call(request, account).resource())
+
+    def _calls(self, request: Request, account: Account, form: FormData) -> Response:
+        wanted = {"parent_call_sid": "ParentCallSid", "status": "Status"}
+        found = [
+            call.resource() for call in self._exchange.calls.values() if call.account == account
+        ]
+        for field, name in wanted.items():
+            if (value := request.query_params.get(name)) is not None:
+                found = [each for each in found if each[field] == value]
+        return _page(request, "calls", found)
+
+    def _conferences(self, request: Request, account: Account, form: FormData) -> Response:
+        """Those that are under way: what is over is not kept here."""
+        name, status = (request.query_params.get(key) for key in ("FriendlyName", "Status"))
+        found = [
+            {"sid": conference_sid(key), "account_sid": account.sid, "friendly_name": key[1]}
+            | {"status": "in-progress"}
+            for key in self._exchange.conferences
+            if key[0] == account.sid and name in (None, key[1])
+        ]
+        return _page(request, "conferences", found if status in (None, "in-progress") else [])
+
+    def _participants(self, request: Request, account: Account, form: FormData) -> Response:
+        sid = request.path_params["sid"]
+        for key, seats in self._exchange.conferences.items():
+            if key[0] == account.sid and conference_sid(key) == sid:
+                found = [{"call_sid": seat.call_sid, "conference_sid": sid} for seat in seats]
+                return _page(request, "participants", found)
+        raise _Refused(404, 20404, f"The requested resource {request.url.path} was not found")
 
     def _update(self, request: Request, account: Account, form: FormData) -> Response:
         call = self._call(request, account)
@@ -142,6 +200,12 @@ class Api:
         if call is None or call.account.sid != account.sid:
             raise _Refused(404, 20404, f"The requested resource {request.url.path} was not found")
         return call
+
+
+def _page(request: Request, name: str, found: list[dict[str, Any]]) -> Response:
+    """All of it on one page, the newest first."""
+    facts = {"page": 0, "page_size": 50, "uri": request.url.path, "next_page_uri": None}
+    return JSONResponse({name: found[::-1], **facts})
 
 
 def _order(form: FormData) -> Order:

@@ -10,12 +10,15 @@ Statuses: https://www.twilio.com/docs/voice/api/call-resource#call-status-values
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -41,9 +44,13 @@ from chorus.demo.carrier.twiml import (
 
 FINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 WEBHOOK_TIMEOUT_S = 15.0
-DIALLED_S = 0.3
 # Which callback event a status belongs to.
 _EVENT = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
+
+
+def _call_token() -> str:
+    """In the form that Twilio's have: JSON, percent-encoded."""
+    return quote(json.dumps({"parentCallInfoToken": token_urlsafe(48), "identityHeaderTokens": []}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,11 @@ class SimulatedCall:
     direction: str
     order: Order
     person: Person | None
+    parent_sid: str | None = None
+    """Of the call whose `<Dial>` placed this one."""
     sid: str = field(default_factory=lambda: f"CA{random.getrandbits(128):032x}")
+    call_token: str = field(default_factory=_call_token)
+    """What a call that shows the number of this one's caller has to bring."""
     status: str = "queued"
     sip_code: int | None = None
     answered_by: str | None = None
@@ -126,7 +137,8 @@ class SimulatedCall:
 
     async def inbound(self, number: Number) -> str:
         await self._set("ringing")
-        document = await self._webhook(number.voice_url, self._facts())
+        facts = self._facts() | {"CallToken": self.call_token}
+        document = await self._webhook(number.voice_url, facts)
         verbs = read_twiml(document)
         if verbs and isinstance(verbs[0], Reject):
             self._tell("call.rejected", reason=verbs[0].reason)
@@ -162,6 +174,12 @@ class SimulatedCall:
         else:
             document = await self._webhook(self.order.url or "", self._facts())
         return await self._perform(read_twiml(document))
+
+    async def dialled(self) -> str:
+        """Somebody whom a `<Dial>` called, and who has picked up."""
+        await self._answered()
+        await asyncio.sleep((self.person or Person()).dialled_ms / 1000)
+        return "completed"
 
     async def _answered(self) -> None:
         self.answered_s = time.monotonic()
@@ -234,20 +252,23 @@ class SimulatedCall:
         await asyncio.sleep(other.ring_ms / 1000)
         if other.answer in ("busy", "reject", "fail"):
             return "failed" if other.answer == "fail" else "busy"
-        self._tell("call.connected", to=verb.to)
-        if verb.status_url and "answered" in verb.events:
-            facts = self._facts() | {
-                "CallSid": f"CA{random.getrandbits(128):032x}",
-                "ParentCallSid": self.sid,
-                "To": verb.to,
-                "Called": verb.to,
-                "Direction": "outbound-dial",
-                "CallStatus": "in-progress",
-                "CallbackSource": "call-progress-events",
-            }
-            self.exchange.spawn(self._unbothered(self._webhook(verb.status_url, facts)))
-        # The two talk for as long as this.
-        await asyncio.sleep(DIALLED_S)
+        callee = SimulatedCall(
+            exchange=self.exchange,
+            account=self.account,
+            from_=verb.caller_id,
+            to=verb.to,
+            direction="outbound-dial",
+            order=Order(status_url=verb.status_url or None, status_events=verb.events),
+            person=other,
+            parent_sid=self.sid,
+        )
+        self.exchange.calls[callee.sid] = callee
+        self._tell("call.connected", to=verb.to, callee=callee.sid)
+        try:
+            await callee.run(callee.dialled())
+        except asyncio.CancelledError:
+            callee.status = "completed"  # the call that it belongs to is over, and it with that
+            raise
         return "completed"
 
     async def _confer(self, verb: Conference) -> str:
@@ -333,6 +354,7 @@ class SimulatedCall:
             "Called": self.to,
             "CallStatus": self.status,
             "Direction": self.direction,
+            **({"ParentCallSid": self.parent_sid} if self.parent_sid else {}),
         }
 
     def resource(self) -> dict[str, Any]:
@@ -340,6 +362,7 @@ class SimulatedCall:
         path = f"/2010-04-01/Accounts/{self.account.sid}/Calls/{self.sid}"
         return {
             "sid": self.sid,
+            "parent_call_sid": self.parent_sid,
             "account_sid": self.account.sid,
             "api_version": "2010-04-01",
             "from": self.from_,

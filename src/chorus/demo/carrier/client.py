@@ -108,7 +108,7 @@ class CarrierClient:
         done: bool = False,
     ) -> None:
         """The REST API answers this instead of what it should, once it has done `after` requests
-        more. `done`: it does what it was asked for all the same."""
+        more. `done`: it does what it was asked for all the same, and at once."""
         fault = {"status": status, "body": body, "delay_s": delay_s, "times": times, "after": after}
         await self.post("faults", fault | {"done": done})
 

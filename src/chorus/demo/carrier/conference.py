@@ -6,6 +6,7 @@ https://www.twilio.com/docs/voice/twiml/conference
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 from chorus.demo.carrier.exchange import Exchange
 from chorus.demo.carrier.handset import Handset
@@ -20,6 +21,7 @@ class Seat(Handset):
         self, exchange: Exchange, call_sid: str, person: Person, name: tuple[str, str], ends: bool
     ) -> None:
         super().__init__(exchange, call_sid, person)
+        self.call_sid = call_sid
         self._name = name
         self._ends = ends
         self._others = exchange.conferences.setdefault(name, [])
@@ -61,3 +63,8 @@ class Seat(Handset):
 
     async def _played_chunk(self, chunk: bytes, now: float) -> None:
         del self._queue[:-8000]  # of an hour's drift no more than a second is heard late
+
+
+def conference_sid(name: tuple[str, str]) -> str:
+    """Of one that is under way, by account and name: there is one of a name at a time."""
+    return f"CF{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(name)).hex}"

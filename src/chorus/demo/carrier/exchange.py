@@ -36,8 +36,8 @@ class Number:
 
 @dataclass(slots=True)
 class Fault:
-    """The REST API answers this instead, `times` times, once it has done `after` requests. `done`:
-    what was asked for is done all the same."""
+    """The REST API answers this instead, `times` times and `delay_s` late, once it has done `after`
+    requests. `done`: what was asked for is done all the same, and at once."""
 
     status: int = 500
     body: str = ""

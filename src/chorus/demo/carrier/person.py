@@ -110,12 +110,14 @@ Step = Annotated[
 
 
 class Person(_Part):
-    """`ring_ms` passes before the telephone is answered, or refused. `start` overwrites
+    """`ring_ms` passes before the telephone is answered, or refused. Who is called by a `<Dial>`
+    has no script, and stays for `dialled_ms` or until the API ends the call. `start` overwrites
     members of the stream's `start` message. `call_id` and `token` stand in the place of those that
     the stream's address has, and `signature` in that of the handshake's ("" sends none)."""
 
     answer: Literal["answer", "busy", "no_answer", "reject", "fail"] = "answer"
     ring_ms: Ms = 50
+    dialled_ms: Ms = 300
     sip_code: int | None = None
     answered_by: str = "human"
     detect_ms: Ms = 100

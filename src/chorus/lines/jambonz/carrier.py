@@ -13,13 +13,12 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from chorus.lines.carrier import CarrierFailed, CarrierKind, Form, Setting
 from chorus.lines.desk import Connection, Desk
-from chorus.lines.dtmf import KEY_MS
 from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import CALL_PATH, MEDIA_PATH, Links
 from chorus.lines.jambonz.media import JambonzMedia
+from chorus.lines.jambonz.moves import Moves
 from chorus.lines.jambonz.rest import TIMEOUT_S, JambonzApi, JambonzDialler
 from chorus.lines.jambonz.routes import webhook_routes
-from chorus.lines.line import MoveRefused
 from chorus.lines.media_socket import MediaSocket
 from chorus.lines.rest_json import ApiFailed
 from chorus.outbound import Outbound
@@ -38,9 +37,7 @@ class JambonzCarrier:
         self.api = JambonzApi(outbound, timeout_s)
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        media = MediaSocket(
-            desk, self, JambonzMedia(partial(self._redirect, desk), partial(self._press, desk))
-        )
+        media = MediaSocket(desk, self, JambonzMedia(partial(self._moves, desk)))
         return (
             *webhook_routes(desk, self._links),
             WebSocketRoute(MEDIA_PATH + "/{call_id}/{token}", media),
@@ -69,29 +66,8 @@ class JambonzCarrier:
     async def aclose(self) -> None:
         await self._outbound.aclose()
 
-    async def _redirect(
-        self, desk: Desk, call_id: str, call_sid: str, to: str, ring_timeout_s: int
-    ) -> None:
-        connection = await desk.connection_of_call(call_id)
-        if connection is None:
-            raise MoveRefused("the call's number is not at jambonz any more")
-        account = JambonzAccount.of(connection)
-        url = self._links.dial_url(call_id, to, ring_timeout_s, account.webhook_secret)
-        hook = {"url": url, "method": "POST"}
-        try:
-            await self.api.update(account, call_sid, {"call_hook": hook})
-        except ApiFailed as failed:
-            raise MoveRefused(f"jambonz did not move the call: {failed.detail}") from failed
-
-    async def _press(self, desk: Desk, call_id: str, call_sid: str, digit: str) -> None:
-        connection = await desk.connection_of_call(call_id)
-        if connection is None:
-            raise CarrierFailed("the call's number is not at jambonz any more")
-        change = {"dtmf": {"digit": digit, "duration": KEY_MS}}
-        try:
-            await self.api.update(JambonzAccount.of(connection), call_sid, change)
-        except ApiFailed as failed:
-            raise CarrierFailed(failed.detail) from failed
+    def _moves(self, desk: Desk, call_id: str, call_sid: str) -> Moves:
+        return Moves(self.api, self._links, desk, call_id, call_sid)
 
 
 def _make(settings: Settings) -> JambonzCarrier:
@@ -125,6 +101,7 @@ JAMBONZ = CarrierKind(
     detects_machines=True,
     calls_addresses=True,
     sends_headers="always",
-    shows_any_number=True,
+    shows_caller="always",
+    joins_calls=True,
     webhook_path=CALL_PATH,
 )

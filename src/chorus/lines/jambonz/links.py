@@ -12,6 +12,8 @@ DONE_PATH = "/jambonz/done"
 MACHINE_PATH = "/jambonz/amd"
 DIAL_PATH = "/jambonz/dial"
 DIALLED_PATH = "/jambonz/dialled"
+CONFERENCE_PATH = "/jambonz/conference"
+BACK_PATH = "/jambonz/back"
 MEDIA_PATH = "/jambonz/media"
 
 
@@ -41,8 +43,18 @@ class Links:
     def dial_url(self, call_id: str, to: str, ring_timeout_s: int, secret: str) -> str:
         """Where jambonz asks how to connect the call with `to`. jambonz signs the body of its
         requests and not the address, so the address is signed by itself."""
-        target = urlsafe_b64encode(f"{ring_timeout_s} {to}".encode()).decode().rstrip("=")
-        return f"{self.public_url}{DIAL_PATH}/{call_id}/{target}/{_mac(call_id, target, secret)}"
+        wish = _signed("dial", call_id, ring_timeout_s, to, secret)
+        return f"{self.public_url}{DIAL_PATH}/{call_id}/{wish}"
+
+    def conference_url(self, call_id: str, room: str, until_s: int, secret: str) -> str:
+        """Where jambonz asks how to put the call into a conference, until this Unix time; signed
+        as `dial_url`."""
+        wish = _signed("conference", call_id, until_s, room, secret)
+        return f"{self.public_url}{CONFERENCE_PATH}/{call_id}/{wish}"
+
+    def back_url(self, call_id: str) -> str:
+        """Where jambonz asks for a stream for somebody who comes back from a conference."""
+        return f"{self.public_url}{BACK_PATH}/{call_id}"
 
     def dialled_url(self, call_id: str) -> str:
         return f"{self.public_url}{DIALLED_PATH}/{call_id}"
@@ -51,14 +63,19 @@ class Links:
         return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"
 
 
-def dialled(call_id: str, target: str, mac: str, secret: str) -> tuple[str, int] | None:
-    """Whom a `dial_url` names and how many seconds they may ring; None if it is not one that this
-    secret made."""
-    if not mac.isascii() or not hmac.compare_digest(mac, _mac(call_id, target, secret)):
+def opened(what: str, call_id: str, wish: str, mac: str, secret: str) -> tuple[int, str] | None:
+    """The number and the text of the end of a `dial_url` or a `conference_url`; None if it is not
+    one that this secret signed for the call."""
+    if not mac.isascii() or not hmac.compare_digest(mac, _mac(what, call_id, wish, secret)):
         return None
-    seconds, _, to = urlsafe_b64decode(target + "=" * (-len(target) % 4)).decode().partition(" ")
-    return to, int(seconds)
+    number, _, text = urlsafe_b64decode(wish + "=" * (-len(wish) % 4)).decode().partition(" ")
+    return int(number), text
 
 
-def _mac(call_id: str, target: str, secret: str) -> str:
-    return hmac.digest(secret.encode(), f"dial {call_id} {target}".encode(), "sha256").hex()
+def _signed(what: str, call_id: str, number: int, text: str, secret: str) -> str:
+    wish = urlsafe_b64encode(f"{number} {text}".encode()).decode().rstrip("=")
+    return f"{wish}/{_mac(what, call_id, wish, secret)}"
+
+
+def _mac(what: str, call_id: str, wish: str, secret: str) -> str:
+    return hmac.digest(secret.encode(), f"{what} {call_id} {wish}".encode(), "sha256").hex()

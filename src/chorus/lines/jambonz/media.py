@@ -6,7 +6,7 @@ https://docs.jambonz.org/verbs/verbs/listen
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from chorus.audio.frame import RATES_HZ
 from chorus.lines.desk import Connection
+from chorus.lines.jambonz.moves import Moves
 from chorus.lines.jambonz.stream import JambonzLine
 from chorus.lines.line import LineCause
 from chorus.lines.media_socket import (
@@ -28,12 +29,8 @@ from chorus.lines.media_socket import (
     NotOurs,
 )
 
-Redirect = Callable[[str, str, str, int], Awaitable[None]]
-"""The call with this id and SID, to this number or address. Raises `MoveRefused`."""
-
-
-PressKey = Callable[[str, str, str], Awaitable[None]]
-"""Of the call with this id and SID, this key. Raises `CarrierFailed`."""
+MovesOf = Callable[[str, str], Moves]
+"""What jambonz can have the call with this id and SID do."""
 
 
 class JambonzMedia:
@@ -41,9 +38,8 @@ class JambonzMedia:
 
     subprotocol = "audio.jambonz.org"
 
-    def __init__(self, redirect: Redirect, press: PressKey) -> None:
-        self._redirect = redirect
-        self._press = press
+    def __init__(self, moves: MovesOf) -> None:
+        self._moves = moves
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # nothing is signed; the token tells
@@ -58,7 +54,7 @@ class JambonzMedia:
             raise NotOurs(NOT_UTF8, "it did not begin with the call's data in JSON") from None
         if not isinstance(leg_id, str) or not 0 < len(leg_id) <= MAX_FIELD_CHARS:
             raise NotOurs(POLICY, "its callSid is no short text")
-        line = partial(_line, leg_id, rate_hz, mix, self._redirect, self._press)
+        line = partial(_line, leg_id, rate_hz, mix, self._moves)
         return MediaStart(leg_id, line, partial(_again, leg_id, rate_hz, mix))
 
 
@@ -73,20 +69,14 @@ def _line(
     leg_id: str,
     rate_hz: object,
     mix: object,
-    redirect: Redirect,
-    press: PressKey,
+    moves_of: MovesOf,
     call_id: str,
     hang_up: HangUp,
 ) -> JambonzLine:
     usable = isinstance(rate_hz, int) and rate_hz in RATES_HZ and mix == "mono"
     rate = rate_hz if usable and isinstance(rate_hz, int) else RATES_HZ[0]
-    line = JambonzLine(
-        leg_id,
-        rate,
-        hang_up,
-        partial(redirect, call_id, leg_id),
-        partial(press, call_id, leg_id),
-    )
+    moves = moves_of(call_id, leg_id)
+    line = JambonzLine(leg_id, rate, hang_up, moves, moves.press)
     if not usable:
         detail = (
             "Chorus takes a mono stream at one of its sample rates; "

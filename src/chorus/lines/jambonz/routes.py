@@ -6,6 +6,8 @@ POST /jambonz/done/{call_id}       its stream is over: nothing to add, the next 
 POST /jambonz/amd/{call_id}        what answering-machine detection heard
 POST /jambonz/dial/{call_id}/…     a transfer was asked for: connect the call with that target
 POST /jambonz/dialled/{call_id}    what came of it: where nobody was reached, stream again
+POST /jambonz/conference/{call_id}/…  the call is to wait in that conference
+POST /jambonz/back/{call_id}       it is to come back from there: stream again
 
 Each POST is read within limits, then its signature is checked, and only then is anything
 believed. 403 says no more than that, also when the number is not ours. Whoever sends too much of
@@ -15,6 +17,7 @@ that is turned away (`lines/strangers.py`).
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -27,14 +30,16 @@ from chorus.lines.desk import Admitted, Connection, Desk, InboundCall
 from chorus.lines.jambonz import verbs
 from chorus.lines.jambonz.account import JambonzAccount
 from chorus.lines.jambonz.links import (
+    BACK_PATH,
     CALL_PATH,
+    CONFERENCE_PATH,
     DIAL_PATH,
     DIALLED_PATH,
     DONE_PATH,
     MACHINE_PATH,
     STATUS_PATH,
     Links,
-    dialled,
+    opened,
 )
 from chorus.lines.jambonz.rest import CALL_TAG, TOKEN_TAG
 from chorus.lines.jambonz.signature import HEADER, signed
@@ -59,7 +64,9 @@ def webhook_routes(desk: Desk, links: Links) -> Sequence[Route]:
         Route(DONE_PATH + "/{call_id}", webhooks.done, methods=post),
         Route(MACHINE_PATH + "/{call_id}", webhooks.machine, methods=post),
         Route(DIALLED_PATH + "/{call_id}", webhooks.dialled, methods=post),
-        Route(DIAL_PATH + "/{call_id}/{target}/{mac}", webhooks.dial, methods=post),
+        Route(DIAL_PATH + "/{call_id}/{wish}/{mac}", webhooks.dial, methods=post),
+        Route(CONFERENCE_PATH + "/{call_id}/{wish}/{mac}", webhooks.conference, methods=post),
+        Route(BACK_PATH + "/{call_id}", webhooks.back, methods=post),
     )
 
 
@@ -182,14 +189,8 @@ class _Webhooks:
         return Response(status_code=204)
 
     async def dial(self, request: Request) -> Response:
-        call_id = _call_id(request)
-        _, connection = await self._signed(request, self._of_call(call_id))
-        parameters = request.path_params
-        secret = JambonzAccount.of(connection).webhook_secret
-        found = dialled(call_id, parameters["target"], parameters["mac"], secret)
-        if found is None:
-            raise HTTPException(403, "the address of the transfer is not one of ours")
-        (to, ring_timeout_s), again = found, self._links.dialled_url(call_id)
+        call_id, connection, (ring_timeout_s, to) = await self._wish(request, "dial")
+        again = self._links.dialled_url(call_id)
         return JSONResponse(verbs.dial(to, connection.number, ring_timeout_s, again))
 
     async def dialled(self, request: Request) -> Response:
@@ -198,9 +199,37 @@ class _Webhooks:
         posted, connection = await self._signed(request, self._of_call(call_id))
         if posted.body.get("dial_call_status") == "completed":
             await self._desk.transferred(call_id, posted.leg_id)  # and they have talked
-        elif (token := await self._desk.returns(call_id, posted.leg_id)) is not None:
-            return self._listen(call_id, token, connection)
-        return Response(status_code=204)
+            return Response(status_code=204)
+        return await self._stream_again(call_id, posted, connection)
+
+    async def conference(self, request: Request) -> Response:
+        _, _, (until_s, room) = await self._wish(request, "conference")
+        if time.time() > until_s:
+            raise HTTPException(410, "the call is not to go there any more")
+        return JSONResponse(verbs.conference(room))
+
+    async def back(self, request: Request) -> Response:
+        call_id = _call_id(request)
+        posted, connection = await self._signed(request, self._of_call(call_id))
+        return await self._stream_again(call_id, posted, connection)
+
+    async def _stream_again(
+        self, call_id: str, posted: _Posted, connection: Connection
+    ) -> Response:
+        token = await self._desk.returns(call_id, posted.leg_id)
+        if token is None:
+            return Response(status_code=204)
+        return self._listen(call_id, token, connection)
+
+    async def _wish(self, request: Request, what: str) -> tuple[str, Connection, tuple[int, str]]:
+        """The call, its number, and what the address says that it is to do."""
+        call_id = _call_id(request)
+        _, connection = await self._signed(request, self._of_call(call_id))
+        wish, mac = request.path_params["wish"], request.path_params["mac"]
+        found = opened(what, call_id, wish, mac, JambonzAccount.of(connection).webhook_secret)
+        if found is None:
+            raise HTTPException(403, "the address is not one of ours")
+        return call_id, connection, found
 
     async def _signed(self, request: Request, whose: Whose) -> tuple[_Posted, Connection]:
         """What was posted, and by whom. Raises as `genuine` and `read_body`."""

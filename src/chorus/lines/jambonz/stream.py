@@ -17,6 +17,7 @@ https://docs.jambonz.org/verbs/verbs/listen
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -24,20 +25,25 @@ import numpy as np
 import orjson
 
 from chorus.audio.frame import AudioFormat
-from chorus.lines.absent import AbsentStreamedLine
+from chorus.lines.conference import ConferenceLine, Moving
 from chorus.lines.key_presses import KeyPresses
-from chorus.lines.line import LineCause
+from chorus.lines.line import LineCause, MoveRefused
 from chorus.lines.streamed import MAX_MESSAGE_CHARS
 
 FLUSH_MS = 160
 """Of silence after what was said; part of no position."""
 _CLEAR = '{"type":"killAudio"}'
+MOVED_S = 12.0
+"""Longer than jambonz may take to ask where a call is to go (`moves.ASKED_WITHIN_S`)."""
 # How its media server closes a stream that is over. A connection that is lost without a word
 # arrives as 1005 or 1006.
 _CLOSED_IN_ORDER = (1000, 1001)
 
 
-class JambonzLine(AbsentStreamedLine):
+class JambonzLine(ConferenceLine):
+    """Implements `AbsentLine` and `JoinableLine`. `press` has jambonz press a key, or raises
+    `CarrierFailed`; without it they are tones."""
+
     provider = "jambonz"
 
     def __init__(
@@ -45,10 +51,11 @@ class JambonzLine(AbsentStreamedLine):
         leg_id: str,
         rate_hz: int,
         end_call: Callable[[], Awaitable[None]] | None = None,
-        redirect: Callable[[str, int], Awaitable[None]] | None = None,
+        moves: Moving | None = None,
         press: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(leg_id, AudioFormat("pcm16", rate_hz), end_call, redirect)
+        super().__init__(leg_id, AudioFormat("pcm16", rate_hz), end_call, moves)
+        self._stopped = asyncio.Event()
         self._silence = self._format.silence(FLUSH_MS)
         self._flush_due = False
         self._flush_waits = False
@@ -70,6 +77,23 @@ class JambonzLine(AbsentStreamedLine):
             self._presses.send(digits)
         else:
             super().send_digits(digits)
+
+    async def _confer(self, moves: Moving, room: str) -> None:
+        """jambonz takes the command before it asks what to do. That it does it shows in the end of
+        the stream, as a hang-up does; which it was its status webhook says."""
+        self._stopped.clear()
+        await super()._confer(moves, room)
+        try:
+            async with asyncio.timeout(MOVED_S):
+                await self._stopped.wait()
+        except TimeoutError:
+            raise MoveRefused("jambonz took the command and did not move the call") from None
+        if self.over:
+            raise MoveRefused("the call ended meanwhile")
+
+    def end(self, cause: LineCause, detail: str = "") -> None:
+        super().end(cause, detail)
+        self._stopped.set()
 
     def closed(self, code: int) -> None:
         if code in _CLOSED_IN_ORDER:

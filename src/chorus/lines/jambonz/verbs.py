@@ -1,6 +1,6 @@
 """The applications that Chorus answers with: lists of jambonz verbs, run in order.
 
-https://docs.jambonz.org/verbs/verbs/listen, /dial, /sip-decline, /hangup
+https://docs.jambonz.org/verbs/verbs/listen, /dial, /conference, /sip-decline, /hangup
 """
 
 from __future__ import annotations
@@ -48,6 +48,22 @@ def dial(to: str, caller_id: str, ring_timeout_s: int, dialled_url: str) -> Verb
             "timeout": ring_timeout_s,
             "actionHook": dialled_url,
             "target": [target(to)],
+        },
+        {"verb": "hangup"},
+    ]
+
+
+def conference(room: str) -> Verbs:
+    """Put the person into a conference of two, without beeps, that ends for both when one leaves.
+    `room` names it within the account."""
+    return [
+        {
+            "verb": "conference",
+            "name": room,
+            "beep": False,
+            "startConferenceOnEnter": True,
+            "endConferenceOnExit": True,
+            "maxParticipants": 2,
         },
         {"verb": "hangup"},
     ]

@@ -236,5 +236,5 @@ LOOPBACK = CarrierKind(
     detects_machines=True,
     calls_addresses=True,
     sends_headers="always",
-    shows_any_number=True,
+    shows_caller="always",
 )

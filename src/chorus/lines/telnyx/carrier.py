@@ -42,7 +42,9 @@ class TelnyxCarrier:
         self.api = TelnyxApi(outbound, timeout_s)
 
     def routes(self, desk: Desk) -> Sequence[BaseRoute]:
-        protocol = TelnyxMedia(partial(self._redirect, desk), partial(self._press, desk))
+        protocol = TelnyxMedia(
+            partial(self._redirect, desk), partial(self._press, desk), partial(self._stop, desk)
+        )
         return (
             *webhook_routes(desk, self._links, self.api),
             WebSocketRoute(MEDIA_PATH + "/{call_id}/{token}", MediaSocket(desk, self, protocol)),
@@ -81,6 +83,7 @@ class TelnyxCarrier:
             "to": to,
             "from": connection.number,
             "timeout_secs": ring_timeout_s,
+            "client_state": State(call_id).written(),
             "target_leg_client_state": State(call_id, leg_of=leg_id).written(),
             "webhook_url": self._links.events_url,
         }
@@ -90,11 +93,8 @@ class TelnyxCarrier:
             raise MoveRefused(f"Telnyx did not move the call: {failed.detail}") from failed
 
     async def _press(self, desk: Desk, call_id: str, leg_id: str, digits: str) -> None:
-        connection = await desk.connection_of_call(call_id)
-        if connection is None:
-            raise CarrierFailed("the call's number is not at Telnyx any more")
+        account = await self._account(desk, call_id)
         try:
-            account = TelnyxAccount.of(connection)
             await self.api.act(account, leg_id, "send_dtmf", {"digits": digits})
         except ApiFailed as failed:
             if failed.status is None:
@@ -102,6 +102,19 @@ class TelnyxCarrier:
                 log.warning("call %s: were its keys pressed? %s", call_id, failed.detail)
                 return
             raise CarrierFailed(failed.detail) from failed
+
+    async def _stop(self, desk: Desk, call_id: str, leg_id: str, stream_id: str) -> None:
+        account = await self._account(desk, call_id)
+        try:
+            await self.api.act(account, leg_id, "streaming_stop", {"stream_id": stream_id})
+        except ApiFailed as failed:
+            raise CarrierFailed(failed.detail) from failed
+
+    async def _account(self, desk: Desk, call_id: str) -> TelnyxAccount:
+        connection = await desk.connection_of_call(call_id)
+        if connection is None:
+            raise CarrierFailed("the call's number is not at Telnyx any more")
+        return TelnyxAccount.of(connection)
 
 
 def _make(settings: Settings) -> TelnyxCarrier:

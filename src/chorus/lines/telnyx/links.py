@@ -20,5 +20,10 @@ class Links:
         """An application's webhook address."""
         return self.public_url + EVENTS_PATH
 
+    def token_in(self, url: str, call_id: str) -> str:
+        """What a `media_url` of this call shows; empty of any other address."""
+        begins = self.media_url(call_id, "")
+        return url.removeprefix(begins) if url.startswith(begins) else ""
+
     def media_url(self, call_id: str, token: str) -> str:
         return f"{self.media_base}{MEDIA_PATH}/{call_id}/{token}"

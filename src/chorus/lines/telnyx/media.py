@@ -21,6 +21,7 @@ from chorus.lines.media_socket import (
     POLICY,
     UNSUPPORTED,
     HangUp,
+    MediaLine,
     MediaStart,
     NotOurs,
 )
@@ -31,6 +32,8 @@ Redirect = Callable[[str, str, str, int], Awaitable[None]]
 ring. Raises `MoveRefused`."""
 Press = Callable[[str, str, str], Awaitable[None]]
 """For the call with this id and this leg: what keys to press. Raises `CarrierFailed`."""
+Stop = Callable[[str, str, str], Awaitable[None]]
+"""For the call with this id and this leg: which stream to end. Raises `CarrierFailed`."""
 
 
 class TelnyxMedia:
@@ -38,9 +41,10 @@ class TelnyxMedia:
 
     subprotocol = None
 
-    def __init__(self, redirect: Redirect, press: Press) -> None:
+    def __init__(self, redirect: Redirect, press: Press, stop: Stop) -> None:
         self._redirect = redirect
         self._press = press
+        self._stop = stop
 
     def genuine(self, scope: Scope, connection: Connection) -> bool | None:
         return None  # nothing is signed; the token tells
@@ -63,7 +67,8 @@ class TelnyxMedia:
         for text in (stream_id, leg_id):
             if not isinstance(text, str) or not 0 < len(text) <= MAX_FIELD_CHARS:
                 raise NotOurs(POLICY, "an id of its start is no short text")
-        return MediaStart(leg_id, partial(self._line, stream_id, leg_id, kind))
+        line = partial(self._line, stream_id, leg_id, kind)
+        return MediaStart(leg_id, line, partial(_again, stream_id, leg_id, kind))
 
     def _line(
         self, stream_id: str, leg_id: str, kind: str, call_id: str, hang_up: HangUp
@@ -74,8 +79,19 @@ class TelnyxMedia:
             hang_up,
             partial(self._redirect, call_id, leg_id),
             partial(self._press, call_id, leg_id),
+            partial(self._stop, call_id, leg_id),
         )
-        if kind.upper() != "PCMU AT 8000 HZ":
+        if not _usable(kind):
             detail = f"Chorus asks Telnyx for PCMU at 8000 Hz; this stream is {kind[:60]}"
             line.end(LineCause.FAILED, detail)
         return line
+
+
+def _usable(kind: str) -> bool:
+    return kind.upper() == "PCMU AT 8000 HZ"
+
+
+def _again(stream_id: str, leg_id: str, kind: str, line: MediaLine) -> bool:
+    if not isinstance(line, TelnyxLine) or line.leg_id != leg_id or not _usable(kind):
+        return False
+    return line.returned_on(stream_id)

@@ -54,8 +54,8 @@ class TelnyxApi:
     async def act(
         self, account: TelnyxAccount, leg_id: str, action: str, wish: dict[str, Any]
     ) -> None:
-        """One command for a call: `answer`, `reject`, `transfer`, `send_dtmf`, `hangup`.
-        Raises `ApiFailed`."""
+        """One command for a call: `answer`, `reject`, `transfer`, `streaming_start`,
+        `streaming_stop`, `send_dtmf`, `hangup`. Raises `ApiFailed`."""
         path = f"/calls/{quote(leg_id, safe='')}/actions/{action}"
         await self._ask(account, "POST", path, wish)
 
@@ -124,8 +124,8 @@ def _error(said: dict[str, Any]) -> tuple[str, str]:
 
 
 def streaming(media_url: str) -> dict[str, Any]:
-    """What `dial` and `answer` take to stream both ways: µ-law in both directions, whatever the
-    call's own codec is."""
+    """What `dial`, `answer` and `streaming_start` take to stream both ways: µ-law in both
+    directions, whatever the call's own codec is."""
     return {
         "stream_url": media_url,
         "stream_track": "inbound_track",

@@ -11,8 +11,10 @@ call that rings is a command to the API, sent before the webhook is answered.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -20,7 +22,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chorus.lines.desk import Admitted, Connection, Desk, InboundCall, Progress, Refused, Stage
+from chorus.lines.desk import (
+    Admitted,
+    Connection,
+    Desk,
+    InboundCall,
+    NotHere,
+    Progress,
+    Refused,
+    Stage,
+)
 from chorus.lines.line import LineCause, LineEnded
 from chorus.lines.rest_json import ApiFailed
 from chorus.lines.sip.headers import variables_from
@@ -38,7 +49,8 @@ log = logging.getLogger(__name__)
 # An application may wait 30 s for a webhook, and gives a call up that nobody commands within 10.
 ANSWER_TIMEOUT_S = 8.0
 REMEMBERED = 2048
-"""Calls that rang, so that a webhook that is sent again answers none twice."""
+"""Legs that rang, and those of transfers that failed, so that a webhook that is sent again does
+nothing twice."""
 
 
 def webhook_routes(desk: Desk, links: Links, api: TelnyxApi) -> Sequence[Route]:
@@ -86,7 +98,7 @@ class _Webhooks:
         self._links = links
         self._api = api
         self._strangers = Strangers("a webhook")
-        self._rang: OrderedDict[str, None] = OrderedDict()
+        self._dealt_with: OrderedDict[str, None] = OrderedDict()
 
     async def event(self, request: Request) -> Response:
         async def sender(event: _Event) -> Connection | None:
@@ -114,11 +126,6 @@ class _Webhooks:
 
     async def _ring(self, event: _Event, connection: Connection) -> None:
         leg_id = event.leg_id
-        if leg_id in self._rang:
-            return
-        self._rang[leg_id] = None
-        while len(self._rang) > REMEMBERED:
-            self._rang.popitem(last=False)
         inbound = InboundCall(
             leg_id=leg_id,
             from_=event.text("from")[:64],
@@ -126,13 +133,26 @@ class _Webhooks:
             phone_number_id=connection.phone_number_id,
             variables=_variables(event.body),
         )
-        try:
+        with self._once(leg_id) as first:
+            if not first:
+                return
             decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
-        except BaseException:
-            # Telnyx sends the webhook again.
-            self._rang.pop(leg_id, None)
-            raise
         await self._carry_out(decision, leg_id, TelnyxAccount.of(connection))
+
+    @contextmanager
+    def _once(self, leg_id: str) -> Generator[bool]:
+        """Whether the webhook has not come before; one that fails is sent again, and may succeed
+        then."""
+        first = leg_id not in self._dealt_with
+        self._dealt_with[leg_id] = None
+        while len(self._dealt_with) > REMEMBERED:
+            self._dealt_with.popitem(last=False)
+        try:
+            yield first
+        except BaseException:
+            if first:
+                self._dealt_with.pop(leg_id, None)
+            raise
 
     async def _carry_out(
         self, decision: Admitted | Refused, leg_id: str, account: TelnyxAccount
@@ -159,15 +179,55 @@ class _Webhooks:
             await self._desk.progress(Progress(leg_id, decision.call_id, Stage.ENDED, ended))
 
     async def _of_transfer(self, event: _Event, state: State, connection: Connection) -> None:
-        """Of the leg that a transfer dials. If nobody answers it Telnyx keeps the first leg, which
-        has nobody to talk to any more."""
-        if event.kind != "call.hangup" or talked(event.body):
-            return
-        log.info("call %s: nobody answered the transfer", state.call_id)
+        """Of the leg that a transfer dials."""
+        if event.kind in ("call.answered", "call.bridged"):
+            await self._desk.transferred(state.call_id, state.leg_of)
+        elif event.kind == "call.hangup" and not talked(event.body):
+            with self._once(event.leg_id) as first:
+                if first:
+                    await self._come_back(event.leg_id, state, TelnyxAccount.of(connection))
+
+    async def _come_back(self, failed_id: str, state: State, account: TelnyxAccount) -> None:
+        """Nobody answered the leg `failed_id`. Telnyx keeps the one that was transferred, which may
+        be commanded further: it streams to us again. Where it cannot, it has nobody to talk to.
+        https://developers.telnyx.com/api-reference/call-commands/transfer-call"""
+        call_id, leg_id = state.call_id, state.leg_of
+        token = await self._desk.returns(call_id, leg_id)
+        if token is not None:
+            start = {
+                "client_state": State(call_id, is_back=True).written(),
+                # Should the webhook come twice, to whichever process: Telnyx takes it once.
+                "command_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"back {failed_id}")),
+                **streaming(self._links.media_url(call_id, token)),
+            }
+            try:
+                await self._api.act(account, leg_id, "streaming_start", start)
+                return
+            except ApiFailed as failed:
+                if is_over(failed):
+                    return
+                log.warning("call %s does not come back from its transfer: %s", call_id, failed)
+        await self._end(account, call_id, leg_id)
+
+    async def _end(self, account: TelnyxAccount, call_id: str, leg_id: str) -> None:
         try:
-            await self._api.end(TelnyxAccount.of(connection), state.leg_of)
+            await self._api.end(account, leg_id)
         except ApiFailed as failed:
-            log.warning("call %s may go on after its transfer: %s", state.call_id, failed)
+            log.warning("call %s may go on after its transfer: %s", call_id, failed)
+
+    async def _stream_failed(self, event: _Event, call_id: str, account: TelnyxAccount) -> None:
+        """Of a call that was to come back. A stream that reached us once has used its token, and
+        its line knows what to do."""
+        params = event.body.get("stream_params")
+        url = cast("dict[str, Any]", params).get("stream_url") if isinstance(params, dict) else None
+        token = self._links.token_in(url, call_id) if isinstance(url, str) else ""
+        try:
+            never_came = bool(token) and await self._desk.claim(call_id, token)
+        except NotHere:
+            never_came = True
+        if never_came:
+            log.warning("call %s: the stream of a caller who comes back did not arrive", call_id)
+            await self._end(account, call_id, event.leg_id)
 
     async def _fares(self, event: _Event, connection: Connection) -> None:
         if event.state is not None:
@@ -177,6 +237,8 @@ class _Webhooks:
             call_id = await self._desk.call_of_leg(event.leg_id, number_id)
         if not call_id:
             return  # a call that was refused, or one of another program
+        if event.kind == "streaming.failed" and event.state is not None and event.state.is_back:
+            await self._stream_failed(event, call_id, TelnyxAccount.of(connection))
         progress = progress_of(event.kind, event.body, event.leg_id, call_id)
         if progress is not None:
             await self._desk.progress(progress)

@@ -22,13 +22,15 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True, slots=True)
 class State:
     """`call_id` is Chorus'. `leg_of` is set on the leg that a transfer dials: the id of the leg
-    that was transferred."""
+    that was transferred. `is_back`: it has come back from a transfer that came to nothing."""
 
     call_id: str
     leg_of: str = ""
+    is_back: bool = False
 
     def written(self) -> str:
-        return b64encode(orjson.dumps({"call": self.call_id, "of": self.leg_of})).decode()
+        told = {"call": self.call_id, "of": self.leg_of, "back": self.is_back}
+        return b64encode(orjson.dumps(told)).decode()
 
 
 def state_of(text: object) -> State | None:
@@ -45,4 +47,4 @@ def state_of(text: object) -> State | None:
     call_id, leg_of = told.get("call"), told.get("of")
     if not isinstance(call_id, str) or not _ID.fullmatch(call_id) or not isinstance(leg_of, str):
         return None
-    return State(call_id, leg_of)
+    return State(call_id, leg_of, told.get("back") is True)

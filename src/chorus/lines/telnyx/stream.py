@@ -10,6 +10,9 @@ What happens to a message, in order of frequency:
 The end of the socket does not end the call, as it does at other carriers: a line that ends
 otherwise than by Telnyx' word hangs up, again and again if Telnyx does not (`HANG_UP_AFTER_S`).
 
+A transfer leaves the stream running, so the line has it stopped. What became of the transfer the
+webhooks say (`routes.py`): if nobody was reached the line goes on with another stream.
+
 https://developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket
 """
 
@@ -22,9 +25,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chorus.audio.frame import MULAW_8K
+from chorus.lines.absent import AbsentStreamedLine
+from chorus.lines.carrier import CarrierFailed
 from chorus.lines.json_line import JsonLine, field_of
 from chorus.lines.key_presses import KeyPresses
-from chorus.lines.line import LineCause, LineEnded
+from chorus.lines.line import RING_TIMEOUT_S, LineCause, LineEnded
 from chorus.lines.sip.causes import printable
 
 log = logging.getLogger(__name__)
@@ -38,8 +43,9 @@ HANG_UP_AFTER_S = (0.0, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
 costs until it obeys; after these it is up to the call's own limit at Telnyx."""
 
 
-class TelnyxLine(JsonLine):
-    """`press` has the carrier press keys, or raises `CarrierFailed`; without it they are tones."""
+class TelnyxLine(AbsentStreamedLine, JsonLine):
+    """Implements `AbsentLine`. `press` has the carrier press keys; without it they are tones.
+    `stop` ends the stream of an id, and leaves the call. Both raise `CarrierFailed`."""
 
     provider = "telnyx"
     lossless = False  # what Telnyx is sent by RTP, in the order that it comes
@@ -51,10 +57,12 @@ class TelnyxLine(JsonLine):
         end_call: Callable[[], Awaitable[None]] | None = None,
         redirect: Callable[[str, int], Awaitable[None]] | None = None,
         press: Callable[[str], Awaitable[None]] | None = None,
+        stop: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(leg_id, MULAW_8K, self._tell_to_hang_up if end_call else None, redirect)
         self._stream_id = stream_id
         self._at_telnyx = end_call
+        self._stop = stop
         self._presses = KeyPresses(self, press, whole=True) if press is not None else None
         self._chunk = -1
         self._least_bytes = self._format.size(MIN_MS)
@@ -63,7 +71,7 @@ class TelnyxLine(JsonLine):
 
     def end(self, cause: LineCause, detail: str = "") -> None:
         was_over = self.over
-        if cause is LineCause.FAR_END:
+        if cause is LineCause.FAR_END and (self._leaving or not self._absent):
             self._gone = True
         super().end(cause, detail)
         ended = self.ended
@@ -77,6 +85,23 @@ class TelnyxLine(JsonLine):
     def ended_at_carrier(self, ended: LineEnded) -> None:
         self._gone = True
         super().ended_at_carrier(ended)
+
+    async def transfer(self, to: str, ring_timeout_s: int = RING_TIMEOUT_S) -> None:
+        stream_id = self._stream_id
+        await super().transfer(to, ring_timeout_s)
+        if self._stop is not None:
+            try:
+                await self._stop(stream_id)
+            except CarrierFailed as failed:
+                log.warning("call %s: its stream was not stopped: %s", self._leg_id, failed)
+
+    def returned_on(self, stream_id: str) -> bool:
+        """As `returned`; the new stream is this one."""
+        if not self.returned():
+            return False
+        self._stream_id = stream_id
+        self._chunk = -1
+        return True
 
     def send_digits(self, digits: str) -> None:
         """By Telnyx, when what was said before has been heard. `w` and `W` are pauses of 0.5 and

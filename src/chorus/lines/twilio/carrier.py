@@ -18,14 +18,14 @@ from chorus.lines.twilio import links
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.media import TwilioMedia
-from chorus.lines.twilio.moves import Moves
+from chorus.lines.twilio.moves import Moves, room_of
 from chorus.lines.twilio.rest import TIMEOUT_S, ApiFailed, TwilioApi, TwilioDialler
 from chorus.lines.twilio.routes import webhook_routes
 from chorus.settings import Settings
 
 
 class TwilioCarrier:
-    """Implements `Carrier`. `public_url` is where Twilio reaches us, `media_base` where its
+    """Implements `AskableCarrier`. `public_url` is where Twilio reaches us, `media_base` where its
     media streams do if elsewhere (wss), `api_url` its API."""
 
     def __init__(
@@ -55,6 +55,23 @@ class TwilioCarrier:
             await self.api.end(self._account(connection), leg_id)
         except ApiFailed as failed:
             raise CarrierFailed(f"Twilio did not end the call: {failed.detail}") from failed
+
+    async def lasted_s(self, connection: Connection, leg_id: str) -> int | None:
+        try:
+            return await self.api.lasted_s(self._account(connection), leg_id)
+        except ApiFailed as failed:
+            raise CarrierFailed(failed.sentence) from failed
+
+    async def has_connected(
+        self, connection: Connection, call_id: str, leg_id: str, other_leg_id: str | None
+    ) -> bool:
+        account = self._account(connection)
+        try:
+            if other_leg_id is None:
+                return await self.api.has_dialled(account, leg_id)
+            return {leg_id, other_leg_id} <= await self.api.in_conference(account, room_of(call_id))
+        except ApiFailed as failed:
+            raise CarrierFailed(failed.sentence) from failed
 
     async def check(self, connection: Connection) -> str | None:
         try:
@@ -90,6 +107,7 @@ TWILIO = CarrierKind(
     presses_on_answer=True,
     calls_addresses=True,
     sends_headers="to_addresses",
+    shows_caller="with_token",
     joins_calls=True,
     webhook_path=links.VOICE_PATH,
 )

@@ -16,9 +16,14 @@ from chorus.lines.twilio.links import Links
 from chorus.lines.twilio.rest import ApiFailed, TwilioApi
 
 
+def room_of(call_id: str) -> str:
+    """By the call alone, so that whoever comes after a process that died can ask who is there."""
+    return f"chorus-{call_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Of one call. All raise `MoveRefused`, after which the call is as it was, or nobody knows."""
+    """Implements `lines.conference.Moving` for one call."""
 
     api: TwilioApi
     links: Links
@@ -27,8 +32,10 @@ class Moves:
     call_id: str
     call_sid: str
 
+    def room(self) -> str:
+        return room_of(self.call_id)
+
     async def dial(self, to: str, ring_timeout_s: int) -> None:
-        """Call `to` for the person."""
         account, number = await self._of()
         document = twiml.dial(
             to,
@@ -40,13 +47,11 @@ class Moves:
         await self._have(account, document)
 
     async def confer(self, room: str) -> None:
-        """Put the person into a conference. Asked twice if the first answer is none: to be sent
-        there again changes nothing."""
+        """Asked twice if the first answer is none: to be sent there again changes nothing."""
         account, _ = await self._of()
         await self._have(account, twiml.conference(room), again=True)
 
     async def come_back(self) -> None:
-        """Have the person on a media stream again; it is a new one of the same call."""
         account, _ = await self._of()
         try:
             token = await self.desk.returns(self.call_id, self.call_sid)

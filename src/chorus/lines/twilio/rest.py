@@ -1,4 +1,4 @@
-"""Twilio's REST API: place a call, take it back, end it.
+"""Twilio's REST API: place a call, take it back, end it, and ask what became of it.
 
 1. `TwilioApi` holds the process's one HTTP connection pool; make it once, close it at the end.
 2. `TwilioDialler` places one call of one account.
@@ -30,6 +30,7 @@ from chorus.lines.line import Dial, DialFailed, LineCause
 from chorus.lines.twilio import twiml
 from chorus.lines.twilio.account import TwilioAccount
 from chorus.lines.twilio.links import Links
+from chorus.lines.twilio.status import FINAL
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -106,6 +107,36 @@ class TwilioApi:
         if not call.sid:
             raise ApiFailed("the answer holds no call sid")
         return str(call.sid)
+
+    async def lasted_s(self, account: TwilioAccount, call_sid: str) -> int | None:
+        """Seconds from the answer to the end of a call that is over; None while it goes on. Raises
+        `ApiFailed`."""
+        client = await self._client(account)
+        call = await self._answer(account, client.calls(call_sid).fetch_async())
+        if call.status not in FINAL:
+            return None
+        lasted_s = str(call.duration or 0)  # empty of one that nobody answered
+        if not lasted_s.isdecimal():
+            raise ApiFailed("a duration that is no number")
+        return int(lasted_s)
+
+    async def in_conference(self, account: TwilioAccount, room: str) -> frozenset[str]:
+        """The calls that are in the conference of this name now. Raises `ApiFailed`."""
+        client = await self._client(account)
+        # Of those of one name at most one is in progress.
+        found = client.conferences.list_async(friendly_name=room, status="in-progress", limit=1)
+        conferences = await self._answer(account, found)
+        if not conferences:
+            return frozenset()
+        seats = client.conferences(conferences[0].sid).participants.list_async(limit=10)
+        return frozenset(str(seat.call_sid) for seat in await self._answer(account, seats))
+
+    async def has_dialled(self, account: TwilioAccount, call_sid: str) -> bool:
+        """Whether somebody whom a `<Dial>` of this call has called is talked with. Raises
+        `ApiFailed`."""
+        client = await self._client(account)
+        found = client.calls.list_async(parent_call_sid=call_sid, status="in-progress", limit=1)
+        return bool(await self._answer(account, found))
 
     async def look(self, account: TwilioAccount) -> None:
         """Whether the account can be read with these credentials. Raises `ApiFailed`."""
@@ -224,6 +255,8 @@ class TwilioDialler:
             "status_callback_event": STATUS_EVENTS,
             "status_callback_method": "POST",
         }
+        if dial.forward_token:
+            fields["call_token"] = dial.forward_token
         if dial.digits:
             # Twilio does not detect machines where it presses keys: what answers is a menu.
             fields["send_digits"] = dial.digits

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # Twilio waits 15 s for TwiML, then plays an error to the caller.
 ANSWER_TIMEOUT_S = 10.0
+MAX_TOKEN_CHARS = 8192
+"""Of a `CallToken`: it holds the signatures of the caller's network, each about a thousand."""
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Whose = Callable[[Form], Awaitable[Sequence[Connection]]]
 """Whose webhook it may be, by what it says."""
@@ -75,6 +77,7 @@ class _Webhooks:
             from_=form.get("From", ""),
             to=form.get("To", ""),
             phone_number_id=ours.phone_number_id,
+            forward_token=_forward_token(form),
         )
         decision = await decided(self._desk, inbound, ANSWER_TIMEOUT_S)
         if isinstance(decision, Admitted):
@@ -189,6 +192,15 @@ def _call_id(request: Request) -> str:
     if not _CALL_ID.fullmatch(call_id):
         raise HTTPException(404)
     return call_id
+
+
+def _forward_token(form: Form) -> str:
+    """https://www.twilio.com/docs/voice/api/call-resource#create-a-call (`CallToken`)"""
+    token = form.get("CallToken", "")
+    if len(token) > MAX_TOKEN_CHARS:
+        log.warning("a CallToken of %d characters was not kept", len(token))
+        return ""
+    return token
 
 
 def _required(form: Form, name: str) -> str:

@@ -35,6 +35,7 @@ _CAUSES = {
     CallStatus.CANCELED: LineCause.CANCELED,
     CallStatus.FAILED: LineCause.FAILED,
 }
+FINAL = frozenset(_CAUSES)
 _STAGES = {CallStatus.RINGING: Stage.RINGING, CallStatus.IN_PROGRESS: Stage.ANSWERED}
 
 

@@ -223,8 +223,8 @@ class Reception:
             return
         before, self._verdict = self._verdict, verdict
         self._host.who_answered(verdict)
-        if self._state == "behind_menu" and not _ends_waiting(verdict):
-            self._passed_over = None if verdict.who == "silence" else verdict
+        if self._state == "behind_menu" and (verdict.on_the_way or verdict.who == "silence"):
+            self._passed_over = verdict if verdict.on_the_way else None
             return
         wants = self._wants
         match verdict.who:
@@ -350,12 +350,3 @@ class Reception:
         self._mailbox.forget()
         self._state = "over"
         self._host.hang_up(reason, detail)
-
-
-def _ends_waiting(verdict: Verdict) -> bool:
-    """Whether it says of somebody behind a menu that they are there, or will not be: a menu is on
-    the way to them, and one that talks for long is no mailbox yet."""
-    return verdict.who not in ("menu", "silence") and (verdict.who, verdict.why) != (
-        "mailbox",
-        "timing",
-    )

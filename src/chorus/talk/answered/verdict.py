@@ -20,3 +20,9 @@ class Verdict:
     confidence: float
     at_ms: float
     why: Why
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether it may be the menu that somebody's extension is behind: a menu, or an
+        announcement that is long and no mailbox by its words."""
+        return self.who == "menu" or (self.who, self.why) == ("mailbox", "timing")
