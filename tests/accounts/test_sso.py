@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import uuid
@@ -14,6 +15,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import httpx
+import pytest
 import sqlalchemy as sa
 from tests.accounts.people import OURS, PASSWORD, browser, log_in, member, stranger
 from tests.accounts.signing_in import OWNER, company, wish
@@ -22,6 +24,7 @@ from tests.conftest import settings_for
 from tests.fakes.api import Api, running
 from tests.fakes.identity_provider import SECRET, Claims, key_of
 
+from chorus.accounts import members
 from chorus.accounts.sso import flows
 from chorus.accounts.sso.domains import TxtRecords
 from chorus.accounts.sso.tables import SsoFlow
@@ -258,6 +261,32 @@ async def test_who_was_invited_comes_and_nobody_else(tmp_path: Path):
         async with api.process.database.writing() as session:
             await session.execute(sa.update(Organization).values(suspended_at=clock.utcnow()))
         assert of(await acme.come(EMAIL)) == (403, "organization_suspended")
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_who_is_invited_at_the_same_moment_comes_by_it(tmp_path: Path, database_url: str):
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with company(tmp_path, database_url=database_url) as (acme, clock):
+        ada, database = stranger(acme.api), acme.api.process.database
+        back = await acme.there(EMAIL, ada)
+        async with database.writing() as session:
+            await members.add(
+                session,
+                uuid.UUID(acme.id),
+                email=EMAIL,
+                role="viewer",
+                name=None,
+                password_hash=None,
+                now=clock.utcnow(),
+            )
+            comes = asyncio.create_task(ada.post("/v1/sessions/sso", json=back), name="comes")
+            async with asyncio.timeout(20), database.reading() as other:
+                while not await other.scalar(waiting):
+                    assert not comes.done()
+                    await other.rollback()  # what it sees is of one transaction
+        entered = await comes
+        assert entered.status_code == 201, entered.text
+        assert entered.json()["data"]["member"]["role"] == "viewer"
 
 
 async def _row(api: Api, email: str) -> Member:

@@ -100,6 +100,8 @@ async def add(
         identity = Identity(
             email=email, password_hash=password_hash, password_is_own=password_is_own
         )
+    # Somebody with this address may come by the identity provider at this moment.
+    await one_at_a_time(session, organization_id)
     member = Member(
         organization_id=organization_id, email=email, name=name, role=role, identity=identity
     )
@@ -219,7 +221,8 @@ def _invite(member: Member, now: datetime) -> str:
 
 
 async def one_at_a_time(session: AsyncSession, organization_id: uuid.UUID) -> None:
-    """Else two owners could remove each other at the same moment."""
+    """Whoever changes who is a member. Else two owners could remove each other at the same
+    moment."""
     row = sa.select(Organization.id).where(Organization.id == organization_id)
     await session.execute(row.with_for_update(key_share=True))
 
