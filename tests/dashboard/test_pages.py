@@ -213,28 +213,33 @@ def test_a_page_is_filled_while_its_code_is_on_the_way(
 ):
     with visiting(browser, server, owner) as visit:
         for path, code, first in AHEAD:
-            asked: set[str] = set()
-            held: list[Route] = []
-
-            def hold(route: Route, asked: set[str] = asked, held: list[Route] = held) -> None:
-                if "/v1/" in route.request.url:
-                    asked.add(urlsplit(route.request.url).path)
-                    route.continue_()
-                else:
-                    held.append(route)
-
-            of_page = re.compile(rf"/v1/|/assets/{code}-[\w-]{{8}}\.js")
-            visit.page.route(of_page, hold)
-            visit.page.goto(f"{visit.url}/dashboard{path}", wait_until="commit")
-            end = time.monotonic() + WAIT_MS / 1000
-            while not held or not asked >= {*first, "/v1/sessions/current"}:
-                assert time.monotonic() < end, (path, asked, held)
-                visit.page.wait_for_timeout(20)
-            visit.page.unroute(of_page)
-            for route in held:
-                route.continue_()
-            visit.page.get_by_role("heading", level=1).wait_for()
+            asked_before_its_code(visit, path, code, {*first, "/v1/sessions/current"})
         assert visit.complaints == []
+
+
+def asked_before_its_code(visit: Visit, path: str, code: str, first: set[str]) -> None:
+    """The script of the page is held back until all of `first` was asked for."""
+    asked: set[str] = set()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "/v1/" in route.request.url:
+            asked.add(urlsplit(route.request.url).path)
+            route.continue_()
+        else:
+            held.append(route)
+
+    of_page = re.compile(rf"/v1/|/assets/{code}-[\w-]{{8}}\.js")
+    visit.page.route(of_page, hold)
+    visit.page.goto(f"{visit.url}/dashboard{path}", wait_until="commit")
+    end = time.monotonic() + WAIT_MS / 1000
+    while not held or not asked >= first:
+        assert time.monotonic() < end, (path, asked, held)
+        visit.page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    visit.page.get_by_role("heading", level=1).wait_for()
+    visit.page.unroute(of_page)
 
 
 def filled(server: Server) -> dict[str, str]:
