@@ -168,7 +168,7 @@ TARGETS = (
     Target(
         "start of jambonz",
         [b'{"callSid":"c-1","sampleRate":16000,"mixType":"mono"}'],
-        _start(JambonzMedia(_nothing, _nothing)),
+        _start(JambonzMedia(_nothing)),
         NotOurs,
     ),
     Target("start of Voximplant", [_VOX], _start(VoximplantMedia()), NotOurs),
