@@ -135,6 +135,10 @@ def _frames(line: Callable[[], Any]) -> Callable[[bytes], object]:
 async def _nothing(*_: object) -> None: ...
 
 
+def _no_moves(*_: object) -> Any:
+    raise AssertionError("parsing asks nobody")
+
+
 _TWILIO: Any = TwilioMedia(_nothing, None, "")  # pyright: ignore[reportArgumentType]  links sign, parsing needs none
 _MEDIA = b'{"event":"media","streamSid":"MZ1","media":{"timestamp":"20","payload":"/////w=="}}'
 _VOX = (
@@ -168,7 +172,7 @@ TARGETS = (
     Target(
         "start of jambonz",
         [b'{"callSid":"c-1","sampleRate":16000,"mixType":"mono"}'],
-        _start(JambonzMedia(_nothing)),
+        _start(JambonzMedia(_no_moves)),
         NotOurs,
     ),
     Target("start of Voximplant", [_VOX], _start(VoximplantMedia()), NotOurs),
@@ -178,7 +182,7 @@ TARGETS = (
             b'{"event":"start","stream_id":"s-1","start":{"call_control_id":"v3:1",'
             b'"media_format":{"encoding":"PCMU","sample_rate":8000,"channels":1}}}'
         ],
-        _start(TelnyxMedia(_nothing, _nothing)),
+        _start(TelnyxMedia(_nothing, _nothing, _nothing)),
         NotOurs,
     ),
     Target(
