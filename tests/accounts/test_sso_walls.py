@@ -9,12 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from tests.accounts.people import PASSWORD, browser, log_in, member, stranger
 from tests.accounts.signing_in import OWNER, Company, another, company, wish
-from tests.accounts.test_sso import of
+from tests.accounts.test_sso import EMAIL, of
 from tests.fakes.identity_provider import identity_provider
 
 from chorus import cli
+from chorus.accounts import members
 
 OURS_AND_THEIRS = 2
 EVIL = "owner@evil.example"
@@ -206,3 +208,29 @@ async def test_a_secret_is_sent_to_no_other_provider(tmp_path: Path):
         for changes in ({"issuer": "https://evil.example"}, {"clientId": "another"}):
             answer = await acme.owner.put("/v1/sso", json={**unchanged, **changes})
             assert [each["field"] for each in answer.json()["details"]] == ["clientSecret"]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_who_is_invited_at_the_same_moment_comes_by_it(tmp_path: Path, database_url: str):
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with company(tmp_path, database_url=database_url) as (acme, clock):
+        ada, database = stranger(acme.api), acme.api.process.database
+        back = await acme.there(EMAIL, ada)
+        async with database.writing() as session:
+            await members.add(
+                session,
+                uuid.UUID(acme.id),
+                email=EMAIL,
+                role="viewer",
+                name=None,
+                password_hash=None,
+                now=clock.utcnow(),
+            )
+            comes = asyncio.create_task(ada.post("/v1/sessions/sso", json=back), name="comes")
+            async with asyncio.timeout(20), database.reading() as other:
+                while not await other.scalar(waiting):
+                    assert not comes.done()
+                    await other.rollback()  # what it sees is of one transaction
+        entered = await comes
+        assert entered.status_code == 201, entered.text
+        assert entered.json()["data"]["member"]["role"] == "viewer"

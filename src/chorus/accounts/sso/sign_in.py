@@ -271,7 +271,7 @@ def _person(issuer: str, claims: dict[str, Any], allowed: list[str]) -> Person:
         email = members.email_address(email)
     except ValueError as wrong:
         raise _refused(f"The identity provider's e-mail address {wrong}") from None
-    if claims.get("email_verified") is not True:
+    if not _is_verified(claims):
         raise errors.Error(
             403,
             "email_not_verified",
@@ -283,6 +283,15 @@ def _person(issuer: str, claims: dict[str, Any], allowed: list[str]) -> Person:
         )
     shown = " ".join(name.split())[:255] if isinstance(name, str) and name.isprintable() else ""
     return Person(issuer, claims["sub"], email, shown or None)
+
+
+def _is_verified(claims: dict[str, Any]) -> bool:
+    """Entra ID never says `email_verified`, but whether whoever owns the address's domain is proved
+    (`xms_edov`, written as true or as "1"); that counts where the other is not said at all.
+    https://learn.microsoft.com/en-us/entra/identity-platform/migrate-off-email-claim-authorization"""
+    if "email_verified" in claims:
+        return claims["email_verified"] is True
+    return claims.get("xms_edov") in (True, "1", "true")
 
 
 async def _member(
