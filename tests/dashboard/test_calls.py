@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -86,6 +87,91 @@ def test_calls_are_gone_through_and_exported(browser: Browser, server: Server, o
             page.get_by_role("menuitem", name="CSV", exact=True).click()
         lines = started.value.path().read_text().splitlines()
         assert len(lines) == 1 + rows.count() > 1
+        assert visit.complaints == []
+
+
+def test_a_view_is_kept_opened_renamed_and_deleted(browser: Browser, server: Server, owner: Any):
+    with visiting(browser, server, owner) as visit:
+        page, dialog = visit.page, visit.page.get_by_role("dialog")
+        rows, turns = page.locator("tbody tr"), page.get_by_role("columnheader", name="Turns")
+        columns, box = page.locator("summary"), page.get_by_role("checkbox", name="Turns")
+        search = page.get_by_role("searchbox", name="Number or agent")
+        visit.open("/calls")
+        page.get_by_role("button", name="Any State").click()
+        page.get_by_role("option", name="Failed").click()
+        expect(rows.filter(has_text="Completed")).to_have_count(0)
+        expect(turns).to_be_visible()
+        columns.press("Enter")
+        box.uncheck()
+        page.get_by_role("checkbox", name="ID", exact=True).uncheck()
+        expect(turns).to_have_count(0)
+        assert visit.problems() == []
+        box.press("Escape")
+        expect(box).to_be_hidden()
+        expect(columns).to_be_focused()
+        # Who goes on elsewhere is done with it, too.
+        columns.click()
+        expect(box).to_be_visible()
+        search.click()
+        expect(box).to_be_hidden()
+
+        page.get_by_role("button", name="Views").click()
+        page.get_by_role("menuitem", name="Save this view").click()
+        dialog.get_by_label("Name").fill("Went wrong")
+        assert visit.problems() == []
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("button", name="Views: Went wrong")).to_be_visible()
+        failed = rows.count()
+        assert 0 < failed < 50
+        assert visit.complaints == []
+
+    # Somewhere else, from the midst of a list that is narrowed in another way.
+    with visiting(browser, server, owner) as visit:
+        page, dialog = visit.page, visit.page.get_by_role("dialog")
+        rows, turns = page.locator("tbody tr"), page.get_by_role("columnheader", name="Turns")
+        search = page.get_by_role("searchbox", name="Number or agent")
+        page.clock.install()
+        visit.open("/calls")
+        page.get_by_role("link", name="Next").click()
+        expect(page).to_have_url(re.compile("after="))
+        search.fill("+14155550199")
+        # What is searched for is searched for on all pages.
+        expect(rows).to_have_count(1)
+        page.get_by_role("button", name="Views").click()
+        page.get_by_role("menuitem", name="Went wrong").click()
+        expect(rows).to_have_count(failed)
+        expect(turns).to_have_count(0)
+        expect(search).to_have_value("")
+        expect(page.get_by_role("button", name="Failed State")).to_be_visible()
+        # Longer than it takes until what was typed is searched for: it is not, once more.
+        page.clock.fast_forward(1000)
+        page.reload()
+        expect(rows).to_have_count(failed)
+        expect(search).to_have_value("")
+        view = page.get_by_role("button", name="Views: Went wrong")
+
+        view.click()
+        page.get_by_role("menuitem", name="Edit views").click()
+        name = dialog.get_by_role("textbox", name="Name of Went wrong")
+        expect(dialog.get_by_role("button", name="shown: Went wrong")).to_be_disabled()
+        assert visit.problems() == []
+        name.fill("To be called again")
+        name.press("Enter")
+        expect(dialog.get_by_role("textbox")).to_have_accessible_name("Name of To be called again")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Views: To be called again")).to_be_visible()
+
+        # Set to what is shown: without its filters now.
+        page.get_by_role("button", name="Clear filters").click()
+        expect(rows).to_have_count(50)
+        page.get_by_role("button", name="Views", exact=True).click()
+        page.get_by_role("menuitem", name="Edit views").click()
+        dialog.get_by_role("button", name="shown: To be called").click()
+        expect(dialog.get_by_role("button", name="shown: To be called")).to_be_disabled()
+        dialog.get_by_role("button", name="Delete To be called again").click()
+        expect(dialog).to_have_count(0)
+        page.get_by_role("button", name="Views", exact=True).click()
+        expect(page.get_by_role("menuitem")).to_have_text(["Save this view"])
         assert visit.complaints == []
 
 

@@ -1,6 +1,7 @@
 // All calls, as filters in the address leave them.
 import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
+import { type KeyboardEvent, useEffect, useRef } from "react";
 import { agentNamesQuery } from "../api/agent";
 import { numbersQuery } from "../api/all";
 import { callsQuery, type Filters, filtersOf, type Listed } from "../api/calls";
@@ -90,8 +91,26 @@ export function Calls() {
 }
 
 function Columns({ hidden, onChange }: { hidden: Set<Column>; onChange: (hidden: Set<Column>) => void }) {
+  const list = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    // The browser closes it by its button only; who is elsewhere is done with it.
+    const elsewhere = (event: Event) => {
+      if (list.current?.open && !list.current.contains(event.target as Node)) list.current.open = false;
+    };
+    document.addEventListener("pointerdown", elsewhere);
+    document.addEventListener("focusin", elsewhere);
+    return () => {
+      document.removeEventListener("pointerdown", elsewhere);
+      document.removeEventListener("focusin", elsewhere);
+    };
+  }, []);
+  const leave = (event: KeyboardEvent<HTMLDetailsElement>) => {
+    if (event.key !== "Escape" || !event.currentTarget.open) return;
+    event.currentTarget.open = false;
+    event.currentTarget.querySelector("summary")?.focus();
+  };
   return (
-    <details className="columns">
+    <details className="columns" ref={list} onKeyDown={leave}>
       <summary className="button">{t("columns")}</summary>
       <div className="popover">
         {COLUMNS.map((column) => (

@@ -37,7 +37,7 @@ export function Menu({ label, entries, icon = "more", look = "bare", children }:
   const { open, close, trigger, button } = useOpening("menu");
   return (
     <>
-      <button {...button} className={`button ${look} ${children ? "" : "icon"}`} aria-label={label}>
+      <button {...button} className={`button ${look} ${children ? "" : "icon"}`} aria-label={children ? undefined : label}>
         {children ?? <Icon name={icon} />}
       </button>
       {open && (

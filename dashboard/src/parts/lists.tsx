@@ -1,7 +1,7 @@
 // What lists share: the search and the page in the address, and going from page to page.
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { number, t } from "../words";
 import { Button } from "./basic";
 
@@ -25,10 +25,25 @@ export function useOffset(): [number, (offset: number) => void] {
 export function SearchBox({ label }: { label: string }) {
   const search = useSearch({ strict: false }) as { q?: string };
   const change = useParameters();
-  const [text, setText] = useState(String(search.q ?? ""));
+  const there = String(search.q ?? "");
+  const [text, setText] = useState(there);
+  const seen = useRef(there);
+  const sent = useRef(there);
   useEffect(() => {
-    if (text === String(search.q ?? "")) return;
-    const timer = setTimeout(() => change({ q: text || undefined, offset: undefined }), 250);
+    if (there !== seen.current) {
+      seen.current = there;
+      // Not by what is typed here: a saved view, cleared filters, or going back.
+      if (there !== sent.current) {
+        sent.current = there;
+        setText(there);
+        return;
+      }
+    }
+    if (text === there) return;
+    const timer = setTimeout(() => {
+      sent.current = text;
+      change({ q: text || undefined, offset: undefined, after: undefined });
+    }, 250);
     return () => clearTimeout(timer);
   });
   return (

@@ -21,6 +21,7 @@ export function Views({ page }: { page: View["page"] }) {
   const found = useQuery({ queryKey: ["views"], staleTime: 60_000, queryFn: async () => (await body(api.GET("/v1/views", { params: { query: { limit: 100, sort: "createdAt" } } }))).data });
   const views = (found.data ?? []).filter((each) => each.page === page);
   const here = asQuery(search);
+  const chosen = views.find((view) => view.query === here);
   const go = (view: View) => void navigate({ to: ".", search: Object.fromEntries(new URLSearchParams(view.query)) } as never);
   return (
     <>
@@ -33,7 +34,14 @@ export function Views({ page }: { page: View["page"] }) {
           ...(views.length ? [{ id: "all", label: t("views.edit"), act: () => setOpen("all") }] : []),
         ]}
       >
-        {views.find((view) => view.query === here)?.name ?? t("views")}
+        {chosen ? (
+          <>
+            <span className="hidden">{t("views")}: </span>
+            <span className="cut" dir="auto">{chosen.name}</span>
+          </>
+        ) : (
+          t("views")
+        )}
       </Menu>
       <Dialog title={t("views.save")} open={open === "save"} onClose={() => setOpen(null)}>
         <Save page={page} query={here} onDone={() => setOpen(null)} />
@@ -86,7 +94,7 @@ function Save({ page, query, onDone }: { page: View["page"]; query: string; onDo
 
 function All({ views, here, onEmpty }: { views: View[]; here: string; onEmpty: () => void }) {
   const change = useMutation({
-    mutationFn: (view: View) => data(api.PATCH("/v1/views/{id}", { params: { path: { id: view.id } }, body: { query: here } })),
+    mutationFn: ({ id, ...body }: { id: string; name?: string; query?: string }) => data(api.PATCH("/v1/views/{id}", { params: { path: { id } }, body })),
     onSuccess: refresh,
   });
   const remove = useMutation({
@@ -101,8 +109,8 @@ function All({ views, here, onEmpty }: { views: View[]; here: string; onEmpty: (
       <ul className="bare-list">
         {views.map((view) => (
           <li key={view.id} className="row">
-            <span className="grow cut" dir="auto">{view.name}</span>
-            <Button look="tiny" isDisabled={view.query === here || change.isPending} aria-label={t("views.here.of", { name: view.name })} onPress={() => change.mutate(view)}>
+            <Name view={view} onChange={(name) => change.mutate({ id: view.id, name })} />
+            <Button look="tiny" isDisabled={view.query === here || change.isPending} aria-label={t("views.here.of", { name: view.name })} onPress={() => change.mutate({ id: view.id, query: here })}>
               {t("views.here")}
             </Button>
             <Button look="tiny danger" isDisabled={remove.isPending} aria-label={t("views.delete", { name: view.name })} onPress={() => remove.mutate(view)}>
@@ -113,5 +121,26 @@ function All({ views, here, onEmpty }: { views: View[]; here: string; onEmpty: (
       </ul>
       <Failure error={change.error ?? remove.error} />
     </>
+  );
+}
+
+/** Another name is kept by Enter, and by going on from it. */
+function Name({ view, onChange }: { view: View; onChange: (name: string) => void }) {
+  const [name, setName] = useState(view.name);
+  const keep = () => {
+    const wish = name.trim();
+    if (!wish) setName(view.name);
+    else if (wish !== view.name) onChange(wish);
+  };
+  return (
+    <form
+      className="grow"
+      onSubmit={(event) => {
+        event.preventDefault();
+        keep();
+      }}
+    >
+      <input className="input" dir="auto" aria-label={t("views.name", { name: view.name })} value={name} maxLength={255} onChange={(event) => setName(event.target.value)} onBlur={keep} />
+    </form>
   );
 }
