@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
+from pyotp import parse_uri
+from pyotp.totp import TOTP
 from tests.dashboard.answering import answering
 from tests.dashboard.browser import EMAIL, PASSWORD, needed, visiting
 from tests.dashboard.seed import AGENT, CALL
@@ -168,6 +171,167 @@ def test_people_come_by_the_organizations_provider(browser: Browser, server: Ser
             visit.open("/settings/security")
             expect(page.get_by_text("by the identity provider").first).to_be_visible()
             assert visit.complaints == []
+
+
+def somebody(api: httpx.Client, name: str, role: str) -> dict[str, Any]:
+    """A member with a password."""
+    wish = {"name": name, "email": f"{name.lower()}@example.org", "role": role}
+    made = api.post("/v1/members", json={**wish, "password": PASSWORD})
+    assert made.status_code == 201, made.text
+    return made.json()["data"]
+
+
+def entering(page: Page, email: str) -> None:
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_role_that_is_changed_counts_at_once(browser: Browser, server: Server, owner: Any):
+    """The owner in one browser, the member in another, who does not log in again."""
+    with (
+        visiting(browser, server, owner) as ruling,
+        visiting(browser, server) as ruled,
+        server.client() as api,
+    ):
+        theirs = somebody(api, "Max", "viewer")
+        wish = {"name": "Theirs", "systemPrompt": "One."}
+        agent = api.post("/v1/agents", json=wish).raise_for_status().json()["data"]["id"]
+        page, prompt = ruled.page, ruled.page.get_by_role("textbox", name="System prompt")
+        save = page.get_by_role("button", name="Save", exact=True)
+        ruled.open(f"/agents/{agent}")
+        entering(page, theirs["email"])
+        expect(prompt).to_be_disabled()
+
+        def made(before: str, after: str) -> None:
+            row = ruling.page.get_by_role("row").filter(has_text=theirs["email"])
+            row.get_by_role("button", name=f"{before} Role of").click()
+            ruling.page.get_by_role("option", name=after).click()
+            expect(row.get_by_role("button", name=f"{after} Role of")).to_be_visible()
+
+        ruling.open("/settings/members")
+        made("Viewer", "Developer")
+        page.reload()
+        prompt.fill("Two.")
+        save.click()
+        expect(page.get_by_text("Unsaved changes")).to_have_count(0)
+        assert api.get(f"/v1/agents/{agent}").json()["data"]["systemPrompt"] == "Two."
+
+        # While the form is open and something is typed: it is refused, told, and not lost.
+        prompt.fill("Three.")
+        expect(page.get_by_text("Draft kept")).to_be_visible()
+        made("Developer", "Viewer")
+        save.click()
+        expect(page.get_by_role("alert").first).to_contain_text("developer")
+        expect(prompt).to_have_value("Three.")
+        assert api.get(f"/v1/agents/{agent}").json()["data"]["systemPrompt"] == "Two."
+
+        # An admin rules over all but owners, and is offered no more than that.
+        made("Viewer", "Admin")
+        ruled.page.goto("about:blank")
+        ruled.open("/settings/members")
+        expect(page.get_by_role("button", name="Invite")).to_be_visible()
+        above = page.get_by_role("row").filter(has_text=EMAIL)
+        expect(above).to_contain_text("Owner")
+        expect(above.get_by_role("button")).to_have_count(0)
+        grace = somebody(api, "Grace", "viewer")
+        page.reload()
+        below = page.get_by_role("row").filter(has_text=grace["email"])
+        below.get_by_role("button", name="Viewer Role of").click()
+        expect(page.get_by_role("option")).to_have_text(["Viewer", "Developer", "Admin"])
+        page.get_by_role("option", name="Developer").click()
+        expect(below.get_by_role("button", name="Developer Role of")).to_be_visible()
+        assert ruled.problems() == []
+
+        # Removed: the session is over in the midst of it.
+        row = ruling.page.get_by_role("row").filter(has_text=theirs["email"])
+        row.get_by_role("button", name="Remove").click()
+        ruling.page.get_by_role("alertdialog").get_by_role("button", name="Remove").click()
+        expect(row).to_have_count(0)
+        below.get_by_role("button", name="Developer Role of").click()
+        page.get_by_role("option", name="Viewer").click()
+        expect(page.get_by_role("dialog", name="Your session has ended")).to_be_visible()
+        [left] = [m for m in api.get("/v1/members").json()["data"] if m["id"] == grace["id"]]
+        assert left["role"] == "developer"
+        assert ruling.complaints == ruled.complaints == []
+
+
+def test_a_second_factor_is_set_up_asked_for_and_taken_away(
+    browser: Browser, server: Server, owner: Any
+):
+    with visiting(browser, server) as visit, server.client() as api:
+        email = somebody(api, "Lin", "viewer")["email"]
+        page, code = visit.page, visit.page.get_by_role("textbox", name="Code")
+        visit.open("/settings/security")
+        entering(page, email)
+        card = page.locator("section").filter(has=page.get_by_role("heading", name="Second factor"))
+        card.get_by_label("Current password").fill("not the one at all")
+        card.get_by_role("button", name="Set up").click()
+        expect(card.get_by_role("alert").first).to_contain_text("wrong")
+        card.get_by_label("Current password").fill(PASSWORD)
+        card.get_by_role("button", name="Set up").click()
+        expect(card.locator("pre")).to_have_count(2)
+        secret, codes = card.locator("pre").all_inner_texts()
+        # What the link hands to an app is what is shown.
+        link = card.get_by_role("link", name="Open the app").get_attribute("href")
+        assert link is not None
+        app = parse_uri(link)
+        assert isinstance(app, TOTP)
+        assert app.secret == secret
+        assert email in app.name
+        recovery = codes.split()
+        assert len(recovery) == 10
+        assert visit.problems() == []
+        code.fill("000000")
+        card.get_by_role("button", name="Use from now on").click()
+        expect(card.get_by_role("alert").first).to_contain_text("Code is wrong")
+        first = int(time.time()) // app.interval
+        code.fill(app.generate_otp(first))
+        card.get_by_role("button", name="Use from now on").click()
+        expect(card.get_by_text("In use")).to_be_visible()
+        expect(card.get_by_text("Recovery codes left: 10")).to_be_visible()
+        assert visit.problems() == []
+
+        leave(page)
+        entering(page, email)
+        expect(code).to_be_focused()
+        assert visit.problems() == []
+        for spent in ("000000", app.generate_otp(first)):
+            code.fill(spent)
+            with page.expect_response("**/v1/sessions/second-factor"):
+                code.press("Enter")
+            expect(page.get_by_role("button", name="Log in")).to_be_enabled()
+            expect(page.get_by_role("alert")).to_contain_text("Code is wrong, or was used before")
+        # One code counts once, so a later one, which may be half a minute ahead.
+        code.fill(app.generate_otp(max(first + 1, int(time.time()) // app.interval)))
+        code.press("Enter")
+        page.get_by_role("heading", name="Home").wait_for()
+
+        # Without the app.
+        leave(page)
+        entering(page, email)
+        code.fill(recovery[0])
+        code.press("Enter")
+        page.get_by_role("heading", name="Home").wait_for()
+        visit.open("/settings/security")
+        expect(card.get_by_text("Recovery codes left: 9")).to_be_visible()
+        for each in (recovery[0], recovery[1]):
+            card.get_by_label("Current password").fill(PASSWORD)
+            code.fill(each)
+            card.get_by_role("button", name="Stop using it").click()
+            if each == recovery[0]:
+                expect(card.get_by_role("alert").first).to_contain_text("was used before")
+        expect(card.get_by_role("button", name="Set up")).to_be_visible()
+        leave(page)
+        entering(page, email)
+        page.get_by_role("heading", name="Home").wait_for()
+        assert visit.complaints == []
+
+
+def leave(page: Page) -> None:
+    page.locator("button.who").click()
+    page.get_by_role("menuitem", name="Log out").click()
+    page.get_by_role("heading", name="Log in").wait_for()
 
 
 def test_a_carrier_is_told_the_public_address_and_asked_about_a_number(

@@ -11,12 +11,18 @@ import { t } from "../words";
 
 const ROLES: Role[] = ["viewer", "developer", "admin", "owner"];
 
+/** What one may make of others: an owner all, an admin all but owners. */
+const roles = (owner: boolean) => ROLES.filter((id) => owner || id !== "owner").map((id) => ({ id, label: t(`role.${id}`) }));
+
 /** In the fragment, which no server sees. */
 const link = (token: string) => `${window.location.origin}/dashboard/invitation#token=${token}`;
 
 export function Members() {
   const may = useMay("admin");
+  const owner = useMay("owner");
   const me = useSession();
+  // Who is below an owner neither makes one nor touches one.
+  const within = (member: Schemas["Member"]) => may && member.id !== me.member.id && (owner || member.role !== "owner");
   const [inviting, setInviting] = useState(false);
   const [removing, setRemoving] = useState<Schemas["Member"] | null>(null);
   const [token, setToken] = useState<string | null>(null);
@@ -51,8 +57,8 @@ export function Members() {
                   {member.name && <span className="small quiet" style={{ display: "block" }}>{member.email}</span>}
                 </td>
                 <td>
-                  {may && member.id !== me.member.id ? (
-                    <SelectField label={<span className="hidden">{t("members.role.of", { who: member.email })}</span>} value={member.role} onChange={(role) => change.mutate({ id: member.id, role: role as Role })} choices={ROLES.map((id) => ({ id, label: t(`role.${id}`) }))} />
+                  {within(member) ? (
+                    <SelectField label={<span className="hidden">{t("members.role.of", { who: member.email })}</span>} value={member.role} onChange={(role) => change.mutate({ id: member.id, role: role as Role })} choices={roles(owner)} />
                   ) : (
                     t(`role.${member.role}`)
                   )}
@@ -60,7 +66,7 @@ export function Members() {
                 <td>{member.hasPassword || !member.invitationExpiresAt ? <Badge kind="active" /> : <Badge kind="pending">{t("members.invited")}</Badge>}{member.hasSecondFactor && <span className="badge">{t("factor")}</span>}</td>
                 <td className="quiet"><Time iso={member.lastLoginAt} /></td>
                 <td className="end">
-                  {may && member.id !== me.member.id && (
+                  {within(member) && (
                     <span className="row" style={{ justifyContent: "flex-end" }}>
                       <Button look="tiny" onPress={() => invite.mutate(member.id)}>{t("members.link")}</Button>
                       <Button look="tiny danger" onPress={() => setRemoving(member)}>{t("remove")}</Button>
@@ -110,7 +116,7 @@ function Invite({ onClose, onToken }: { onClose: () => void; onToken: (token: st
     <Dialog title={t("members.invite")} open onClose={onClose}>
       <form className="stack" onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
         <TextField label={t("email")} type="email" value={email} onChange={setEmail} required autoFocus wrong={wrong?.of("email")} />
-        <SelectField label={t("members.role")} hint={t(`role.${role}.text`)} value={role} onChange={(id) => setRole(id as Role)} choices={ROLES.filter((each) => owner || each !== "owner").map((id) => ({ id, label: t(`role.${id}`) }))} />
+        <SelectField label={t("members.role")} hint={t(`role.${role}.text`)} value={role} onChange={(id) => setRole(id as Role)} choices={roles(owner)} />
         <Failure error={make.error} />
         <div className="foot">
           <Button onPress={onClose}>{t("cancel")}</Button>
