@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("chorus")
 TESTS = Path(__file__).parent
 # What takes a minute or more goes first: begun last, it would keep one worker busy alone.
 LONGEST = (
+    "plans/test_whole_calls.py",
     "soak/test_kill.py",
     "demo/test_demo.py",
     "calls/test_live_calls.py",

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from tests.accounts.people import PASSWORD, QUICK, browser, log_in, member, prepared, stranger
 from tests.fakes.api import Api
-from tests.test_query_plans import heard, plans
+from tests.plans.heard import Asked, heard
+from tests.plans.judged import plans
 
 from chorus.accounts import audit_export
 from chorus.accounts.secrets import digest
@@ -53,10 +54,10 @@ async def fill(api: Api, organization_id: uuid.UUID) -> None:
             await session.execute(sa.insert(table), values)
 
 
-async def walks(database: Database, statements: dict[str, Any]) -> list[str]:
+async def walks(database: Database, asked: list[Asked]) -> list[str]:
     return [
         f"{statement}\n   -> {plan}"
-        for statement, plan in await plans(database, statements)
+        for statement, plan in await plans(database, asked)
         if any(_WALKS.search(step) for step in plan)
     ]
 
@@ -77,7 +78,7 @@ async def test_nobody_else_is_gone_through(api: Api, statistics: bool):
         else:
             async with database.writing() as session:
                 await session.execute(sa.text("ANALYZE"))
-    with heard(database) as statements:
+    with heard(database) as asked:
         # By a wrong password, and by one of three that is right.
         client = stranger(api)
         for password, status in (("wrong wrong", 401), (PASSWORD, 201)):
@@ -107,5 +108,5 @@ async def test_nobody_else_is_gone_through(api: Api, statistics: bool):
         kept = {"auditRetentionDays": 380}
         assert (await api.patch("/v1/organization", json=kept)).status_code == 200
         assert await audit_export.purge(database, clock.utcnow()) > 10
-    assert len(statements) > 40
-    assert await walks(database, statements) == []
+    assert len({each.statement for each in asked}) > 40
+    assert await walks(database, asked) == []

@@ -48,6 +48,8 @@ class Rig:
     env: dict[str, str]
     database_url: str | None
     server: server.Server | None = None
+    module: str = "chorus"
+    """What is run as the server."""
     asked: str = "api"
     """The carrier's event that it was asked to call."""
     wish: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Rig:
     """Number → when it may be called, on the monotonic clock."""
 
     async def start(self) -> None:
-        starting = server.launch(self.folder, **self.env)
+        starting = server.launch(self.folder, module=self.module, **self.env)
         self.server = await asyncio.to_thread(starting.ready)
 
     async def start_and_kill(self, after_s: float) -> bool:

@@ -221,6 +221,10 @@ def _do(switchboard: Switchboard, call: Call, verb: str, text: str) -> None:
 
 async def sweep(database: Database) -> None:
     """Delete what is left of calls whose process died."""
-    over = sa.select(CallRow.id).where(CallRow.ended_at.is_not(None))
+    # Of each command its call: there are few commands, if any. By a list of ids, all calls that
+    # ever ended would be read for it.
+    over = sa.exists().where(CallRow.id == CallCommand.call_id, CallRow.ended_at.is_not(None))
     async with database.writing() as session:
-        await session.execute(sa.delete(CallCommand).where(CallCommand.call_id.in_(over)))
+        await session.execute(
+            sa.delete(CallCommand).where(over).execution_options(synchronize_session=False)
+        )

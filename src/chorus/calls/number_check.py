@@ -131,7 +131,8 @@ async def _calls(session: AsyncSession, number: PhoneNumber) -> NumberFinding:
         .where(
             CallRow.organization_id == number.organization_id,
             CallRow.phone_number_id == number.id,
-            CallRow.direction == "inbound",
+            # Found by the number: without statistics SQLite would read all that came in.
+            sa.func.coalesce(CallRow.direction, "") == "inbound",
             CallRow.provider == number.provider,
         )
         .order_by(CallRow.created_at.desc())

@@ -76,11 +76,13 @@ async def _legs(
     legs: defaultdict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
     if calls:
         rows = await session.execute(
-            sa.select(*_LISTED)
-            .where(_table.c.parent_call_id.in_(calls), _table.c.organization_id == organization_id)
-            .order_by(_table.c.created_at, _table.c.id)
+            sa.select(*_LISTED).where(
+                _table.c.parent_call_id.in_(calls), _table.c.organization_id == organization_id
+            )
         )
-        for row in rows.mappings():
+        # Not by the database: SQLite would read all calls in their order instead of a few by their
+        # parents.
+        for row in sorted(rows.mappings(), key=lambda row: (row["created_at"], row["id"])):
             legs[row["parent_call_id"]].append(_shown(row, process))
     return legs
 
@@ -147,12 +149,9 @@ async def present(
     """The call as the API shows it, with the legs of its transfers."""
     legs: Sequence[CallRow] = ()
     if call.transfer_type is not None:
-        found = await session.scalars(
-            scoped(CallRow, call.organization_id)
-            .where(CallRow.parent_call_id == call.id)
-            .order_by(CallRow.created_at, CallRow.id)
-        )
-        legs = found.all()
+        query = scoped(CallRow, call.organization_id).where(CallRow.parent_call_id == call.id)
+        # As in `_legs`.
+        legs = sorted(await session.scalars(query), key=lambda leg: (leg.created_at, leg.id))
     values = _values(call, process)
     if call.transcript is not None:
         values["transcript_url"] = process.links.url("transcript", call.id)
