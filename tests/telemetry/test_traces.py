@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import settings_for
-from tests.fakes.http_peer import HttpPeer, respond
+from tests.fakes.http_peer import HttpPeer, posts, respond
 from tests.soak.rig import Rig, environment
 from tests.telemetry.collector import Collected, collector
 from tests.telemetry.test_metrics import values
@@ -70,7 +70,7 @@ async def test_what_is_looked_up_is_exported_too(tmp_path: Path):
 @pytest.mark.timeout(120)
 async def test_a_call_on_a_real_server(tmp_path: Path):
     with collector() as collected:
-        async with client.running() as carrier:
+        async with client.running() as carrier, HttpPeer(lambda _: respond(204)) as receiver:
             env = environment(carrier, None) | {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collected.url,
                 "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=ours",
@@ -80,15 +80,24 @@ async def test_a_call_on_a_real_server(tmp_path: Path):
             rig = Rig(carrier, tmp_path, env, None)
             await rig.start()
             try:
-                # Nobody is there: a try is made, which is what counts.
+                # Nobody is there: a try is made, which is what counts. An endpoint has a receiver.
                 await rig.prepare(postCallWebhookUrl="http://127.0.0.1:9/hook")
+                async with rig.http() as http:
+                    endpoint = {"url": f"{receiver.url}/hook", "events": ["call.completed"]}
+                    answer = await http.post("/v1/webhook-endpoints", json=endpoint)
+                    assert answer.status_code == 201, answer.text
                 assert await rig.place("+15570000001", TALKS)
                 [call] = await rig.settled(30)
                 assert call["status"] == "completed", call
-                told = await _webhook_tried(rig)
+                told = await _webhooks_tried(rig)
             finally:
                 await rig.stop()  # which sends what is left
     _check_spans(collected, uuid.UUID(call["id"]))
+    # What the receiver was sent names the very try, in the call's trace.
+    [sent] = [asked.headers.get("traceparent") for asked in posts(receiver)]
+    [root] = collected.of("call")
+    [reached] = [span for span in collected.of("webhook call.completed") if not span.failed]
+    assert sent == f"00-{root.trace}-{reached.id}-01"
     assert collected.resource["service.name"] == "telephone"
     assert set(collected.headers) == {"ours"}
     wanted = {"chorus.turn.stage", "chorus.calls.live", "chorus.webhooks.due", "chorus.write"}
@@ -99,11 +108,12 @@ async def test_a_call_on_a_real_server(tmp_path: Path):
     assert told["chorus_cost_dollars_total"] >= 0
 
 
-async def _webhook_tried(rig: Rig) -> dict[str, float]:
+async def _webhooks_tried(rig: Rig) -> dict[str, float]:
+    tries = {f"chorus_webhook_tries_total{{outcome={each}}}" for each in ("no_answer", "delivered")}
     async with asyncio.timeout(20), rig.http() as http:
         while True:
             told = values((await http.get("/metrics")).text)
-            if told.get("chorus_webhook_tries_total{outcome=no_answer}", 0) >= 1:
+            if all(told.get(name, 0) >= 1 for name in tries):
                 return told
             await asyncio.sleep(0.2)
 
@@ -139,8 +149,8 @@ def _check_spans(collected: Collected, call_id: uuid.UUID) -> None:
     tries = [span for span in collected.spans if span.name.startswith("webhook call.")]
     assert tries
     assert {span.parent for span in tries} == {root.id}
-    assert all(span.failed for span in tries)
-    assert {span.attributes["error.type"] for span in tries} == {"OutboundFailed"}
+    failed = [span for span in tries if span.failed]
+    assert {span.attributes["error.type"] for span in failed} == {"OutboundFailed"}
     # What was said, and whose number it is, is nowhere.
     everything = str(collected.spans)
     assert "+1557" not in everything
