@@ -28,6 +28,8 @@ from tests.lines.voximplant.board import standin as voximplant_standin
 pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
 OURS, THEIRS = "+15550001000", "+15559990000"
+HANDS_ON = "+15550001001"
+SALES = {"name": "Sales", "number": "+15551116666", "merge": "release"}
 
 
 @dataclass
@@ -45,6 +47,10 @@ class Office:
         answer = await self.http.get(f"/v1{path}")
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
+
+    async def asked(self, path: str, **body: Any) -> None:
+        answer = await self.http.post(f"/v1{path}", json=body)
+        assert answer.status_code == 202, answer.text
 
     async def simulated(self, catalogue: str) -> str:
         return (await self.got(f"/{catalogue}?search=simulated"))[0]["id"]
@@ -276,3 +282,109 @@ async def test_telnyx_calls_in_and_out_are_held_and_recorded(office: Office) -> 
         telnyx.application["webhook_event_url"] = hook
         found = (await office.http.post(checked)).json()["data"]
         assert found["findings"][0]["state"] == "ok"
+
+
+async def _talked_on(office: Office, number: dict[str, Any]) -> str:
+    """The id of the number's only call, once it is."""
+    of_number = f"/calls?phoneNumberId={number['id']}"
+    [call] = await office.until(
+        of_number, lambda calls: calls and calls[0]["status"] == "in_progress"
+    )
+    return call["id"]
+
+
+async def _released(office: Office, id: str, type: str) -> dict[str, Any]:
+    """The call, once it is over here because its carrier has the caller."""
+    call = await office.until(f"/calls/{id}", lambda c: _is_over(c) and c["cost"] is not None)
+    assert (call["status"], call["endedReason"]) == ("completed", "transferred")
+    assert (call["transferType"], call["transferStatus"]) == (type, "completed")
+    return call
+
+
+async def _counted(office: Office, call: dict[str, Any]) -> None:
+    """What it lasted at its carrier, which is longer than here, is in the ledger."""
+
+    def over(events: Any) -> list[Any]:
+        return [event["data"] for event in events if event["kind"] == "released_over"]
+
+    events = await office.until(f"/calls/{call['id']}/events?limit=100", over)
+    [said] = over(events)
+    assert said["durationSeconds"] > call["durationSeconds"]
+    await office.until(
+        f"/ledger?callId={call['id']}&meter=telephony",
+        lambda lines: sum(line["quantity"] for line in lines) == said["durationSeconds"],
+    )
+
+
+async def test_jambonz_has_two_whom_it_was_asked_to_connect(office: Office) -> None:
+    async with jambonz_standin.running() as jambonz:
+        number = await office.made(
+            "/phone-numbers",
+            number=HANDS_ON,
+            provider="jambonz",
+            agentId=office.agent_id,
+            **jambonz_settings(jambonz.url),
+        )
+        url = office.server.url
+        caller = jambonz.ring(f"{url}/jambonz/call", f"{url}/jambonz/status", HANDS_ON, THEIRS)
+        id = await _talked_on(office, number)
+        await office.asked(f"/calls/{id}/transfer", to=SALES | {"type": "warm"}, reason="Chairs.")
+        await office.until(f"/calls/{id}", lambda c: c["transferStatus"] == "briefing")
+        [person] = jambonz.placed
+        await person.wait("listening", 15)
+        assert person.stream is not None
+        while not any(person.stream.heard):
+            await asyncio.sleep(0.05)
+        await person.stream.press("1")
+        await person.wait("joined", 20, members=1)
+        await caller.wait("joined", 20, members=2)
+        call = await _released(office, id, "warm")
+        [leg] = call["transferCalls"]
+        assert (leg["customerNumber"], leg["transferStatus"]) == (SALES["number"], "completed")
+        leg = await office.got(f"/calls/{leg['id']}")
+        assert (leg["parentCallId"], leg["endedReason"]) == (id, "transferred")
+        person.say(b"a sentence of theirs")
+        assert bytes(caller.heard_there) == b"a sentence of theirs"
+        await asyncio.sleep(2)  # which they talk
+        person.hang_up()
+        for each in (caller, person):
+            await each.wait("over", 10, status="completed")
+        assert (jambonz.calls, jambonz.rooms) == ({}, {})
+        for each in (call, leg):
+            await _counted(office, each)
+
+
+async def test_telnyx_has_a_caller_once_somebody_answers(office: Office) -> None:
+    """At first somebody is busy, and the agent goes on."""
+    async with telnyx_standin.running() as telnyx:
+        number = await office.made(
+            "/phone-numbers",
+            number=HANDS_ON,
+            provider="telnyx",
+            agentId=office.agent_id,
+            **telnyx_settings(telnyx.url),
+        )
+        caller = telnyx.ring(f"{office.server.url}/telnyx/events", HANDS_ON, THEIRS)
+        id = await _talked_on(office, number)
+        telnyx.person = telnyx_standin.Person("user_busy", "486")
+        transfer = {"to": SALES | {"type": "cold"}, "reason": "Chairs."}
+        await office.asked(f"/calls/{id}/transfer", **transfer)
+        await office.until(f"/calls/{id}", lambda c: c["transferStatus"] == "no_answer")
+        await caller.wait("command", 15, action="streaming_start")
+        while len(caller.streams) < 2 or not caller.streams[1].heard.replace(SILENCE, b""):
+            await asyncio.sleep(0.05)
+        assert (await office.got(f"/calls/{id}"))["status"] == "in_progress"
+        telnyx.person = telnyx_standin.Person()
+        await office.asked(f"/calls/{id}/transfer", **transfer)
+        call = await _released(office, id, "cold")
+        assert call["transferCalls"] == []
+        person = caller.bridged
+        assert person is not None
+        await asyncio.sleep(2)  # which they talk
+        assert not caller.over.is_set()
+        person.hang_up()
+        for each in (caller, person):
+            await each.wait("over", 10, cause="normal_clearing")
+        assert telnyx.calls == {}
+        assert "hangup" not in [action for action, _ in caller.commands]
+        await _counted(office, call)

@@ -155,8 +155,11 @@ class CallExchange:
             ring_timeout_s=wish.target.ring_timeout_s,
             variables=self._call.context_variables,
             headers=leg.headers if kind.sends_headers_to(wish.target.number) else (),
-            # Behind a menu it is always a machine that answers first.
-            detect_machine=wish.target.type != "cold" and not wish.target.post_dial_digits,
+            # Chorus listens itself; a carrier that can is one more witness. Behind a menu it is
+            # always a machine that answers first.
+            detect_machine=wish.target.type != "cold"
+            and not wish.target.post_dial_digits
+            and kind.detects_for(route.connection.settings),
             digits=digits,
             forward_token=forward_token,
         )

@@ -96,9 +96,9 @@ class AskableCarrier(Carrier, Protocol):
     async def has_connected(
         self, connection: Connection, call_id: str, leg_id: str, other_leg_id: str | None
     ) -> bool:
-        """Whether the far end of the call's leg is connected with somebody else now: with that of
-        `other_leg_id` (`JoinableLine.connect_with` of the first), or, for None, with whom a
-        transfer has called (`TransferableLine.transfer`)."""
+        """Whether the far end of the call's leg is connected with somebody else: now, with that of
+        `other_leg_id` (`JoinableLine.connect_with` of the first), or, for None, now or until one of
+        the two left, with whom a transfer has called (`TransferableLine.transfer`)."""
         ...
 
 
@@ -110,7 +110,8 @@ class CarrierFailed(Exception):
 class CarrierKind:
     """`simulated`: it is no real one, and there only where `CHORUS_SIMULATED` is set.
     `has_numbers`: phone numbers can be of it. `detects_machines`: it can tell a mailbox that
-    answers from a person. `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
+    answers from a person; for a number that has the setting `detects_with`, if one is named.
+    `presses_on_answer`: it presses an extension by itself (`Dial.digits`).
     `takes_keys`: keys can be pressed towards the far end. `calls_addresses`: it calls SIP
     addresses. `sends_headers`: it sends SIP headers of ours along, always or with a call to an
     address. `shows_caller`: a call to a person may show the number of the caller who is handed to
@@ -126,6 +127,7 @@ class CarrierKind:
     simulated: bool = False
     has_numbers: bool = True
     detects_machines: bool = False
+    detects_with: str = ""
     presses_on_answer: bool = False
     takes_keys: bool = True
     calls_addresses: bool = False
@@ -140,6 +142,11 @@ class CarrierKind:
             if form.by is not None and settings.get(form.by) == form.value:
                 return form
         return self.forms[0]
+
+    def detects_for(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it can tell a mailbox from a person for a number with these settings."""
+        needed = self.detects_with
+        return self.detects_machines and (not needed or settings.get(needed) is not None)
 
     def sends_headers_to(self, to: str) -> bool:
         return self.sends_headers == "always" or (

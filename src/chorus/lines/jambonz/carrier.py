@@ -99,6 +99,7 @@ JAMBONZ = CarrierKind(
     ),
     make=_make,
     detects_machines=True,
+    detects_with="jambonzApplicationSid",
     calls_addresses=True,
     sends_headers="always",
     shows_caller="always",
