@@ -42,6 +42,7 @@ async def test_a_process_that_is_killed_leaves_nobody_alone_and_nothing_open(
         await killed_while_the_carrier_rings(rig)
         await killed_before_somebody_answers(rig)
         await killed_after_somebody_answered(rig)
+        await killed_until_the_two_have_parted(rig)
         await killed_while_one_waits_in_the_conference(rig)
         await killed_before_it_knows_that_both_are_there(rig)
         await killed_after_the_release(rig)
@@ -130,6 +131,20 @@ async def killed_after_somebody_answered(rig: Rig) -> None:
     await killed(rig)
     await they_talk_on(rig, id, caller)
     await leaves(rig, connected["callee"])
+    await told_and_counted(rig, id)
+
+
+async def killed_until_the_two_have_parted(rig: Rig) -> None:
+    """Nobody was told of anything, so the carrier is asked for it all."""
+    person = Person(ring_ms=5000, dialled_ms=2000)
+    id, caller = await transferred(rig, person, to("cold", merge="release"))
+    await until(rig, id, "transfer_ringing")
+    rig.kill()
+    await caller.wait("call.connected", 20)
+    await caller.wait("call.over", 20)
+    await rig.start()
+    shown = await ended(rig, id)
+    assert (shown["endedReason"], shown["transferStatus"]) == ("transferred", "completed")
     await told_and_counted(rig, id)
 
 

@@ -7,7 +7,8 @@ wait in silence for somebody who will not come, so both are hung up, as of any l
 What is written down decides where it can: the event `leg_transferred`. It lacks where the process
 died before it had the carrier's answer; then the carrier is asked, as durable work, if it can be.
 Until it has answered the call is this process's, which ends it as a lost one if nothing comes of
-that within `recover.UNHELD_S`.
+that within `recover.UNHELD_S`. The two may have parted by then, and the carrier have told nobody:
+so it is asked at once what the call lasted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chorus.calls import journal, lost, transfer_record
-from chorus.calls.released import RELEASED, expect_end
+from chorus.calls.released import RELEASED, UNTOLD_S, expect_end
 from chorus.calls.status import end
 from chorus.calls.switchboard import Switchboard
 from chorus.calls.tables import CallEvent, CallRow, Transfer
@@ -92,9 +93,11 @@ async def end_released(
     switchboard: Switchboard,
     call_id: uuid.UUID,
     only_if: sa.ColumnElement[bool] | None = None,
+    ask_in_s: float = UNTOLD_S,
 ) -> bool:
-    """End a call with which its carrier goes on. False, and nothing changed, if it is over already
-    or `only_if` does not hold."""
+    """End a call with which its carrier goes on, or went on: if it has not told before, it is asked
+    in `ask_in_s` what the call lasted. False, and nothing changed, if it is over already or
+    `only_if` does not hold."""
     still = [CallRow.id == call_id, CallRow.ended_at.is_(None)]
     if only_if is not None:
         still.append(only_if)
@@ -122,7 +125,7 @@ async def end_released(
         **await lost.record(session, call_id),
     )
     if ended:
-        await expect_end(session, switchboard, call_id)
+        await expect_end(session, switchboard, call_id, ask_in_s)
     return ended
 
 
@@ -165,7 +168,7 @@ async def _end_both(switchboard: Switchboard, transfer_id: uuid.UUID, connected:
             if call is None:
                 continue
             if connected:
-                await end_released(session, switchboard, call_id)
+                await end_released(session, switchboard, call_id, ask_in_s=0)
             elif await lost.end_lost(
                 session, switchboard, call_id, call.organization_id, UNDECIDED
             ):

@@ -114,10 +114,16 @@ async def _over(switchboard: Switchboard, call_id: uuid.UUID, answered_s: int | 
 # --- a carrier that does not tell ---------------------------------------------------------------
 
 
-async def expect_end(session: AsyncSession, switchboard: Switchboard, call_id: uuid.UUID) -> None:
-    """In the transaction that ends a call: if it was released, its carrier will be asked."""
+async def expect_end(
+    session: AsyncSession,
+    switchboard: Switchboard,
+    call_id: uuid.UUID,
+    delay_s: float = UNTOLD_S,
+) -> None:
+    """In the transaction that ends a call: if it was released, its carrier will be asked, for the
+    first time in so many seconds."""
     if RELEASED in await _kinds(session, call_id):
-        await _ask_later(session, switchboard, call_id, 0, UNTOLD_S)
+        await _ask_later(session, switchboard, call_id, 0, delay_s)
 
 
 async def _ask_later(

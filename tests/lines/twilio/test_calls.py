@@ -366,7 +366,7 @@ async def test_a_transfer_is_no_hang_up(board: Switchboard, carrier: CarrierClie
     assert await dialled()
     await board.carrier.end(board.desk.connection, connected["callee"])
     await call.wait("call.over", status="completed")
-    assert not await dialled()
+    assert await dialled(), "they have talked"
     with pytest.raises(MoveRefused):
         await line.transfer("+15551112222")
 
@@ -402,6 +402,7 @@ async def test_who_is_not_reached_brings_the_caller_back(
     await talk.until(lambda: bool(talk.moves))
     assert talk.moves == [LineMove.NOT_TRANSFERRED]
     assert not talk.ended
+    assert not await board.carrier.has_connected(board.desk.connection, "in-1", call.sid, None)
     before_ms = talk.audio[-1][1]
     heard = len(talk.audio)
     await talk.until(lambda: len(talk.audio) > heard + 5)

@@ -246,12 +246,6 @@ class SimulatedCall:
         other = self.exchange.person_at(verb.to) or Person()
         facts = {"to": verb.to, "caller_id": verb.caller_id, "timeout_s": verb.timeout_s}
         self._tell("call.dialled", **facts)
-        if other.answer == "no_answer" or other.ring_ms / 1000 > verb.timeout_s:
-            await asyncio.sleep(verb.timeout_s)
-            return "no-answer"
-        await asyncio.sleep(other.ring_ms / 1000)
-        if other.answer in ("busy", "reject", "fail"):
-            return "failed" if other.answer == "fail" else "busy"
         callee = SimulatedCall(
             exchange=self.exchange,
             account=self.account,
@@ -263,13 +257,17 @@ class SimulatedCall:
             parent_sid=self.sid,
         )
         self.exchange.calls[callee.sid] = callee
-        self._tell("call.connected", to=verb.to, callee=callee.sid)
+        callee.status = "ringing"
         try:
-            await callee.run(callee.dialled())
+            callee.status = await _rings(other, verb.timeout_s)
+            if callee.status not in FINAL:
+                self._tell("call.connected", to=verb.to, callee=callee.sid)
+                await callee.run(callee.dialled())
         except asyncio.CancelledError:
-            callee.status = "completed"  # the call that it belongs to is over, and it with that
+            # The call that it belongs to is over, and it with that.
+            callee.status = "canceled" if callee.answered_s is None else "completed"
             raise
-        return "completed"
+        return callee.status
 
     async def _confer(self, verb: Conference) -> str:
         name = (self.account.sid, verb.name)
@@ -378,3 +376,14 @@ class SimulatedCall:
 
     def _tell(self, kind: str, **facts: Any) -> None:
         self.exchange.tell(kind, self.sid, **facts)
+
+
+async def _rings(person: Person, timeout_s: float) -> str:
+    """The status of a call to them, once it does not ring any more."""
+    if person.answer == "no_answer" or person.ring_ms / 1000 > timeout_s:
+        await asyncio.sleep(timeout_s)
+        return "no-answer"
+    await asyncio.sleep(person.ring_ms / 1000)
+    if person.answer in ("busy", "reject", "fail"):
+        return "failed" if person.answer == "fail" else "busy"
+    return "in-progress"

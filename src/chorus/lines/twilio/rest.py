@@ -132,11 +132,13 @@ class TwilioApi:
         return frozenset(str(seat.call_sid) for seat in await self._answer(account, seats))
 
     async def has_dialled(self, account: TwilioAccount, call_sid: str) -> bool:
-        """Whether somebody whom a `<Dial>` of this call has called is talked with. Raises
-        `ApiFailed`."""
+        """Whether somebody whom a `<Dial>` of this call has called has answered: is talked with,
+        or was. Raises `ApiFailed`."""
         client = await self._client(account)
-        found = client.calls.list_async(parent_call_sid=call_sid, status="in-progress", limit=1)
-        return bool(await self._answer(account, found))
+        # The newest first. Of one that was not answered the status says why.
+        found = client.calls.list_async(parent_call_sid=call_sid, limit=20)
+        statuses = {str(call.status) for call in await self._answer(account, found)}
+        return bool(statuses & {"in-progress", "completed"})
 
     async def look(self, account: TwilioAccount) -> None:
         """Whether the account can be read with these credentials. Raises `ApiFailed`."""
