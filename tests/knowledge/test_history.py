@@ -65,6 +65,9 @@ async def test_who_changed_what_and_how_each_reading_went(api: Api):
     assert mine["readings"] == history["readings"]
     assert {each["documentId"] for each in mine["changes"]} == {hours["id"]}
     assert len(mine["changes"]) == 5
+    # An id that is missing is not every document's.
+    empty = await api.get(f"{BASES}/{id}/history?documentId=")
+    assert (empty.status_code, empty.json()["details"][0]["field"]) == (400, "documentId")
 
 
 async def test_of_each_document_the_latest_readings_are_kept(api: Api):

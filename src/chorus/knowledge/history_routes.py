@@ -6,21 +6,24 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from chorus.accounts import audit_log
 from chorus.accounts.schemas import AuditEntryOut
 from chorus.knowledge import history, queries
 from chorus.knowledge.routes import TAG
 from chorus.route import InOrganization, InSession, failures, router
-from chorus.wire import Data, In, Out, Time
+from chorus.wire import Data, Out, Time
 
 history_routes = router(TAG)
 
 _MOST = 100
 
 
-class HistoryQuery(In):
+class HistoryQuery(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
     document_id: Annotated[UUID | None, Field(description="Of this document alone.")] = None
 
 
