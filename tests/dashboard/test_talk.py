@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from tests.dashboard.browser import become_owner, log_in, microphone, needed, visiting
 from tests.fakes.server import Server, serving
 from websockets.sync.client import connect
@@ -24,6 +24,9 @@ pytestmark = needed
 SAID = "Book a table"
 BEFORE_MS = 6500
 """The greeting takes four seconds."""
+NOTES = 14
+"""To the model, each a line of the transcript: more than there is room for."""
+TO_THE_END = "(list) => list.scrollHeight - list.clientHeight - list.scrollTop"
 MOST_SCRIPT_BYTES = 200_000
 SCRIPT = """script:
 when caller says "book a table":
@@ -178,10 +181,32 @@ def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser,
         opened = member.get_by_role("region", name="Call of")
         transcript = opened.get_by_role("region", name="Transcript")
         expect(transcript).to_contain_text("good evening")
+        [call] = http.get("/v1/calls/live").json()["data"]["calls"]
+        # A button is in its place before the sound is there, and whatever is told meanwhile: a
+        # press that begins on it and ends beside it is none.
+        held: list[Route] = []
+        member.route("**/supervisors", lambda route: held.append(route))
         opened.get_by_role("button", name="Listen", exact=True).click()
+        over = opened.get_by_role("button", name="Take over")
+        expect(over).to_be_disabled()
+        place = over.bounding_box()
+        assert place is not None
+        while not held:
+            member.wait_for_timeout(20)
+        held[0].continue_()
         expect(member.get_by_text("You hear the call; nobody hears you.")).to_be_visible()
-        opened.get_by_role("button", name="Take over").click()
+        expect(over).to_be_enabled()
+        member.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        member.mouse.down()
+        for n in range(NOTES):
+            wish = {"text": f"Note {n}."}
+            http.post(f"/v1/calls/{call['id']}/inject", json=wish).raise_for_status()
+        expect(transcript).to_contain_text(f"Note {NOTES - 1}.")
+        assert over.bounding_box() == place
+        member.mouse.up()
         expect(member.get_by_text("You speak with the caller")).to_be_visible()
+        # The transcript has gone on by itself, to its end.
+        assert transcript.get_by_role("list").evaluate(TO_THE_END) < 5
         expect(row).to_contain_text("Taken over")
         assert watching.problems() == []
         opened.get_by_role("button", name="Hand back").click()
@@ -190,7 +215,6 @@ def test_a_live_call_is_listened_to_taken_over_and_handed_back(browser: Browser,
         expect(row).not_to_contain_text("Taken over")
         opened.get_by_role("button", name="Stop listening").click()
         expect(transcript).to_contain_text("A member stopped listening")
-        [call] = http.get("/v1/calls/live").json()["data"]["calls"]
         opened.get_by_role("button", name="End call").click()
         member.get_by_role("alertdialog").get_by_role("button", name="End call").click()
         expect(caller.get_by_role("button", name="Talk again")).to_be_visible()

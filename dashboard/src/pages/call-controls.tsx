@@ -54,11 +54,6 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
           </Button>
         </form>
       )}
-      {call.status === "in_progress" && (
-        <Suspense fallback={null}>
-          <Supervise callId={call.id} />
-        </Suspense>
-      )}
       {transferable && <Button onPress={() => setHanding(true)}>{t("control.transfer.verb")}</Button>}
       {handing && (
         <Suspense fallback={null}>
@@ -68,6 +63,11 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
       <Button look="danger" onPress={() => setAsking(true)}>
         {waiting ? t("control.cancel") : t("control.end")}
       </Button>
+      {call.status === "in_progress" && (
+        <Suspense fallback={null}>
+          <Supervise callId={call.id} />
+        </Suspense>
+      )}
       <Failure error={tell.error} />
       <Confirm title={waiting ? t("control.cancel") : t("control.end")} open={asking} onClose={() => setAsking(false)} act={end} verb={waiting ? t("control.cancel") : t("control.end")}>
         {t("control.end.text")}

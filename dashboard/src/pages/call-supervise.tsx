@@ -50,41 +50,38 @@ export default function Supervise({ callId }: { callId: string }) {
     });
   };
   const there = on !== null && on.state !== "ended";
+  const ready = there && on.state === "connected" && !mode.isPending;
+  const speaks = there && on.mode === "talk";
+  // What is pressed here is pressed while much changes around it: each button is in its place from
+  // the beginning, and what grows comes after all of them.
   return (
-    <section className="row supervise" aria-label={t("supervise")}>
-      {!there && (
-        <>
-          <SelectField label={<span className="hidden">{t("supervise.hears")}</span>} value={hears} onChange={(id) => setHears(id as Hears)} choices={(["both", "caller", "agent"] as const).map((id) => ({ id, label: t(`supervise.hears.${id}`) }))} />
-          <Button icon="mic" onPress={begin}>
-            {t("supervise.listen")}
-          </Button>
-        </>
-      )}
-      {there && on.state === "connected" && (
-        <>
-          {on.mode === "talk" ? (
-            <Button look="strong" isDisabled={mode.isPending} onPress={() => mode.mutate("listen")}>
-              {t("supervise.back")}
+    <section className="supervise" aria-label={t("supervise")}>
+      <div className="row">
+        {there ? (
+          <>
+            <Button onPress={() => line.current?.hangUp()}>{t("supervise.stop")}</Button>
+            <Button look="strong" icon={speaks ? undefined : "mic"} isDisabled={!ready} onPress={() => mode.mutate(speaks ? "listen" : "talk")}>
+              {t(speaks ? "supervise.back" : "supervise.over")}
             </Button>
-          ) : (
-            <>
-              <Button look="strong" icon="mic" isDisabled={mode.isPending} onPress={() => mode.mutate("talk")}>
-                {t("supervise.over")}
-              </Button>
-              <Button isDisabled={mode.isPending} aria-pressed={on.mode === "whisper"} onPress={() => mode.mutate(on.mode === "whisper" ? "listen" : "whisper")}>
+            {!speaks && (
+              <Button isDisabled={!ready} aria-pressed={on.mode === "whisper"} onPress={() => mode.mutate(on.mode === "whisper" ? "listen" : "whisper")}>
                 {t("supervise.whisper")}
               </Button>
-            </>
-          )}
-        </>
-      )}
-      {there && (
-        <Button onPress={() => line.current?.hangUp()}>{t("supervise.stop")}</Button>
-      )}
-      <span role="status" className="small">
+            )}
+          </>
+        ) : (
+          <>
+            <SelectField label={<span className="hidden">{t("supervise.hears")}</span>} value={hears} onChange={(id) => setHears(id as Hears)} choices={(["both", "caller", "agent"] as const).map((id) => ({ id, label: t(`supervise.hears.${id}`) }))} />
+            <Button icon="mic" onPress={begin}>
+              {t("supervise.listen")}
+            </Button>
+          </>
+        )}
+      </div>
+      <p role="status" className="small">
         {there && (on.state === "connected" ? t(`supervise.is.${on.mode}`) : t(on.state === "reconnecting" ? "talk.reconnecting" : "talk.connecting"))}
         {on?.ended && maybe(`talk.ended.${on.ended.reason}`, t("supervise.ended"))}
-      </span>
+      </p>
       <Failure error={error ?? mode.error} />
     </section>
   );

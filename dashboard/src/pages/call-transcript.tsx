@@ -6,18 +6,24 @@ import { SLOW_MS } from "../parts/slow";
 import { clock, maybe, ms, t } from "../words";
 import { asText, type Line } from "./call-model";
 
+/** Of the end: who is as near as that follows it. */
+const NEAR_PX = 30;
+
 export function Transcript({ lines, at, seek, openTurn, customer, agent, live }: { lines: Line[]; at: number; seek?: (ms: number) => void; openTurn: (turn: number) => void; customer: string; agent: string; live: boolean }) {
   const [search, setSearch] = useState("");
   const wanted = search.trim().toLowerCase();
   const shown = wanted ? lines.filter((line) => JSON.stringify(line).toLowerCase().includes(wanted)) : lines;
-  const end = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLOListElement>(null);
+  const follows = useRef(true);
   useEffect(() => {
-    if (live) end.current?.scrollIntoView({ block: "nearest" });
-  }, [live, lines.length]);
+    // Within itself: a page that moves by itself takes away what somebody is about to press. And
+    // only for who is at the end: somebody else reads what was said before.
+    if (live && follows.current && list.current) list.current.scrollTop = list.current.scrollHeight;
+  }, [live, lines]);
   const finals = lines.filter((line) => line.kind === "said" && line.seq !== Number.MAX_SAFE_INTEGER);
   const last = finals[finals.length - 1];
   return (
-    <section className="card transcript" aria-label={t("transcript")}>
+    <section className={live ? "card transcript live" : "card transcript"} aria-label={t("transcript")}>
       <div className="row">
         <h2 className="grow">{t("transcript")}</h2>
         <input type="search" className="input find-in" aria-label={t("transcript.search")} placeholder={t("transcript.search")} value={search} onChange={(event) => setSearch(event.target.value)} />
@@ -26,7 +32,14 @@ export function Transcript({ lines, at, seek, openTurn, customer, agent, live }:
         </Button>
       </div>
       {lines.length === 0 && <p className="quiet">{live ? t("transcript.soon") : t("transcript.none")}</p>}
-      <ol className="lines">
+      <ol
+        className="lines"
+        ref={list}
+        tabIndex={live ? 0 : undefined}
+        onScroll={({ currentTarget: it }) => {
+          follows.current = it.scrollHeight - it.scrollTop - it.clientHeight < NEAR_PX;
+        }}
+      >
         {shown.map((line) => (
           <li key={`${line.seq} ${line.from}`} className={`line line-${line.kind} ${line.kind === "said" ? line.who : ""}`} data-now={line.kind === "said" && at >= line.from && at < line.to ? "" : undefined}>
             {seek ? (
@@ -40,7 +53,6 @@ export function Transcript({ lines, at, seek, openTurn, customer, agent, live }:
           </li>
         ))}
       </ol>
-      <div ref={end} />
       {live && (
         <p className="hidden" aria-live="polite">
           {last?.kind === "said" ? `${last.who === "caller" ? customer : agent}: ${last.text}` : ""}
