@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,$(if $(shell command -v $(p)),$(p))))
 
-.PHONY: run setup setup-dev demo docs test lint format soak screenshots lighthouse firefox smooth bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet clean help
+.PHONY: run setup setup-dev demo docs test lint format soak screenshots lighthouse firefox smooth bench bench-api bench-sip bench-speech bench-browser profile openapi clients fuzz fuzz-sip fuzz-parsers soak-sip soak-workers kill-workers bench-fleet first clean help
 .DEFAULT_GOAL := help
 
 run: setup  ## start the platform: API and telephone lines
@@ -75,6 +75,9 @@ firefox: setup-dev  ## a call from the dashboard in Debian's Firefox
 
 smooth: setup-dev  ## how a list of 10,000 calls scrolls, in Chromium
 	.venv/bin/pytest -p no:xdist -m slow -q -s tests/dashboard/test_calls.py -k thousand
+
+first: setup-dev  ## from a clone to the first answer in a browser, with the time of each step
+	.venv/bin/python -W ignore -m bench.first_minutes $(ARGS)
 
 openapi: setup-dev  ## the API's document, into build/openapi.json
 	.venv/bin/python scripts/clients.py --document-only
