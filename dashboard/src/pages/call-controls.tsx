@@ -46,12 +46,14 @@ export function Controls({ call }: { call: Schemas["Call"] }) {
           <div className="grow">
             <TextField label={<span className="hidden">{t("control.text")}</span>} placeholder={t("control.text")} value={text} onChange={setText} maxLength={1000} />
           </div>
-          <Button type="submit" isDisabled={!text.trim() || tell.isPending}>
-            {t("control.say")}
-          </Button>
-          <Button isDisabled={!text.trim() || tell.isPending} onPress={() => tell.mutate("inject")}>
-            {t("control.note")}
-          </Button>
+          <div className="row">
+            <Button type="submit" isDisabled={!text.trim() || tell.isPending}>
+              {t("control.say")}
+            </Button>
+            <Button isDisabled={!text.trim() || tell.isPending} onPress={() => tell.mutate("inject")}>
+              {t("control.note")}
+            </Button>
+          </div>
         </form>
       )}
       {transferable && <Button onPress={() => setHanding(true)}>{t("control.transfer.verb")}</Button>}

@@ -69,7 +69,7 @@ function Source({ of }: { of: Price }) {
   return (
     <>
       {link ? (
-        <a href={of.source} target="_blank" rel="noreferrer">
+        <a className="plain-link" href={of.source} target="_blank" rel="noreferrer">
           {new URL(of.source).hostname}
         </a>
       ) : (
