@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -258,7 +259,9 @@ def test_a_talk_shows_what_happens_behind_it(browser: Browser, server: Server):
         called.locator("summary").click()
         expect(called).to_contain_text("loopLagMs")
         expect(lines).to_contain_text("It lives.")
-        expect(lines.get_by_role("listitem").filter(has_text="Looked up")).to_contain_text("Tables")
+        # Where the machine is busy the answer does not wait for it, and the page says so.
+        found = re.compile("Tables|Not all answered in time")
+        expect(lines.get_by_role("listitem").filter(has_text="Looked up")).to_contain_text(found)
         expect(lines.locator("li.agent .chip")).to_contain_text("ms")
         assert visit.problems() == []
         page.get_by_role("button", name="Hang up").click()

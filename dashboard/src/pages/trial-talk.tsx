@@ -125,7 +125,7 @@ function Happens({ callId, words, agent, live }: { callId: string; words: string
 /** The lines with what was looked up among them: here there is no page of its own for that. */
 function withLookups({ lines, lookups }: Conversation): Line[] {
   const found = lookups.map((each): Line => {
-    const sources = [...new Set(each.passages.map((passage) => passage.document))].join(", ") || t("lookup.nothing");
+    const sources = [...new Set(each.passages.map((passage) => passage.document))].join(", ") || t(each.late ? "lookup.late" : "lookup.nothing");
     return { kind: "note", seq: -1 - each.at, from: each.at, tone: each.late ? "warn" : "", what: "knowledge_found", text: `${each.question} · ${sources}` };
   });
   return [...lines, ...found].sort((a, b) => a.from - b.from);
