@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.lines.happenings import Happenings
 from tests.lines.jambonz.standin_stream import Stream
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -44,7 +45,7 @@ class Room:
 
 
 @dataclass
-class Call:
+class Call(Happenings):
     """A call, from the first ring to the last status."""
 
     board: Jambonz
@@ -65,8 +66,6 @@ class Call:
     answered_s: float | None = None
     pressed: str = ""
     """Keys, by the API."""
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _verbs: list[dict[str, Any]] = field(default_factory=list[Any])
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _replaced: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,29 +74,8 @@ class Call:
     _final: tuple[str, int] | None = None
 
     def tell(self, kind: str, **facts: Any) -> None:
-        self.events.append((kind, facts))
+        super().tell(kind, **facts)
         self.board.printed(self, kind, facts)
-
-        async def wake() -> None:
-            async with self.news:
-                self.news.notify_all()
-
-        self.board.spawn(wake())
-
-    async def wait(self, kind: str, timeout_s: float = 5, **facts: Any) -> dict[str, Any]:
-        """The first event of this kind with these facts."""
-
-        def found() -> dict[str, Any] | None:
-            for name, told in self.events:
-                if name == kind and all(told.get(key) == value for key, value in facts.items()):
-                    return told
-            return None
-
-        async with asyncio.timeout(timeout_s), self.news:
-            await self.news.wait_for(lambda: found() is not None)
-        told = found()
-        assert told is not None
-        return told
 
     async def run(self) -> None:
         try:

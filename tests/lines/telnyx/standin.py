@@ -34,6 +34,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.lines.happenings import Happenings
 from tests.lines.telnyx.standin_stream import Stream
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -67,7 +68,7 @@ class Person:
 
 
 @dataclass
-class Call:
+class Call(Happenings):
     """A leg, from the first event to the last."""
 
     board: Telnyx
@@ -83,13 +84,11 @@ class Call:
     streams: list[Stream] = field(default_factory=list[Stream])
     answered: bool = False
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
     bridged: Call | None = None
     """The leg that a transfer dialled."""
     dialled_for: Call | None = None
     """The leg that is to be connected with this one."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _cause: tuple[str, str] = ("normal_clearing", "200")
     _command_ids: set[str] = field(default_factory=set[str])
 
@@ -97,30 +96,6 @@ class Call:
     def stream(self) -> Stream | None:
         """The newest."""
         return self.streams[-1] if self.streams else None
-
-    def tell(self, kind: str, **facts: Any) -> None:
-        self.events.append((kind, facts))
-
-        async def wake() -> None:
-            async with self._news:
-                self._news.notify_all()
-
-        self.board.spawn(wake())
-
-    async def wait(self, kind: str, timeout_s: float = 5, **facts: Any) -> dict[str, Any]:
-        """The first event of this kind with these facts."""
-
-        def found() -> dict[str, Any] | None:
-            for name, told in self.events:
-                if name == kind and all(told.get(key) == value for key, value in facts.items()):
-                    return told
-            return None
-
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: found() is not None)
-        told = found()
-        assert told is not None
-        return told
 
     async def run(self) -> None:
         try:
